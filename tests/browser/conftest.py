@@ -1,0 +1,139 @@
+"""A real Chromium on the built site, and pytest inside its Pyodide.
+
+The site is served under a sub-path and with no special headers, as a plain static host would.
+Chromium has no GPU here but its own software one; the suite fails, and never skips, without it.
+"""
+
+import importlib.metadata
+import importlib.util
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SUB_PATH = "/the/pit/"
+FLAGS = [
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PYODIDE_MINUTES = 8  # for the longest of these runs; on two cores they take about one
+
+
+@pytest.fixture(scope="session")
+def build() -> ModuleType:
+    """build.py as a module."""
+    spec = importlib.util.spec_from_file_location("build", ROOT / "build.py")
+    module = sys.modules["build"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to serve: the tests, pytest as it is installed here, and a page that runs them."""
+    folder = tmp_path_factory.mktemp("runner")
+    for name in ("pyodide_runner.html", "pyodide_runner.js"):
+        shutil.copyfile(HERE / name, folder / name)
+    tests = [path for path in build.files(ROOT / "tests") if not path.is_relative_to(HERE)]
+    tests += [HERE / "pyodide_runner.py", ROOT / "pyproject.toml"]
+    (folder / "tests.zip").write_bytes(build.archive(tests))
+    site_packages = Path(pytest.__file__).parents[1]
+    installed = [
+        Path(file.locate())
+        for name in PYTEST
+        for file in importlib.metadata.files(name) or ()
+        if file.suffix != ".pyc" and ".." not in file.parts
+    ]
+    (folder / "pytest.zip").write_bytes(build.archive(installed, site_packages))
+    build.bundle(folder, ROOT / "site/src/plan.ts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site_url(build: ModuleType, runner: Path) -> Iterator[str]:
+    """The address of the site, built if it is stale; `runner/` under it is the folder above."""
+    server = build.server({f"{SUB_PATH}runner/": runner, SUB_PATH: build.build_site()})
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}{SUB_PATH}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
+    """A headless Chromium that has a WebGPU adapter."""
+    path = build.find_chromium()
+    if path is None:
+        pytest.fail("There is no Chromium here: `python build.py test` installs it.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        page = browser.new_page()
+        page.goto(f"{site_url}runner/pyodide_runner.html")
+        if not page.evaluate("navigator.gpu?.requestAdapter().then((adapter) => adapter !== null)"):
+            pytest.fail(
+                f"Chromium {browser.version} ({path}) has lost its software WebGPU adapter."
+            )
+        page.close()
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, site_url: str) -> Iterator[Page]:
+    """A page in a fresh context. Whatever the test does, nothing is fetched from another origin."""
+    context = chromium.new_context()
+    origin, strangers = site_url.removesuffix(SUB_PATH), []
+    context.on(
+        "request",
+        lambda request: (
+            strangers.append(request.url)
+            if request.url.startswith(("http:", "https:", "ws:"))
+            and not request.url.startswith(origin)
+            else None
+        ),
+    )
+    yield context.new_page()
+    context.close()
+    assert strangers == [], "the page asked another origin for something"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one test ended inside Pyodide: passed, failed or skipped, and what pytest says of it."""
+
+    test: str
+    outcome: str
+    said: str
+
+
+@pytest.fixture(scope="session")
+def run_pytest_in_pyodide(chromium: Browser, site_url: str) -> Callable[[list[str]], list[Outcome]]:
+    """A function that runs pytest on the given folders in a worker's Pyodide, with its WebGPU."""
+
+    def run(arguments: list[str]) -> list[Outcome]:
+        page = chromium.new_page()
+        page.goto(f"{site_url}runner/pyodide_runner.html")
+        page.evaluate("(arguments) => start(arguments)", arguments)
+        page.wait_for_function("report.ended !== null", timeout=PYODIDE_MINUTES * 60_000)
+        report = page.evaluate("report")
+        page.close()
+        outcomes = [Outcome(**outcome) for outcome in report["outcomes"]]
+        if report["ended"] not in (0, 1):  # pytest's own exit codes: passed, failed
+            pytest.fail(f"pytest inside Pyodide ended with {report['ended']}\n{report['log']}")
+        return outcomes
+
+    return run

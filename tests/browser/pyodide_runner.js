@@ -1,0 +1,39 @@
+// Runs pytest inside Pyodide, in a module worker laid out like the site's own: the same Pyodide, the
+// same groundling.zip in /app, the same JavaScript module for the wgpu shim. The message is pytest's
+// arguments; the answers are {log}, {outcome} for each test, and {ended: pytest's exit code}.
+import { loadPyodide } from "../pyodide/pyodide.mjs";
+import * as plan from "./plan.js";
+
+const log = (line) => postMessage({ log: line });
+
+async function unpack(pyodide, url, folder) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  pyodide.unpackArchive(await answer.arrayBuffer(), "zip", { extractDir: folder });
+}
+
+async function run(args) {
+  const pyodide = await loadPyodide({ stdout: log, stderr: log, packages: ["numpy"] });
+  pyodide.registerJsModule("groundling_js", { ...plan });
+  await unpack(pyodide, "../groundling.zip", "/app");
+  await unpack(pyodide, "tests.zip", "/app");
+  await unpack(pyodide, "pytest.zip", "/pytest");
+  pyodide.FS.mkdirTree("/app/data");
+  const corpus = await fetch("../data/tinyshakespeare.txt");
+  pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
+  const path = pyodide.pyimport("sys").path;
+  for (const folder of ["/app/py_src", "/app/py_src/browser", "/pytest", "/app/tests/browser"]) {
+    path.append(folder);
+  }
+  // callPromising, so that the wgpu shim's synchronous calls can suspend.
+  const main = pyodide.pyimport("pyodide_runner").main;
+  return main.callPromising(args, (test, outcome, said) =>
+    postMessage({ outcome: { test, outcome, said } }),
+  );
+}
+
+onmessage = ({ data }) =>
+  run(data).then(
+    (code) => postMessage({ ended: code }),
+    (error) => postMessage({ ended: `an error: ${error.stack ?? error}` }),
+  );

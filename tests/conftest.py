@@ -1,0 +1,24 @@
+"""What tests have at hand in both hosts: CPython here, and Pyodide in Chromium (tests/browser)."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """Facts of the default model, to the bit where bits are promised (tests/golden.json)."""
+    return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests marked `native` inside Pyodide, which has no processes or network."""
+    if sys.platform == "emscripten":
+        native = [item for item in items if item.get_closest_marker("native")]
+        config.hook.pytest_deselected(items=native)
+        items[:] = [item for item in items if item not in native]
