@@ -352,17 +352,18 @@ def node_folder() -> Path:
     return Path(run(python(), "-c", where).strip(), "" if os.name == "nt" else "bin")
 
 
-def node_run(tool: str, *arguments: str | Path, cwd: Path = ROOT) -> str:
-    """Runs npm, or a tool that npm installed for the page."""
-    path = os.pathsep.join(
-        map(str, (NODE_MODULES / ".bin", node_folder(), os.environ.get("PATH", "")))
-    )
-    found = shutil.which(tool, path=path)
+def node_environment() -> dict[str, str]:
+    """The environment in which Node's programs find each other."""
+    folders = (NODE_MODULES / ".bin", node_folder(), os.environ.get("PATH", ""))
+    return {**os.environ, "PATH": os.pathsep.join(map(str, folders))}
+
+
+def node_tool(name: str) -> str:
+    """The path of npm, or of a program that npm installed for the page."""
+    found = shutil.which(name, path=node_environment()["PATH"])
     if not found:
-        raise BuildError(
-            f"{tool} is not in {NODE_MODULES / '.bin'}: delete {NODE_MODULES} and run this again."
-        )
-    return run(found, *arguments, env={**os.environ, "PATH": path}, cwd=cwd)
+        raise BuildError(f"{name} is missing: delete {NODE_MODULES} and run this again.")
+    return found
 
 
 def node_modules() -> None:
@@ -371,7 +372,8 @@ def node_modules() -> None:
     digest = digest_of(SITE / "package.json", SITE / "package-lock.json")
     if not stamped("node_modules", digest, NODE_MODULES):
         with step("Installing the page's packages"):
-            node_run("npm", "ci", "--fetch-timeout=30000", "--fetch-retries=2", cwd=SITE)
+            npm = (node_tool("npm"), "ci", "--fetch-timeout=30000", "--fetch-retries=2")
+            run(*npm, env=node_environment(), cwd=SITE)
         stamp("node_modules", digest)
 
 
@@ -499,15 +501,10 @@ def pyodide_lock(original: bytes) -> bytes:
 
 def bundle(out: Path, *entries: Path) -> None:
     """Bundles TypeScript into `out`; Pyodide is loaded at run time, from the folder beside it."""
-    flags = (
-        "--bundle",
-        "--format=esm",
-        "--target=es2022",
-        "--minify",
-        "--sourcemap",
-        "--external:*/pyodide.mjs",
-    )
-    node_run("esbuild", *entries, *flags, f"--outdir={out}", "--log-level=warning", cwd=SITE)
+    options = "--bundle --format=esm --target=es2022 --minify --sourcemap --log-level=warning"
+    pyodide = "--external:*/pyodide.mjs"
+    command = (node_tool("esbuild"), *entries, *options.split(), pyodide, f"--outdir={out}")
+    run(*command, env=node_environment(), cwd=SITE)
 
 
 def build_site() -> Path:
@@ -617,19 +614,14 @@ def serve(port: int | None, browser: bool) -> None:
 
 def lint() -> list[str]:
     """Runs the checks that need no test; returns the names of those that failed."""
-    failed = []
-    for name, check in {
-        "ruff check": lambda: run(python(), "-m", "ruff", "check", "."),
-        "ruff format": lambda: run(python(), "-m", "ruff", "format", "--check", "."),
-        "prettier": lambda: node_run("prettier", "--check", "site", "tests/browser"),
-        "tsc": lambda: node_run("tsc", "--noEmit", "-p", SITE),
-    }.items():
-        try:
-            check()
-        except BuildError as error:
-            failed.append(name)
-            say(f"{name}: {error}")
-    return failed
+    checks = {
+        "ruff check": (python(), "-m", "ruff", "check"),
+        "ruff format": (python(), "-m", "ruff", "format", "--check"),
+        "prettier": (node_tool("prettier"), "--check", "site", "tests/browser"),
+        "tsc": (node_tool("tsc"), "--noEmit", "-p", SITE),
+    }
+    environment = node_environment()
+    return [name for name in checks if subprocess.call(checks[name], cwd=ROOT, env=environment)]
 
 
 def test(arguments: list[str]) -> int:
