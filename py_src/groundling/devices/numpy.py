@@ -1,0 +1,398 @@
+"""The NumPy device: every kernel of `shaders/` again, as a function of the same name, buffers and
+parameters.
+
+It is what the WGSL is checked against, what runs natively where there is no GPU, and the page's
+slow fallback. Each function takes flat arrays in the order of the kernel's bindings, shapes them by
+its parameters, and writes its results in place. They work in float32, or in float64
+(`NumPyDevice(dtype=np.float64)`) to be checked by finite differences. Formulas and sources stand in
+the WGSL of the same name.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from ..tensor import Tensor
+from . import Device, DeviceError, Plan
+
+KERNELS = {}
+
+
+def kernel(function):
+    """Enter a function among the device's kernels, under its own name."""
+    KERNELS[function.__name__] = function
+    return function
+
+
+class NumPyDevice(Device):
+    """Runs kernels at once, on the CPU."""
+
+    name = "numpy"
+    is_emulated = False
+
+    def __init__(self, dtype: type = np.float32):
+        super().__init__()
+        self.dtypes = {"f32": np.dtype(dtype), "u32": np.dtype(np.uint32)}
+        self.description = f"NumPy {np.__version__} on the CPU"
+        self.kernels = dict(KERNELS)
+
+    def write(self, tensor: Tensor, array) -> None:
+        """Put an array's numbers in a tensor."""
+        self._array(tensor)[:] = np.reshape(array, -1)
+
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A copy of a tensor's numbers."""
+        return self._array(tensor).reshape(tensor.shape).copy()
+
+    def ring(self) -> "Ring":
+        return Ring()
+
+    def _bytes(self, size: int, dtype: str) -> int:
+        return size * self.dtypes[dtype].itemsize
+
+    def _allocate(self, n_bytes: int) -> np.ndarray:
+        return np.empty(n_bytes, np.uint8)
+
+    def _array(self, tensor: Tensor) -> np.ndarray:
+        array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])
+        return array[tensor.offset : tensor.offset + tensor.size]
+
+    def _prepare(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> partial:
+        if kernel not in self.kernels:
+            raise DeviceError(f"There is no kernel {kernel!r} on the NumPy device.")
+        return partial(self.kernels[kernel], *[self._array(t) for t in tensors], **params)
+
+    def _execute(self, command: partial) -> None:
+        command()
+
+    def _replay(self, plan: Plan) -> None:
+        for command in plan.commands:
+            command()
+
+
+class Ring:
+    """Scalars on their way back from the device; here they have always arrived."""
+
+    def push(self, tag, *scalars: Tensor) -> list[tuple]:
+        return [(tag, *[s.item() for s in scalars])]
+
+    def drain(self) -> list[tuple]:
+        return []
+
+
+# In the order in which a training step meets them.
+
+
+def _store(y, value, accumulate):
+    """The last line of most kernels."""
+    if accumulate:
+        y += value
+    else:
+        y[...] = value
+
+
+def _product(a, b, y, accumulate):
+    if accumulate:
+        y += a @ b
+    else:
+        np.matmul(a, b, out=y)
+
+
+@kernel
+def gather_batch(corpus, offsets, x, y, *, batch, time):
+    at = offsets[:, None] + np.arange(time, dtype=np.uint32)
+    x[:] = corpus[at].reshape(-1)
+    y[:] = corpus[at + 1].reshape(-1)
+
+
+@kernel
+def embedding(tokens, weight, y, *, rows, n_embd, vocab_size):
+    tokens = np.minimum(tokens, vocab_size - 1)
+    np.take(
+        weight.reshape(vocab_size, n_embd), tokens, axis=0, out=y.reshape(rows, n_embd), mode="clip"
+    )
+
+
+@kernel
+def embedding_backward(tokens, dy, dweight, *, rows, n_embd, vocab_size, accumulate):
+    # One matrix product with the one-hot tokens: fast, and each row's sum has one order.
+    one_hot = np.zeros((rows, vocab_size), dy.dtype)
+    one_hot[np.arange(rows), tokens] = 1
+    _product(one_hot.T, dy.reshape(rows, n_embd), dweight.reshape(vocab_size, n_embd), accumulate)
+
+
+@kernel
+def position_embedding(x, weight, y, *, size, period):
+    np.add(x.reshape(-1, period), weight[:period], out=y.reshape(-1, period))
+
+
+@kernel
+def position_embedding_backward(dy, dweight, *, size, period, total, accumulate):
+    if not accumulate:
+        dweight[period:] = 0
+    _store(dweight[:period], dy.reshape(-1, period).sum(axis=0), accumulate)
+
+
+@kernel
+def layernorm(x, weight, bias, y, mean, rstd, *, rows, n_embd, eps):
+    x, y = x.reshape(rows, n_embd), y.reshape(rows, n_embd)
+    np.mean(x, axis=1, out=mean)
+    np.subtract(x, mean[:, None], out=y)
+    rstd[:] = 1 / np.sqrt(np.einsum("rc,rc->r", y, y) / n_embd + x.dtype.type(eps))
+    y *= rstd[:, None]
+    y *= weight
+    y += bias
+
+
+@kernel
+def layernorm_backward(x, weight, mean, rstd, dy, dx, *, rows, n_embd, accumulate):
+    x, dy, dx = (a.reshape(rows, n_embd) for a in (x, dy, dx))
+    xhat = x - mean[:, None]
+    xhat *= rstd[:, None]
+    g = dy * weight
+    mean_gx = np.einsum("rc,rc->r", g, xhat) / n_embd
+    g -= g.mean(axis=1)[:, None]
+    xhat *= mean_gx[:, None]
+    g -= xhat
+    g *= rstd[:, None]
+    _store(dx, g, accumulate)
+
+
+@kernel
+def layernorm_backward_params(
+    x, mean, rstd, dy, dweight, dbias, *, rows, n_embd, accumulate_weight, accumulate_bias
+):
+    x, dy = x.reshape(rows, n_embd), dy.reshape(rows, n_embd)
+    xhat = x - mean[:, None]
+    xhat *= rstd[:, None]
+    _store(dweight, np.einsum("rc,rc->c", dy, xhat), accumulate_weight)
+    _store(dbias, dy.sum(axis=0), accumulate_bias)
+
+
+@kernel
+def matmul_nn(a, b, y, *, m, k, n, accumulate):
+    _product(a.reshape(m, k), b.reshape(k, n), y.reshape(m, n), accumulate)
+
+
+@kernel
+def matmul_nt(a, b, y, *, m, k, n, accumulate):
+    _product(a.reshape(m, k), b.reshape(n, k).T, y.reshape(m, n), accumulate)
+
+
+@kernel
+def matmul_tn(a, b, y, *, m, k, n, accumulate):
+    _product(a.reshape(k, m).T, b.reshape(k, n), y.reshape(m, n), accumulate)
+
+
+@kernel
+def attention(qkv, y, lse, *, batch, time, n_head, head_size):
+    q, k, v = _heads(qkv, batch, time, n_head, head_size)
+    scores = _causal(q @ k.swapaxes(2, 3), head_size)
+    highest = scores.max(axis=3)
+    scores -= highest[..., None]
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=3)
+    scores /= total[..., None]
+    y.reshape(batch, time, n_head, head_size)[:] = (scores @ v).swapaxes(1, 2)
+    lse.reshape(total.shape)[:] = highest + np.log(total)
+
+
+@kernel
+def attention_backward_q(
+    qkv, y, lse, dy, dqkv, delta, *, batch, time, n_head, head_size, accumulate
+):
+    q, k, v = _heads(qkv, batch, time, n_head, head_size)
+    dq = _heads(dqkv, batch, time, n_head, head_size)[0]
+    y, dy = (a.reshape(batch, time, n_head, head_size).swapaxes(1, 2) for a in (y, dy))
+    delta = delta.reshape(batch, n_head, time)
+    np.einsum("bhtc,bhtc->bht", y, dy, out=delta)
+    ds = dy @ v.swapaxes(2, 3)
+    ds -= delta[..., None]
+    ds *= _probabilities(q, k, lse, head_size)
+    ds /= math.sqrt(head_size)
+    _store(dq, ds @ k, accumulate)
+
+
+@kernel
+def attention_backward_kv(qkv, lse, delta, dy, dqkv, *, batch, time, n_head, head_size, accumulate):
+    q, k, v = _heads(qkv, batch, time, n_head, head_size)
+    _, dk, dv = _heads(dqkv, batch, time, n_head, head_size)
+    dy = dy.reshape(batch, time, n_head, head_size).swapaxes(1, 2)
+    p = _probabilities(q, k, lse, head_size)
+    _store(dv, p.swapaxes(2, 3) @ dy, accumulate)
+    ds = dy @ v.swapaxes(2, 3)
+    ds -= delta.reshape(batch, n_head, time, 1)
+    ds *= p
+    ds /= math.sqrt(head_size)
+    _store(dk, ds.swapaxes(2, 3) @ q, accumulate)
+
+
+def _heads(qkv, batch, time, n_head, head_size):
+    """Views of Q, K and V (or their gradients), each (batch, n_head, time, head_size)."""
+    return qkv.reshape(batch, time, 3, n_head, head_size).transpose(2, 0, 3, 1, 4)
+
+
+def _causal(scores, head_size):
+    """Scaled scores (..., T, T), in place, with -inf where the key comes after the query."""
+    time = scores.shape[-1]
+    scores /= math.sqrt(head_size)
+    scores += np.triu(np.full((time, time), -np.inf, scores.dtype), 1)
+    return scores
+
+
+def _probabilities(q, k, lse, head_size):
+    """The softmax of attention made again from its logarithmic denominators."""
+    scores = _causal(q @ k.swapaxes(2, 3), head_size)
+    scores -= lse.reshape(*scores.shape[:3], 1)
+    return np.exp(scores, out=scores)
+
+
+@kernel
+def gelu(x, y, *, size):
+    np.multiply(0.5 * x, 1 + _gelu_tanh(x), out=y)
+
+
+@kernel
+def gelu_backward(x, dy, dx, *, size, accumulate):
+    t = _gelu_tanh(x)
+    slope = (3 * 0.044715 * _SQRT_2_PI) * x * x
+    slope += _SQRT_2_PI
+    slope *= x
+    slope *= 1 - t * t
+    slope += t
+    slope += 1
+    slope *= 0.5
+    slope *= dy
+    _store(dx, slope, accumulate)
+
+
+_SQRT_2_PI = math.sqrt(2 / math.pi)
+
+
+def _gelu_tanh(x):
+    u = x * x
+    u *= 0.044715 * _SQRT_2_PI
+    u += _SQRT_2_PI
+    u *= x
+    return np.tanh(u, out=u)
+
+
+@kernel
+def add(x, y, z, *, size):
+    np.add(x, y, out=z)
+
+
+@kernel
+def copy(x, y, *, size, factor, accumulate):
+    _store(y, factor * x, accumulate)
+
+
+@kernel
+def fill(y, *, size, value):
+    y[:] = value
+
+
+@kernel
+def dropout(x, key, y, *, size, layer, accumulate, rate):
+    i = np.arange(size, dtype=np.uint32)
+    words = (i, np.full_like(i, layer), np.full_like(i, key[0]), np.full_like(i, key[1]))
+    kept = (_pcg4d(*words) >> np.uint32(8)) / 2**24 >= np.float32(rate)
+    _store(y, np.where(kept, x / (1 - rate), 0), accumulate)
+
+
+def _pcg4d(x, y, z, w):
+    """The first word of pcg4d, of four uint32 arrays."""
+    x, y, z, w = (v * np.uint32(1664525) + np.uint32(1013904223) for v in (x, y, z, w))
+    for shift in (16, 0):
+        x += y * w
+        y += z * x
+        z += x * y
+        w += y * z
+        if shift:
+            x, y, z, w = (v ^ (v >> np.uint32(shift)) for v in (x, y, z, w))
+    return x
+
+
+@kernel
+def cross_entropy(logits, targets, losses, lse, *, rows, vocab_size):
+    logits = logits.reshape(rows, vocab_size)
+    highest = logits.max(axis=1)
+    shifted = logits - highest[:, None]
+    lse[:] = highest + np.log(np.exp(shifted, out=shifted).sum(axis=1))
+    losses[:] = lse - logits[np.arange(rows), targets]
+
+
+@kernel
+def cross_entropy_backward(logits, targets, lse, dloss, dlogits, *, rows, vocab_size, accumulate):
+    d = logits.reshape(rows, vocab_size) - lse[:, None]
+    np.exp(d, out=d)
+    d[np.arange(rows), targets] -= 1
+    d *= dloss[0] / rows
+    _store(dlogits.reshape(rows, vocab_size), d, accumulate)
+
+
+@kernel
+def mean(x, y, *, size):
+    y[0] = x.mean()
+
+
+@kernel
+def sum_squares(x, partial, *, size):
+    stretch = -(-size // 256)
+    for i in range(256):
+        part = x[i * stretch : (i + 1) * stretch]
+        partial[i] = part @ part
+
+
+@kernel
+def clip(partial, x, norm, *, size, max_norm):
+    norm[0] = np.sqrt(partial.sum())
+    x *= min(1, max_norm / (norm[0] + 1e-6))
+
+
+@kernel
+def adamw(hyper, g, w, m, v, *, size, beta1, beta2, eps, weight_decay):
+    lr, correction1, root_correction2 = hyper
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    squares = g * g
+    squares *= 1 - beta2
+    v += squares
+    step = np.sqrt(v)
+    step /= root_correction2
+    step += eps
+    np.divide(m, step, out=step)
+    step *= lr / correction1
+    w *= 1 - lr * weight_decay
+    w -= step
+
+
+@kernel
+def last_row(x, length, y, *, n_embd):
+    at = (int(length[0]) - 1) * n_embd
+    y[:] = x[at : at + n_embd]
+
+
+@kernel
+def sample_token(logits, uniforms, settings, window, length, out, count, *, vocab_size, block_size):
+    temperature, top_k, top_p = settings
+    ranked = np.argsort(-logits, kind="stable")
+    prob = np.exp((logits - logits[ranked[0]]) / temperature)
+    top = prob[ranked[: int(top_k)]]
+    before = np.cumsum(top) - top
+    kept = (before < top_p * top.sum()) | (np.arange(len(top)) == 0)
+    allowed = np.zeros_like(prob)
+    allowed[ranked[: len(top)][kept]] = top[kept]
+    sums = np.cumsum(allowed)
+    draw = np.searchsorted(sums, uniforms[count[0]] * sums[-1], side="right")
+    token = min(draw, np.flatnonzero(allowed)[-1])
+    out[count[0]] = token
+    count[0] += 1
+    if length[0] < block_size:
+        window[length[0]] = token
+        length[0] += 1
+    else:
+        window[:-1] = window[1:].copy()
+        window[-1] = token

@@ -1,0 +1,416 @@
+"""The WebGPU device: runs the kernels of `shaders/` through wgpu, natively and (by way of a shim)
+in the page.
+
+A kernel is one WGSL file, and all that the device knows of it is written there: the buffers are its
+storage bindings in order, the parameters are the fields of `struct Params` in its uniform, and the
+line `// grid: rows * n_embd / 64` gives the workgroups along each axis, each a product of
+parameters divided, rounding up, by how many one workgroup does. A line `const HEAD_SIZE: u32 = 16;`
+is set anew from the parameter of that name in lower case, for what WGSL must know when it compiles.
+"""
+
+import math
+import re
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import wgpu
+
+from ..tensor import Tensor
+from . import Device, DeviceError, Plan
+
+LIMITS = (
+    "max-buffer-size",
+    "max-storage-buffer-binding-size",
+)  # asked for in full: models are one buffer
+STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
+
+
+class WebGPUDevice(Device):
+    """Gathers dispatches into one command buffer and sends it when told to, or when a read or
+    write has to come next.
+    """
+
+    name = "webgpu"
+
+    def __init__(self):
+        super().__init__()
+        try:
+            adapter = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
+            if adapter is None:
+                raise RuntimeError("no adapter")
+            limits = {name: adapter.limits[name] for name in LIMITS}
+            self.wgpu = adapter.request_device_sync(required_limits=limits)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise DeviceError(f"No WebGPU adapter can be had here: {error}.") from error
+        self.description = _describe(adapter.info)
+        self.is_emulated = adapter.info.get("adapter_type") == "CPU"
+        self.kernels: dict[str, Kernel] = {}
+        self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
+        self._encoder = self._pass = None
+
+    def write(self, tensor: Tensor, array) -> None:
+        """Put an array's numbers in a tensor, after all that was asked for before."""
+        self.submit()
+        data = np.ascontiguousarray(array, np.float32 if tensor.dtype == "f32" else np.uint32)
+        if data.size != tensor.size:
+            raise ValueError(f"{data.size} numbers do not fit a tensor of shape {tensor.shape}.")
+        if data.size:
+            self.wgpu.queue.write_buffer(tensor.storage.buffer, 4 * tensor.offset, data)
+
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A copy of a tensor's numbers. Waits until they are there."""
+        self.submit()
+        data = self.wgpu.queue.read_buffer(
+            tensor.storage.buffer, 4 * tensor.offset, 4 * tensor.size
+        )
+        dtype = np.float32 if tensor.dtype == "f32" else np.uint32
+        return np.frombuffer(data, dtype).reshape(tensor.shape).copy()
+
+    def submit(self) -> None:
+        """Send the gathered dispatches and copies to the GPU."""
+        if self._encoder:
+            self._end_pass()
+            encoder, self._encoder = self._encoder, None
+            self.wgpu.queue.submit([encoder.finish()])
+
+    def ring(self) -> "Ring":
+        """A way for scalars to come back without the GPU ever waiting for us."""
+        return Ring(self)
+
+    def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
+        """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
+        total, name).
+        """
+        names = sorted(path.stem for path in shader_folder().glob("*.wgsl"))
+        promises = [(name, self.kernel(name).pipeline_async()) for name in names]
+        for done, (name, promise) in enumerate(promises):
+            progress(done, len(names), name)
+            self.kernel(name).keep(promise)
+        progress(len(names), len(names), "")
+
+    def kernel(self, name: str) -> "Kernel":
+        """The kernel of that name, read from `shaders/` the first time. Assign `kernels[name]` to
+        change one.
+        """
+        if name not in self.kernels:
+            path = shader_folder() / f"{name}.wgsl"
+            if not path.is_file():
+                raise DeviceError(
+                    f"There is no kernel {name!r}: no file {path.name} in {path.parent}."
+                )
+            self.kernels[name] = Kernel(self.wgpu, name, path.read_text(encoding="utf-8"))
+        return self.kernels[name]
+
+    def _bytes(self, size: int, dtype: str) -> int:
+        return 4 * max(size, 1)
+
+    def _allocate(self, n_bytes: int) -> wgpu.GPUBuffer:
+        for name in LIMITS:
+            if n_bytes > self.wgpu.limits[name]:
+                raise DeviceError(
+                    f"A tensor of {n_bytes:,} bytes is more than this adapter takes: "
+                    f"its {name} is {self.wgpu.limits[name]:,}."
+                )
+        return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
+
+    def _prepare(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> tuple:
+        kernel = self.kernel(name)
+        if len(tensors) != kernel.n_buffers:
+            raise DeviceError(
+                f"Kernel {name} has {kernel.n_buffers} buffers; it was given {len(tensors)}."
+            )
+        pipeline = kernel.pipeline(params)
+        resources = [
+            {
+                "buffer": t.storage.buffer,
+                "offset": 4 * t.offset,
+                "size": self._bytes(t.size, t.dtype),
+            }
+            for t in tensors
+        ]
+        resources.append({"buffer": self._uniform(kernel.pack(params))})
+        entries = [{"binding": i, "resource": r} for i, r in enumerate(resources)]
+        group = self.wgpu.create_bind_group(layout=kernel.layout, entries=entries)
+        return pipeline, group, *self._fold(name, kernel.workgroups(params))
+
+    def _uniform(self, data: bytes) -> wgpu.GPUBuffer:
+        """A uniform buffer with these bytes; equal parameters share one."""
+        if data not in self._uniforms:
+            usage = wgpu.BufferUsage.UNIFORM
+            self._uniforms[data] = self.wgpu.create_buffer_with_data(data=data, usage=usage)
+        return self._uniforms[data]
+
+    def _fold(self, name: str, grid: list[int]) -> tuple[int, int, int]:
+        """The grid as three axes. A long single axis goes on in the second: kernels number
+        workgroups through both.
+        """
+        most = self.wgpu.limits["max-compute-workgroups-per-dimension"]
+        if len(grid) == 1 and grid[0] > most:
+            grid = [most, -(-grid[0] // most)]
+        if max(grid) > most:
+            raise DeviceError(
+                f"Kernel {name} needs {max(grid):,} workgroups along one axis; this adapter's "
+                f"max-compute-workgroups-per-dimension is {most:,}."
+            )
+        return tuple(grid + [1] * (3 - len(grid)))
+
+    def _execute(self, command: tuple) -> None:
+        pipeline, group, *grid = command
+        if not self._pass:
+            self._pass = self.encoder.begin_compute_pass()
+        self._pass.set_pipeline(pipeline)
+        self._pass.set_bind_group(0, group)
+        self._pass.dispatch_workgroups(*grid)
+
+    def _replay(self, plan: Plan) -> None:
+        self._end_pass()
+        if plan.compiled is None:
+            plan.compiled = make_plan(plan.commands)
+        encode_plan(self.encoder, plan.compiled)
+
+    @property
+    def encoder(self) -> wgpu.GPUCommandEncoder:
+        """The command encoder that the next submit sends."""
+        self._encoder = self._encoder or self.wgpu.create_command_encoder()
+        return self._encoder
+
+    def _end_pass(self) -> None:
+        if self._pass:
+            self._pass.end()
+            self._pass = None
+
+    def copy_scalar(self, source: Tensor, target: wgpu.GPUBuffer, slot: int) -> None:
+        """Copy a tensor of one element into a buffer's slot-th word."""
+        self._end_pass()
+        buffer, offset = source.storage.buffer, 4 * source.offset
+        self.encoder.copy_buffer_to_buffer(buffer, offset, target, 4 * slot, 4)
+
+
+class Kernel:
+    """A compute shader and what its text says of itself; see the head of this file. DeviceError
+    where it says too little.
+    """
+
+    def __init__(self, device: wgpu.GPUDevice, name: str, code: str):
+        self.device, self.name, self.code = device, name, code
+        bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
+        if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
+            raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
+        if [kind for _, kind in bindings].index("uniform") != len(bindings) - 1:
+            raise DeviceError(
+                f"Kernel {name}: the uniform with its parameters must be the last binding."
+            )
+        self.n_buffers = len(bindings) - 1
+        fields = re.search(r"struct Params\s*{([^}]*)}", code)
+        grid = re.search(r"^// grid: (.+)$", code, re.M)
+        if not fields or not grid:
+            raise DeviceError(
+                f"Kernel {name}: it needs a `struct Params` and a line `// grid: ...`."
+            )
+        self.fields = re.findall(r"(\w+)\s*:\s*(u32|f32)", fields[1])
+        self.grid = [axis.split("/") for axis in grid[1].split(",")]
+        self.constants = dict(re.findall(r"^const ([A-Z_]+): u32 = (\d+);", code, re.M))
+        types = {
+            "uniform": "uniform",
+            "storage, read": "read-only-storage",
+            "storage, read_write": "storage",
+        }
+        self.layout = device.create_bind_group_layout(
+            entries=[
+                {
+                    "binding": i,
+                    "visibility": wgpu.ShaderStage.COMPUTE,
+                    "buffer": {"type": types[kind]},
+                }
+                for i, (_, kind) in enumerate(bindings)
+            ]
+        )
+        self._pipelines: dict[tuple, wgpu.GPUComputePipeline] = {}
+
+    def pack(self, params: dict) -> bytes:
+        """The bytes of `struct Params`, padded to 16."""
+        try:
+            values = [
+                struct.pack("<I" if kind == "u32" else "<f", params[name])
+                for name, kind in self.fields
+            ]
+        except (KeyError, struct.error) as error:
+            raise DeviceError(
+                f"Kernel {self.name}: its parameters are {self.fields}; got {params} ({error})."
+            ) from error
+        data = b"".join(values)
+        return data + bytes(-len(data) % 16)
+
+    def workgroups(self, params: dict) -> list[int]:
+        """Workgroups along each axis of the grid."""
+        return [
+            -(-_product(axis[0], params) // math.prod(int(d) for d in axis[1:]))
+            for axis in self.grid
+        ]
+
+    def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
+        """The compiled shader for these parameters: one for each setting of its constants."""
+        key = self._key(params)
+        if key not in self._pipelines:
+            with self._explained():
+                self._pipelines[key] = self.device.create_compute_pipeline(**self._descriptor(key))
+        return self._pipelines[key]
+
+    def pipeline_async(self) -> "wgpu.GPUPromise":
+        """Begin to compile with the constants as the file has them; give the promise to `keep`."""
+        return self.device.create_compute_pipeline_async(**self._descriptor(self._key({})))
+
+    def keep(self, promise: "wgpu.GPUPromise") -> None:
+        """Wait for what pipeline_async began."""
+        with self._explained():
+            self._pipelines[self._key({})] = promise.sync_wait()
+
+    def _key(self, params: dict) -> tuple:
+        return tuple(int(params.get(name.lower(), value)) for name, value in self.constants.items())
+
+    def _descriptor(self, key: tuple) -> dict:
+        code = self.code
+        for name, value in zip(self.constants, key, strict=True):
+            code = re.sub(
+                rf"^const {name}: u32 = \d+;", f"const {name}: u32 = {value};", code, flags=re.M
+            )
+        with self._explained():
+            module = self.device.create_shader_module(label=self.name, code=code)
+            layout = self.device.create_pipeline_layout(bind_group_layouts=[self.layout])
+        return {"layout": layout, "compute": {"module": module, "entry_point": "main"}}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except wgpu.GPUError as error:
+            raise DeviceError(f"Kernel {self.name} does not compile: {error}") from error
+
+
+class Ring:
+    """Scalars on their way back from the device.
+
+    They are copied, at the end of each step, into a buffer that fills up with a window of steps; a
+    full window is mapped for reading while the GPU works on the next. At most one full window is
+    waited for at a time, so the GPU never runs dry and we never run further ahead of it than two
+    windows. A window is as many steps as take about 50 ms.
+    """
+
+    SECONDS = 0.05
+    MOST = 64  # steps in a window
+
+    def __init__(self, device: WebGPUDevice):
+        self.device = device
+        self._window = 1
+        self._free: list[wgpu.GPUBuffer] = []
+        self._in_flight: deque = deque()
+        self._tags: list = []
+        self._width = 0
+        self._buffer = None
+        self._last = None
+
+    def push(self, tag, *scalars: Tensor) -> list[tuple]:
+        """End a step: send it, with a copy of its scalars. Returns (tag, number, ...) of the
+        steps that have arrived.
+        """
+        if not self._tags:
+            self._width = len(scalars)
+            usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
+            size = 4 * self.MOST * self._width
+            self._buffer = (
+                self._free.pop()
+                if self._free
+                else self.device.wgpu.create_buffer(size=size, usage=usage)
+            )
+        for i, scalar in enumerate(scalars):
+            self.device.copy_scalar(scalar, self._buffer, len(self._tags) * self._width + i)
+        self._tags.append(tag)
+        self.device.submit()
+        if len(self._tags) < self._window:
+            return []
+        self._send()
+        return self._receive() if len(self._in_flight) > 1 else []
+
+    def drain(self) -> list[tuple]:
+        """Wait for all that is still on its way."""
+        if self._tags:
+            self._send()
+        arrived = [item for _ in range(len(self._in_flight)) for item in self._receive()]
+        self._last = None  # what comes next is not timed from here
+        return arrived
+
+    def _send(self) -> None:
+        self._in_flight.append(
+            (self._tags, self._width, self._buffer, self._buffer.map_async("READ"))
+        )
+        self._tags = []
+
+    def _receive(self) -> list[tuple]:
+        tags, width, buffer, promise = self._in_flight.popleft()
+        promise.sync_wait()
+        numbers = np.frombuffer(buffer.read_mapped(), np.float32)[: len(tags) * width].reshape(
+            -1, width
+        )
+        arrived = [(tag, *row) for tag, row in zip(tags, numbers.tolist(), strict=True)]
+        buffer.unmap()
+        self._free.append(buffer)
+        now = time.perf_counter()
+        if self._last:
+            seconds = max((now - self._last) / len(tags), 1e-6)
+            self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
+        self._last = now
+        return arrived
+
+
+def shader_folder() -> Path:
+    """Where the WGSL is: in the repository, or within the installed package."""
+    here = Path(__file__).resolve()
+    inside = here.parents[1] / "shaders"
+    return inside if inside.is_dir() else here.parents[3] / "shaders"
+
+
+def _product(text: str, params: dict) -> int:
+    """The value of `rows * n_embd`, or of a number."""
+    return math.prod(
+        int(f) if f.isdigit() else params[f] for f in (f.strip() for f in text.split("*"))
+    )
+
+
+def _describe(info: dict) -> str:
+    """An adapter for people: its name, or what else it says of itself, and the API it is driven
+    by.
+    """
+    name = (
+        info.get("device")
+        or " ".join(filter(None, (info.get("vendor"), info.get("architecture"))))
+        or "a GPU"
+    )
+    kind = {"CPU": " (emulated on the CPU)"}.get(info.get("adapter_type"), "")
+    return f"{name}{kind}, {info.get('backend_type') or 'WebGPU'}"
+
+
+def _make_plan(commands: Iterable[tuple]) -> list[tuple]:
+    return list(commands)
+
+
+def _encode_plan(encoder: wgpu.GPUCommandEncoder, plan: list[tuple]) -> None:
+    work = encoder.begin_compute_pass()
+    before = None
+    for pipeline, group, x, y, z in plan:
+        if pipeline is not before:
+            work.set_pipeline(pipeline)
+            before = pipeline
+        work.set_bind_group(0, group)
+        work.dispatch_workgroups(x, y, z)
+    work.end()
+
+
+# In the page, a whole plan crosses into JavaScript once and each replay is one call: see
+# py_src/browser/wgpu.
+make_plan = getattr(wgpu, "make_plan", _make_plan)
+encode_plan = getattr(wgpu, "encode_plan", _encode_plan)

@@ -1,0 +1,45 @@
+"""Capture once, replay after: the first call of a jitted function runs its Python; later calls
+only its kernels.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import numpy as np
+
+from .devices import Device
+
+
+def jit(device: Device) -> Callable:
+    """Decorate a function of arrays to capture its kernels on `device` and replay them from the
+    second call on.
+
+    The function gets each array as a Tensor and returns Tensors. A later call with arrays of the
+    same shapes writes their numbers into those same Tensors, replays, and returns the same result
+    Tensors, with their new contents. So whatever changes from call to call must come in as an
+    array; a Python number met inside is captured as it was. Other shapes are captured anew.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        captured = {}
+
+        @wraps(function)
+        def call(*arrays: np.ndarray):
+            if not device.capturing_enabled:
+                return function(*[device.tensor(a) for a in arrays])
+            key = tuple((a.shape, a.dtype.kind) for a in arrays)
+            if key in captured:
+                inputs, plan, result = captured[key]
+                for tensor, array in zip(inputs, arrays, strict=True):
+                    device.write(tensor, array)
+                device.replay(plan)
+                return result
+            inputs = [device.tensor(a) for a in arrays]
+            with device.capture() as plan:
+                result = function(*inputs)
+            captured[key] = inputs, plan, result
+            return result
+
+        return call
+
+    return decorate

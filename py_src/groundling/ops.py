@@ -1,0 +1,237 @@
+"""The operations of a GPT: each dispatches its forward kernel and records its backward kernels on
+the tape.
+
+Shapes: B sequences of T tokens, C channels, V tokens in the vocabulary. Formulas and bindings stand
+at the head of each kernel in `shaders/`. To add an operation: a kernel forward, a kernel backward,
+and a function like these.
+"""
+
+import math
+
+from .tensor import Tensor, record
+
+
+def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
+    """Rows of a table: tokens (B, T) of weight (V, C) -> (B, T, C)."""
+    V, C = weight.shape
+    y = weight.device.empty(*tokens.shape, C)
+    sizes = dict(rows=tokens.size, n_embd=C, vocab_size=V)
+    weight.device.run("embedding", tokens, weight, y, **sizes)
+
+    def backward(dy, into):
+        dweight, accumulate = into(weight)
+        dy.device.run("embedding_backward", tokens, dy, dweight, **sizes, accumulate=accumulate)
+
+    return record(y, (weight,), backward)
+
+
+def position_embedding(x: Tensor, weight: Tensor) -> Tensor:
+    """Adds its row of weight (at least T, C) to every position of x (B, T, C)."""
+    B, T, C = x.shape
+    if weight.shape[0] < T or weight.shape[1] != C:
+        raise ValueError(
+            f"A position table of shape {weight.shape} has no row for each position of {x.shape}."
+        )
+    y = x.device.empty(*x.shape)
+    sizes = dict(size=x.size, period=T * C)
+    x.device.run("position_embedding", x, weight, y, **sizes)
+
+    def backward(dy, into):
+        dweight, accumulate = into(weight)
+        run = dy.device.run
+        run(
+            "position_embedding_backward",
+            dy,
+            dweight,
+            **sizes,
+            total=weight.size,
+            accumulate=accumulate,
+        )
+        into.pass_on(x)
+
+    return record(y, (x, weight), backward)
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight: (..., in) by (in, out) -> (..., out). No bias."""
+    (K, N), M = weight.shape, x.size // x.shape[-1]
+    if x.shape[-1] != K:
+        raise ValueError(
+            f"linear: x of shape {x.shape} has {x.shape[-1]} channels, but the weight takes {K}."
+        )
+    y = x.device.empty(*x.shape[:-1], N)
+    x.device.run("matmul_nn", x, weight, y, m=M, k=K, n=N, accumulate=0)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run("matmul_nt", dy, weight, dx, m=M, k=N, n=K, accumulate=accumulate)
+        dweight, accumulate = into(weight)
+        dy.device.run("matmul_tn", x, dy, dweight, m=K, k=M, n=N, accumulate=accumulate)
+
+    return record(y, (x, weight), backward)
+
+
+def unembedding(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ transpose(weight): (..., C) by the embedding table (V, C) -> logits (..., V)."""
+    (V, C), M = weight.shape, x.size // x.shape[-1]
+    if x.shape[-1] != C:
+        raise ValueError(
+            f"unembedding: x of shape {x.shape} has {x.shape[-1]} channels, but the table has {C}."
+        )
+    logits = x.device.empty(*x.shape[:-1], V)
+    x.device.run("matmul_nt", x, weight, logits, m=M, k=C, n=V, accumulate=0)
+
+    def backward(dlogits, into):
+        dx, accumulate = into(x)
+        dlogits.device.run("matmul_nn", dlogits, weight, dx, m=M, k=V, n=C, accumulate=accumulate)
+        dweight, accumulate = into(weight)
+        dlogits.device.run("matmul_tn", dlogits, x, dweight, m=V, k=M, n=C, accumulate=accumulate)
+
+    return record(logits, (x, weight), backward)
+
+
+def layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
+    """Each row of x (..., C) to mean 0 and variance 1, then times weight (C) plus bias (C)."""
+    C, rows = x.shape[-1], x.size // x.shape[-1]
+    if weight.shape != (C,) or bias.shape != (C,):
+        raise ValueError(
+            f"layernorm: gain {weight.shape} and bias {bias.shape} must both be ({C},), as x has {C} channels."
+        )
+    empty = x.device.empty
+    y, mean, rstd = empty(*x.shape), empty(rows), empty(rows)
+    x.device.run("layernorm", x, weight, bias, y, mean, rstd, rows=rows, n_embd=C, eps=eps)
+
+    def backward(dy, into):
+        run, sizes = dy.device.run, dict(rows=rows, n_embd=C)
+        dweight, add_weight = into(weight)
+        dbias, add_bias = into(bias)
+        accumulate = dict(accumulate_weight=add_weight, accumulate_bias=add_bias)
+        run("layernorm_backward_params", x, mean, rstd, dy, dweight, dbias, **sizes, **accumulate)
+        dx, accumulate = into(x)
+        run("layernorm_backward", x, weight, mean, rstd, dy, dx, **sizes, accumulate=accumulate)
+
+    return record(y, (x, weight, bias), backward)
+
+
+def causal_attention(qkv: Tensor, n_head: int) -> Tensor:
+    """Multi-head attention of each position to itself and those before: (B, T, 3C) as Q | K | V
+    -> (B, T, C).
+    """
+    B, T, C3 = qkv.shape
+    C = C3 // 3
+    if C3 % 3 or C % n_head:
+        raise ValueError(
+            f"causal_attention: {C3} channels are not Q, K and V for {n_head} heads of one size."
+        )
+    y, lse = qkv.device.empty(B, T, C), qkv.device.empty(B, n_head, T)
+    sizes = dict(batch=B, time=T, n_head=n_head, head_size=C // n_head)
+    qkv.device.run("attention", qkv, y, lse, **sizes)
+    out = y.detach()
+
+    def backward(dy, into):
+        run, delta = dy.device.run, dy.device.empty(B, n_head, T)
+        dqkv, accumulate = into(qkv)
+        run("attention_backward_q", qkv, out, lse, dy, dqkv, delta, **sizes, accumulate=accumulate)
+        run("attention_backward_kv", qkv, lse, delta, dy, dqkv, **sizes, accumulate=accumulate)
+
+    return record(y, (qkv,), backward)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh form, element by element."""
+    y = x.device.empty(*x.shape)
+    x.device.run("gelu", x, y, size=x.size)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run("gelu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
+
+    return record(y, (x,), backward)
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    """x + y, two tensors of one shape."""
+    if x.shape != y.shape:
+        raise ValueError(f"Cannot add tensors of shapes {x.shape} and {y.shape}.")
+    z = x.device.empty(*x.shape)
+    x.device.run("add", x, y, z, size=x.size)
+
+    def backward(dz, into):
+        into.pass_on(x)
+        into.pass_on(y)
+
+    return record(z, (x, y), backward)
+
+
+def scale(x: Tensor, factor: float) -> Tensor:
+    """factor * x, for a fixed number."""
+    y = x.device.empty(*x.shape)
+    x.device.run("copy", x, y, size=x.size, factor=factor, accumulate=0)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run("copy", dy, dx, size=x.size, factor=factor, accumulate=accumulate)
+
+    return record(y, (x,), backward)
+
+
+def dropout(x: Tensor, key: Tensor, rate: float, layer: int) -> Tensor:
+    """x with a share `rate` of its elements zeroed and the rest scaled up to keep the mean.
+
+    key is a "u32" tensor of 2, new at each step; layer tells the model's dropouts apart.
+    """
+    y = x.device.empty(*x.shape)
+    x.device.run("dropout", x, key, y, size=x.size, layer=layer, rate=rate, accumulate=0)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run(
+            "dropout", dy, key, dx, size=x.size, layer=layer, rate=rate, accumulate=accumulate
+        )
+
+    return record(y, (x,), backward)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean of -log softmax(logits)[target] in nats: (..., V) and as many targets -> (1,)."""
+    V, rows = logits.shape[-1], targets.size
+    if logits.size != rows * V:
+        raise ValueError(
+            f"cross_entropy: logits of shape {logits.shape} for targets of shape {targets.shape}."
+        )
+    device = logits.device
+    losses, lse, loss = device.empty(rows), device.empty(rows), device.empty(1)
+    device.run("cross_entropy", logits, targets, losses, lse, rows=rows, vocab_size=V)
+    device.run("mean", losses, loss, size=rows)
+
+    def backward(dloss, into):
+        dlogits, accumulate = into(logits)
+        sizes = dict(rows=rows, vocab_size=V, accumulate=accumulate)
+        device.run("cross_entropy_backward", logits, targets, lse, dloss, dlogits, **sizes)
+
+    return record(loss, (logits,), backward)
+
+
+def gather_batch(corpus: Tensor, offsets: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, each (B, T): T tokens of corpus from each of offsets (B), and the same
+    one token later.
+    """
+    B, T = offsets.size, block_size
+    x, y = corpus.device.empty(B, T, dtype="u32"), corpus.device.empty(B, T, dtype="u32")
+    corpus.device.run("gather_batch", corpus, offsets, x, y, batch=B, time=T)
+    return x, y
+
+
+def last_row(x: Tensor, length: Tensor) -> Tensor:
+    """Row `length` - 1 of x (1, T, C) -> (1, C): the last real token's. For sampling only: not on
+    the tape.
+    """
+    C = x.shape[-1]
+    y = x.device.empty(1, C)
+    x.device.run("last_row", x, length, y, n_embd=C)
+    return y
+
+
+def uniform_loss(vocab_size: int) -> float:
+    """The loss, in nats, of a model that finds every token equally likely."""
+    return math.log(vocab_size)

@@ -1,0 +1,200 @@
+"""Tensors that live on a device, and the tape that finds their gradients.
+
+An op (see ops.py) makes its result with `record(result, inputs, backward)`. `loss.backward()` walks
+back from the loss, newest op first, and calls each `backward(dy, into)`: `dy` is the gradient of
+that op's result, and `into(x)` says where the gradient of an input goes and whether it adds to what
+is there. That is all of the tape.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .devices import Device
+
+_count = itertools.count()
+_recording = True
+
+
+class Storage:
+    """A device buffer, returned to the pool it came from when the last tensor on it is gone."""
+
+    __slots__ = ("buffer", "_free")
+
+    def __init__(self, buffer, free: list):
+        self.buffer, self._free = buffer, free
+
+    def __del__(self):
+        self._free.append(self.buffer)
+
+
+class Tensor:
+    """An array on a device: a shape and dtype ("f32" or "u32") over a stretch of a storage.
+    Row-major, contiguous.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        storage: Storage,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: str = "f32",
+    ):
+        self.device, self.storage, self.offset = device, storage, offset  # offset in elements
+        self.shape, self.dtype = tuple(shape), dtype
+        self.size = math.prod(shape)
+        self.index = next(
+            _count
+        )  # ops are numbered as they are recorded: a result comes after its inputs
+        self._inputs: tuple[Tensor, ...] = ()
+        self._backward: Callable | None = None
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the numbers, read back from the device. Waits for it."""
+        return self.device.read(self)
+
+    def item(self) -> float:
+        """The number in a tensor of one element."""
+        return self.numpy().item()
+
+    def view(self, *shape: int, offset: int = 0) -> Tensor:
+        """Another shape over the same memory, `offset` elements in. No gradient flows through it."""
+        if offset + math.prod(shape) > self.size:
+            raise ValueError(
+                f"A view of shape {shape} at {offset} does not fit a tensor of shape {self.shape}."
+            )
+        return Tensor(self.device, self.storage, self.offset + offset, shape, self.dtype)
+
+    def detach(self) -> Tensor:
+        """The same numbers, off the tape."""
+        return self.view(*self.shape)
+
+    def __add__(self, other: Tensor) -> Tensor:
+        from . import ops
+
+        return ops.add(self, other)
+
+    def __mul__(self, factor: float) -> Tensor:
+        from . import ops
+
+        return ops.scale(self, factor)
+
+    __rmul__ = __mul__
+
+    def __repr__(self):
+        return f"Tensor({self.dtype}{list(self.shape)} on {self.device.name})"
+
+    def backward(self) -> None:
+        """Add the gradient of this scalar to the `grad` of every Parameter it was made from. Uses
+        the tape up.
+        """
+        if self.size != 1:
+            raise ValueError(
+                f"backward() starts at a single number, the loss; this has shape {self.shape}."
+            )
+        if not self._backward:
+            raise RuntimeError(
+                "This tensor is not on the tape: nothing was recorded, or backward() has run already."
+            )
+        grads = {self.index: self.device.one}
+        for node in _tape(self):
+            dy = grads.pop(node.index, None)
+            if dy is not None:
+                node._backward(dy, _Gradients(grads, dy))
+            node._backward, node._inputs = (
+                None,
+                (),
+            )  # frees what the op kept, for the ops further back to use
+
+
+class Parameter(Tensor):
+    """A tensor that is trained. Its gradient adds up in `grad` until `zero_grad`, as in PyTorch.
+
+    `has_grad` is False until the first backward pass reaches it: that pass overwrites `grad`, so
+    nothing is ever filled with zeros only to be added to.
+    """
+
+    def __init__(self, data: Tensor, grad: Tensor):
+        super().__init__(data.device, data.storage, data.offset, data.shape)
+        self.grad = grad
+        self.has_grad = False
+
+
+def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Tensor:
+    """Put an op on the tape. `backward` must not hold `result` itself (hold `result.detach()`),
+    or neither is freed.
+    """
+    if _recording:
+        result._inputs, result._backward = inputs, backward
+    return result
+
+
+@contextmanager
+def no_grad():
+    """Within the block nothing is recorded, so that memory is freed as soon as the forward pass
+    is done with it.
+    """
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+def _tape(loss: Tensor) -> list[Tensor]:
+    """Every recorded tensor that the loss was made from, newest first: each before all of its
+    inputs.
+    """
+    found, todo = {}, [loss]
+    while todo:
+        node = todo.pop()
+        if node._backward and node.index not in found:
+            found[node.index] = node
+            todo.extend(node._inputs)
+    return [found[index] for index in sorted(found, reverse=True)]
+
+
+class _Gradients:
+    """Where an op's backward puts the gradients of its inputs, in the middle of a walk down the
+    tape.
+    """
+
+    def __init__(self, pending: dict[int, Tensor], dy: Tensor):
+        self._pending, self._dy = pending, dy
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, int]:
+        """Where the gradient of x goes, and 1 if it must be added to what is there, else 0."""
+        if isinstance(x, Parameter):
+            accumulate, x.has_grad = x.has_grad, True
+            return x.grad, int(accumulate)
+        grad = self._pending.get(x.index)
+        if grad is None:
+            grad = self._pending[x.index] = x.device.empty(*x.shape)
+            return grad, 0
+        if self._is_shared(grad):
+            own = x.device.empty(*x.shape)
+            x.device.run("copy", grad, own, size=x.size, factor=1.0, accumulate=0)
+            grad = self._pending[x.index] = own
+        return grad, 1
+
+    def pass_on(self, x: Tensor) -> None:
+        """The gradient of x is dy itself: hand it over where that will do, else add it."""
+        if not isinstance(x, Parameter) and x.index not in self._pending:
+            self._pending[x.index] = self._dy
+            return
+        grad, accumulate = self(x)
+        x.device.run("copy", self._dy, grad, size=x.size, factor=1.0, accumulate=accumulate)
+
+    def _is_shared(self, grad: Tensor) -> bool:
+        """Whether someone further back still has to read this very memory."""
+        holders = [g for g in self._pending.values() if g.storage is grad.storage]
+        return len(holders) > 1 or grad.storage is self._dy.storage

@@ -1,0 +1,237 @@
+"""Train a GPT on Shakespeare, character by character.
+
+Natively:       groundling train --seed hamlet
+In the page:    press Start
+In Python:      run = Run(TrainConfig(seed="hamlet"), shakespeare(), open_device())
+                for record in train(run):
+                    print(record.iter, record.train)
+
+The loop is `train`, below. A run's whole state is in a `Run`; `train` may be left by `run.pause()`
+and called again, and goes on exactly where it was.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .config import GPTConfig, TrainConfig
+from .corpus import Corpus
+from .devices import Device
+from .jit import jit
+from .model import GPT, initial_weights
+from .ops import gather_batch
+from .optim import AdamW, clip_grad_norm_
+from .rng import Stream, cyrb128
+from .tensor import no_grad
+
+
+def train(run: "Run") -> Iterator["Record"]:
+    """Train until the last iteration or until `run.pause()`; yields a Record an iteration, as the
+    losses arrive.
+    """
+    device, model, optimizer = run.device, run.model, run.optimizer
+    B, T = run.config.batch_size, model.config.block_size
+
+    @jit(device)  # the first call records the kernels that this runs; after that they are replayed
+    def step(offsets, hyper, dropout_key):
+        model.dropout_key = dropout_key
+        x, y = gather_batch(run.train_tokens, offsets, T)
+        loss = model.loss(x, y)
+        model.zero_grad()
+        loss.backward()
+        norm = clip_grad_norm_(model, run.config.grad_clip)
+        optimizer.step(hyper)
+        return loss, norm
+
+    losses = (
+        device.ring()
+    )  # what the GPU has computed comes back a few steps later, and it never waits for us
+    run.pausing = False
+    while run.iter < run.config.iters and not run.pausing:
+        it = run.iter
+        last = it == run.config.iters - 1
+        val = evaluate(run) if it % run.config.eval_interval == 0 or last else None
+        lr = learning_rate(it, run.config)
+        offsets = run.corpus.offsets("train", run.batches, B, T)
+        loss, norm = step(offsets, optimizer.hyper(lr), run.dropout_key())
+        run.iter += 1
+        for arrived in losses.push((it, lr, val), loss, norm):
+            yield run.record(*arrived)
+    for arrived in losses.drain():
+        yield run.record(*arrived)
+
+
+def learning_rate(it: int, config: TrainConfig) -> float:
+    """Linear warmup to config.lr over config.warmup iterations, then half a cosine down to
+    config.min_lr.
+    """
+    if it < config.warmup:
+        return config.lr * (it + 1) / config.warmup
+    progress = (it - config.warmup) / max(1, config.iters - config.warmup)
+    return config.min_lr + 0.5 * (1 + math.cos(math.pi * progress)) * (config.lr - config.min_lr)
+
+
+def evaluate(run: "Run") -> float:
+    """The mean loss of the next few validation batches, in nats. Waits for the device."""
+    config, T = run.config, run.model.config.block_size
+    total = 0.0
+    for _ in range(config.eval_batches):
+        offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
+        total += run.validation_loss(offsets).item()
+    run.val_loss = total / config.eval_batches
+    return run.val_loss
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one iteration tells: its loss before the update, its learning rate, and its validation
+    loss if it has one.
+    """
+
+    iter: int
+    train: float  # nats, this batch
+    lr: float
+    val: float | None
+    grad_norm: float  # before clipping
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss of an iteration is infinite or not a number, and so are the weights by now."""
+
+    def __init__(self, record: Record):
+        super().__init__(
+            f"The loss at iter {record.iter} is {record.train}, and training cannot go on from there."
+        )
+        self.record = record
+
+
+class Run:
+    """A training run: the model, the optimizer and the random streams, and how far they have come.
+
+    `iter` counts the updates made. `train_loss` is the running average of the loss (0.9 old, 0.1
+    new) and `val_loss` the latest validation loss; both are None at first.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        device: Device,
+        model_config: GPTConfig | None = None,
+    ):
+        self.config, self.corpus, self.device = config, corpus, device
+        model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
+        corpus.require(model_config.block_size)
+        self.model = GPT(model_config, device, initial_weights(model_config, config.seed))
+        betas = config.beta1, config.beta2
+        self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
+        self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
+        self.pausing = False
+        self._start(0, None)
+
+        @jit(device)
+        def validation_loss(offsets):
+            self.model.dropout_key = None
+            with no_grad():
+                return self.model.loss(
+                    *gather_batch(self.val_tokens, offsets, model_config.block_size)
+                )
+
+        self.validation_loss = validation_loss
+
+    def _start(self, it: int, val_loss: float | None) -> None:
+        seed = self.config.seed
+        self.batches, self.validation = Stream(seed), Stream(f"{seed}:val")
+        self.iter, self.train_loss, self.val_loss = it, None, val_loss
+
+    def dropout_key(self) -> np.ndarray:
+        """This iteration's key for `ops.dropout`, uint32 (2,)."""
+        return np.array([cyrb128(f"{self.config.seed}:dropout")[0], self.iter], np.uint32)
+
+    def record(self, tags: tuple, train: float, grad_norm: float) -> Record:
+        """Take in what has come back of an iteration. NonFiniteLoss where it is not a number."""
+        it, lr, val = tags
+        record = Record(it, train, lr, val, grad_norm)
+        if not math.isfinite(train):
+            raise NonFiniteLoss(record)
+        self.train_loss = train if self.train_loss is None else 0.9 * self.train_loss + 0.1 * train
+        return record
+
+    def pause(self) -> None:
+        """Make `train` end after this iteration, once all that is on its way has arrived."""
+        self.pausing = True
+
+    def set_lr(self, peak: float) -> None:
+        """Change the peak learning rate from the next iteration on. ValueError when it is out of
+        range.
+        """
+        self.config = replace(self.config, lr=peak)
+
+    def checkpoint(self) -> Checkpoint:
+        """The weights as they are now, and what a file says of them."""
+        return Checkpoint(
+            config=self.model.config,
+            seed=self.config.seed,
+            iter=self.iter,
+            val_loss=self.val_loss,
+            vocab_hash=self.corpus.vocab_hash,
+            created_at=now(),
+            weights=self.model.weights(),
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from saved weights: the schedule at their iter, but AdamW and the streams from
+        their beginning.
+
+        The seed becomes the file's. ValueError, and nothing changes, when the file is of another
+        model or vocabulary.
+        """
+        if checkpoint.config != self.model.config:
+            raise ValueError(
+                f"The file is of another model, {checkpoint.config}; this one is {self.model.config}."
+            )
+        if checkpoint.vocab_hash != self.corpus.vocab_hash:
+            raise ValueError("The file was trained on a text with other characters than this one.")
+        self.config = replace(self.config, seed=checkpoint.seed)
+        self.model.load(checkpoint.weights)
+        self.optimizer.reset()
+        self._start(checkpoint.iter, checkpoint.val_loss)
+
+    def state(self) -> dict:
+        """All that the rest of the run depends on, off the device: `restore` on any device
+        continues exactly.
+        """
+        return {
+            "config": self.config,
+            "iter": self.iter,
+            "train_loss": self.train_loss,
+            "val_loss": self.val_loss,
+            "t": self.optimizer.t,
+            "streams": (self.batches.state, self.validation.state),
+            "weights": self.model.weights(),
+            "m": self.model.gather(self.optimizer.m),
+            "v": self.model.gather(self.optimizer.v),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go back to a `state()` of a run of the same model."""
+        self.config = state["config"]
+        self.iter, self.optimizer.t = state["iter"], state["t"]
+        self.train_loss, self.val_loss = state["train_loss"], state["val_loss"]
+        self.batches.state, self.validation.state = state["streams"]
+        self.model.load(state["weights"])
+        self.model.scatter(state["m"], self.optimizer.m)
+        self.model.scatter(state["v"], self.optimizer.v)
+
+
+def now() -> str:
+    """The time, as JavaScript's toISOString has it."""
+    seconds = time.time()
+    return (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        + f".{int(seconds % 1 * 1000):03d}Z"
+    )

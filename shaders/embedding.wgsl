@@ -1,0 +1,20 @@
+// y[i] = weight[tokens[i]]: each token's row of the embedding table.
+//   tokens (rows)   weight (vocab_size, n_embd)   y (rows, n_embd)
+// An invocation makes one element of y.
+// grid: rows * n_embd / 64
+
+struct Params { rows: u32, n_embd: u32, vocab_size: u32 }
+
+@group(0) @binding(0) var<storage, read> tokens: array<u32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i >= p.rows * p.n_embd) { return; }
+  let token = min(tokens[i / p.n_embd], p.vocab_size - 1u);
+  y[i] = weight[token * p.n_embd + i % p.n_embd];
+}
