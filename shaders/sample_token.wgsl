@@ -37,7 +37,9 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   workgroupBarrier();
   let highest = logits[ranked[0]];
-  for (var v = lane; v < VOCAB_SIZE; v += 64u) { prob[v] = exp((logits[v] - highest) / settings[0]); }
+  for (var v = lane; v < VOCAB_SIZE; v += 64u) {
+    prob[v] = exp((logits[v] - highest) / settings[0]);
+  }
   workgroupBarrier();
   if (lane != 0u) { return; }
   let top_k = min(u32(settings[1]), VOCAB_SIZE);
@@ -46,7 +48,11 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   var kept = 0.0;
   for (var r = 0u; r < VOCAB_SIZE; r++) {
     let v = ranked[r];
-    if (r < top_k && (r == 0u || kept < settings[2] * total)) { kept += prob[v]; } else { prob[v] = 0.0; }
+    if (r < top_k && (r == 0u || kept < settings[2] * total)) {
+      kept += prob[v];
+    } else {
+      prob[v] = 0.0;
+    }
   }
   let threshold = uniforms[count[0]] * kept;
   var token = 0u;

@@ -95,7 +95,8 @@ def layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Ten
     C, rows = x.shape[-1], x.size // x.shape[-1]
     if weight.shape != (C,) or bias.shape != (C,):
         raise ValueError(
-            f"layernorm: gain {weight.shape} and bias {bias.shape} must both be ({C},), as x has {C} channels."
+            f"layernorm: x has {C} channels, but the gain has shape {weight.shape} "
+            f"and the bias {bias.shape}; both must be ({C},)."
         )
     empty = x.device.empty
     y, mean, rstd = empty(*x.shape), empty(rows), empty(rows)

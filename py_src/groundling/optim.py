@@ -37,7 +37,7 @@ class AdamW:
         return np.array([lr, 1 - self.beta1**self.t, math.sqrt(1 - self.beta2**self.t)], np.float32)
 
     def step(self, hyper: Tensor) -> None:
-        """Move every parameter by its gradient; hyper is `hyper(lr)` of this step, on the device."""
+        """Move every parameter by its gradient; hyper is this step's `hyper(lr)`, on the device."""
         model = self.model
         settings = dict(
             beta1=self.beta1, beta2=self.beta2, eps=self.eps, weight_decay=self.weight_decay

@@ -66,7 +66,7 @@ class Tensor:
         return self.numpy().item()
 
     def view(self, *shape: int, offset: int = 0) -> Tensor:
-        """Another shape over the same memory, `offset` elements in. No gradient flows through it."""
+        """Another shape over the same memory, `offset` elements in. It is off the tape."""
         if offset + math.prod(shape) > self.size:
             raise ValueError(
                 f"A view of shape {shape} at {offset} does not fit a tensor of shape {self.shape}."
@@ -93,16 +93,14 @@ class Tensor:
         return f"Tensor({self.dtype}{list(self.shape)} on {self.device.name})"
 
     def backward(self) -> None:
-        """Add the gradient of this scalar to the `grad` of every Parameter it was made from. Uses
-        the tape up.
-        """
+        """Add this scalar's gradient to every Parameter's `grad`; uses the tape up."""
         if self.size != 1:
             raise ValueError(
                 f"backward() starts at a single number, the loss; this has shape {self.shape}."
             )
         if not self._backward:
             raise RuntimeError(
-                "This tensor is not on the tape: nothing was recorded, or backward() has run already."
+                "This tensor is not on the tape; backward() may have run already."
             )
         grads = {self.index: self.device.one}
         for node in _tape(self):

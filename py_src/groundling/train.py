@@ -104,7 +104,7 @@ class NonFiniteLoss(ArithmeticError):
 
     def __init__(self, record: Record):
         super().__init__(
-            f"The loss at iter {record.iter} is {record.train}, and training cannot go on from there."
+            f"The loss at iter {record.iter} is {record.train}; training cannot go on from there."
         )
         self.record = record
 
@@ -192,7 +192,7 @@ class Run:
         """
         if checkpoint.config != self.model.config:
             raise ValueError(
-                f"The file is of another model, {checkpoint.config}; this one is {self.model.config}."
+                f"The file is of another model: {checkpoint.config}, not {self.model.config}."
             )
         if checkpoint.vocab_hash != self.corpus.vocab_hash:
             raise ValueError("The file was trained on a text with other characters than this one.")
