@@ -12,6 +12,7 @@ and a read waits for them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +41,15 @@ class Plan:
         self.compiled = None
 
 
+@dataclass
+class Counts:
+    """What a device has done so far."""
+
+    dispatches: int = 0  # kernels run
+    submits: int = 0  # command buffers sent
+    waited: float = 0.0  # seconds spent waiting for it
+
+
 class Device:
     """What both devices share: memory that is used again, and the capture and replay of plans.
 
@@ -55,6 +65,7 @@ class Device:
             int, list
         ] = {}  # free buffers by size: a freed tensor's memory serves the next of that size
         self._plan: Plan | None = None
+        self.counts = Counts()
         self.capturing_enabled = (
             True  # False: jit calls the Python anew each time, for tests and for debugging
         )
@@ -90,6 +101,7 @@ class Device:
         if self._plan:
             self._plan.commands.append(command)
         self._execute(command)
+        self.counts.dispatches += 1
 
     @contextmanager
     def capture(self) -> Iterator[Plan]:
@@ -112,6 +124,7 @@ class Device:
     def replay(self, plan: Plan) -> None:
         """Run a captured plan again, on what its buffers hold now."""
         self._replay(plan)
+        self.counts.dispatches += len(plan.commands)
 
     def submit(self) -> None:
         """Send what has been asked for so far on its way, where the device would otherwise wait

@@ -65,9 +65,9 @@ class WebGPUDevice(Device):
     def read(self, tensor: Tensor) -> np.ndarray:
         """A copy of a tensor's numbers. Waits until they are there."""
         self.submit()
-        data = self.wgpu.queue.read_buffer(
-            tensor.storage.buffer, 4 * tensor.offset, 4 * tensor.size
-        )
+        start, size = 4 * tensor.offset, 4 * tensor.size
+        with self.waiting():
+            data = self.wgpu.queue.read_buffer(tensor.storage.buffer, start, size)
         dtype = np.float32 if tensor.dtype == "f32" else np.uint32
         return np.frombuffer(data, dtype).reshape(tensor.shape).copy()
 
@@ -77,10 +77,18 @@ class WebGPUDevice(Device):
             self._end_pass()
             encoder, self._encoder = self._encoder, None
             self.wgpu.queue.submit([encoder.finish()])
+            self.counts.submits += 1
 
     def ring(self) -> "Ring":
         """A way for scalars to come back without the GPU ever waiting for us."""
         return Ring(self)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time that the block takes as spent waiting for the device."""
+        start = time.perf_counter()
+        yield
+        self.counts.waited += time.perf_counter() - start
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
@@ -352,7 +360,8 @@ class Ring:
 
     def _receive(self) -> list[tuple]:
         tags, width, buffer, promise = self._in_flight.popleft()
-        promise.sync_wait()
+        with self.device.waiting():
+            promise.sync_wait()
         numbers = np.frombuffer(buffer.read_mapped(), np.float32)[: len(tags) * width].reshape(
             -1, width
         )
