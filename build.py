@@ -636,7 +636,7 @@ def test(arguments: list[str]) -> int:
 def bench() -> int:
     library()
     fetch(SHAKESPEARE)
-    return subprocess.call([python(), "-m", "groundling", "bench"], cwd=ROOT)
+    return subprocess.call([python(), "tests/bench.py"], cwd=ROOT)
 
 
 def main(arguments: list[str]) -> int:
