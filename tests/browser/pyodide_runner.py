@@ -17,7 +17,8 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
-            self.tell(report.nodeid, report.outcome, report.longreprtext)
+            printed = (f"-- {title} --\n{text}" for title, text in report.sections)
+            self.tell(report.nodeid, report.outcome, "\n".join([report.longreprtext, *printed]))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome != "passed":
