@@ -22,10 +22,13 @@ fn b4(i: u32) -> vec4f {
 
 fn store(row: u32, col: u32, sum: vec4f) {
   if (row >= p.m) { return; }
-  for (var j = 0u; j < min(4u, p.n - col); j++) {
-    let i = row * p.n + col + j;
-    if (p.accumulate == 1u) { y[i] += sum[j]; } else { y[i] = sum[j]; }
-  }
+  let i = row * p.n + col;
+  var v = sum;
+  if (p.accumulate == 1u) { v += vec4f(y[i], y[i + 1u], y[i + 2u], y[i + 3u]); }
+  y[i] = v.x;
+  if (col + 1u < p.n) { y[i + 1u] = v.y; }
+  if (col + 2u < p.n) { y[i + 2u] = v.z; }
+  if (col + 3u < p.n) { y[i + 3u] = v.w; }
 }
 
 @compute @workgroup_size(8, 8)
