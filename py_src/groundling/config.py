@@ -1,0 +1,103 @@
+"""What defines a model (GPTConfig) and a training run (TrainConfig): plain values, checked once."""
+
+import json
+import reprlib
+from dataclasses import dataclass
+
+MAX_SEED = 200  # characters, as ASCII JSON: what a checkpoint's 512-byte header always has room for
+
+# The range of every number, ends included.
+MODEL_LIMITS = {
+    "vocab_size": (1, 2**21),
+    "block_size": (1, 2**16),
+    "n_layer": (1, 256),
+    "n_head": (1, 256),
+    "n_embd": (1, 2**16),
+    "d_ff": (1, 2**18),
+    "dropout": (0.0, 0.99),
+}
+TRAIN_LIMITS = {
+    "iters": (0, 10_000_000),
+    "batch_size": (1, 4096),
+    "lr": (0.0, 1000.0),
+    "min_lr": (0.0, 1000.0),
+    "warmup": (0, 10_000_000),
+    "beta1": (0.0, 0.999999),
+    "beta2": (0.0, 0.999999),
+    "eps": (1e-30, 1.0),
+    "weight_decay": (0.0, 1000.0),
+    "grad_clip": (1e-6, 1e6),
+    "eval_interval": (1, 10_000_000),
+    "eval_batches": (1, 10_000),
+}
+
+
+def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
+    """ValueError unless value is a number within limits; a whole one where the limits are."""
+    low, high = limits
+    whole = isinstance(low, int)
+    good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not (good and low <= value <= high):  # a NaN fails the comparison
+        kind = "a whole number" if whole else "a number"
+        span = f"from {low:,} to {high:,}" if whole else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be {kind} {span}.")
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a model. The defaults are `shakespeare`: 206,016 parameters."""
+
+    vocab_size: int = 65  # V, characters
+    block_size: int = 64  # T, the context: how many characters the model sees
+    n_layer: int = 4
+    n_head: int = 4
+    n_embd: int = 64  # C, the width of the residual stream
+    d_ff: int = 256  # the width of the MLP's hidden layer
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        for name, limits in MODEL_LIMITS.items():
+            check_number(name, getattr(self, name), limits)
+        if self.n_embd % self.n_head:
+            raise ValueError(
+                f"n_embd is {self.n_embd} and n_head is {self.n_head}; "
+                "the width must divide evenly among the heads."
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. The defaults are the run that the page starts."""
+
+    seed: str = "hamlet"  # names every random number of the run
+    iters: int = 2000
+    batch_size: int = 32  # B, sequences a step
+    # learning rate: linear warmup to lr, then a cosine down to min_lr at the last iteration
+    lr: float = 3e-4
+    min_lr: float = 3e-5
+    warmup: int = 100
+    # AdamW
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    grad_clip: float = 1.0  # the gradient's largest global norm
+    # evaluation: every eval_interval iterations and at the last, the mean of eval_batches batches
+    eval_interval: int = 50
+    eval_batches: int = 4
+
+    def __post_init__(self):
+        for name, limits in TRAIN_LIMITS.items():
+            check_number(name, getattr(self, name), limits)
+        if not isinstance(self.seed, str):
+            raise ValueError(f"seed is {reprlib.repr(self.seed)}; it must be text.")
+        if (length := len(json.dumps(self.seed)) - 2) > MAX_SEED:
+            raise ValueError(
+                f"seed takes {length} characters as ASCII JSON; it may take {MAX_SEED} at most, "
+                "or it would not fit the header of a saved file."
+            )
+        if self.min_lr > self.lr:
+            raise ValueError(
+                f"min_lr is {self.min_lr:g}, above lr, which is {self.lr:g}; "
+                "the learning rate falls from lr to min_lr."
+            )
