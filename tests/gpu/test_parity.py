@@ -1,0 +1,276 @@
+"""Every kernel of shaders/ against its NumPy twin in float64, on random input of awkward shapes.
+
+Each buffer lies between two stretches of guards, which must be found as they were left: a kernel
+that reads or writes past its own range is caught. What a kernel overwrites holds NaNs before.
+
+Tolerance: 1e-5 of an output's largest number, or of 1, which is what the numbers that go in are
+like, where the output is smaller by cancellation. The twin works in float64, so all of the
+difference is float32's: 6e-8 an operation, hence sqrt(2,000) x 6e-8 = 3e-6 for the longest sums
+here, and a few units in the last place for WGSL's exp and tanh.
+"""
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from groundling.devices import Device
+from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.devices.webgpu import WebGPUDevice, shader_folder
+
+PATHS = sorted(shader_folder().glob("*.wgsl"))
+SHADERS = {path.stem: path.read_text(encoding="utf-8") for path in PATHS}
+BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
+GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
+TOLERANCE = 1e-5
+IN_PLACE = {("clip", "x"), ("adamw", "w"), ("adamw", "m"), ("adamw", "v")}
+
+# A case: the shapes of its buffers in the order of their bindings, or a function that makes one
+# from the random generator, and the parameters.
+CASES: dict[str, list[tuple[list, dict]]] = {name: [] for name in SHADERS}
+
+
+def case(kernel: str, buffers: list, **params: float) -> None:
+    CASES[kernel].append((buffers, params))
+
+
+def integers(*shape: int, below: int) -> Callable:
+    return lambda rng: rng.integers(0, below, shape, dtype=np.uint32)
+
+
+def positive(*shape: int) -> Callable:
+    return lambda rng: rng.uniform(0.5, 2.0, shape)
+
+
+def scaled(*shape: int, by: float) -> Callable:
+    return lambda rng: by * rng.standard_normal(shape)
+
+
+def exactly(*numbers: float, dtype: type = np.float64) -> Callable:
+    return lambda rng: np.array(numbers, dtype)
+
+
+SIZES = 1, 63, 64, 65, 1000
+ROWS_AND_WIDTHS = (1, 20), (1, 1), (63, 48), (65, 52), (130, 64), (64, 65)
+for size in SIZES:
+    case("add", [size, size, size], size=size)
+    case("fill", [size], size=size, value=-1.5)
+    case("gelu", [scaled(size, by=3), size], size=size)
+    case("mean", [size, 1], size=size)
+    case("sum_squares", [size, 256], size=size)
+    # The norm of the partial sums is above max_norm, then below.
+    case("clip", [positive(256), size, 1], size=size, max_norm=1.0)
+    case("clip", [positive(256), size, 1], size=size, max_norm=100.0)
+    case(
+        "adamw",
+        [exactly(1.0, 0.5, 0.7), size, size, size, positive(size)],
+        **dict(size=size, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1),
+    )
+    for accumulate in (0, 1):
+        case("copy", [size, size], size=size, factor=-0.7, accumulate=accumulate)
+        case("gelu_backward", [scaled(size, by=3), size, size], size=size, accumulate=accumulate)
+        case(
+            "dropout",
+            [size, integers(2, below=2**32), size],
+            **dict(size=size, layer=3, rate=0.3, accumulate=accumulate),
+        )
+case("sum_squares", [33_333, 256], size=33_333)
+case("mean", [2048, 1], size=2048)
+case("clip", [positive(256), 33_333, 1], size=33_333, max_norm=1.0)
+# tanh of a large argument is what WGSL leaves undefined.
+case("gelu", [scaled(1000, by=100), 1000], size=1000)
+case("gelu_backward", [scaled(1000, by=100), 1000, 1000], size=1000, accumulate=0)
+
+for V, (rows, C) in itertools.product((65, 256), ROWS_AND_WIDTHS):
+    tokens = integers(rows, below=V)
+    sizes = dict(rows=rows, n_embd=C, vocab_size=V)
+    case("embedding", [tokens, V * C, rows * C], **sizes)
+    case("embedding", [integers(rows, below=2**32), V * C, rows * C], **sizes)  # no such tokens
+    case("cross_entropy", [scaled(rows * V, by=4), tokens, rows, rows], rows=rows, vocab_size=V)
+    for accumulate in (0, 1):
+        case("embedding_backward", [tokens, rows * C, V * C], **sizes, accumulate=accumulate)
+        case(
+            "cross_entropy_backward",
+            [rows * V, tokens, positive(rows), exactly(rows), rows * V],
+            **dict(rows=rows, vocab_size=V, accumulate=accumulate),
+        )
+
+for rows, C in ROWS_AND_WIDTHS:
+    n = rows * C
+    sizes = dict(rows=rows, n_embd=C)
+    case("layernorm", [n, C, C, n, rows, rows], **sizes, eps=1e-5)
+    # A mean far from zero: E[x^2] - E[x]^2 would lose three digits.
+    far = lambda rng, n=n: 20 + rng.standard_normal(n)  # noqa: E731
+    case("layernorm", [far, C, C, n, rows, rows], **sizes, eps=1e-5)
+    for accumulate in (0, 1):
+        case(
+            "layernorm_backward",
+            [n, C, rows, positive(rows), n, n],
+            **sizes,
+            accumulate=accumulate,
+        )
+        for other in (0, 1):
+            case(
+                "layernorm_backward_params",
+                [n, rows, positive(rows), n, C, C],
+                **sizes,
+                accumulate_weight=accumulate,
+                accumulate_bias=other,
+            )
+
+M_K_N = (1, 1, 1), (1, 20, 65), (63, 52, 48), (65, 3, 20), (130, 65, 52), (33, 258, 7), (5, 2048, 9)
+for (m, k, n), accumulate in itertools.product(M_K_N, (0, 1)):
+    for kernel in ("matmul_nn", "matmul_nt", "matmul_tn"):
+        case(kernel, [m * k, k * n, m * n], m=m, k=k, n=n, accumulate=accumulate)
+
+HEADS = (20, 1), (48, 3), (52, 4), (12, 4), (64, 2), (3, 3)  # width, number of heads
+for T, B, (C, n_head) in itertools.product((1, 63, 65), (1, 3), HEADS):
+    n, rows = B * T * C, B * T * n_head
+    sizes = dict(batch=B, time=T, n_head=n_head, head_size=C // n_head)
+    case("attention", [3 * n, n, rows], **sizes)
+    case("attention", [scaled(3 * n, by=5), n, rows], **sizes)  # one key takes nearly all
+    for accumulate in (0, 1):
+        lse = lambda rng, rows=rows: 3 + rng.standard_normal(rows)  # noqa: E731
+        case(
+            "attention_backward_q", [3 * n, n, lse, n, 3 * n, rows], **sizes, accumulate=accumulate
+        )
+        case("attention_backward_kv", [3 * n, lse, rows, n, 3 * n], **sizes, accumulate=accumulate)
+
+for T, B in itertools.product((1, 63, 65), (1, 3)):
+    case(
+        "gather_batch",
+        [integers(700, below=65), integers(B, below=700 - T - 1), integers(B * T, below=9)]
+        + [integers(B * T, below=9)],
+        **dict(batch=B, time=T),
+    )
+    for C in (20, 48, 52):
+        period, total = T * C, 65 * C
+        case("position_embedding", [B * period, total, B * period], size=B * period, period=period)
+        for accumulate in (0, 1):
+            case(
+                "position_embedding_backward",
+                [B * period, total],
+                **dict(size=B * period, period=period, total=total, accumulate=accumulate),
+            )
+    for C in (20, 65):
+        length = lambda rng, T=T: rng.integers(1, T + 1, 1, dtype=np.uint32)  # noqa: E731
+        case("last_row", [T * C, length, C], n_embd=C)
+
+SETTINGS = (1.0, 65, 1.0), (0.8, 5, 1.0), (1.5, 65, 0.6), (0.5, 20, 0.9), (1.0, 1, 1.0), (2, 3, 0.1)
+for V, T, settings, full in itertools.product((2, 65, 256), (5, 64), SETTINGS, (False, True)):
+    case(
+        "sample_token",
+        [scaled(V, by=2), lambda rng: rng.uniform(size=9), exactly(*settings)]
+        + [integers(T, below=V), exactly(T if full else T - 2, dtype=np.uint32)]
+        + [integers(9, below=V), exactly(4, dtype=np.uint32)],
+        **dict(vocab_size=V, block_size=T),
+    )
+
+
+def arguments() -> Iterator:
+    for kernel, cases in CASES.items():
+        for buffers, params in cases:
+            said = ",".join(f"{value:g}" for value in params.values())
+            yield pytest.param(kernel, buffers, params, id=f"{kernel}({said})")
+
+
+@pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments()))
+def test_a_kernel_does_what_its_twin_does(
+    device: WebGPUDevice, rng: np.random.Generator, kernel: str, buffers: list, params: dict
+):
+    arrays = make_inputs(kernel, buffers, params, rng)
+    results = run(device, kernel, arrays, params)
+    oracle = run(NumPyDevice(dtype=np.float64), kernel, arrays, params)
+    for (access, name, _), array, result, expected in zip(
+        bindings(kernel), arrays, results, oracle, strict=True
+    ):
+        if access == "read":
+            np.testing.assert_array_equal(result, array, f"{name} is for reading only")
+        elif array.dtype == np.uint32:
+            np.testing.assert_array_equal(result, expected, name)
+        else:
+            assert not np.isnan(expected).all(), f"nothing is written to {name}"
+            atol = TOLERANCE * max(1, np.nan_to_num(np.abs(expected)).max())
+            np.testing.assert_allclose(result, expected, rtol=0, atol=atol, err_msg=name)
+
+
+def bindings(kernel: str) -> list[tuple[str, str, str]]:
+    """The access, name and element type of a shader's buffers, in order."""
+    return re.findall(BINDING, SHADERS[kernel])
+
+
+def make_inputs(
+    kernel: str, buffers: list, params: dict, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """What the buffers hold before: random numbers, or NaNs where all of it will be overwritten."""
+    arrays = []
+    adds = any(value for key, value in params.items() if key.startswith("accumulate"))
+    for (access, name, kind), given in zip(bindings(kernel), buffers, strict=True):
+        array = rng.standard_normal(given) if isinstance(given, int) else given(rng)
+        overwritten = access == "read_write" and not adds and (kernel, name) not in IN_PLACE
+        if overwritten and kind == "f32":
+            array = np.full(array.shape, np.nan)
+        arrays.append(array.astype(np.uint32 if kind == "u32" else np.float32))
+    return arrays
+
+
+def run(device: Device, kernel: str, arrays: list[np.ndarray], params: dict) -> list[np.ndarray]:
+    """What each buffer holds after the kernel. Fails if it holds more than it should."""
+    wholes, views = [], []
+    for array in arrays:
+        guard = np.full(GUARD, np.nan if array.dtype == np.float32 else 2**32 - 2, array.dtype)
+        wholes.append(device.tensor(np.concatenate([guard, array, guard])))
+        views.append(wholes[-1].view(array.size, offset=GUARD))
+    device.run(kernel, *views, **params)
+    results = []
+    for whole, array in zip(wholes, arrays, strict=True):
+        before, result, after = np.split(whole.numpy(), [GUARD, GUARD + array.size])
+        guard = np.isnan if array.dtype == np.float32 else lambda x: x == 2**32 - 2
+        assert guard(before).all(), f"{kernel} wrote before its buffer"
+        assert guard(after).all(), f"{kernel} wrote past its buffer"
+        results.append(result)
+    return results
+
+
+def test_every_shader_has_a_twin_and_every_twin_a_shader():
+    assert set(SHADERS) == set(KERNELS)
+
+
+@pytest.mark.parametrize("kernel", SHADERS)
+def test_a_shader_and_its_twin_agree_on_their_buffers_and_parameters(kernel: str):
+    signature = inspect.signature(KERNELS[kernel]).parameters.values()
+    buffers = [p.name for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
+    params = {p.name for p in signature if p.kind is p.KEYWORD_ONLY}
+    fields = re.search(r"struct Params\s*{([^}]*)}", SHADERS[kernel])[1]
+    constants = re.findall(r"^const ([A-Z_]+): u32 = \d+;  // set by", SHADERS[kernel], re.M)
+    assert buffers == [name for _, name, _ in bindings(kernel)]
+    assert params == set(re.findall(r"(\w+)\s*:", fields)) | {name.lower() for name in constants}
+
+
+@pytest.mark.parametrize("kernel", SHADERS)
+def test_a_kernel_has_parity_cases_for_each_setting_of_accumulate(kernel: str):
+    assert CASES[kernel]
+    for name in ("accumulate", "accumulate_weight", "accumulate_bias"):
+        if name in inspect.signature(KERNELS[kernel]).parameters:
+            assert {params[name] for _, params in CASES[kernel]} == {0, 1}
+
+
+@pytest.mark.parametrize("kernel", SHADERS)
+def test_a_kernel_writes_the_same_bytes_twice(
+    device: WebGPUDevice, rng: np.random.Generator, kernel: str
+):
+    buffers, params = CASES[kernel][-1]
+    arrays = make_inputs(kernel, buffers, params, rng)
+    once, again = run(device, kernel, arrays, params), run(device, kernel, arrays, params)
+    assert [a.tobytes() for a in once] == [a.tobytes() for a in again]
+
+
+def test_a_grid_longer_than_one_axis_goes_on_in_the_second(device: WebGPUDevice):
+    size = 64 * device.wgpu.limits["max-compute-workgroups-per-dimension"] + 100
+    x, y = device.empty(size), device.empty(size)
+    device.run("fill", x, size=size, value=2.0)
+    device.run("copy", x, y, size=size, factor=1.5, accumulate=0)
+    assert (y.numpy() == 3.0).all()
