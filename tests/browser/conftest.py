@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-quic",
 ]
 PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
-PYODIDE_MINUTES = 8  # for the longest of these runs; on two cores they take about one
+STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
 @pytest.fixture(scope="session")
@@ -128,12 +128,20 @@ def run_pytest_in_pyodide(chromium: Browser, site_url: str) -> Callable[[list[st
         page = chromium.new_page()
         page.goto(f"{site_url}runner/pyodide_runner.html")
         page.evaluate("(arguments) => start(arguments)", arguments)
-        page.wait_for_function("report.ended !== null", timeout=PYODIDE_MINUTES * 60_000)
-        report = page.evaluate("report")
-        page.close()
-        outcomes = [Outcome(**outcome) for outcome in report["outcomes"]]
+        try:
+            while (report := page.evaluate("report"))["ended"] is None:
+                page.wait_for_function(
+                    "(n) => report.ended !== null || report.outcomes.length > n",
+                    arg=len(report["outcomes"]),
+                    timeout=STUCK * 1000,
+                )
+        except TimeoutError:
+            report = page.evaluate("report")
+            pytest.fail(f"{report['running']} took over {STUCK} s in Pyodide\n{report['log']}")
+        finally:
+            page.close()
         if report["ended"] not in (0, 1):  # pytest's own exit codes: passed, failed
             pytest.fail(f"pytest inside Pyodide ended with {report['ended']}\n{report['log']}")
-        return outcomes
+        return [Outcome(**outcome) for outcome in report["outcomes"]]
 
     return run

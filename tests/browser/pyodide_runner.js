@@ -1,6 +1,7 @@
 // Runs pytest inside Pyodide, in a module worker laid out like the site's own: the same Pyodide, the
 // same groundling.zip in /app, the same JavaScript module for the wgpu shim. The message is pytest's
-// arguments; the answers are {log}, {outcome} for each test, and {ended: pytest's exit code}.
+// arguments; the answers are {log}, {test, outcome, said} as each starts and ends, and at last
+// {ended: pytest's exit code}.
 import { loadPyodide } from "../pyodide/pyodide.mjs";
 import * as plan from "./plan.js";
 
@@ -27,9 +28,7 @@ async function run(args) {
   }
   // callPromising, so that the wgpu shim's synchronous calls can suspend.
   const main = pyodide.pyimport("pyodide_runner").main;
-  return main.callPromising(args, (test, outcome, said) =>
-    postMessage({ outcome: { test, outcome, said } }),
-  );
+  return main.callPromising(args, (test, outcome, said) => postMessage({ test, outcome, said }));
 }
 
 onmessage = ({ data }) =>

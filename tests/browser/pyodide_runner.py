@@ -7,13 +7,17 @@ import pytest
 
 # What Emscripten lacks, or has no use for: signals, file descriptors to swap, a cache to keep.
 OPTIONS = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "--color=no"]
+OPTIONS += ["-W", "ignore::pytest.PytestConfigWarning"]  # for faulthandler's own settings
 
 
 class Outcomes:
-    """A pytest plugin that tells how each test ended: its name, the outcome, what pytest says."""
+    """A pytest plugin that tells of each test: its name, "started" or the outcome, and why."""
 
     def __init__(self, tell: Callable[[str, str, str], None]) -> None:
         self.tell = tell
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.tell(nodeid, "started", "")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
