@@ -1,0 +1,70 @@
+"""What went wrong, in words for the person at the page."""
+
+import traceback
+
+import wgpu
+
+from groundling.checkpoint import CheckpointError
+from groundling.devices import DeviceError, DeviceLost
+from groundling.train import NonFiniteLoss
+
+LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
+"""What is raised when the GPU is gone; wgpu has a class for it in the page only."""
+
+
+
+def explain(error: BaseException) -> dict[str, str]:
+    """An error as a panel: title, message (what happened), hint (what to do), detail (for experts)."""
+    title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
+    expected = isinstance(error, (NonFiniteLoss, ValueError, *LOST))
+    detail = "" if expected else "".join(traceback.format_exception(error)).strip()
+    message = str(error) or type(error).__name__
+    if title == UNKNOWN[0]:
+        message = f"{type(error).__name__}: {message}"
+    return {"title": title, "message": message, "hint": hint, "detail": detail}
+
+
+# The first class that fits the error has the words for it: title, hint.
+WORDS = (
+    (
+        NonFiniteLoss,
+        (
+            "The loss is no longer a number",
+            "Updates that are too large do this. Reset, choose a lower peak learning rate, and "
+            "begin again. Save weights gives the last good copy, if there was time for one.",
+        ),
+    ),
+    (
+        LOST,
+        (
+            "The GPU went away",
+            "The system may have put it to sleep, updated its driver, or given it to another "
+            "program. Save weights gives the last copy that was read back; Reset opens the GPU "
+            "again.",
+        ),
+    ),
+    (
+        MemoryError,
+        ("Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
+    ),
+    (
+        DeviceError,
+        (
+            "The device cannot do this",
+            "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
+        ),
+    ),
+    (
+        CheckpointError,
+        (
+            "This file was refused",
+            "Nothing has changed. What can be loaded is a .bin that Save weights or the groundling "
+            "command has written.",
+        ),
+    ),
+    (ValueError, ("This cannot be", "Nothing has changed. Correct it and try again.")),
+)
+UNKNOWN = (
+    "Python stopped",
+    "Reset begins anew; the details say where it stopped. What was trained can still be saved.",
+)

@@ -1,0 +1,67 @@
+"""Where the worker enters Python: the session, wired to the page and to this host.
+
+Messages cross between JavaScript and Python as JSON text, with bytes beside it. `advance` waits for
+the GPU, so JavaScript enters it through `callPromising`, where it can.
+"""
+
+import json
+from pathlib import Path
+
+from groundling_js import post as post_text
+from groundling_js import wake
+from pyodide.ffi import JsBuffer, to_js
+from session import Message, Session
+
+from groundling import devices
+from groundling.corpus import shakespeare
+
+ROOT = Path("/app")
+FIRST = ("train.py", "model.py", "ops.py", "tensor.py", "jit.py", "optim.py")
+
+
+def post(message: Message) -> None:
+    """Send a message to the page."""
+    data = message.pop("bytes", None)
+    post_text(json.dumps(message, allow_nan=False), to_js(data))
+
+
+def open_device(name: str, stage) -> devices.Device:
+    """Open a device and compile every kernel, telling the page how far it has come."""
+    stage("adapter", 0, 1)
+    device = devices.open_device(name)
+    stage("adapter", 1, 1, device.description)
+    if name == "webgpu":
+        device.compile_all(lambda done, total, kernel: stage("kernels", done, total, kernel))
+        device.wgpu.on_lost = lambda info: wake(json.dumps({"type": "lost", "message": info.message}))
+    return device
+
+
+def sources() -> list[Message]:
+    """The library as it is about to run, in the order to read it in."""
+    paths = sorted((ROOT / "py_src/groundling").rglob("*.py")) + sorted(ROOT.glob("shaders/*.wgsl"))
+    order = {name: at for at, name in enumerate(FIRST)}
+    paths.sort(key=lambda path: (path.parts[2] == "shaders", order.get(path.name, len(FIRST))))
+    texts = [(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
+    return [{"path": path, "text": text} for path, text in texts if text]
+
+
+post({"type": "sources", "files": sources()})
+session = Session(post, open_device, shakespeare())
+
+
+def receive(text: str, data: JsBuffer | None = None) -> None:
+    """Take a command from the page."""
+    message = json.loads(text)
+    if data is not None:
+        message["bytes"] = data.to_bytes()
+    session.receive(message)
+
+
+def advance() -> bool:
+    """Train and obey; True when there is more to do now."""
+    return session.advance()
+
+
+def flush() -> None:
+    """Show what is known while `advance` waits for more."""
+    session.flush()

@@ -1,0 +1,48 @@
+import * as format from "../format";
+import { STAGES, type Stage } from "../protocol";
+import { compiling, stages } from "../state";
+
+const NAMES: Record<Stage, string> = {
+  download: "Downloading",
+  python: "Starting Python",
+  numpy: "Loading NumPy",
+  adapter: "Finding the GPU",
+  kernels: "Compiling kernels",
+};
+
+function detail(stage: Stage): string {
+  const at = stages.value[stage];
+  if (!at) return "";
+  if (stage === "download") {
+    return at.total > at.done
+      ? `${format.megabytes(at.done)} of ${format.megabytes(at.total)} MB`
+      : `${format.megabytes(at.done)} MB`;
+  }
+  return stage === "kernels" ? `${at.done} of ${at.total}` : "";
+}
+
+/** What happens between opening the page and being ready. */
+export function Boot() {
+  return (
+    <ol class="boot" aria-label="Getting ready">
+      {STAGES.map((stage) => {
+        const at = stages.value[stage];
+        const state = !at ? "waiting" : at.total > 0 && at.done >= at.total ? "done" : "active";
+        return (
+          <li key={stage} data-state={state}>
+            <span class="name">{NAMES[stage]}</span>
+            <span class="detail">{detail(stage)}</span>
+            <progress
+              aria-label={NAMES[stage]}
+              max={at?.total || 1}
+              {...(state === "active" && !at?.done ? {} : { value: at?.done ?? 0 })}
+            />
+          </li>
+        );
+      })}
+      <li class="compiling" aria-hidden="true">
+        {compiling.value && `${compiling.value}.wgsl`}
+      </li>
+    </ol>
+  );
+}

@@ -1,0 +1,97 @@
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { firstProblem, readSettings } from "../fields";
+import { send } from "../link";
+import type { Phase } from "../protocol";
+import { hasRun, phase, stopping, undo } from "../state";
+import { load } from "../files";
+
+/** In which phase each button can be pressed. */
+const USABLE: Record<string, readonly Phase[]> = {
+  Start: ["ready"],
+  Pause: ["training"],
+  Resume: ["paused"],
+  Reset: ["training", "paused", "done", "error"],
+};
+
+function start(): void {
+  const wrong = firstProblem();
+  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
+  send({ type: "start", ...readSettings() });
+}
+
+export function Controls() {
+  const row = useRef<HTMLDivElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const last = useSignal("");
+
+  // The button that was pressed goes dim; the focus goes on to the one that is now of use.
+  useLayoutEffect(() => {
+    if (!last.peek() || (document.activeElement ?? document.body) !== document.body) return;
+    const next = { training: "Pause", paused: "Resume", ready: "Start" }[phase.value as string];
+    row.current?.querySelector<HTMLButtonElement>(`[data-button="${next}"]`)?.focus();
+    last.value = "";
+  }, [phase.value]);
+
+  const button = (name: string, act: () => void, busy = false) => {
+    const usable = USABLE[name]!.includes(phase.value) && !stopping.value;
+    const first = { ready: "Start", training: "Pause", paused: "Resume" }[phase.value as string];
+    return (
+      <button
+        type="button"
+        class={first === name ? "primary" : ""}
+        data-button={name}
+        disabled={!usable}
+        aria-busy={busy}
+        onClick={(event) => {
+          if (document.activeElement === event.currentTarget) last.value = name;
+          act();
+        }}
+      >
+        {name}
+      </button>
+    );
+  };
+
+  return (
+    <div class="controls" ref={row}>
+      <div class="transport">
+        {button("Start", start)}
+        {button("Pause", () => send({ type: "pause" }), stopping.value)}
+        {button("Resume", () => send({ type: "resume" }))}
+        {button("Reset", () => send({ type: "reset" }))}
+      </div>
+      <div class="weights">
+        <button type="button" disabled={!hasRun.value} onClick={() => send({ type: "save" })}>
+          Save weights
+        </button>
+        <button
+          type="button"
+          disabled={!["ready", "paused", "done"].includes(phase.value)}
+          onClick={() => picker.current?.click()}
+        >
+          Load weights
+        </button>
+        <input
+          ref={picker}
+          type="file"
+          accept=".bin"
+          hidden
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (file) void load(file);
+          }}
+        />
+      </div>
+      {undo.value !== null && phase.value !== "training" && (
+        <p class="undo">
+          The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
+          <button type="button" class="link" onClick={() => send({ type: "undo" })}>
+            Undo
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,73 @@
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import * as format from "../format";
+import { adapter, hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
+import { Boot } from "./Boot";
+import { Chart } from "./Chart";
+import { Controls } from "./Controls";
+import { Fields } from "./Fields";
+import { Device, Panels } from "./Panels";
+import { Readouts } from "./Readouts";
+
+/** The phase in words. */
+function status(): string {
+  const left = minutesLeft.value;
+  if (stopping.value) return "Finishing the step";
+  switch (phase.value) {
+    case "booting":
+      return "Getting ready";
+    case "ready":
+      return "Ready";
+    case "training":
+      return left === null ? "Training" : `Training, ${format.timeLeft(left)}`;
+    case "paused":
+      return reason.value === "hidden" ? "Paused while this tab is hidden" : "Paused";
+    case "done":
+      return "Done";
+    case "error":
+      return "Stopped";
+  }
+}
+
+/** Tells a screen reader the phase when it changes, and the losses at every tenth of the run. */
+function Announcer() {
+  const text = useSignal("");
+  const tenth = useComputed(() => Math.floor((10 * progress.value.iter) / progress.value.iters));
+  useSignalEffect(() => {
+    const { iter, iters, trainLoss, valLoss } = progress.peek();
+    const where =
+      hasRun.value && iter
+        ? `Iteration ${iter} of ${iters}, train loss ${trainLoss?.toFixed(2)}` +
+          (valLoss === null ? "." : `, validation loss ${valLoss.toFixed(2)}.`)
+        : "";
+    tenth.value;
+    const said = phase.value === "training" ? "Training" : status();
+    text.value = [`${said}.`, panel.value?.title, where].filter(Boolean).join(" ");
+  });
+  return (
+    <p class="for-readers" role="status">
+      {text.value}
+    </p>
+  );
+}
+
+export function Runner() {
+  const { iter, iters } = progress.value;
+  return (
+    <section class="runner" data-phase={phase.value} aria-labelledby="phase">
+      <header>
+        <h2 id="phase">{status()}</h2>
+        <Device />
+      </header>
+      <Announcer />
+      <Panels />
+      <Controls />
+      <Fields />
+      <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
+      <Readouts />
+      <div class="stage">
+        <Chart />
+        {phase.value === "booting" && !adapter.value ? <Boot /> : null}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,2 @@
+// Style sheets that are imported: esbuild gathers them in main.css.
+declare module "*.css";

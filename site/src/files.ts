@@ -1,0 +1,47 @@
+// Weights that the reader picks or drops on the page.
+
+import { send } from "./link";
+import { notice, phase } from "./state";
+import { firstProblem, readSettings } from "./fields";
+
+const MOST_BYTES = 1 << 30;
+
+/** Sends a file to Python, which says whether it is one of ours. */
+export async function load(file: File): Promise<void> {
+  if (!["ready", "paused", "done"].includes(phase.value)) {
+    notice.value = "Weights can be loaded when Python is ready and nothing is training.";
+    return;
+  }
+  if (file.size > MOST_BYTES) {
+    notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights.`;
+    return;
+  }
+  const wrong = firstProblem();
+  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
+  loadBytes(file.name, new Uint8Array(await file.arrayBuffer()));
+}
+
+export function loadBytes(name: string, bytes: Uint8Array<ArrayBuffer>): void {
+  send({ type: "load", name, bytes, ...readSettings() }, [bytes.buffer]);
+}
+
+/** Lets files be dropped anywhere; `data-dropping` on the root says that one is over the page. */
+export function acceptDrops(): void {
+  const root = document.documentElement;
+  const carriesFile = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
+  addEventListener("dragover", (event) => {
+    if (!carriesFile(event)) return;
+    event.preventDefault();
+    root.dataset.dropping = "";
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) delete root.dataset.dropping;
+  });
+  addEventListener("drop", (event) => {
+    delete root.dataset.dropping;
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    void load(file);
+  });
+}

@@ -1,0 +1,29 @@
+// Numbers as people read them.
+
+const DASH = "—";
+
+export const loss = (nats: number | null | undefined): string => nats?.toFixed(4) ?? DASH;
+
+export const rate = (perSecond: number | null): string =>
+  perSecond === null ? DASH : perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
+
+export const whole = (count: number | null): string =>
+  count === null ? DASH : Math.round(count).toLocaleString("en");
+
+export const learningRate = (lr: number | null): string => lr?.toExponential(2) ?? DASH;
+
+/** 12.3, then 4:05, then 1:02:05. */
+export function elapsed(seconds: number): string {
+  if (seconds < 60) return seconds.toFixed(1);
+  const [h, m, s] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
+  const two = (part: number | undefined) => String(part).padStart(2, "0");
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+export function timeLeft(minutes: number): string {
+  if (minutes < 1) return "less than a minute left";
+  if (minutes < 90) return `about ${Math.round(minutes)} min left`;
+  return `about ${Math.round(minutes / 60)} h left`;
+}
+
+export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);

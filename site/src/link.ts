@@ -1,0 +1,80 @@
+// The page's end of the worker: starts it, sends commands, and ends it when it does not answer.
+
+import { batch } from "@preact/signals";
+import type { Command, Report } from "./protocol";
+import { kept, loaded, notice, panel, phase, progress, receive, stopping, stuck } from "./state";
+
+const DEAF_MS = 2000; // no sign of life for this long, and what a few steps take: it is hung
+const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
+
+let worker = boot();
+let deaf: ReturnType<typeof setTimeout> | undefined;
+let slow: ReturnType<typeof setTimeout> | undefined;
+
+function boot(): Worker {
+  const fresh = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  fresh.onmessage = ({ data }: MessageEvent<Report>) => {
+    if (data.type === "heard") return clearTimeout(deaf);
+    if (data.type === "phase") clearTimeout(slow);
+    if (data.type === "file") return offer(data.name, data.mime, data.bytes);
+    receive(data);
+  };
+  fresh.onerror = (event) => {
+    receive({ type: "phase", phase: "error", reason: "worker", undo: null });
+    receive({
+      type: "error",
+      title: "The worker stopped",
+      message: event.message || "The script that runs Python could not be loaded.",
+      hint: "Reload the page. It needs a current browser, served over http, not from a file.",
+      detail: "",
+    });
+  };
+  return fresh;
+}
+
+export function send(command: Command, transfer: Transferable[] = []): void {
+  worker.postMessage(command, transfer);
+  if (command.type === "pause" || command.type === "reset") {
+    stopping.value = phase.value === "training";
+    watch();
+  }
+}
+
+/** After asking for a stop: a worker that is alive says so at once, between two steps at most. */
+function watch(): void {
+  const step = 1000 / (progress.value.itersPerSecond ?? 1);
+  clearTimeout(deaf);
+  clearTimeout(slow);
+  deaf = setTimeout(restart, DEAF_MS + 8 * step);
+  slow = setTimeout(() => (stuck.value = stopping.value), STUCK_MS + 8 * step);
+}
+
+/** Ends the worker, whatever it does, and boots a new one. What it had trained is lost. */
+export function restart(): void {
+  clearTimeout(deaf);
+  clearTimeout(slow);
+  worker.terminate();
+  batch(() => {
+    receive({ type: "phase", phase: "booting", reason: "restart", undo: null });
+    panel.value = loaded.value = null;
+    notice.value =
+      "Python did not answer, so it was ended and is started again. " +
+      (kept.value
+        ? `What is left of the run is the copy of its weights at iteration ${kept.value.iter}.`
+        : "The run is lost: no copy of its weights had been made yet.");
+  });
+  worker = boot();
+}
+
+/** Hands the reader a file. */
+function offer(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+document.addEventListener("visibilitychange", () =>
+  send({ type: "hidden", hidden: document.visibilityState === "hidden" }),
+);

@@ -1,0 +1,35 @@
+// The page: draws what the worker tells and sends on what the reader does.
+
+import "uplot/dist/uPlot.min.css";
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { Runner } from "./components/Runner";
+import { Source } from "./components/Source";
+import { ThemeToggle } from "./components/ThemeToggle";
+import { acceptDrops } from "./files";
+import { phase, progress } from "./state";
+
+const place = (id: string) => document.getElementById(id)!;
+
+function mount(id: string, component: Parameters<typeof render>[0]): void {
+  place(id).replaceChildren();
+  render(component, place(id));
+}
+
+mount("theme", <ThemeToggle />);
+mount("runner", <Runner />);
+mount("source", <Source />);
+acceptDrops();
+
+effect(() => {
+  const { iter, iters, trainLoss } = progress.value;
+  const words: Partial<Record<typeof phase.value, string>> = {
+    training: `${iter} / ${iters}`,
+    paused: `Paused at ${iter}`,
+    done: "Done",
+    error: "Stopped",
+  };
+  const said = words[phase.value];
+  const loss = said && trainLoss !== null ? ` · ${trainLoss.toFixed(2)}` : "";
+  document.title = said ? `${said}${loss} · Groundling` : "Groundling";
+});

@@ -1,0 +1,114 @@
+// What the page and the worker say to each other: plain objects, told apart by `type`.
+// The page only draws; every number in these messages was computed in Python, by
+// py_src/browser/session.py.
+
+export type Phase = "booting" | "ready" | "training" | "paused" | "done" | "error";
+export type DeviceName = "webgpu" | "numpy";
+
+/** What the fields of the page hold: a run is made from it. */
+export interface Settings {
+  seed: string;
+  iters: number;
+  batchSize: number;
+  lr: number;
+}
+
+// ---- page to worker ----------------------------------------------------------------------------
+
+export type Command =
+  | ({ type: "start" } & Settings)
+  | { type: "pause" }
+  | { type: "resume" }
+  | { type: "reset" }
+  /** Brings back the run that the last reset or load put aside. */
+  | { type: "undo" }
+  /** A new peak learning rate, also while training. */
+  | { type: "lr"; value: number }
+  | { type: "save" }
+  /** Asks for the log of losses, as CSV. */
+  | { type: "log" }
+  | ({ type: "load"; name: string; bytes: Uint8Array } & Settings)
+  | { type: "hidden"; hidden: boolean }
+  | { type: "device"; name: DeviceName };
+
+// ---- worker to page ----------------------------------------------------------------------------
+
+/** What the worker does before it is ready, in the order it is shown. Some overlap. */
+export const STAGES = ["download", "python", "numpy", "adapter", "kernels"] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** Why the device is not WebGPU, or "": what the browser lacks. */
+export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter";
+
+export interface Adapter {
+  device: DeviceName;
+  name: string;
+  /** Slower than it could be: NumPy for want of WebGPU, or a GPU that the CPU emulates. */
+  fallback: boolean;
+  missing: Missing;
+  detail: string;
+}
+
+export interface Source {
+  path: string;
+  text: string;
+}
+
+/** One iteration. Losses are in nats a character. */
+export interface Step {
+  iter: number;
+  train: number;
+  /** The running average of `train`. */
+  smooth: number;
+  lr: number;
+  val: number | null;
+}
+
+/** Where a run stands. `elapsed` is in seconds of training. */
+export interface Progress {
+  iter: number;
+  iters: number;
+  trainLoss: number | null;
+  valLoss: number | null;
+  perplexity: number | null;
+  lr: number | null;
+  itersPerSecond: number | null;
+  tokensPerSecond: number | null;
+  elapsed: number;
+}
+
+export type Report =
+  /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
+  | { type: "stage"; stage: Stage; done: number; total: number; detail: string }
+  /** The Python and WGSL that is about to run. */
+  | { type: "sources"; files: Source[] }
+  | {
+      type: "ready";
+      adapter: Adapter;
+      defaults: Settings;
+      /** The loss of guessing evenly: ln(vocabSize). */
+      uniformLoss: number;
+      vocabSize: number;
+      parameters: number;
+    }
+  /** `undo` is the iteration of the run that was put aside, if one was. */
+  | { type: "phase"; phase: Phase; reason: string; undo: number | null }
+  /** The run that is now the page's: a new one, a loaded one, or one brought back. */
+  | ({ type: "run" } & Settings)
+  | ({ type: "steps"; records: Step[] } & Progress)
+  /** A file for the reader to keep. */
+  | { type: "file"; name: string; mime: string; bytes: Uint8Array<ArrayBuffer> }
+  /** A copy of the weights, in case the worker is lost. */
+  | { type: "kept"; name: string; iter: number; bytes: Uint8Array<ArrayBuffer> }
+  | {
+      type: "loaded";
+      name: string;
+      seed: string;
+      iter: number;
+      valLoss: number | null;
+      note: string;
+    }
+  | { type: "notice"; message: string }
+  | { type: "error"; title: string; message: string; hint: string; detail: string }
+  /** The answer to every command, at once: the worker's event loop is alive. */
+  | { type: "heard" };

@@ -1,0 +1,144 @@
+// What the page knows, as signals. `receive` is the only place that worker messages change it.
+
+import { batch, computed, signal } from "@preact/signals";
+import type { Adapter, Phase, Progress, Report, Settings, Source, Stage, Step } from "./protocol";
+
+export const phase = signal<Phase>("booting");
+export const reason = signal("");
+export const stages = signal<Partial<Record<Stage, { done: number; total: number }>>>({});
+export const compiling = signal(""); // the kernel that is being compiled
+export const adapter = signal<Adapter | null>(null);
+export const model = signal({ uniformLoss: Math.log(65), vocabSize: 65, parameters: 206_016 });
+export const sources = signal<Source[]>([]);
+
+/** The fields, as they are typed; `readSettings` in fields.ts makes numbers of them. */
+export const fields = {
+  seed: signal("hamlet"),
+  iters: signal("2000"),
+  batchSize: signal("32"),
+  lr: signal("0.0003"),
+};
+
+/** Every loss of the run, one array a column, for uPlot: iter, train, smooth, val. */
+export const history: [number[], number[], number[], (number | null)[]] = [[], [], [], []];
+/** Counts up when `history` has changed. */
+export const historyVersion = signal(0);
+
+export const noProgress: Progress = {
+  iter: 0,
+  iters: 2000,
+  trainLoss: null,
+  valLoss: null,
+  perplexity: null,
+  lr: null,
+  itersPerSecond: null,
+  tokensPerSecond: null,
+  elapsed: 0,
+};
+export const progress = signal<Progress>(noProgress);
+
+export interface Panel {
+  title: string;
+  message: string;
+  hint: string;
+  detail: string;
+}
+export const panel = signal<Panel | null>(null);
+export const notice = signal("");
+export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
+/** The iteration of the run that Undo would bring back, if there is one. */
+export const undo = signal<number | null>(null);
+export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
+/** A stop was asked for at this time (ms), and the phase has not changed since. */
+export const stopping = signal(false);
+/** Python takes long to stop: the reader may end it. */
+export const stuck = signal(false);
+
+/** A run exists: its seed, length and batch are settled. */
+export const hasRun = computed(
+  () => !["booting", "ready"].includes(phase.value) && adapter.value !== null,
+);
+export const minutesLeft = computed(() => {
+  const { iter, iters, itersPerSecond } = progress.value;
+  return itersPerSecond ? (iters - iter) / itersPerSecond / 60 : null;
+});
+
+export function showSettings(settings: Settings): void {
+  fields.seed.value = settings.seed;
+  fields.iters.value = String(settings.iters);
+  fields.batchSize.value = String(settings.batchSize);
+  fields.lr.value = String(settings.lr);
+}
+
+function clearHistory(): void {
+  for (const column of history) column.length = 0;
+  historyVersion.value++;
+}
+
+function addSteps(steps: Step[]): void {
+  const [iters, train, smooth, val] = history;
+  for (const step of steps) {
+    iters.push(step.iter);
+    train.push(step.train);
+    smooth.push(step.smooth);
+    val.push(step.val);
+  }
+  if (steps.length) historyVersion.value++;
+}
+
+/** Files are not state: main.tsx hands them to the reader. */
+export function receive(message: Report): void {
+  batch(() => {
+    switch (message.type) {
+      case "stage":
+        stages.value = { ...stages.value, [message.stage]: message };
+        compiling.value = message.stage === "kernels" ? message.detail : "";
+        break;
+      case "sources":
+        sources.value = message.files;
+        break;
+      case "ready":
+        adapter.value = message.adapter;
+        model.value = message;
+        break;
+      case "phase":
+        if (message.phase === "ready") {
+          clearHistory();
+          progress.value = noProgress;
+          loaded.value = null;
+        }
+        if (message.phase === "booting") stages.value = {};
+        if (message.phase === "training" || message.phase === "ready") panel.value = null;
+        if (message.phase === "training") notice.value = "";
+        phase.value = message.phase;
+        reason.value = message.reason;
+        undo.value = message.undo;
+        stopping.value = stuck.value = false;
+        break;
+      case "run":
+        clearHistory();
+        panel.value = null;
+        showSettings(message);
+        break;
+      case "steps": {
+        const { type: _, records, ...rest } = message;
+        addSteps(records);
+        progress.value = rest;
+        break;
+      }
+      case "kept":
+        kept.value = message;
+        break;
+      case "loaded":
+        loaded.value = message;
+        notice.value = "";
+        break;
+      case "notice":
+        notice.value = message.message;
+        break;
+      case "error":
+        panel.value = message;
+        break;
+    }
+  });
+}

@@ -1,0 +1,38 @@
+// Light, dark, or as the system has it. style.css does the rest with light-dark().
+
+import { effect, signal } from "@preact/signals";
+
+export type Theme = "system" | "light" | "dark";
+const KEY = "groundling-theme";
+
+/** The browser's storage, where it allows one. */
+const storage = (() => {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+})();
+
+const stored = storage?.getItem(KEY);
+export const theme = signal<Theme>(stored === "light" || stored === "dark" ? stored : "system");
+
+/** Counts up whenever the colours may have changed: what draws on a canvas draws again. */
+export const colours = signal(0);
+
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+  storage?.setItem(KEY, theme.value);
+  colours.value = colours.peek() + 1;
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours.value++);
+
+/** A colour of style.css, by the name of its custom property, as the canvas takes it. */
+export function colour(name: string): string {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}

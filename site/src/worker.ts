@@ -1,0 +1,170 @@
+// The worker: boots Pyodide, then carries messages between the page and py_src/browser/main.py.
+// The messages are those of protocol.ts.
+
+import type { PyodideAPI } from "pyodide";
+import type { PyCallable, PyProxy } from "pyodide/ffi";
+import { encodePlan, makePlan } from "./plan";
+import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
+
+/** py_src/browser/main.py, seen from here. */
+interface Main extends PyProxy {
+  receive(text: string, bytes?: Uint8Array): void;
+  advance: PyCallable & (() => boolean);
+  flush(): void;
+}
+
+const FLUSH_MS = 50;
+const here = (path: string) => new URL(path, import.meta.url).href;
+
+const report = (message: Report, transfer: Transferable[] = []) =>
+  postMessage(message, { transfer });
+const stage = (name: Stage, done: number, total: number, detail = "") =>
+  report({ type: "stage", stage: name, done, total, detail });
+
+// ---- commands from the page --------------------------------------------------------------------
+
+let main: Main | null = null;
+const early: Command[] = []; // what came before Python was there
+let wake = () => {};
+
+function deliver(command: Command): void {
+  if (!main) return void early.push(command);
+  const { bytes, ...rest } = { bytes: undefined, ...command };
+  main.receive(JSON.stringify(rest), bytes);
+  wake();
+}
+
+onmessage = ({ data }: MessageEvent<Command>) => {
+  report({ type: "heard" });
+  deliver(data);
+};
+
+// ---- Python ------------------------------------------------------------------------------------
+
+/** What the reader's browser has, and so which device to open. */
+function choose(): { name: DeviceName; missing: Missing } {
+  if (!isSecureContext) return { name: "numpy", missing: "insecure" };
+  if (!navigator.gpu) return { name: "numpy", missing: "webgpu" };
+  if (!("Suspending" in WebAssembly)) return { name: "numpy", missing: "jspi" };
+  return { name: "webgpu", missing: "" };
+}
+
+/** Makes every later fetch report how many bytes have come. */
+function countDownloads(): void {
+  const plain = fetch;
+  const files = new Map<string, { done: number; total: number }>();
+  let posted = 0;
+  const tell = (last: boolean) => {
+    if (!last && performance.now() - posted < 50) return;
+    posted = performance.now();
+    let [done, total] = [0, 0];
+    for (const file of files.values()) {
+      done += file.done;
+      total += Math.max(file.done, file.total);
+    }
+    stage("download", done, total);
+  };
+  self.fetch = async (input, init) => {
+    const response = await plain(input, init);
+    if (!response.ok || !response.body) return response;
+    const packed = response.headers.has("content-encoding"); // then the length is not ours
+    const length = packed ? 0 : Number(response.headers.get("content-length"));
+    const file = { done: 0, total: length };
+    files.set(response.url, file);
+    const count = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(chunk, controller) {
+        file.done += chunk.byteLength;
+        tell(false);
+        controller.enqueue(chunk);
+      },
+      flush: () => tell(true),
+    });
+    const { status, headers } = response;
+    return new Response(response.body.pipeThrough(count), { status, headers });
+  };
+}
+
+async function bytesOf(path: string): Promise<Uint8Array> {
+  const response = await fetch(here(path));
+  if (!response.ok) throw new Error(`${path} could not be fetched (HTTP ${response.status}).`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Downloads, starts Python and loads our own; as much of it at once as can be. */
+async function boot(): Promise<Main> {
+  countDownloads();
+  const ours = Promise.all([bytesOf("groundling.zip"), bytesOf("data/tinyshakespeare.txt")]);
+  ours.catch(() => {}); // it is awaited below
+  navigator.gpu?.requestAdapter().catch(() => {}); // wakes the GPU's process meanwhile
+  stage("python", 0, 1);
+  const { loadPyodide } = (await import(here("pyodide/pyodide.mjs"))) as typeof import("pyodide");
+  const pyodide: PyodideAPI = await loadPyodide({
+    indexURL: here("pyodide/"),
+    packages: ["numpy"],
+    env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
+  });
+  const [library, corpus] = await ours;
+  pyodide.unpackArchive(library, "zip", { extractDir: "/app" });
+  pyodide.FS.mkdirTree("/app/data");
+  pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus);
+  pyodide.registerJsModule("groundling_js", {
+    makePlan,
+    encodePlan,
+    post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
+      const message = JSON.parse(text) as Report;
+      if (!bytes) return report(message);
+      report({ ...message, bytes } as Report, [bytes.buffer]);
+    },
+    /** Hands Python a message of its own, as if the page had sent it. */
+    wake: (text: string) => deliver(JSON.parse(text) as Command),
+  });
+  pyodide.runPython("import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src']");
+  stage("python", 1, 1);
+  stage("numpy", 0, 1);
+  await new Promise((resolve) => setTimeout(resolve)); // lets the page have these
+  pyodide.pyimport("numpy");
+  stage("numpy", 1, 1);
+  return pyodide.pyimport("main") as Main;
+}
+
+/** A turn of the event loop, so that the page's messages come in. */
+const turn = () =>
+  new Promise<void>((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+
+/** Runs Python for as long as it has something to do, and again after every command. */
+async function drive(python: Main): Promise<never> {
+  const suspends = "Suspending" in WebAssembly;
+  for (;;) {
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    const beat = setInterval(() => python.flush(), FLUSH_MS);
+    const busy = suspends ? await python.advance.callPromising() : python.advance();
+    clearInterval(beat);
+    await (busy ? turn() : woken);
+  }
+}
+
+async function live(): Promise<void> {
+  const python = await boot();
+  main = python;
+  python.receive(JSON.stringify({ type: "device", ...choose() }));
+  for (const command of early.splice(0)) deliver(command);
+  await drive(python);
+}
+
+live().catch((error: unknown) => {
+  report({ type: "phase", phase: "error", reason: "boot", undo: null });
+  report({
+    type: "error",
+    title: "Python did not come up",
+    message: error instanceof Error ? error.message.split("\n")[0]! : String(error),
+    hint: "Reload the page. If it stays like this, the details below say where it stopped.",
+    detail: error instanceof Error ? (error.stack ?? "") : "",
+  });
+});
