@@ -137,7 +137,8 @@ def run_pytest_in_pyodide(chromium: Browser, site_url: str) -> Callable[[list[st
                 )
         except TimeoutError:
             report = page.evaluate("report")
-            pytest.fail(f"{report['running']} took over {STUCK} s in Pyodide\n{report['log']}")
+            stuck = f"{report['running']} took over {STUCK} s in Pyodide\n{report['log']}"
+            pytest.fail(stuck, pytrace=False)
         finally:
             page.close()
         if report["ended"] not in (0, 1):  # pytest's own exit codes: passed, failed
