@@ -193,6 +193,6 @@ class _Gradients:
         x.device.run("copy", self._dy, grad, size=x.size, factor=1.0, accumulate=accumulate)
 
     def _is_shared(self, grad: Tensor) -> bool:
-        """Whether someone further back still has to read this very memory."""
+        """Whether someone further back, or another backward pass, has to read this very memory."""
         holders = [g for g in self._pending.values() if g.storage is grad.storage]
-        return len(holders) > 1 or grad.storage is self._dy.storage
+        return len(holders) > 1 or grad.storage in (self._dy.storage, grad.device.one.storage)
