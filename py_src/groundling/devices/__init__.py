@@ -38,6 +38,7 @@ class Plan:
     def __init__(self):
         self.commands: list = []
         self.pool: dict[int, list] = {}
+        self.constants: list[Tensor] = []  # made from arrays in the call
         self.compiled = None
 
 
@@ -84,7 +85,13 @@ class Device:
         "f32".
         """
         array = np.asarray(array)
-        t = self.empty(*array.shape, dtype="u32" if array.dtype.kind == "u" else "f32")
+        dtype = "u32" if array.dtype.kind == "u" else "f32"
+        if self._plan:  # no replay writes it again, so nothing else in the plan may have its memory
+            buffer = self._allocate(self._bytes(array.size, dtype))
+            t = Tensor(self, Storage(buffer, []), 0, array.shape, dtype)
+            self._plan.constants.append(t)
+        else:
+            t = self.empty(*array.shape, dtype=dtype)
         self.write(t, array)
         return t
 
@@ -110,10 +117,7 @@ class Device:
         Buffers made in the block belong to the plan alone: its replays write to them, so nobody
         else may have them.
         """
-        if self._plan:
-            raise RuntimeError(
-                "A captured function called another one; capture the outer one only."
-            )
+        self._require_no_capture()
         plan = Plan()
         outer, self.pool, self._plan = self.pool, plan.pool, plan
         try:
@@ -123,8 +127,15 @@ class Device:
 
     def replay(self, plan: Plan) -> None:
         """Run a captured plan again, on what its buffers hold now."""
+        self._require_no_capture()
         self._replay(plan)
         self.counts.dispatches += len(plan.commands)
+
+    def _require_no_capture(self) -> None:
+        if self._plan:
+            raise RuntimeError(
+                "A captured function called another one; capture the outer one only."
+            )
 
     def submit(self) -> None:
         """Send what has been asked for so far on its way, where the device would otherwise wait

@@ -39,6 +39,8 @@ class NumPyDevice(Device):
 
     def write(self, tensor: Tensor, array) -> None:
         """Put an array's numbers in a tensor."""
+        if np.size(array) != tensor.size:
+            raise ValueError(f"{np.size(array)} numbers do not fit a tensor of {tensor.shape}.")
         self._array(tensor)[:] = np.reshape(array, -1)
 
     def read(self, tensor: Tensor) -> np.ndarray:
