@@ -520,14 +520,12 @@ def build_site() -> Path:
     )
     if stamped("dist", digest, DIST / "index.html"):
         return DIST
-    new = VENV / "dist.new"
-    shutil.rmtree(new, ignore_errors=True)
-    with step("Building site/dist"):
+    with step("Building site/dist"), tempfile.TemporaryDirectory(dir=VENV) as scratch:
+        new = Path(scratch, "new")
         bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
         for path in static:
-            target = new / path.relative_to(
-                SITE / "public" if path.is_relative_to(SITE / "public") else SITE
-            )
+            base = SITE / "public" if path.is_relative_to(SITE / "public") else SITE
+            target = new / path.relative_to(base)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         (new / "pyodide").mkdir()
@@ -537,7 +535,8 @@ def build_site() -> Path:
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "groundling.zip").write_bytes(archive(ours))
-        shutil.rmtree(DIST, ignore_errors=True)
+        if DIST.exists():  # whoever is being served the old one gets whole files still
+            DIST.rename(Path(scratch, "old"))
         new.rename(DIST)
     stamp("dist", digest)
     return DIST
@@ -605,9 +604,12 @@ def serve(port: int | None, browser: bool) -> None:
         site = server({"/": folder})
     address = f"http://127.0.0.1:{site.server_port}/"
     say(f"Groundling is at {address} (Ctrl-C stops it)")
-    if browser:
+    # Without a display Python would open a browser for text, here in the terminal.
+    display = sys.platform != "linux" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
+    if browser and display:
         webbrowser.open(address)
-    site.serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):
+        site.serve_forever()
 
 
 def lint() -> list[str]:
