@@ -201,19 +201,18 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator:
-    """Says what is being done, once it takes a moment, and how long it took.
+    """Says what is being done, once it takes a moment, with a dot a second, and how long it took.
 
-    Yields a function that takes another ending than the time. On a terminal the seconds count up.
+    Yields a function that takes another ending than the time.
     """
     start, ended, ending, shown = time.monotonic(), threading.Event(), [], []
-    terminal = sys.stdout.isatty()
 
     def tick() -> None:
         if not ended.wait(0.3):
             shown.append(what)
-            print(f"{what} … ", end="", flush=True)
-        while terminal and not ended.wait(1):
-            print(f"\r{what} … {time.monotonic() - start:.0f} s ", end="", flush=True)
+            print(f"{what} …", end="", flush=True)
+        while not ended.wait(1):
+            print(".", end="", flush=True)
 
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
@@ -226,8 +225,8 @@ def step(what: str) -> Iterator:
         ended.set()
         ticker.join()
         if shown or ending:
-            begun = "" if shown and not terminal else f"\r{what} … " if shown else f"{what} … "
-            say(f"{begun}{ending[-1] if ending else f'{time.monotonic() - start:.1f} s'}")
+            last = ending[-1] if ending else f"{time.monotonic() - start:.1f} s"
+            say(f" {last}" if shown else f"{what} … {last}")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
