@@ -1,11 +1,15 @@
 """What tests have at hand in both hosts: CPython here, and Pyodide in Chromium (tests/browser)."""
 
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from groundling.corpus import Corpus, shakespeare
 
 HERE = Path(__file__).parent
 
@@ -14,6 +18,20 @@ HERE = Path(__file__).parent
 def golden() -> dict[str, Any]:
     """Facts of the default model, to the bit where bits are promised (tests/golden.json)."""
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    """The real text, tiny-shakespeare."""
+    return shakespeare()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Fresh random numbers for each test; a failed one prints the seed that repeats it."""
+    seed = secrets.randbits(64)
+    print(f"rng: np.random.default_rng({seed})")
+    return np.random.default_rng(seed)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
