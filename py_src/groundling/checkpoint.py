@@ -26,7 +26,7 @@ from .model import parameter_shapes
 
 FORMAT = "tinker-m18-v1"
 HEADER_BYTES = 512
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+TIME = "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][.][0-9]{3}Z"
 HEADER_KEYS = ("format", "config", "seed", "vocabHash", "iter", "valLoss", "createdAt")
 CONFIG_KEYS = {
     "vocabSize": "vocab_size",

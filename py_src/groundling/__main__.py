@@ -1,0 +1,7 @@
+"""python -m groundling: the same as the command `groundling`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
