@@ -21,7 +21,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -65,20 +65,22 @@ def train_command(args: argparse.Namespace) -> int:
         out = Path(args.out or checkpoint.file_name(config.seed, config.iters))
         _require_writable(out)
         run = Run(config, _corpus(args.corpus), open_device(args.device))
-        log = open(args.log, "w", encoding="ascii") if args.log else nullcontext()
-    parameters = sum(math.prod(shape) for shape in run.model.shapes.values())
+        log_path = Path(args.log or os.devnull)
+        log_path.write_bytes(b"")  # a path that cannot be written shows here, not after the start
     print(
-        f"{parameters:,} parameters, seed {config.seed!r}, {config.iters:,} iters of "
-        f"{config.batch_size} x {run.model.config.block_size} characters on {run.device.description}",
+        f"{len(run.model.weights()):,} parameters, seed {config.seed!r}, {config.iters:,} iters of "
+        f"{config.batch_size} x {run.model.config.block_size} characters; {run.device.description}",
         file=sys.stderr,
     )
     try:
-        with log as log_file, pause_on_interrupt(run), Progress(run, sys.stderr) as progress:
+        with (
+            pause_on_interrupt(run),
+            log_path.open("w", encoding="ascii") as log,
+            Progress(run, sys.stderr) as progress,
+        ):
             for record in train(run):
+                print(log_line(record), file=log, flush=True)
                 progress.show(record)
-                if log_file:
-                    log_file.write(log_line(record))
-                    log_file.flush()
     except NonFiniteLoss as error:
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
     ended_early = run.iter < config.iters
@@ -141,11 +143,11 @@ def inspect_command(args: argparse.Namespace) -> int:
 
 
 def log_line(record: Record) -> str:
-    """The record as a line of JSON: iter, train, lr, and val where there was an evaluation."""
+    """The record as JSON: iter, train, lr, and val where there was an evaluation."""
     fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
     if record.val is not None:
         fields["val"] = record.val
-    return json.dumps(fields) + "\n"
+    return json.dumps(fields)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -246,7 +248,7 @@ def _corpus(path: str | None) -> Corpus:
 
 
 def _read(path: str, corpus: Corpus | None = None) -> tuple[bytes, Checkpoint]:
-    """The file's bytes and what they mean; given a corpus, only weights that know its characters."""
+    """The file's bytes and what they mean; only weights made for the corpus, if there is one."""
     data = Path(path).read_bytes()
     try:
         ckpt = checkpoint.loads(data, corpus and corpus.vocab_hash)
@@ -292,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=about,
             description=about,
+            epilog="In brackets: what holds when an option is not given.",
             allow_abbrev=False,
         )
         sub.set_defaults(command=function)
@@ -299,28 +302,28 @@ def _parser() -> argparse.ArgumentParser:
 
     value = "(%(default)s)"
     add = command("train", train_command, "Train a GPT and save its weights.")
-    add("--seed", metavar="S", default=default.seed, help=f"names all its random numbers {value}")
-    add("--iters", metavar="N", type=int, default=default.iters, help=f"0 saves the start {value}")
-    add("--batch-size", metavar="B", type=int, default=default.batch_size, help=value)
-    add("--lr", metavar="MAX", type=float, default=default.lr, help=f"at its peak {value}")
-    add("--min-lr", metavar="MIN", type=float, default=default.min_lr, help=f"at the end {value}")
+    add("--seed", metavar="S", default=default.seed, help=f"names every random number {value}")
+    add("--iters", metavar="N", type=int, default=default.iters, help=f"how many updates {value}")
+    add("--batch-size", metavar="B", type=int, default=default.batch_size, help=f"texts {value}")
+    add("--lr", metavar="MAX", type=float, default=default.lr, help=f"peak learning rate {value}")
+    add("--min-lr", metavar="MIN", type=float, default=default.min_lr, help=f"the last {value}")
     add(
         "--warmup", metavar="W", type=int, default=default.warmup, help=f"iters to the peak {value}"
     )
-    add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
-    add("--corpus", metavar="TEXT", help="a UTF-8 text file (tiny-shakespeare)")
-    add("--out", metavar="FILE", help="the weights (a name with the seed and the iter in it)")
-    add("--log", metavar="FILE.jsonl", help="a line of JSON an iteration (none)")
+    add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"runs it {value}")
+    add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
+    add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
+    add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
 
     add = command("sample", sample_command, "Let a trained GPT write.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
-    add("--prompt", metavar="P", help="what to go on from (the validation text's beginning)")
-    add("--seed", metavar="S", help="names the random numbers (the file's seed)")
-    add("--temperature", metavar="T", type=float, default=0.8, help=f"less is safer {value}")
+    add("--prompt", metavar="P", help="the text to go on from (the validation text's beginning)")
+    add("--seed", metavar="S", help="names every random number (the file's seed)")
+    add("--temperature", metavar="T", type=float, default=0.8, help=f"how daring {value}")
     add("--top-k", metavar="K", type=int, help="draw among the K likeliest characters (all)")
-    add("--top-p", metavar="P", type=float, default=1.0, help=f"the likeliest that make P {value}")
-    add("--length", metavar="N", type=int, default=500, help=f"characters to write {value}")
-    add("--corpus", metavar="TEXT", help="the text it was trained on (tiny-shakespeare)")
+    add("--top-p", metavar="P", type=float, default=1.0, help=f"... the likeliest P of all {value}")
+    add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
+    add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
 
     add = command("inspect", inspect_command, "Show what a weights file holds.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
