@@ -12,9 +12,8 @@ LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 """What is raised when the GPU is gone; wgpu has a class for it in the page only."""
 
 
-
 def explain(error: BaseException) -> dict[str, str]:
-    """An error as a panel: title, message (what happened), hint (what to do), detail (for experts)."""
+    """An error as a panel: title, message (what happened), hint (what to do), detail."""
     title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
     expected = isinstance(error, (NonFiniteLoss, ValueError, *LOST))
     detail = "" if expected else "".join(traceback.format_exception(error)).strip()

@@ -32,7 +32,9 @@ def open_device(name: str, stage) -> devices.Device:
     stage("adapter", 1, 1, device.description)
     if name == "webgpu":
         device.compile_all(lambda done, total, kernel: stage("kernels", done, total, kernel))
-        device.wgpu.on_lost = lambda info: wake(json.dumps({"type": "lost", "message": info.message}))
+        device.wgpu.on_lost = lambda info: wake(
+            json.dumps({"type": "lost", "message": info.message})
+        )
     return device
 
 

@@ -54,7 +54,7 @@ class Session:
     """One page's training: at most one run, on one device.
 
     post(message) sends a message to the page; its values are plain, but for `bytes`.
-    open_device(name, stage) opens a device; it may call stage(name, done, total, detail) as it goes.
+    open_device(name, stage) opens a device and may call stage(name, done, total, detail) on its way.
     clock() is in seconds.
     """
 
@@ -68,7 +68,10 @@ class Session:
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
-        self.asked = ("webgpu", "")  # which device to open again after an error, and what is missing
+        self.asked = (
+            "webgpu",
+            "",
+        )  # which device to open again after an error, and what is missing
         self.trial: Trial | None = None
         self.discarded: Trial | None = None
         self.hidden = False
@@ -105,7 +108,7 @@ class Session:
             self._post_steps()
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device. Without WebGPU it is the NumPy one, and the page is told what is missing."""
+        """Open a device: NumPy where there is no WebGPU, and the page is told what is missing."""
         self.trial = self.discarded = None
         self.asked, detail = (name, missing), ""
         self._enter("booting")
@@ -271,11 +274,13 @@ class Session:
         run.load(ckpt)
         self.discarded = self.trial or self.discarded
         self._begin(Trial(run, ckpt.iter, val_loss=ckpt.val_loss, kept=ckpt))
-        note = "The file holds weights only: AdamW's averages and the order of the batches begin anew."
+        note = (
+            "The file holds weights only: AdamW's averages and the order of the batches begin anew."
+        )
         if ckpt.iter >= config.iters:
             note += (
-                f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go on,"
-                " Reset, raise Iterations, and load it again."
+                f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go "
+                "on, Reset, raise Iterations, and load it again."
             )
         self.post(
             {
@@ -302,7 +307,7 @@ class Session:
             self.post(
                 {
                     "type": "notice",
-                    "message": f"The weights of now are lost or spoiled. What was saved is the last "
+                    "message": "The weights of now are lost or spoiled. What was saved is the last "
                     f"good copy, of iteration {ckpt.iter:,}.",
                 }
             )
@@ -376,9 +381,7 @@ class Session:
         self.post({"type": "kept", "name": name, "iter": ckpt.iter, "bytes": data})
 
     def _stage(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        self.post(
-            {"type": "stage", "stage": stage, "done": done, "total": total, "detail": detail}
-        )
+        self.post({"type": "stage", "stage": stage, "done": done, "total": total, "detail": detail})
 
     def _post_file(self, name: str, mime: str, data: bytes) -> None:
         self.post({"type": "file", "name": name, "mime": mime, "bytes": data})

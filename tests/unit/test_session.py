@@ -1,0 +1,483 @@
+"""The session behind the page (py_src/browser/session.py), with no browser: commands in, messages
+out. Most tests have a run of made-up losses and a clock that they turn; some have the real thing.
+"""
+
+import importlib.util
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from groundling import checkpoint, devices
+from groundling.config import GPTConfig
+from groundling.corpus import Corpus
+from groundling.devices import DeviceError, DeviceLost
+from groundling.model import initial_weights
+from groundling.train import NonFiniteLoss, Record
+
+BROWSER = Path(__file__).parents[2] / "py_src/browser"
+TEXT = "To be, or not to be, that is the question. " * 60
+SETTINGS = {"seed": "hamlet", "iters": 8, "batchSize": 8, "lr": 3e-4}
+STEP = 0.004  # seconds that an iteration of a made-up run takes
+
+
+def module(name: str) -> ModuleType:
+    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
+    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+module("explain")
+session_module = module("session")
+Session = session_module.Session
+
+
+class FakeRun:
+    """A run whose losses fall by 0.01 an iteration, and whose weights are the iteration."""
+
+    def __init__(self, config, corpus, device, model_config=None):
+        self.config, self.corpus, self.device = config, corpus, device
+        self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
+        self.iter, self.train_loss, self.pausing = 0, None, False
+
+    def pause(self):
+        self.pausing = True
+
+    def set_lr(self, peak):
+        self.config = replace(self.config, lr=peak)
+
+    def load(self, ckpt):
+        self.iter = ckpt.iter
+
+    def checkpoint(self):
+        if self.device.lost:
+            raise DeviceLost("The device is lost.")
+        weights = initial_weights(self.model.config, "any") * 0 + self.iter
+        now, vocab_hash = checkpoint.now(), self.corpus.vocab_hash
+        seed = self.config.seed
+        return checkpoint.Checkpoint(
+            self.model.config, seed, self.iter, None, vocab_hash, now, weights
+        )
+
+
+class Bench:
+    """A session with a made-up run, the messages it posted, and the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(session_module, "Run", FakeRun)
+        monkeypatch.setattr(session_module, "train", self.train)
+        self.now, self.messages, self.fails = 100.0, [], {}
+        self.device = SimpleNamespace(
+            name="webgpu", description="a GPU", is_emulated=False, lost=False
+        )
+        self.session = Session(self.messages.append, self.open, Corpus(TEXT), lambda: self.now)
+        self.tell("device", name="webgpu")
+
+    def open(self, name, stage):
+        if error := self.fails.get(name):
+            raise error
+        stage("adapter", 1, 1, "a GPU")
+        self.device.name = name
+        return self.device
+
+    def train(self, run):
+        run.pausing = False
+        while run.iter < run.config.iters and not run.pausing:
+            self.now += STEP
+            it, loss = run.iter, 4.17 - 0.01 * run.iter
+            if error := self.fails.get(it):
+                raise error(Record(it, math.nan, 0.0, None, 0.0))
+            run.iter, run.train_loss = it + 1, loss
+            yield Record(it, loss, run.config.lr, loss if it % 5 == 0 else None, 1.0)
+
+    def tell(self, kind, **values):
+        """Give a command, and let the session obey it; while it trains, that is one advance."""
+        self.session.receive({"type": kind, **values})
+        self.session.advance()
+
+    def start(self, **settings):
+        self.tell("start", **SETTINGS | settings)
+
+    def advance(self, times=1):
+        for _ in range(times):
+            self.session.advance()
+
+    def until(self, phase):
+        for _ in range(1000):
+            if self.session.phase == phase:
+                return
+            self.session.advance()
+        pytest.fail(f"It never was {phase}; it is {self.session.phase}.")
+
+    def of(self, kind):
+        return [message for message in self.messages if message["type"] == kind]
+
+    def phases(self):
+        return [(message["phase"], message["reason"]) for message in self.of("phase")]
+
+    def records(self):
+        return [record for message in self.of("steps") for record in message["records"]]
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    return Bench(monkeypatch)
+
+
+# ---- opening -------------------------------------------------------------------------------------
+
+
+def test_a_device_is_opened_and_the_page_told_what_it_is(bench):
+    assert bench.phases() == [("booting", ""), ("ready", "")]
+    [ready] = bench.of("ready")
+    assert ready["adapter"]["device"] == "webgpu"
+    assert ready["adapter"]["missing"] == ""
+    assert ready["defaults"] == {"seed": "hamlet", "iters": 2000, "batchSize": 32, "lr": 3e-4}
+    assert ready["uniformLoss"] == math.log(len(set(TEXT)))
+
+
+def test_without_an_adapter_numpy_takes_over_and_the_page_is_told_why(bench):
+    bench.fails["webgpu"] = DeviceError("No adapter.")
+    bench.tell("device", name="webgpu")
+    adapter = bench.of("ready")[-1]["adapter"]
+    assert (adapter["device"], adapter["missing"]) == ("numpy", "adapter")
+    assert adapter["detail"] == "No adapter."
+    assert bench.session.phase == "ready"
+
+
+def test_what_the_browser_lacks_is_passed_on(bench):
+    bench.tell("device", name="numpy", missing="jspi")
+    assert bench.of("ready")[-1]["adapter"]["missing"] == "jspi"
+
+
+def test_a_device_that_breaks_as_it_opens_leaves_a_panel_and_reset_tries_again(bench):
+    bench.fails["webgpu"] = RuntimeError("out of luck")
+    bench.tell("device", name="webgpu")
+    assert bench.session.phase == "error"
+    assert "out of luck" in bench.of("error")[-1]["message"]
+    bench.fails.clear()
+    bench.tell("reset")
+    assert bench.session.phase == "ready"
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def test_every_iteration_is_reported_once_and_in_order(bench):
+    bench.start(iters=30)
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(30))
+    assert [record["val"] is not None for record in bench.records()] == [
+        i % 5 == 0 for i in range(30)
+    ]
+    last = bench.of("steps")[-1]
+    assert (last["iter"], last["iters"]) == (30, 30)
+    assert last["perplexity"] == math.exp(last["valLoss"])
+
+
+def test_messages_come_no_more_often_than_frames(bench):
+    bench.start(iters=400)
+    bench.until("done")
+    batches = [len(message["records"]) for message in bench.of("steps") if message["records"]]
+    assert max(batches) <= 6  # a frame is 16.7 ms, and an iteration 4
+    assert len(batches) <= 400 * STEP * 60 + 2
+
+
+def test_slow_iterations_are_reported_one_by_one(bench, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 2.0)
+    bench.start()
+    bench.until("done")
+    assert [len(m["records"]) for m in bench.of("steps") if m["records"]] == [1] * 8
+
+
+def test_the_rate_is_that_of_the_last_seconds(bench, monkeypatch):
+    bench.start(iters=10_000)
+    bench.advance(100)
+    assert bench.of("steps")[-1]["itersPerSecond"] == pytest.approx(1 / STEP)
+    assert bench.of("steps")[-1]["tokensPerSecond"] == pytest.approx(8 * 64 / STEP)
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 0.5)
+    bench.advance(20)
+    assert bench.of("steps")[-1]["itersPerSecond"] == pytest.approx(2)
+
+
+def test_a_run_that_cannot_be_is_refused_and_nothing_changes(bench):
+    bench.start(iters=-1)
+    assert bench.session.phase == "ready"
+    assert "iters is -1" in bench.of("error")[-1]["message"]
+
+
+# ---- pause, hidden tab, reset --------------------------------------------------------------------
+
+
+def test_pause_and_resume_lose_no_iteration(bench):
+    bench.start(iters=40)
+    bench.advance(2)
+    bench.tell("pause")
+    bench.until("paused")
+    at = bench.session.trial.iter
+    assert 0 < at < 40
+    assert bench.session.trial.run.iter == at
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(40))
+
+
+def test_a_pause_that_comes_before_the_first_iteration_is_obeyed(bench):
+    bench.session.receive({"type": "start", **SETTINGS | {"iters": 1000}})
+    bench.session.receive({"type": "pause"})
+    bench.advance(4)
+    assert bench.session.phase == "paused"
+    bench.tell("resume")
+    bench.session.receive({"type": "pause"})
+    bench.advance(2)
+    assert bench.session.phase == "paused"
+    assert bench.session.trial.iter < 10
+
+
+def test_elapsed_is_training_time_only(bench):
+    bench.start(iters=1000)
+    bench.advance(3)
+    bench.tell("pause")
+    bench.until("paused")
+    elapsed, iters = bench.of("steps")[-1]["elapsed"], bench.session.trial.iter
+    assert elapsed == pytest.approx(iters * STEP)
+    bench.now += 3600
+    bench.tell("resume")
+    bench.advance(1)
+    assert bench.of("steps")[-1]["elapsed"] < 1
+
+
+def test_a_hidden_tab_pauses_and_goes_on_from_the_same_iteration(bench):
+    bench.start(iters=100)
+    bench.tell("hidden", hidden=True)
+    bench.until("paused")
+    assert bench.phases()[-1] == ("paused", "hidden")
+    at = bench.session.trial.iter
+    bench.now += 60
+    bench.advance(5)
+    assert bench.session.trial.iter == at
+    bench.tell("hidden", hidden=False)
+    assert bench.session.phase == "training"
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(100))
+    assert bench.of("steps")[-1]["elapsed"] == pytest.approx(100 * STEP)
+
+
+def test_a_pause_by_hand_outlasts_a_hidden_tab(bench):
+    bench.start(iters=100)
+    bench.tell("pause")
+    bench.until("paused")
+    bench.tell("hidden", hidden=True)
+    bench.tell("hidden", hidden=False)
+    assert bench.session.phase == "paused"
+
+
+def test_a_run_that_is_started_in_a_hidden_tab_waits_for_it(bench):
+    bench.tell("hidden", hidden=True)
+    bench.start()
+    assert bench.phases()[-1] == ("paused", "hidden")
+    bench.tell("hidden", hidden=False)
+    bench.until("done")
+
+
+def test_reset_puts_the_run_aside_and_undo_brings_it_back_whole(bench):
+    bench.start(iters=100)
+    bench.advance(3)
+    bench.tell("reset")
+    bench.until("ready")
+    run_at = bench.of("phase")[-1]["undo"]
+    assert run_at
+    bench.messages.clear()
+    bench.tell("undo")
+    assert bench.session.phase == "paused"
+    assert [record["iter"] for record in bench.records()] == list(range(run_at))
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(100))
+
+
+def test_a_new_run_ends_the_chance_to_undo(bench):
+    bench.start(iters=100)
+    bench.tell("reset")
+    bench.until("ready")
+    bench.start()
+    assert bench.of("phase")[-1]["undo"] is None
+
+
+def test_the_peak_learning_rate_changes_as_it_trains(bench):
+    bench.start(iters=100)
+    bench.advance(2)
+    bench.tell("lr", value=1e-3)
+    bench.until("done")
+    rates = [record["lr"] for record in bench.records()]
+    assert (rates[0], rates[-1]) == (3e-4, 1e-3)
+    bench.tell("lr", value=-1.0)
+    assert bench.session.phase == "done"
+    assert "lr is -1" in bench.of("error")[-1]["message"]
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def test_saving_gives_the_weights_of_the_iteration_that_is_shown(bench):
+    bench.start(iters=50)
+    bench.advance(2)
+    bench.tell("save")
+    bench.until("done")
+    [file] = bench.of("file")
+    ckpt = checkpoint.loads(file["bytes"])
+    assert file["name"] == f"tinker-shakespeare-hamlet-iter{ckpt.iter}.bin"
+    assert set(ckpt.weights) == {ckpt.iter}
+    assert bench.session.phase == "done"
+
+
+def test_the_log_is_csv_with_a_line_an_iteration(bench):
+    bench.start()
+    bench.until("done")
+    bench.tell("log")
+    [file] = bench.of("file")
+    lines = file["bytes"].decode().splitlines()
+    assert lines[0] == "iter,train,smooth,lr,val"
+    assert len(lines) == 9
+    assert lines[1].startswith("0,4.17,4.17,0.0003,4.17")
+    assert lines[2].endswith(",")
+    assert file["name"] == "tinker-shakespeare-hamlet-iter8.csv"
+
+
+def saved(bench, seed="yorick", iter=5):
+    corpus = bench.session.corpus
+    config = GPTConfig(vocab_size=corpus.vocab_size)
+    weights = initial_weights(config, seed)
+    return checkpoint.dumps(
+        checkpoint.Checkpoint(config, seed, iter, 2.5, corpus.vocab_hash, checkpoint.now(), weights)
+    )
+
+
+def test_loaded_weights_bring_their_seed_and_iteration(bench):
+    bench.tell("load", name="mine.bin", bytes=saved(bench), **SETTINGS)
+    assert bench.session.phase == "paused"
+    assert bench.of("run")[-1]["seed"] == "yorick"
+    assert bench.of("steps")[-1]["iter"] == 5
+    assert bench.of("steps")[-1]["valLoss"] == 2.5
+    [loaded] = bench.of("loaded")
+    assert (loaded["name"], loaded["seed"], loaded["iter"]) == ("mine.bin", "yorick", 5)
+    assert "AdamW" in loaded["note"]
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == [5, 6, 7]
+
+
+def test_weights_at_the_end_of_the_run_are_done_and_say_how_to_go_on(bench):
+    bench.tell("load", name="old.bin", bytes=saved(bench, iter=8), **SETTINGS)
+    assert bench.session.phase == "done"
+    assert "raise Iterations" in bench.of("loaded")[-1]["note"]
+
+
+def test_a_file_that_is_none_is_refused_and_the_run_stays(bench):
+    bench.start(iters=100)
+    bench.tell("pause")
+    bench.until("paused")
+    at = bench.session.trial.iter
+    bench.tell("load", name="cat.jpg", bytes=b"\xff\xd8\xff", **SETTINGS)
+    assert "fewer than the 512" in bench.of("error")[-1]["message"]
+    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+
+
+def test_undo_takes_back_a_load(bench):
+    bench.start(iters=100)
+    bench.tell("pause")
+    bench.until("paused")
+    at = bench.session.trial.iter
+    bench.tell("load", name="mine.bin", bytes=saved(bench), **SETTINGS)
+    assert bench.of("phase")[-1]["undo"] == at
+    bench.tell("undo")
+    assert (bench.session.trial.iter, bench.of("run")[-1]["seed"]) == (at, "hamlet")
+
+
+# ---- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(bench):
+    bench.fails[20] = NonFiniteLoss
+    bench.start(iters=100)
+    bench.until("error")
+    panel = bench.of("error")[-1]
+    assert "no longer a number" in panel["title"]
+    assert "learning rate" in panel["hint"]
+    assert [record["iter"] for record in bench.records()] == list(range(20))
+    assert bench.session.advance() is False
+    bench.tell("reset")
+    assert bench.session.phase == "ready"
+
+
+def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
+    bench.start(iters=100)
+    bench.advance(3)
+    bench.tell("pause")
+    bench.until("paused")
+    kept = bench.of("kept")[-1]["iter"]
+    bench.tell("resume")
+    bench.advance(2)
+    bench.device.lost = True
+    bench.tell("lost", message="The device was lost: the driver was updated.")
+    bench.until("error")
+    assert bench.of("error")[-1]["title"] == "The GPU went away"
+    bench.tell("save")
+    assert checkpoint.loads(bench.of("file")[-1]["bytes"]).iter == kept
+    assert f"iteration {kept}" in bench.of("notice")[-1]["message"]
+    bench.device.lost = False
+    bench.tell("reset")
+    assert bench.phases()[-2:] == [("booting", ""), ("ready", "")]
+
+
+def test_the_weights_are_copied_every_twenty_seconds(bench, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 1.0)
+    bench.start(iters=65)
+    bench.until("done")
+    assert [message["iter"] for message in bench.of("kept")] == [21, 42, 63, 65]
+
+
+def test_an_unforeseen_error_is_told_with_its_traceback(bench):
+    bench.fails[3] = lambda record: KeyError("wte")
+    bench.start()
+    bench.until("error")
+    panel = bench.of("error")[-1]
+    assert panel["title"] == "Python stopped"
+    assert "KeyError" in panel["message"]
+    assert "Traceback" in panel["detail"]
+
+
+# ---- the real thing ------------------------------------------------------------------------------
+
+
+def train_on_numpy(*commands):
+    """Six iterations on NumPy through the commands; returns the losses and the saved file."""
+    messages = []
+    session = Session(messages.append, lambda name, stage: devices.open_device(name), Corpus(TEXT))
+    session.receive({"type": "device", "name": "numpy"})
+    for command in ({"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}, *commands):
+        session.receive(command)
+        session.advance()
+    while session.advance():
+        pass
+    assert session.phase == "done"
+    session.receive({"type": "save"})
+    session.advance()
+    steps = [message for message in messages if message["type"] == "steps"]
+    losses = [record["train"] for message in steps for record in message["records"]]
+    return losses, [message for message in messages if message["type"] == "file"][-1]["bytes"]
+
+
+def test_on_numpy_the_loss_falls_and_pauses_do_not_change_a_bit():
+    losses, file = train_on_numpy()
+    assert len(losses) == 6
+    assert losses[-1] < losses[0] - 0.01
+    pause, resume = {"type": "pause"}, {"type": "resume"}
+    losses_again, file_again = train_on_numpy(pause, resume, pause, resume)
+    assert losses_again == losses
+    assert file_again[checkpoint.HEADER_BYTES :] == file[checkpoint.HEADER_BYTES :]
