@@ -3,8 +3,9 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import * as format from "../format";
 import { send } from "../link";
-import { history, historyVersion, hasRun, model, progress } from "../state";
+import { history, historyVersion, hasRun, model, phase, progress } from "../state";
 import { colour, colours } from "../theme";
+import { Boot } from "./Boot";
 
 const hovered = signal<number | null>(null); // an index into `history`
 
@@ -26,7 +27,7 @@ function options(width: number, height: number): uPlot.Options {
   return {
     width,
     height,
-    pxAlign: 1,
+    padding: [6, 10, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
@@ -73,10 +74,10 @@ function options(width: number, height: number): uPlot.Options {
           ctx.stroke();
           ctx.font = `${12 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
           ctx.textAlign = "right";
-          ctx.textBaseline = "top";
+          ctx.textBaseline = "bottom";
           const { vocabSize } = model.peek();
           const label = `ln(${vocabSize}) = ${uniform.toFixed(2)}, an even guess`;
-          ctx.fillText(label, left + width - 4 * devicePixelRatio, y + 5 * devicePixelRatio);
+          ctx.fillText(label, left + width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
           ctx.restore();
         },
       ],
@@ -169,7 +170,6 @@ export function Chart() {
         </button>
       </header>
       <ul class="legend" aria-hidden="true">
-        <li class="at">{empty.value ? "" : `at ${iters[at]}`}</li>
         <li class="raw">
           batch <b>{format.loss(train[at])}</b>
         </li>
@@ -179,20 +179,28 @@ export function Chart() {
         <li class="val">
           validation <b>{format.loss(val[at] ?? lastOf(val, at))}</b>
         </li>
+        <li class="at">{empty.value ? "" : `iteration ${iters[at]}`}</li>
       </ul>
-      <div
-        class="plot"
-        ref={box}
-        tabIndex={0}
-        role="slider"
-        aria-label="Loss curve: arrow keys read it out"
-        aria-valuemin={iters[0] ?? 0}
-        aria-valuemax={iters.at(-1) ?? 0}
-        aria-valuenow={iters[at] ?? 0}
-        aria-valuetext={text}
-        onKeyDown={move}
-        onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
-      />
+      <div class="area">
+        <div
+          class="plot"
+          ref={box}
+          tabIndex={0}
+          role="slider"
+          aria-label="Loss curve: arrow keys read it out"
+          aria-valuemin={iters[0] ?? 0}
+          aria-valuemax={iters.at(-1) ?? 0}
+          aria-valuenow={iters[at] ?? 0}
+          aria-valuetext={text}
+          onKeyDown={move}
+          onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
+        />
+        {phase.value === "booting" ? (
+          <Boot />
+        ) : (
+          empty.value && <p class="empty">Press Start, and the curve begins here.</p>
+        )}
+      </div>
     </section>
   );
 }

@@ -1,4 +1,4 @@
-import { LIMITS, problem, type FieldName } from "../fields";
+import { firstProblem, LIMITS, problem, type FieldName } from "../fields";
 import { send } from "../link";
 import { fields, hasRun } from "../state";
 import type { Word } from "../words";
@@ -11,49 +11,52 @@ const INPUTS: { name: FieldName; label: string; word: Word; ask: string }[] = [
   { name: "lr", label: "Peak learning rate", word: "peak", ask: "What is it?" },
 ];
 
+/** What there is to say of the fields: the first thing that is wrong, or what can be changed. */
+function remark(): string {
+  const wrong = firstProblem();
+  if (wrong) return `${INPUTS.find(({ name }) => name === wrong)!.label}: ${problem(wrong)}`;
+  return hasRun.value
+    ? "Settled until Reset, but for the peak learning rate: it can change as the model trains."
+    : "Change what you like. The same settings on the same GPU give the same run, to the last bit.";
+}
+
 export function Fields() {
-  const locked = hasRun.value;
   return (
-    <div class="fields" data-locked={locked}>
-      {INPUTS.map(({ name, label, word, ask }) => {
-        const wrong = problem(name);
-        const note = `note-${name}`;
-        const fixed = locked && name !== "lr";
-        return (
-          <div class="field" key={name} data-wrong={wrong !== ""}>
-            <span class="label">
-              <label for={`field-${name}`}>{label}</label>
-              <Term word={word}>
-                <span aria-hidden="true">?</span>
-                <span class="for-readers">{ask}</span>
-              </Term>
-            </span>
-            <input
-              id={`field-${name}`}
-              {...(name === "seed"
-                ? { type: "text", list: undefined }
-                : { type: "number", ...LIMITS[name] })}
-              inputMode={name === "seed" ? "text" : "decimal"}
-              autocomplete="off"
-              autocapitalize="off"
-              spellcheck={false}
-              readOnly={fixed}
-              aria-describedby={note}
-              aria-invalid={wrong !== ""}
-              value={fields[name].value}
-              onInput={(event) => {
-                fields[name].value = event.currentTarget.value;
-                if (name === "lr" && problem("lr") === "") {
-                  send({ type: "lr", value: Number(fields.lr.value) });
-                }
-              }}
-            />
-            <span class="note" id={note}>
-              {wrong || (fixed ? "Settled until Reset" : locked ? "Can change as it trains" : " ")}
-            </span>
-          </div>
-        );
-      })}
+    <div class="fields">
+      {INPUTS.map(({ name, label, word, ask }) => (
+        <div class="field" key={name} data-wrong={problem(name) !== ""}>
+          <span class="label">
+            <label for={`field-${name}`}>{label}</label>
+            <Term word={word}>
+              <span aria-hidden="true">?</span>
+              <span class="for-readers">{ask}</span>
+            </Term>
+          </span>
+          <input
+            id={`field-${name}`}
+            {...(name === "seed"
+              ? { type: "text", list: undefined }
+              : { type: "number", ...LIMITS[name] })}
+            inputMode={name === "seed" ? "text" : "decimal"}
+            autocomplete="off"
+            autocapitalize="off"
+            spellcheck={false}
+            readOnly={hasRun.value && name !== "lr"}
+            aria-describedby="fields-note"
+            aria-invalid={problem(name) !== ""}
+            value={fields[name].value}
+            onInput={(event) => {
+              fields[name].value = event.currentTarget.value;
+              if (name === "lr" && problem("lr") === "") {
+                send({ type: "lr", value: Number(fields.lr.value) });
+              }
+            }}
+          />
+        </div>
+      ))}
+      <p class="note" id="fields-note" data-wrong={firstProblem() !== undefined}>
+        {remark()}
+      </p>
     </div>
   );
 }

@@ -157,27 +157,23 @@ export function Panels() {
 export function Device() {
   const now = adapter.value;
   const free = ["ready", "done", "error"].includes(phase.value);
-  if (!now) return <p class="device">Python and NumPy are on their way, then the GPU.</p>;
-  const none = now.missing !== "" && now.missing !== "adapter";
+  const none = now !== null && now.missing !== "" && now.missing !== "adapter";
   return (
-    <div class="device">
-      <p>
-        <span class="kind">{now.device === "webgpu" ? "WebGPU" : "NumPy"}</span> {now.name}
-        {now.device === "webgpu" && now.fallback ? " — slow: a GPU that the CPU plays" : ""}
-      </p>
+    <>
       <div class="switch" role="group" aria-label="Device">
         {(["webgpu", "numpy"] as const).map((name) => (
           <button
             key={name}
             type="button"
-            aria-pressed={now.device === name}
-            disabled={!free || now.device === name || (name === "webgpu" && none)}
+            aria-pressed={now?.device === name}
+            disabled={!free || now?.device === name || (name === "webgpu" && none)}
             onClick={() => send({ type: "device", name })}
           >
             {name === "webgpu" ? "WebGPU" : "NumPy"}
           </button>
         ))}
       </div>
-    </div>
+      <p class="adapter">{now?.name ?? "Python and NumPy are on their way, then the GPU."}</p>
+    </>
   );
 }

@@ -1,7 +1,6 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import * as format from "../format";
-import { adapter, hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
-import { Boot } from "./Boot";
+import { hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
@@ -10,7 +9,6 @@ import { Readouts } from "./Readouts";
 
 /** The phase in words. */
 function status(): string {
-  const left = minutesLeft.value;
   if (stopping.value) return "Finishing the step";
   switch (phase.value) {
     case "booting":
@@ -18,7 +16,7 @@ function status(): string {
     case "ready":
       return "Ready";
     case "training":
-      return left === null ? "Training" : `Training, ${format.timeLeft(left)}`;
+      return "Training";
     case "paused":
       return reason.value === "hidden" ? "Paused while this tab is hidden" : "Paused";
     case "done":
@@ -40,8 +38,7 @@ function Announcer() {
           (valLoss === null ? "." : `, validation loss ${valLoss.toFixed(2)}.`)
         : "";
     tenth.value;
-    const said = phase.value === "training" ? "Training" : status();
-    text.value = [`${said}.`, panel.value?.title, where].filter(Boolean).join(" ");
+    text.value = [`${status()}.`, panel.value?.title, where].filter(Boolean).join(" ");
   });
   return (
     <p class="for-readers" role="status">
@@ -52,10 +49,14 @@ function Announcer() {
 
 export function Runner() {
   const { iter, iters } = progress.value;
+  const left = minutesLeft.value;
   return (
     <section class="runner" data-phase={phase.value} aria-labelledby="phase">
       <header>
-        <h2 id="phase">{status()}</h2>
+        <h2 id="phase">
+          {status()}
+          {left !== null && <small>{format.timeLeft(left)}</small>}
+        </h2>
         <Device />
       </header>
       <Announcer />
@@ -64,10 +65,7 @@ export function Runner() {
       <Fields />
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
       <Readouts />
-      <div class="stage">
-        <Chart />
-        {phase.value === "booting" && !adapter.value ? <Boot /> : null}
-      </div>
+      <Chart />
     </section>
   );
 }

@@ -107,7 +107,7 @@ export function Source() {
                 {group("Kernels for the GPU, WGSL", "shaders/")}
               </>
             ) : (
-              <option>train.py</option>
+              <option value={0}>train.py</option>
             )}
           </select>
         </div>
