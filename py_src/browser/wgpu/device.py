@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import js
 from pyodide.ffi import JsException, JsProxy, can_run_sync, create_proxy
 
 from . import structs
@@ -123,11 +122,15 @@ class GPUDevice(GPUObjectBase):
             result, thrown = call(), None
         except JsException as error:
             result, thrown = None, GPUValidationError(error.message)
-        errors = wait(js.Promise.all(to_js([self._internal.popErrorScope() for _ in range(3)])))
+        scopes = [self._internal.popErrorScope() for _ in range(3)]
+
+        async def errors() -> list[JsProxy]:
+            return [error for scope in scopes if (error := await scope)]
+
+        found = wait(errors())
         self._raise_if_lost()
-        for error in errors:
-            if error:
-                raise from_gpu_error(error)
+        if found:
+            raise from_gpu_error(found[0])
         if thrown:
             raise thrown
         return result

@@ -78,7 +78,7 @@ class GPUPromise(Awaitable[T], Generic[T]):
             value, error = await self._source, None
         except JsException as rejection:
             value, error = None, from_rejection(rejection, self._title)
-            await asyncio.sleep(0)  # what caused it, such as a lost device, may be told after it
+            await asyncio.sleep(0.05)  # a lost device rejects its promises before it says so
         except Exception as raised:
             value, error = None, raised
         if self._state == "pending":
