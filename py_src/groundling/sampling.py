@@ -53,6 +53,7 @@ def stream(
 
     @jit(device)
     def draw():
+        model.dropout_key = None
         with no_grad():
             x = last_row(model.hidden(window.view(1, T)), seen)
             logits = unembedding(x, model.parameters["wte"])
