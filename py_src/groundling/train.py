@@ -190,7 +190,8 @@ class Run:
         The seed becomes the file's. ValueError, and nothing changes, when the file is of another
         model or vocabulary.
         """
-        if checkpoint.config != self.model.config:
+        dropout = self.model.config.dropout  # which a file does not tell, nor the weights need
+        if replace(checkpoint.config, dropout=dropout) != self.model.config:
             raise ValueError(
                 f"The file is of another model: {checkpoint.config}, not {self.model.config}."
             )
