@@ -1,0 +1,330 @@
+"""The training loop: what it computes, and that only its configuration changes the result."""
+
+import math
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import Device
+from groundling.devices.numpy import NumPyDevice
+from groundling.rng import Stream
+from groundling.train import NonFiniteLoss, Record, Run, evaluate, learning_rate, train
+
+TEXT = (
+    "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 20
+)
+CONFIG = TrainConfig(
+    **dict(seed="small", iters=13, batch_size=3, lr=1e-2, min_lr=1e-3, warmup=4),
+    **dict(eval_interval=5, eval_batches=2),
+)
+
+
+def small_run(device: Device, config: TrainConfig = CONFIG, **shape: float) -> Run:
+    """A run of odd sizes and with dropout, of some milliseconds a step."""
+    corpus = Corpus(TEXT)
+    sizes = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
+    return Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes | shape))
+
+
+def finish(run: Run) -> list[Record]:
+    return list(train(run))
+
+
+def weights_of(run: Run) -> bytes:
+    return run.model.weights().tobytes()
+
+
+@pytest.fixture(scope="module")
+def finished() -> tuple[Run, list[Record]]:
+    """A small run on NumPy, and its records."""
+    run = small_run(NumPyDevice())
+    return run, finish(run)
+
+
+# What it computes
+
+
+def test_the_default_run_follows_the_golden_trajectory(
+    device: Device, corpus: Corpus, golden: dict
+):
+    """In full natively on NumPy; where a step takes a second, its first half or its first steps."""
+    last = 5 if sys.platform == "emscripten" else 20 if device.name == "webgpu" else 39
+    config = TrainConfig(iters=40, warmup=10, eval_interval=1000, eval_batches=1)
+    records = []
+    for record in train(Run(config, corpus, device)):
+        records.append(record)
+        if record.iter == last:
+            break
+    expected = {int(it): loss for it, loss in golden["twin"]["training loss by iter"].items()}
+    norm = golden["twin"]["global gradient norm at iter 0, before clipping"]
+    assert records[0].grad_norm == pytest.approx(norm, abs=2e-3)
+    for it, loss in expected.items():
+        if it <= last:
+            assert records[it].train == pytest.approx(loss, abs=2e-3), f"iter {it}"
+
+
+def test_a_tiny_repeated_text_is_learned_by_heart(device: Device):
+    """What follows its a, o, u and spaces is in the context, but for those that begin a window."""
+    config = TrainConfig(
+        **dict(seed="quartz", iters=300, batch_size=8, lr=1e-2, min_lr=1e-3, warmup=10),
+        **dict(weight_decay=0.0, eval_interval=1000, eval_batches=1),
+    )
+    corpus = Corpus("Sphinx of black quartz, judge my vow. " * 20)
+    sizes = dict(block_size=48, n_layer=1, n_head=2, n_embd=24, d_ff=48)
+    run = Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
+    records = finish(run)
+    assert records[0].train == pytest.approx(math.log(corpus.vocab_size), abs=0.1)
+    assert records[-1].train < 0.05
+    assert run.val_loss < 0.05
+
+
+def test_there_is_a_record_for_each_iteration_in_order(device: Device):
+    records = finish(small_run(device))
+    assert [r.iter for r in records] == list(range(13))
+    assert [r.lr for r in records] == [learning_rate(it, CONFIG) for it in range(13)]
+    assert [r.iter for r in records if r.val is not None] == [0, 5, 10, 12]
+
+
+def test_the_learning_rate_warms_up_then_falls_as_half_a_cosine():
+    config = TrainConfig()
+    assert learning_rate(0, config) == pytest.approx(3e-6)
+    assert learning_rate(49, config) == pytest.approx(1.5e-4)
+    assert learning_rate(99, config) == learning_rate(100, config) == 3e-4
+    assert learning_rate(1050, config) == pytest.approx((3e-4 + 3e-5) / 2)
+    assert learning_rate(1999, config) == pytest.approx(3e-5, rel=1e-3)
+    rates = [learning_rate(it, config) for it in range(100, 2000)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_run_shorter_than_its_warmup_has_a_learning_rate():
+    assert learning_rate(4, TrainConfig(iters=5, warmup=10)) == pytest.approx(1.5e-4)
+    assert learning_rate(0, TrainConfig(iters=1, warmup=0)) == 3e-4
+
+
+def test_the_shown_loss_is_a_running_average(device: Device):
+    run = small_run(device)
+    average = None
+    for record in finish(run):
+        average = record.train if average is None else 0.9 * average + 0.1 * record.train
+    assert run.train_loss == pytest.approx(average)
+
+
+def test_the_validation_loss_is_the_mean_of_the_next_batches_of_its_own_stream(device: Device):
+    run = small_run(device)
+    corpus, model = run.corpus, run.model
+    stream = Stream("small:val")
+    for _ in range(2):  # two evaluations: the stream goes on
+        losses = []
+        for _ in range(2):
+            offsets = np.floor(stream.uniform(3) * (len(corpus.val) - 10)).astype(int)
+            rows = np.stack([corpus.val[o : o + 10] for o in offsets])
+            x, y = device.tensor(rows[:, :-1]), device.tensor(rows[:, 1:])
+            losses.append(model.loss(x, y).item())
+        assert evaluate(run) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert run.val_loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_dropout_slows_learning_and_leaves_evaluation_alone(device: Device):
+    with_it, without = small_run(device, dropout=0.5), small_run(device, dropout=0.0)
+    assert evaluate(with_it) == evaluate(without)
+    assert [r.train for r in finish(with_it)] != [r.train for r in finish(without)]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_where(device: Device):
+    run = small_run(device)
+    run.model.load(np.full(run.model.weights().size, 1e30, np.float32))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(NonFiniteLoss, match="at iter 0 is (nan|inf)") as error,
+    ):
+        finish(run)
+    assert error.value.record.iter == 0
+
+
+# Nothing else changes it
+
+
+def test_two_runs_of_one_seed_end_with_the_same_bytes(device: Device):
+    runs = small_run(device), small_run(device)
+    first, second = (finish(run) for run in runs)
+    assert first == second
+    assert weights_of(runs[0]) == weights_of(runs[1])
+
+
+def test_two_seeds_end_apart(device: Device):
+    runs = small_run(device), small_run(device, replace(CONFIG, seed="smaller"))
+    assert finish(runs[0]) != finish(runs[1])
+
+
+def test_a_run_without_capture_ends_with_the_same_bytes(device: Device):
+    captured, plain = small_run(device), small_run(device)
+    records = finish(captured)
+    device.capturing_enabled = False
+    try:
+        assert finish(plain) == records
+    finally:
+        device.capturing_enabled = True
+    assert weights_of(plain) == weights_of(captured)
+
+
+@pytest.mark.parametrize("pauses", [{0}, {4}, {11}, {2, 3, 8}, set(range(13))])
+def test_a_paused_run_ends_with_the_same_bytes_and_records(device: Device, pauses: set):
+    whole, paused = small_run(device), small_run(device)
+    records = []
+    while paused.iter < CONFIG.iters:
+        for record in train(paused):
+            records.append(record)
+            if record.iter in pauses:
+                paused.pause()
+        assert len(records) == paused.iter  # all that was on its way has arrived
+    assert records == finish(whole)
+    assert weights_of(paused) == weights_of(whole)
+
+
+def test_a_restored_state_goes_on_exactly_where_it_was_on_another_device(device: Device):
+    run = small_run(device)
+    for record in train(run):
+        if record.iter == 6:
+            run.pause()
+    state = run.state()
+    other = small_run(type(device)(), replace(CONFIG, seed="another", iters=1000))
+    other.restore(state)
+    assert finish(other) == finish(run)
+    assert weights_of(other) == weights_of(run)
+    assert (other.train_loss, other.val_loss) == (run.train_loss, run.val_loss)
+
+
+def test_a_state_is_not_changed_by_going_on(device: Device):
+    run = small_run(device)
+    for record in train(run):
+        if record.iter == 3:
+            run.pause()
+    state = run.state()
+    records = finish(run)
+    run.restore(state)
+    assert finish(run) == records
+
+
+# What can be changed
+
+
+def test_a_new_peak_learning_rate_holds_from_exactly_the_next_iteration(device: Device):
+    run, records, changed_at = small_run(device, replace(CONFIG, iters=40)), [], None
+    for record in train(run):
+        records.append(record)
+        if record.iter == 5:
+            changed_at = run.iter
+            run.set_lr(2e-2)
+    before, after = replace(CONFIG, iters=40), run.config
+    assert after.lr == 2e-2
+    for record in records:
+        config = before if record.iter < changed_at else after
+        assert record.lr == learning_rate(record.iter, config), record.iter
+
+
+def test_a_learning_rate_out_of_range_is_refused_and_nothing_changes(device: Device):
+    run = small_run(device)
+    for lr in (-1.0, math.nan, 1e9, 1e-4):  # the last is below min_lr
+        with pytest.raises(ValueError, match="lr is"):
+            run.set_lr(lr)
+    assert run.config == CONFIG
+
+
+def test_a_checkpoint_says_what_the_weights_are(device: Device):
+    run = small_run(device)
+    finish(run)
+    ckpt = run.checkpoint()
+    assert (ckpt.seed, ckpt.iter, ckpt.val_loss) == ("small", 13, run.val_loss)
+    assert (ckpt.config, ckpt.vocab_hash) == (run.model.config, run.corpus.vocab_hash)
+    assert ckpt.weights.tobytes() == weights_of(run)
+
+
+def test_loaded_weights_restart_adamw_and_the_streams_and_keep_the_schedule(
+    device: Device, finished: tuple
+):
+    ckpt = replace(finished[0].checkpoint(), seed="theirs", iter=8, val_loss=1.25)
+    run = small_run(device)
+    finish(run)
+    run.load(ckpt)
+    assert (run.config.seed, run.iter, run.train_loss, run.val_loss) == ("theirs", 8, None, 1.25)
+    assert weights_of(run) == ckpt.weights.tobytes()
+    assert run.optimizer.t == 0
+    assert not run.optimizer.m.numpy().any()
+    assert not run.optimizer.v.numpy().any()
+    assert run.batches.state == Stream("theirs").state
+    assert run.validation.state == Stream("theirs:val").state
+    records = finish(run)
+    assert [r.iter for r in records] == list(range(8, 13))
+    assert records[0].lr == learning_rate(8, CONFIG)
+
+
+def test_a_run_goes_on_from_loaded_weights_as_a_new_one_does(device: Device, finished: tuple):
+    ckpt = replace(finished[0].checkpoint(), iter=8)
+    used, new = small_run(device), small_run(device)
+    finish(used)
+    for run in (used, new):
+        run.load(ckpt)
+    assert finish(used) == finish(new)
+    assert weights_of(used) == weights_of(new)
+
+
+@pytest.mark.parametrize("change", [{"n_layer": 1}, {"block_size": 8}, {"n_head": 2}])
+def test_weights_of_another_model_are_refused_and_nothing_changes(
+    device: Device, finished: tuple, change: dict
+):
+    run = small_run(device, **change)
+    before = weights_of(run)
+    with pytest.raises(ValueError, match="another model"):
+        run.load(finished[0].checkpoint())
+    assert weights_of(run) == before
+    assert run.config == CONFIG
+
+
+def test_weights_of_another_vocabulary_are_refused_and_nothing_changes(
+    device: Device, finished: tuple
+):
+    run = small_run(device)
+    before = weights_of(run)
+    with pytest.raises(ValueError, match="other characters"):
+        run.load(replace(finished[0].checkpoint(), vocab_hash="0" * 64))
+    assert weights_of(run) == before
+    assert run.iter == 0
+
+
+def test_a_file_says_nothing_of_dropout_and_loads_whatever_it_is(device: Device, finished: tuple):
+    ckpt = finished[0].checkpoint()
+    ckpt.config = replace(ckpt.config, dropout=0.0)
+    run = small_run(device, dropout=0.1)
+    run.load(ckpt)
+    assert weights_of(run) == ckpt.weights.tobytes()
+    assert run.model.config.dropout == 0.1
+
+
+def test_zero_iterations_train_nothing(device: Device):
+    run = small_run(device, replace(CONFIG, iters=0))
+    assert finish(run) == []
+    assert run.checkpoint().iter == 0
+
+
+def test_a_text_shorter_than_a_context_is_refused(device: Device):
+    with pytest.raises(ValueError, match="too short"):
+        Run(CONFIG, Corpus(TEXT[:80]), device)
+
+
+# What it costs
+
+
+def test_a_step_of_the_default_model_takes_at_most_120_kernels(device: Device, corpus: Corpus):
+    config = TrainConfig(iters=6, batch_size=1, eval_interval=1000, eval_batches=1)
+    run = Run(config, corpus, device)
+    for record in train(run):
+        if record.iter == 1:
+            run.pause()
+    before, began = device.counts.dispatches, run.iter
+    for _ in train(run):
+        run.pause()
+    assert (device.counts.dispatches - before) / (run.iter - began) <= 120
