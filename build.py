@@ -287,15 +287,16 @@ def make_venv() -> None:
     digest = digest_of(sys.version, str(VENV))
     if stamped("venv", digest, python()):
         return
-    with step("Making .venv"):
-        make = (sys.executable, "-m", "venv", "--clear", VENV)
-        try:
+    make = (sys.executable, "-m", "venv", "--clear", VENV)
+    try:
+        with step("Making .venv"):
             run(*make)
-        except BuildError as error:
-            try:  # Debian and Ubuntu keep this part of Python in a package of its own
-                apt_install("python3-venv")
-            except BuildError:
-                raise error from None
+    except BuildError as error:
+        try:  # Debian and Ubuntu keep this part of Python in a package of its own
+            apt_install("python3-venv")
+        except BuildError:
+            raise error from None
+        with step("Making .venv"):
             run(*make)
     stamp("venv", digest)
 
@@ -371,22 +372,18 @@ def apt_install(*packages: str) -> None:
             raise BuildError(f"{error.filename} is missing") from error
 
 
-def chromiums() -> Iterator[str | None]:
-    """Where a Chromium may be: on the path, or where Playwright installs its own."""
-    yield from map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    own = "from playwright.sync_api import sync_playwright as play\n"
-    own += "with play() as playwright: print(playwright.chromium.executable_path)"
-    yield run(python(), "-c", own).strip()
-
-
 def find_chromium() -> str | None:
-    """The path of a Chromium that starts."""
-    for path in chromiums():
-        if path and Path(path).exists():
+    """The path of a Chromium that starts, where Playwright, which is to drive it, starts too."""
+    ask = "from playwright.sync_api import sync_playwright as play\n"
+    ask += "with play() as playwright: print(playwright.chromium.executable_path)"
+    with contextlib.suppress(BuildError):
+        own = run(python(), "-c", ask).strip()
+        for path in (*map(shutil.which, ("chromium", "chromium-browser", "google-chrome")), own):
             with contextlib.suppress(BuildError):  # Ubuntu's `chromium` may be a stub for a snap
-                if os.name != "nt":
-                    run(path, "--version")
-                return path
+                if path and Path(path).exists():
+                    if os.name != "nt":
+                        run(path, "--version")
+                    return path
     return None
 
 
@@ -396,7 +393,7 @@ def chromium() -> str:
         return found
     said = []
     for install in (
-        lambda: apt_install("chromium"),
+        lambda: apt_install("chromium", "libatomic1"),  # the latter is for Playwright
         lambda: run(python(), "-m", "playwright", "install", "chromium"),
     ):
         try:
