@@ -125,7 +125,7 @@ def inspect_command(args: argparse.Namespace) -> int:
     print(data[:HEADER_BYTES].decode().rstrip())
     print()
     print(f"file     {len(data):>11,} bytes   sha256 {hashlib.sha256(data).hexdigest()}")
-    print(f"header   {HEADER_BYTES:>11,} bytes   {ckpt.created_at}")
+    print(f"header   {HEADER_BYTES:>11,} bytes")
     print(f"weights  {len(weights):>11,} bytes   sha256 {hashlib.sha256(weights).hexdigest()}")
     print()
     print(f"{'tensor':<20} {'shape':>12} {'float':>11} {'byte':>11} {'mean':>9} {'std':>8}")

@@ -1,0 +1,376 @@
+"""The command line: what it writes, what it says, and how it ends."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groundling import checkpoint, cli
+from groundling.checkpoint import Checkpoint
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import DeviceError, open_device
+from groundling.model import initial_weights
+from groundling.train import NonFiniteLoss, Record, train
+
+TEXT = "To be, or not to be, that is the question:\n" * 20
+SMALL = ["--corpus", "mine.txt", "--batch-size", "2"]  # a step of a few milliseconds
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch, tmp_path):
+    """A current folder with a small text in it, and the device that every host has."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.txt").write_text(TEXT)
+    monkeypatch.setattr(cli, "open_device", lambda name="auto": open_device("numpy"))
+
+
+def files() -> list[str]:
+    return sorted(path.name for path in Path().iterdir() if path.name != "mine.txt")
+
+
+def weights_of(path: str) -> np.ndarray:
+    return checkpoint.loads(Path(path).read_bytes()).weights
+
+
+# train
+
+
+def test_training_logs_the_losses_of_golden_json_and_saves_the_weights(golden, capsys):
+    assert cli.main(["train", "--iters", "2", "--warmup", "10", "--log", "log.jsonl"]) == 0
+    log = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert [list(record) for record in log] == [["iter", "train", "lr", "val"]] * 2
+    for record in log:  # the twin's learning rate does not depend on iters before the warmup ends
+        expected = golden["twin"]["training loss by iter"][str(record["iter"])]
+        assert record["train"] == pytest.approx(expected, abs=2e-3)
+        assert record["lr"] == pytest.approx(3e-5 * (record["iter"] + 1))
+    saved = checkpoint.loads(Path("tinker-shakespeare-hamlet-iter2.bin").read_bytes())
+    assert (saved.seed, saved.iter, saved.val_loss) == ("hamlet", 2, log[1]["val"])
+    assert capsys.readouterr().out == (
+        f"Finished iter 2, validation loss {log[1]['val']:.4f}: "
+        "saved tinker-shakespeare-hamlet-iter2.bin\n"
+    )
+
+
+def test_no_iterations_save_the_initial_weights(golden):
+    assert cli.main(["train", "--seed", "hamllet", "--iters", "0"]) == 0
+    assert files() == ["tinker-shakespeare-hamllet-iter0.bin"]
+    data = Path(files()[0]).read_bytes()
+    expected = golden["init"]["sha256 of the 824064 weight bytes at iter 0"]["hamllet"]
+    assert hashlib.sha256(data[512:]).hexdigest() == expected
+    assert checkpoint.loads(data).val_loss is None
+
+
+def test_the_same_command_trains_the_same_weights():
+    for out in ("a.bin", "b.bin"):
+        assert cli.main(["train", *SMALL, "--iters", "3", "--out", out]) == 0
+    assert files() == ["a.bin", "b.bin"]
+    np.testing.assert_array_equal(weights_of("a.bin"), weights_of("b.bin"))
+
+
+def test_a_line_is_in_the_log_as_soon_as_its_iteration_is_done(monkeypatch):
+    lines = []
+
+    def show(self, record):
+        lines.append(len(Path("log.jsonl").read_text().splitlines()))
+
+    monkeypatch.setattr(cli.Progress, "show", show)
+    cli.main(["train", *SMALL, "--iters", "4", "--log", "log.jsonl"])
+    assert lines == [1, 2, 3, 4]
+
+
+def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
+    lines = [cli.log_line(Record(7, 4.1, 3e-4, val, 1.0)) for val in (None, 4.2)]
+    assert lines == [
+        '{"iter": 7, "train": 4.1, "lr": 0.0003}',
+        '{"iter": 7, "train": 4.1, "lr": 0.0003, "val": 4.2}',
+    ]
+
+
+def interrupt_after(iters: int, monkeypatch, times: int = 1) -> None:
+    """Ctrl-C is pressed once that many iterations have been shown."""
+
+    def interrupted_train(run):
+        for record in train(run):
+            yield record
+            if record.iter == iters - 1:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(cli, "train", interrupted_train)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("out", [None, "kept.bin"])
+def test_ctrl_c_keeps_what_was_trained_and_says_where(out, monkeypatch, capsys):
+    cli.main(["train", *SMALL, "--iters", "3", "--out", "three.bin"])
+    capsys.readouterr()
+    handler = signal.getsignal(signal.SIGINT)
+    interrupt_after(3, monkeypatch)
+    assert cli.main(["train", *SMALL, *(["--out", out] if out else [])]) == 130
+    kept = out or "tinker-shakespeare-hamlet-iter3.bin"
+    said = capsys.readouterr().out
+    assert said.startswith("Stopped at iter 3, validation loss 2.")
+    assert said.endswith(f": saved {kept}\n")
+    np.testing.assert_array_equal(weights_of(kept), weights_of("three.bin"))
+    assert checkpoint.loads(Path(kept).read_bytes()).iter == 3
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.native
+def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
+    interrupt_after(2, monkeypatch, times=2)
+    assert cli.main(["train", *SMALL]) == 130
+    assert capsys.readouterr().err.endswith("groundling: stopped; nothing was written.\n")
+    assert files() == []
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_advice(monkeypatch, capsys):
+    def failing_train(run):
+        yield from ()
+        raise NonFiniteLoss(Record(5, float("nan"), 1.0, None, 1.0))
+
+    monkeypatch.setattr(cli, "train", failing_train)
+    assert cli.main(["train", *SMALL]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("groundling: The loss at iter 5 is nan;")
+    assert said.endswith("Nothing was written. A lower --lr may help.")
+    assert files() == []
+
+
+# sample
+
+
+@pytest.fixture(scope="module")
+def small_file() -> bytes:
+    corpus = Corpus(TEXT)
+    config = GPTConfig(vocab_size=corpus.vocab_size)
+    weights = initial_weights(config, "hamlet")
+    when = "2026-11-21T08:00:00.000Z"
+    return checkpoint.dumps(Checkpoint(config, "hamlet", 0, None, corpus.vocab_hash, when, weights))
+
+
+@pytest.fixture
+def small(small_file) -> str:
+    """A file of the initial weights for the small text."""
+    Path("mine.bin").write_bytes(small_file)
+    return "mine.bin"
+
+
+def test_a_sample_is_the_prompt_and_as_many_characters_as_asked_for(small, capsys):
+    capsys.readouterr()
+    sample = ["sample", small, "--corpus", "mine.txt", "--prompt", "To be", "--length", "40"]
+    assert cli.main(sample) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("To be")
+    assert len(text) == 5 + 40 + 1
+    assert set(text) <= set(TEXT)
+    assert cli.main([*sample, "--seed", "hamlet"]) == 0  # the file's own seed
+    assert capsys.readouterr().out == text
+    assert cli.main([*sample, "--seed", "ophelia"]) == 0
+    assert capsys.readouterr().out != text
+
+
+def test_without_a_prompt_a_sample_goes_on_from_the_validation_text(small, capsys):
+    capsys.readouterr()
+    cli.main(["sample", small, "--corpus", "mine.txt", "--length", "1"])
+    corpus = Corpus(TEXT)
+    assert capsys.readouterr().out[:32] == corpus.decode(corpus.val[:32])
+
+
+def test_sampling_the_likeliest_character_only_needs_no_luck(small, capsys):
+    texts = set()
+    for seed in "abc":
+        capsys.readouterr()
+        settings = ["--top-k", "1", "--seed", seed, "--length", "20"]
+        cli.main(["sample", small, "--corpus", "mine.txt", *settings])
+        texts.add(capsys.readouterr().out)
+    assert len(texts) == 1
+
+
+def test_a_file_whose_header_has_another_number_of_characters_is_refused(small, capsys):
+    mine = checkpoint.loads(Path(small).read_bytes())
+    width = mine.config.n_embd
+    mine.config = type(mine.config)(vocab_size=mine.config.vocab_size + 1)
+    mine.weights = np.pad(mine.weights, (0, width))
+    Path("odd.bin").write_bytes(checkpoint.dumps(mine))
+    capsys.readouterr()
+    assert cli.main(["sample", "odd.bin", "--corpus", "mine.txt"]) == 2
+    assert "It knows 18 characters and 'mine.txt' has 17" in capsys.readouterr().err
+
+
+# inspect
+
+
+def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, capsys):
+    cli.main(["train", "--iters", "0"])
+    capsys.readouterr()
+    assert cli.main(["inspect", "tinker-shakespeare-hamlet-iter0.bin"]) == 0
+    said = capsys.readouterr().out
+    data = Path("tinker-shakespeare-hamlet-iter0.bin").read_bytes()
+    assert said.splitlines()[0].encode() == data[:512].rstrip()
+    assert f"824,576 bytes   sha256 {hashlib.sha256(data).hexdigest()}" in said
+    weights_hash = golden["init"]["sha256 of the 824064 weight bytes at iter 0"]["hamlet"]
+    assert f"824,064 bytes   sha256 {weights_hash}" in said
+    rows = {line.split()[0]: line.split() for line in said.splitlines() if line}
+    assert rows["wte"][1:6] == ["65", "x", "64", "0", "512"]
+    places = golden["bin"]["float_offsets"]
+    start = 8256 + 49408 * 2
+    for name, (at, shape) in places["block l starts at 8256 + 49408*l"].items():
+        columns = [*" x ".join(map(str, shape)).split(), f"{start + at:,}"]
+        assert rows[f"h.2.{name}"][1 : 1 + len(columns)] == columns
+    assert rows["end"][1:] == ["206,016", "824,576"]
+
+
+# what cannot be
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("train --iters x", "argument --iters: invalid int value: 'x'"),
+        ("train --iters -1", "iters is -1; it must be a whole number from 0"),
+        ("train --batch-size 0", "batch_size is 0; it must be"),
+        ("train --lr nan", "lr is nan; it must be a number"),
+        ("train --lr 1e-6", "min_lr is 3e-05, above lr"),
+        ("train --iter 5", "unrecognized arguments: --iter 5"),
+        ("train --device tpu", "argument --device: invalid choice: 'tpu'"),
+        ("train --corpus nothing.txt", "nothing.txt: No such file or directory."),
+        ("train --corpus empty.txt", "The text 'empty.txt' is empty"),
+        ("train --corpus short.txt", "The text 'short.txt' is too short"),
+        ("train --corpus latin1.txt", "latin1.txt is not UTF-8 text: byte 3 "),
+        ("train --out folder", "folder is a folder; --out takes the name of a file."),
+        ("train --out nowhere/x.bin", "There is no folder nowhere to write x.bin in."),
+        ("train --log nowhere/x.jsonl", "nowhere/x.jsonl: No such file or directory."),
+        ("sample", "the following arguments are required: FILE"),
+        ("sample nothing.bin", "nothing.bin: No such file or directory."),
+        ("sample short.txt", "short.txt: The file has 5 bytes, fewer than the 512"),
+        ("sample mine.bin", "mine.bin: The file belongs to another text"),
+        (
+            "sample mine.bin --corpus mine.txt --prompt £",
+            "The character '£' (U+00A3) at position 0",
+        ),
+        ("sample mine.bin --corpus mine.txt --top-p 2", "top_p is 2.0; it must be"),
+        ("sample mine.bin --corpus mine.txt --length 0", "length is 0; it must be"),
+        ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
+        ("inspect folder", "folder: Is a directory."),
+        ("", "the following arguments are required: train | sample | inspect"),
+        ("trian", "invalid choice: 'trian'"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(command, told, small, capsys):
+    Path("folder").mkdir()
+    Path("empty.txt").touch()
+    Path("short.txt").write_text("short")
+    Path("latin1.txt").write_bytes(b"caf\xe9")
+    capsys.readouterr()
+    before = files()
+    try:
+        code = cli.main(command.split())
+    except SystemExit as usage:  # how argparse ends
+        code = usage.code
+    said = capsys.readouterr()
+    assert code == 2
+    assert told in said.err
+    assert said.err.startswith("groundling")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert files() == before
+
+
+def test_a_device_that_is_not_there_gets_one_sentence(monkeypatch, capsys):
+    def no_device(name):
+        raise DeviceError("There is no WebGPU adapter.")
+
+    monkeypatch.setattr(cli, "open_device", no_device)
+    assert cli.main(["train", *SMALL, "--device", "webgpu"]) == 2
+    assert capsys.readouterr().err == "groundling: There is no WebGPU adapter.\n"
+
+
+# progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class FakeRun:
+    """A run that is somewhere on its way."""
+
+    def __init__(self, iters: int):
+        self.iter, self.train_loss, self.val_loss = 0, 2.5, 2.6
+        self.config = TrainConfig(iters=iters)
+
+
+def show_all(to: io.StringIO, iters: int, monkeypatch, columns: int = 100) -> list[str]:
+    """What is drawn of a run at 20 iterations a second, with an evaluation every 50."""
+    clock = iter(np.arange(0, 1e6, 0.05).tolist())
+    monkeypatch.setattr(cli.time, "monotonic", lambda: next(clock))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with cli.Progress(FakeRun(iters), to) as progress:
+        for it in range(iters):
+            val = 2.6 if it % 50 == 0 or it == iters - 1 else None
+            progress.show(Record(it, 2.5, 3e-4, val, 1.0))
+    return to.getvalue()
+
+
+def test_on_a_terminal_one_line_is_drawn_over_and_over(monkeypatch):
+    drawn = show_all(Terminal(), 400, monkeypatch)
+    assert drawn.count("\n") == 1 and drawn.endswith("\n")
+    lines = drawn.rstrip("\n").split("\r")[1:]
+    assert 100 < len(lines) < 200  # ten a second at most
+    assert {len(line) for line in lines} == {99}
+    half = lines[len(lines) // 2]
+    assert half.rstrip().endswith("] 20.0 it/s  loss 2.5000  val 2.6000  ETA 0:10")
+    assert half.count("#") == half.count("-") == 15
+    assert lines[-1].startswith("400/400 ")
+
+
+@pytest.mark.parametrize("columns", [1, 20, 60, 80])
+def test_the_line_fits_the_terminal(columns, monkeypatch):
+    drawn = show_all(Terminal(), 50, monkeypatch, columns)
+    assert max(map(len, drawn.rstrip("\n").split("\r"))) == columns - 1
+
+
+def test_in_a_file_there_is_a_line_for_every_evaluation(monkeypatch):
+    lines = show_all(io.StringIO(), 120, monkeypatch).splitlines()
+    assert [line.split()[0] for line in lines] == ["1/120", "51/120", "101/120", "120/120"]
+    assert not any("\r" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (9.4, "0:09"), (129, "2:09"), (3600, "1:00:00")]
+)
+def test_a_time_to_go_is_shown_as_on_a_clock(seconds, shown):
+    assert cli.clock(seconds) == shown
+
+
+# as a program
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        ("--version", "groundling 0.1.0\n"),
+        ("inspect mine.bin | true", ""),  # a reader that goes away is no trouble
+    ],
+)
+def test_it_runs_as_a_module(command, printed, small):
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(
+        f'"{sys.executable}" -m groundling {command}',
+        shell=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
