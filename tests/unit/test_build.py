@@ -156,6 +156,24 @@ def test_the_archive_mirrors_the_repository_and_repeats_to_the_byte(build):
         assert not any("__pycache__" in name for name in archive.namelist())
 
 
+def test_a_browser_or_a_driver_that_cannot_be_had_is_an_error_with_instructions(build, monkeypatch):
+    def refuse(*arguments: str, **options: object) -> None:
+        raise build.BuildError("E: no such package\nand so on")
+
+    monkeypatch.setattr(build, "run", refuse)
+    monkeypatch.setattr(build, "apt_install", refuse)
+    with pytest.raises(build.BuildError, match=r"need Chromium.*\(E: no such .*\nInstall it"):
+        build.chromium()
+    with pytest.raises(build.BuildError, match=r"need a Vulkan.*\(E: no such .*\nInstall your"):
+        build.vulkan()
+
+
+def test_a_program_that_fails_is_quoted_with_its_first_error_in_front(build):
+    code = "print('a', 'ERROR: no luck', 'b', sep='\\n'); raise SystemExit(3)"
+    with pytest.raises(build.BuildError, match=r"^ERROR: no luck\nfrom: .*\n  a\n  ERROR.*\n  b$"):
+        build.run(sys.executable, "-c", code)
+
+
 @pytest.fixture
 def get(build, tmp_path) -> Iterator:
     """A function that gets a path from a site served under /the/pit/, with its status and type."""
