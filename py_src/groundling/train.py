@@ -133,13 +133,13 @@ class Run:
         self.pausing = False
         self._start(0, None)
 
+        model, tokens = self.model, self.val_tokens  # not self: a run is freed when it is let go
+
         @jit(device)
         def validation_loss(offsets):
-            self.model.dropout_key = None
+            model.dropout_key = None
             with no_grad():
-                return self.model.loss(
-                    *gather_batch(self.val_tokens, offsets, model_config.block_size)
-                )
+                return model.loss(*gather_batch(tokens, offsets, model_config.block_size))
 
         self.validation_loss = validation_loss
 

@@ -65,6 +65,8 @@ class Device:
         self.pool: dict[
             int, list
         ] = {}  # free buffers by size: a freed tensor's memory serves the next of that size
+        self._buffers: list = []  # all that were ever in the pool, lest the garbage collector
+        # finalize one, with a cycle it is in, before its tensor puts it back
         self._plan: Plan | None = None
         self.counts = Counts()
         self.capturing_enabled = (
@@ -77,7 +79,12 @@ class Device:
         """A tensor of whatever its memory held. dtype is "f32" or "u32"."""
         size = int(np.prod(shape, dtype=np.int64))
         free = self.pool.setdefault(self._bytes(size, dtype), [])
-        buffer = free.pop() if free else self._allocate(self._bytes(size, dtype))
+        if free:
+            buffer = free.pop()
+        else:
+            buffer = self._allocate(self._bytes(size, dtype))
+            if not self._plan:
+                self._buffers.append(buffer)
         return Tensor(self, Storage(buffer, free), 0, shape, dtype)
 
     def tensor(self, array) -> Tensor:
