@@ -1,5 +1,7 @@
 """Tensors and their memory; the tape's gradients are in test_gradients.py."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,12 @@ def test_a_backward_pass_frees_what_the_forward_pass_kept(device: Device):
 def test_an_op_refuses_shapes_that_do_not_fit(device: Device, op, shapes: list):
     with pytest.raises(ValueError, match=r"\d"):
         op(*[device.tensor(np.zeros(shape)) for shape in shapes])
+
+
+def test_memory_that_comes_back_from_a_reference_cycle_serves_again(device: Device):
+    for _ in range(3):
+        cycle = [device.tensor(np.ones(77, np.float32))]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+    np.testing.assert_array_equal(device.tensor(np.ones(77, np.float32)).numpy(), np.ones(77))

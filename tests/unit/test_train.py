@@ -1,7 +1,9 @@
 """The training loop: what it computes, and that only its configuration changes the result."""
 
+import gc
 import math
 import sys
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -328,3 +330,15 @@ def test_a_step_of_the_default_model_takes_at_most_120_kernels(device: Device, c
     for _ in train(run):
         run.pause()
     assert (device.counts.dispatches - before) / (run.iter - began) <= 120
+
+
+def test_a_run_is_freed_when_it_is_let_go(device: Device):
+    run = small_run(device)
+    finish(run)
+    weak = weakref.ref(run)
+    gc.disable()
+    try:
+        del run
+        assert weak() is None
+    finally:
+        gc.enable()
