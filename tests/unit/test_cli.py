@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -312,7 +313,7 @@ class FakeRun:
 
 def show_all(to: io.StringIO, iters: int, monkeypatch, columns: int = 100) -> list[str]:
     """What is drawn of a run at 20 iterations a second, with an evaluation every 50."""
-    clock = iter(np.arange(0, 1e6, 0.05).tolist())
+    clock = (tick / 20 for tick in itertools.count())
     monkeypatch.setattr(cli.time, "monotonic", lambda: next(clock))
     monkeypatch.setenv("COLUMNS", str(columns))
     with cli.Progress(FakeRun(iters), to) as progress:
