@@ -83,6 +83,8 @@ def train_command(args: argparse.Namespace) -> int:
                 progress.show(record)
     except NonFiniteLoss as error:
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
+    except DeviceError as error:
+        return _complain(f"{error} Nothing was written.", code=1)
     ended_early = run.iter < config.iters
     if ended_early and not args.out:
         out = Path(checkpoint.file_name(config.seed, run.iter))

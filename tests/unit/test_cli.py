@@ -17,7 +17,7 @@ from groundling import checkpoint, cli
 from groundling.checkpoint import Checkpoint
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
-from groundling.devices import DeviceError, open_device
+from groundling.devices import DeviceError, DeviceLost, open_device
 from groundling.model import initial_weights
 from groundling.train import NonFiniteLoss, Record, train
 
@@ -133,16 +133,25 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     assert files() == []
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_advice(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            NonFiniteLoss(Record(5, float("nan"), 1.0, None, 1.0)),
+            "The loss at iter 5 is nan; training cannot go on from there. "
+            "Nothing was written. A lower --lr may help.",
+        ),
+        (DeviceLost("The GPU is gone."), "The GPU is gone. Nothing was written."),
+    ],
+)
+def test_a_training_that_fails_says_why(error, told, monkeypatch, capsys):
     def failing_train(run):
         yield from ()
-        raise NonFiniteLoss(Record(5, float("nan"), 1.0, None, 1.0))
+        raise error
 
     monkeypatch.setattr(cli, "train", failing_train)
     assert cli.main(["train", *SMALL]) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("groundling: The loss at iter 5 is nan;")
-    assert said.endswith("Nothing was written. A lower --lr may help.")
+    assert capsys.readouterr().err.splitlines()[-1] == f"groundling: {told}"
     assert files() == []
 
 
