@@ -209,7 +209,7 @@ class Kernel:
         bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
         if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
             raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
-        if [kind for _, kind in bindings].index("uniform") != len(bindings) - 1:
+        if "uniform" in [kind for _, kind in bindings[:-1]] or bindings[-1][1] != "uniform":
             raise DeviceError(
                 f"Kernel {name}: the uniform with its parameters must be the last binding."
             )
