@@ -99,9 +99,7 @@ class Tensor:
                 f"backward() starts at a single number, the loss; this has shape {self.shape}."
             )
         if not self._backward:
-            raise RuntimeError(
-                "This tensor is not on the tape; backward() may have run already."
-            )
+            raise RuntimeError("This tensor is not on the tape; backward() may have run already.")
         grads = {self.index: self.device.one}
         for node in _tape(self):
             dy = grads.pop(node.index, None)

@@ -11,13 +11,12 @@ and called again, and goes on exactly where it was.
 """
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, now
 from .config import GPTConfig, TrainConfig
 from .corpus import Corpus
 from .devices import Device
@@ -227,12 +226,3 @@ class Run:
         self.model.load(state["weights"])
         self.model.scatter(state["m"], self.optimizer.m)
         self.model.scatter(state["v"], self.optimizer.v)
-
-
-def now() -> str:
-    """The time, as JavaScript's toISOString has it."""
-    seconds = time.time()
-    return (
-        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        + f".{int(seconds % 1 * 1000):03d}Z"
-    )

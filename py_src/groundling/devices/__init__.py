@@ -10,7 +10,7 @@ buffers in the same order and the same parameters by name. Kernels run in the or
 and a read waits for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,11 +35,18 @@ class Plan:
     them again.
     """
 
-    def __init__(self):
+    def __init__(self, release: Callable):
+        self._release = release
         self.commands: list = []
         self.pool: dict[int, list] = {}
         self.constants: list[Tensor] = []  # made from arrays in the call
         self.compiled = None
+
+    def __del__(self):
+        # A browser's garbage collector does not see how large a GPU buffer is: give it back now.
+        for buffers in self.pool.values():
+            for buffer in buffers:
+                self._release(buffer)
 
 
 @dataclass
@@ -54,8 +61,8 @@ class Counts:
 class Device:
     """What both devices share: memory that is used again, and the capture and replay of plans.
 
-    A subclass gives `_allocate`, `_prepare` (a dispatch, ready to run again at any time),
-    `_execute`, `_replay`, `write`, `read` and `ring`.
+    A subclass gives `_allocate`, `_release`, `_prepare` (a dispatch, ready to run again at any
+    time), `_execute`, `_replay`, `write`, `read` and `ring`.
     """
 
     name: str  # "webgpu" or "numpy"
@@ -125,7 +132,7 @@ class Device:
         else may have them.
         """
         self._require_no_capture()
-        plan = Plan()
+        plan = Plan(self._release)
         outer, self.pool, self._plan = self.pool, plan.pool, plan
         try:
             yield plan

@@ -56,6 +56,9 @@ class NumPyDevice(Device):
     def _allocate(self, n_bytes: int) -> np.ndarray:
         return np.empty(n_bytes, np.uint8)
 
+    def _release(self, buffer: np.ndarray) -> None:
+        """Nothing to do: Python frees it."""
+
     def _array(self, tensor: Tensor) -> np.ndarray:
         array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])
         return array[tensor.offset : tensor.offset + tensor.size]

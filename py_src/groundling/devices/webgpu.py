@@ -51,6 +51,7 @@ class WebGPUDevice(Device):
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
         self.kernels: dict[str, Kernel] = {}
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
+        self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
 
     def write(self, tensor: Tensor, array) -> None:
@@ -78,6 +79,8 @@ class WebGPUDevice(Device):
             encoder, self._encoder = self._encoder, None
             self.wgpu.queue.submit([encoder.finish()])
             self.counts.submits += 1
+        while self._unused:
+            self._unused.pop().destroy()
 
     def ring(self) -> "Ring":
         """A way for scalars to come back without the GPU ever waiting for us."""
@@ -125,6 +128,9 @@ class WebGPUDevice(Device):
                     f"its {name} is {self.wgpu.limits[name]:,}."
                 )
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
+
+    def _release(self, buffer: wgpu.GPUBuffer) -> None:
+        self._unused.append(buffer)  # what is gathered but not yet sent may use it
 
     def _prepare(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> tuple:
         kernel = self.kernel(name)
