@@ -1,0 +1,460 @@
+"""The page in a real Chromium: what a reader does with it, and what they see.
+
+Chromium has only a software GPU here, on which a step takes about a second: runs are short.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
+
+from groundling import checkpoint
+from groundling.corpus import shakespeare
+
+HERE = Path(__file__).parent
+AXE = HERE.parents[1] / "site/node_modules/axe-core/axe.min.js"
+BOOT_MS, STEP_MS = 60_000, 60_000  # on two cores that other work may share
+READOUTS = ("iter", "iters-per-second", "elapsed", "lr", "train-nll", "val-nll")
+
+
+# ---- what the tests do with a page -------------------------------------------------------------
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def press(page: Page, name: str) -> None:
+    button(page, name).click()
+
+
+def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
+
+
+def readout(page: Page, name: str) -> str:
+    return page.locator(f'[data-readout="{name}"]').inner_text()
+
+
+def iteration(page: Page) -> int:
+    return int(readout(page, "iter").partition(" / ")[0])
+
+
+def wait_for_iteration(page: Page, at_least: int) -> None:
+    deadline = time.monotonic() + STEP_MS / 1000
+    while iteration(page) < at_least:
+        assert time.monotonic() < deadline, f"still at iteration {readout(page, 'iter')}"
+        page.wait_for_timeout(100)
+
+
+def open_page(page: Page, url: str) -> None:
+    page.goto(url)
+    wait_for(page, "ready", BOOT_MS)
+
+
+def fill(page: Page, **fields: str) -> None:
+    for label, value in fields.items():
+        page.get_by_label(label.replace("_", " "), exact=True).fill(value)
+
+
+def save(page: Page) -> Download:
+    with page.expect_download() as download:
+        press(page, "Save weights")
+    return download.value
+
+
+def in_worker(page: Page, script: str) -> None:
+    """Run a script in the worker before ours. `tell_worker` calls what it puts in `on`."""
+    channel = "new BroadcastChannel('test').onmessage = () => on.forEach((act) => act())"
+
+    def patch(route: Route) -> None:
+        response = route.fetch()
+        before = f"const on = []; {channel}; {script};"
+        route.fulfill(response=response, body=before + response.text())
+
+    page.route("**/worker.js", patch)
+
+
+def tell_worker(page: Page) -> None:
+    page.evaluate("new BroadcastChannel('test').postMessage(0)")
+
+
+# ---- the main way through ------------------------------------------------------------------------
+
+
+def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
+    page: Page, site_url: str, chromium: Browser
+) -> None:
+    """Start, pause, save, the same again elsewhere, load, resume."""
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    open_page(page, site_url)
+    assert "WebGPU" in page.get_by_role("group", name="Device").inner_text()
+    assert readout(page, "iter") == "0 / 2000"
+    fill(page, Iterations="12", Batch_size="8", Peak_learning_rate="0.001")
+
+    press(page, "Start")
+    wait_for(page, "training")
+    wait_for_iteration(page, 4)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    at, elapsed = iteration(page), readout(page, "elapsed")
+    assert 4 <= at < 12
+    page.wait_for_timeout(1500)
+    assert (iteration(page), readout(page, "elapsed")) == (at, elapsed)
+
+    press(page, "Resume")
+    wait_for(page, "done")
+    assert readout(page, "iter") == "12 / 12"
+    assert 3.5 < float(readout(page, "train-nll")) < 4.16
+    assert float(readout(page, "val-nll")) < 4.15
+    assert all(readout(page, name) != "" for name in READOUTS)
+
+    first = save(page)
+    assert first.suggested_filename == "tinker-shakespeare-hamlet-iter12.bin"
+    data = Path(first.path()).read_bytes()
+    ckpt = checkpoint.loads(data, shakespeare().vocab_hash)
+    assert (ckpt.seed, ckpt.iter, len(ckpt.weights)) == ("hamlet", 12, 206_016)
+    assert ckpt.val_loss == pytest.approx(float(readout(page, "val-nll")), abs=1e-4)
+
+    # The same run again: reset, and this time without a pause.
+    press(page, "Reset")
+    wait_for(page, "ready")
+    assert readout(page, "iter") == "0 / 2000"
+    press(page, "Start")
+    wait_for(page, "done")
+    second = Path(save(page).path()).read_bytes()
+    assert sha256(second) == sha256(data)
+
+    # The file in a page of its own.
+    other = chromium.new_page()
+    open_page(other, site_url)
+    fill(other, Iterations="14", Batch_size="8")
+    with other.expect_file_chooser() as chooser:
+        press(other, "Load weights")
+    chooser.value.set_files(first.path())
+    wait_for(other, "paused")
+    assert readout(other, "iter") == "12 / 14"
+    expect(other.get_by_label("Seed", exact=True)).to_have_value("hamlet")
+    expect(other.get_by_text("AdamW's averages")).to_be_visible()
+    press(other, "Resume")
+    wait_for(other, "done")
+    assert float(readout(other, "train-nll")) < 4.0
+    other.close()
+    assert errors == []
+
+
+def sha256(file: bytes) -> str:
+    """Of the weights: the header has the time."""
+    return hashlib.sha256(file[checkpoint.HEADER_BYTES :]).hexdigest()
+
+
+def test_a_file_can_be_dropped_and_one_that_is_none_is_refused(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    page.evaluate(
+        """() => {
+            const carried = new DataTransfer();
+            carried.items.add(new File(["no weights"], "cat.bin"));
+            dispatchEvent(new DragEvent("drop", { dataTransfer: carried, cancelable: true }));
+        }"""
+    )
+    expect(page.get_by_role("heading", name="This file was refused")).to_be_visible()
+    expect(page.get_by_text("fewer than the 512")).to_be_visible()
+    wait_for(page, "ready")
+
+
+def test_the_log_comes_as_csv_and_the_chart_can_be_read_by_keyboard(
+    page: Page, site_url: str
+) -> None:
+    open_page(page, site_url)
+    press(page, "NumPy")
+    wait_for(page, "ready")
+    fill(page, Iterations="6", Batch_size="8")
+    press(page, "Start")
+    wait_for(page, "done")
+    with page.expect_download() as download:
+        press(page, "Download CSV")
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "iter,train,smooth,lr,val"
+    assert len(lines) == 7
+    chart = page.get_by_role("slider", name=re.compile("Loss curve"))
+    chart.focus()
+    page.keyboard.press("Home")
+    expect(chart).to_have_attribute("aria-valuenow", "0")
+    page.keyboard.press("ArrowRight")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile(r"^iteration 1: batch 4\.\d+"))
+
+
+def test_what_runs_is_shown(page: Page, site_url: str) -> None:
+    """The files are those of the repository, train.py first."""
+    open_page(page, site_url)
+    expect(page.get_by_label("File", exact=True)).to_have_value("0")
+    editor = page.locator(".cm-content")
+    expect(editor).to_contain_text("Train a GPT on Shakespeare")
+    page.get_by_label("File", exact=True).select_option(label="model.py")
+    expect(editor).to_contain_text("The GPT")
+    page.get_by_label("File", exact=True).select_option(label="adamw.wgsl")
+    expect(editor).to_contain_text("@compute")
+
+
+# ---- pauses, keys, and eyes ----------------------------------------------------------------------
+
+
+def test_a_hidden_tab_pauses_and_goes_on_where_it_was(page: Page, site_url: str) -> None:
+    page.add_init_script(
+        """
+        let shown = "visible";
+        Object.defineProperty(document, "visibilityState", { get: () => shown });
+        window.show = (state) => {
+            shown = state;
+            document.dispatchEvent(new Event("visibilitychange"));
+        };
+        """
+    )
+    open_page(page, site_url)
+    fill(page, Iterations="300", Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    page.evaluate("show('hidden')")
+    wait_for(page, "paused")
+    expect(page.get_by_role("heading", name="Paused while this tab is hidden")).to_be_visible()
+    at, elapsed = iteration(page), readout(page, "elapsed")
+    page.wait_for_timeout(1500)
+    assert (iteration(page), readout(page, "elapsed")) == (at, elapsed)
+    page.evaluate("show('visible')")
+    wait_for(page, "training")
+    wait_for_iteration(page, at + 1)
+
+    press(page, "Pause")
+    wait_for(page, "paused")
+    page.evaluate("show('hidden')")
+    page.evaluate("show('visible')")
+    page.wait_for_timeout(500)
+    wait_for(page, "paused")
+
+    press(page, "Reset")
+    wait_for(page, "ready")
+    press(page, "Undo")
+    wait_for(page, "paused")
+    assert iteration(page) > at
+
+
+def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+
+    def tab_to(what: Callable[[], bool]) -> None:
+        for _ in range(40):
+            if what():
+                return
+            page.keyboard.press("Tab")
+        pytest.fail("Tab never got there.")
+
+    def focused() -> str:
+        return page.evaluate(
+            "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
+        )
+
+    tab_to(lambda: focused() == "Iterations")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("200")
+    tab_to(lambda: focused() == "Batch size")
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Batch size", exact=True)).to_have_value("8")
+    page.keyboard.press("Tab")
+    button(page, "Start").focus()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    page.keyboard.press("Enter")
+    wait_for(page, "training")
+    assert outline == "solid"
+    expect(button(page, "Pause")).to_be_focused()  # the focus goes on to what is now of use
+    page.keyboard.press("Space")
+    wait_for(page, "paused")
+    expect(button(page, "Resume")).to_be_focused()
+    expect(page.get_by_role("status")).to_contain_text("Paused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing(chromium: Browser, site_url: str, scheme: str, width: int) -> None:
+    """No violation while booting, ready, training (with a popover open), done, and of any panel."""
+    context = chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
+    )
+    page = context.new_page()
+    in_worker(page, "delete WorkerNavigator.prototype.gpu")
+    page.goto(site_url)
+    page.add_script_tag(path=AXE)
+    found = {}
+
+    def check(when: str) -> None:
+        violations = page.evaluate("axe.run().then((result) => result.violations)")
+        found[when] = [
+            (violation["id"], [node["target"] for node in violation["nodes"]])
+            for violation in violations
+        ]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
+
+    check("booting")
+    wait_for(page, "ready", BOOT_MS)
+    check("ready, without WebGPU")
+    fill(page, Iterations="3", Batch_size="8")
+    press(page, "Start")
+    wait_for(page, "training")
+    press(page, "Perplexity")
+    check("training")
+    page.keyboard.press("Escape")
+    wait_for(page, "done")
+    check("done")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"}
+    )
+    expect(page.get_by_role("heading", name="This file was refused")).to_be_visible()
+    check("refused")
+    press(page, "Reset")
+    wait_for(page, "ready")
+    check("undo")
+    context.close()
+    assert {when: ids for when, ids in found.items() if ids} == {}
+
+
+def test_the_theme_can_be_chosen_and_is_kept(page: Page, site_url: str) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(site_url)
+
+    def background() -> int:
+        red = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return int(re.search(r"\d+", red)[0])
+
+    assert background() > 200
+    toggle = page.get_by_role("button", name=re.compile("Colours"))
+    toggle.click()
+    toggle.click()
+    assert background() < 60
+    page.reload()
+    expect(toggle).to_have_text(re.compile("Dark"))
+    assert background() < 60
+
+
+def test_the_page_can_be_read_within_a_second(page: Page, site_url: str) -> None:
+    page.goto(site_url, wait_until="commit")
+    expect(page.get_by_role("heading", name="Groundling")).to_be_visible(timeout=1000)
+    page.wait_for_function("performance.getEntriesByType('paint').length > 0")
+    assert page.evaluate("performance.getEntriesByType('paint').at(-1).startTime") < 1000
+
+
+def test_fields_that_cannot_be_are_told_where_they_stand(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    fill(page, Batch_size="12")
+    field = page.get_by_label("Batch size", exact=True)
+    expect(field).to_have_attribute("aria-invalid", "true")
+    press(page, "Start")
+    expect(field).to_be_focused()
+    wait_for(page, "ready")
+
+
+# ---- what is missing, and what goes wrong --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("missing", "script"),
+    [
+        ("no WebGPU", "delete WorkerNavigator.prototype.gpu"),
+        ("Python wait", "delete WebAssembly.Suspending; delete WebAssembly.promising"),
+        ("GPU could not", "GPU.prototype.requestAdapter = async () => null"),
+        ("secure address", "Object.defineProperty(self, 'isSecureContext', { value: false })"),
+    ],
+)
+def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_numpy(
+    page: Page, site_url: str, missing: str, script: str
+) -> None:
+    in_worker(page, script)
+    open_page(page, site_url)
+    expect(page.get_by_role("heading", name=missing)).to_be_visible()
+    expect(page.get_by_text("with NumPy on the CPU")).to_be_visible()
+    fill(page, Iterations="8", Batch_size="8", Peak_learning_rate="0.001")
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    press(page, "Resume")
+    wait_for(page, "done")
+    assert float(readout(page, "train-nll")) < 4.18
+    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 8
+
+
+def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> None:
+    in_worker(
+        page,
+        """
+        const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = async function (...options) {
+            const device = await request.apply(this, options);
+            on.push(() => device.destroy());
+            return device;
+        }
+        """,
+    )
+    open_page(page, site_url)
+    fill(page, Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    at, loss = iteration(page), readout(page, "train-nll")
+    tell_worker(page)
+    wait_for(page, "error")
+    expect(page.get_by_role("heading", name="The GPU went away")).to_be_visible()
+    assert (iteration(page), readout(page, "train-nll")) == (at, loss)
+    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == at
+    press(page, "Reset")
+    wait_for(page, "ready")
+    press(page, "Bring it back")
+    wait_for(page, "paused")
+    assert iteration(page) == at
+
+
+def test_a_worker_that_hangs_is_ended_and_started_again(page: Page, site_url: str) -> None:
+    in_worker(page, "on.push(() => { for (;;); })")
+    open_page(page, site_url)
+    press(page, "NumPy")
+    wait_for(page, "ready")
+    fill(page, Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    tell_worker(page)
+    press(page, "Pause")
+    wait_for(page, "booting")
+    expect(page.get_by_text("Python did not answer")).to_be_visible()
+    wait_for(page, "ready", BOOT_MS)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> None:
+    """From weights that overflow: made here, finite, and far too large."""
+    open_page(page, site_url)
+    press(page, "NumPy")
+    wait_for(page, "ready")
+    fill(page, Iterations="9", Batch_size="8")
+    press(page, "Start")
+    wait_for(page, "done")
+    ckpt = checkpoint.loads(Path(save(page).path()).read_bytes())
+    ckpt.weights[:] = 3e38
+    ckpt.iter = 5
+    page.locator("input[type=file]").set_input_files(
+        {
+            "name": "large.bin",
+            "mimeType": "application/octet-stream",
+            "buffer": checkpoint.dumps(ckpt),
+        }
+    )
+    wait_for(page, "paused")
+    press(page, "Resume")
+    wait_for(page, "error")
+    expect(page.get_by_role("heading", name="no longer a number")).to_be_visible()
+    assert iteration(page) == 5
