@@ -54,7 +54,7 @@ class Session:
     """One page's training: at most one run, on one device.
 
     post(message) sends a message to the page; its values are plain, but for `bytes`.
-    open_device(name, stage) opens a device and may call stage(name, done, total, detail) on its way.
+    open_device(name, stage) opens a device; it may call stage(name, done, total, detail) meanwhile.
     clock() is in seconds.
     """
 

@@ -2,7 +2,19 @@
 
 import { batch } from "@preact/signals";
 import type { Command, Report } from "./protocol";
-import { kept, loaded, notice, panel, phase, progress, receive, stopping, stuck } from "./state";
+import {
+  adapter,
+  kept,
+  loaded,
+  notice,
+  panel,
+  phase,
+  progress,
+  receive,
+  rescued,
+  stopping,
+  stuck,
+} from "./state";
 
 const DEAF_MS = 2000; // no sign of life for this long, and what a few steps take: it is hung
 const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
@@ -29,7 +41,12 @@ function boot(): Worker {
       detail: "",
     });
   };
+  fresh.postMessage(visibility());
   return fresh;
+}
+
+function visibility(): Command {
+  return { type: "hidden", hidden: document.visibilityState === "hidden" };
 }
 
 export function send(command: Command, transfer: Transferable[] = []): void {
@@ -56,12 +73,12 @@ export function restart(): void {
   worker.terminate();
   batch(() => {
     receive({ type: "phase", phase: "booting", reason: "restart", undo: null });
-    panel.value = loaded.value = null;
     notice.value =
-      "Python did not answer, so it was ended and is started again. " +
-      (kept.value
-        ? `What is left of the run is the copy of its weights at iteration ${kept.value.iter}.`
-        : "The run is lost: no copy of its weights had been made yet.");
+      "Python did not answer. It was ended, and is started again." +
+      (kept.value ? "" : " The run is lost: no copy of its weights had been made yet.");
+    panel.value = null;
+    rescued.value = true;
+    loaded.value = adapter.value = null;
   });
   worker = boot();
 }
@@ -75,6 +92,4 @@ function offer(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): void
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-document.addEventListener("visibilitychange", () =>
-  send({ type: "hidden", hidden: document.visibilityState === "hidden" }),
-);
+document.addEventListener("visibilitychange", () => send(visibility()));

@@ -49,7 +49,9 @@ export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
 export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
-/** A stop was asked for at this time (ms), and the phase has not changed since. */
+/** The run ended badly: what is left of it is `kept`. */
+export const rescued = signal(false);
+/** A stop was asked for, and the phase has not changed since. */
 export const stopping = signal(false);
 /** Python takes long to stop: the reader may end it. */
 export const stuck = signal(false);
@@ -110,6 +112,7 @@ export function receive(message: Report): void {
         if (message.phase === "booting") stages.value = {};
         if (message.phase === "training" || message.phase === "ready") panel.value = null;
         if (message.phase === "training") notice.value = "";
+        if (message.phase === "error") rescued.value = true;
         phase.value = message.phase;
         reason.value = message.reason;
         undo.value = message.undo;
@@ -117,7 +120,8 @@ export function receive(message: Report): void {
         break;
       case "run":
         clearHistory();
-        panel.value = null;
+        panel.value = kept.value = null;
+        rescued.value = false;
         showSettings(message);
         break;
       case "steps": {

@@ -27,7 +27,7 @@ function options(width: number, height: number): uPlot.Options {
   return {
     width,
     height,
-    padding: [6, 10, 0, 0],
+    padding: [6, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
@@ -44,7 +44,12 @@ function options(width: number, height: number): uPlot.Options {
     },
     axes: [
       { ...axis, grid: { show: false }, size: 30 },
-      { ...axis, size: 36, values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)) },
+      {
+        ...axis,
+        size: 36,
+        incrs: [0.1, 0.2, 0.5, 1, 2, 5],
+        values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
+      },
     ],
     series: [
       {},

@@ -1,4 +1,3 @@
-import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { firstProblem, readSettings } from "../fields";
 import { send } from "../link";
@@ -14,6 +13,13 @@ const USABLE: Record<string, readonly Phase[]> = {
   Reset: ["training", "paused", "done", "error"],
 };
 
+/** The button that most will want. */
+const USEFUL: Partial<Record<Phase, string>> = {
+  ready: "Start",
+  training: "Pause",
+  paused: "Resume",
+};
+
 function start(): void {
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
@@ -23,28 +29,28 @@ function start(): void {
 export function Controls() {
   const row = useRef<HTMLDivElement>(null);
   const picker = useRef<HTMLInputElement>(null);
-  const last = useSignal("");
+  const pressed = useRef<HTMLButtonElement | null>(null);
 
   // The button that was pressed goes dim; the focus goes on to the one that is now of use.
   useLayoutEffect(() => {
-    if (!last.peek() || (document.activeElement ?? document.body) !== document.body) return;
-    const next = { training: "Pause", paused: "Resume", ready: "Start" }[phase.value as string];
+    const active = document.activeElement ?? document.body;
+    if (!pressed.current || (active !== document.body && active !== pressed.current)) return;
+    const next = USEFUL[phase.value];
     row.current?.querySelector<HTMLButtonElement>(`[data-button="${next}"]`)?.focus();
-    last.value = "";
+    pressed.current = null;
   }, [phase.value]);
 
   const button = (name: string, act: () => void, busy = false) => {
     const usable = USABLE[name]!.includes(phase.value) && !stopping.value;
-    const first = { ready: "Start", training: "Pause", paused: "Resume" }[phase.value as string];
     return (
       <button
         type="button"
-        class={first === name ? "primary" : ""}
+        class={USEFUL[phase.value] === name ? "primary" : ""}
         data-button={name}
         disabled={!usable}
         aria-busy={busy}
         onClick={(event) => {
-          if (document.activeElement === event.currentTarget) last.value = name;
+          pressed.current = event.currentTarget;
           act();
         }}
       >

@@ -17,7 +17,7 @@ function remark(): string {
   if (wrong) return `${INPUTS.find(({ name }) => name === wrong)!.label}: ${problem(wrong)}`;
   return hasRun.value
     ? "Settled until Reset, but for the peak learning rate: it can change as the model trains."
-    : "Change what you like. The same settings on the same GPU give the same run, to the last bit.";
+    : "Change what you like. The same settings on the same device give the same run, to the last bit.";
 }
 
 export function Fields() {

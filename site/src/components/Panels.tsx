@@ -2,45 +2,65 @@ import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
-import { adapter, kept, loaded, notice, panel, phase, stuck } from "../state";
+import { adapter, kept, loaded, notice, panel, phase, rescued, stuck } from "../state";
 import * as format from "../format";
 
 type Lack = Exclude<Missing, "">;
 
-const LACKS: Record<Lack, { title: string; what: string; ways: string[] }> = {
+type Browser = "Chrome, Edge and their kin" | "Firefox" | "Safari";
+type Ways = Record<Browser, string>;
+
+const ACCELERATION =
+  "Switch graphics acceleration on in the settings, under System, and update the GPU's driver; " +
+  "chrome://gpu tells what is blocked and why.";
+const FIREFOX_FLAGS =
+  "Open about:config, set dom.webgpu.enabled and javascript.options.wasm_js_promise_integration " +
+  "to true, and restart it.";
+
+const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> = {
   insecure: {
     title: "WebGPU needs a secure address",
-    what: "This page came over plain http from another machine, and browsers give the GPU only to pages from https or from localhost.",
-    ways: ["Open the page over https, or on the machine that serves it as http://localhost."],
+    what: "This page came over plain http from another machine, and browsers give the GPU only to pages from https or from this machine.",
+    ways: "Open it over https, or serve it on this machine and open it at http://localhost.",
   },
   webgpu: {
     title: "This browser offers no WebGPU",
     what: "Pages reach the GPU through WebGPU, and this browser does not have it, or has it switched off.",
-    ways: [
-      "Chrome or Edge: a current version on Windows, macOS, ChromeOS or Android has it. In the settings, “Use graphics acceleration when available” has to be on.",
-      "Chrome or Edge on Linux: where it is not on by itself, open chrome://flags/#enable-unsafe-webgpu, choose Enabled, and relaunch.",
-      "Firefox: open about:config and set dom.webgpu.enabled and javascript.options.wasm_js_promise_integration to true.",
-      "Safari: it has WebGPU from version 26 on.",
-    ],
+    ways: {
+      "Chrome, Edge and their kin": navigator.userAgent.includes("Linux")
+        ? "Update it. If that is not enough, open chrome://flags/#enable-unsafe-webgpu, choose Enabled, and relaunch."
+        : `Update it: WebGPU came with version 113. ${ACCELERATION}`,
+      Firefox: `Update it. If that is not enough: ${FIREFOX_FLAGS}`,
+      Safari: "Update it: WebGPU came with Safari 26.",
+    },
   },
   jspi: {
-    title: "This browser cannot suspend Python",
-    what: "WebGPU is here, but the JavaScript Promise Integration for WebAssembly (JSPI), by which Python waits for the GPU, is not.",
-    ways: [
-      "Chrome or Edge: version 137 or newer has it.",
-      "Firefox: open about:config and set javascript.options.wasm_js_promise_integration to true.",
-      "Safari: a version with JSPI is needed; a current Chrome on the same machine will do.",
-    ],
+    title: "This browser cannot let Python wait for the GPU",
+    what: "WebGPU is here. What is missing is JSPI, the JavaScript Promise Integration of WebAssembly, which suspends Python while the GPU works.",
+    ways: {
+      "Chrome, Edge and their kin": "Update it: JSPI came with version 137.",
+      Firefox: `Update it. If that is not enough: ${FIREFOX_FLAGS}`,
+      Safari: "Update it; until it has JSPI, a current Chrome on the same machine will do.",
+    },
   },
   adapter: {
     title: "The GPU could not be used",
-    what: "The browser has WebGPU, but gave no device that runs our kernels.",
-    ways: [
-      "Switch graphics acceleration on in the browser's settings, update the GPU's driver, and relaunch the browser.",
-      "In Chrome or Edge, chrome://gpu tells what is blocked and why.",
-    ],
+    what: "This browser has WebGPU, but gave no device that our kernels run on.",
+    ways: {
+      "Chrome, Edge and their kin": ACCELERATION,
+      Firefox: "Update it and the GPU's driver; about:support tells what is blocked and why.",
+      Safari: "Update the system, and the GPU's driver with it.",
+    },
   },
 };
+
+function thisBrowser(): Browser {
+  const { userAgent } = navigator;
+  if (/Firefox/.test(userAgent)) return "Firefox";
+  return /Safari/.test(userAgent) && !/Chrom/.test(userAgent)
+    ? "Safari"
+    : "Chrome, Edge and their kin";
+}
 
 function Card({
   tone,
@@ -62,21 +82,31 @@ function Card({
 /** What is missing for the GPU and how to get it. NumPy is open meanwhile and trains. */
 function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const { title, what, ways } = LACKS[missing];
+  const here = thisBrowser();
   return (
     <Card tone="advice" title={title}>
+      <p>{what}</p>
+      <p>{typeof ways === "string" ? ways : ways[here]}</p>
       <p>
-        {what} <strong>The model trains all the same, with NumPy on the CPU:</strong> the same
-        Python and the same numbers, slower. The buttons below work as they are.
+        <strong>Start trains all the same, with NumPy on the CPU:</strong> the same Python, slower.
       </p>
-      <details>
-        <summary>How to get it</summary>
-        <ul>
-          {ways.map((way) => (
-            <li key={way}>{way}</li>
-          ))}
-        </ul>
-        {detail && <pre>{detail}</pre>}
-      </details>
+      {(typeof ways !== "string" || detail) && (
+        <details>
+          <summary>{detail ? "Details and other browsers" : "Other browsers"}</summary>
+          {detail && <pre>{detail}</pre>}
+          {typeof ways !== "string" && (
+            <ul>
+              {Object.entries(ways)
+                .filter(([browser]) => browser !== here)
+                .map(([browser, way]) => (
+                  <li key={browser}>
+                    {browser}: {way}
+                  </li>
+                ))}
+            </ul>
+          )}
+        </details>
+      )}
     </Card>
   );
 }
@@ -122,17 +152,20 @@ export function Panels() {
       )}
       {notice.value && (
         <Card tone="notice">
+          <p>{notice.value}</p>
+        </Card>
+      )}
+      {copy && rescued.value && phase.value === "ready" && (
+        <Card tone="notice">
           <p>
-            {notice.value}{" "}
-            {copy && phase.value === "ready" && (
-              <button
-                type="button"
-                class="link"
-                onClick={() => loadBytes(copy.name, copy.bytes.slice())}
-              >
-                Bring back iteration {copy.iter}
-              </button>
-            )}
+            A copy of the weights at iteration {copy.iter} is left of the run.{" "}
+            <button
+              type="button"
+              class="link"
+              onClick={() => loadBytes(copy.name, copy.bytes.slice())}
+            >
+              Bring it back
+            </button>
           </p>
         </Card>
       )}
