@@ -1,0 +1,258 @@
+"""The WebGPU device itself: what it sends, what it refuses, and that it agrees with NumPy."""
+
+import hashlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import wgpu
+
+from groundling import ops
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import DeviceError, open_device
+from groundling.devices.numpy import NumPyDevice
+from groundling.devices.webgpu import Kernel, Ring, WebGPUDevice, shader_folder
+from groundling.sampling import generate
+from groundling.train import Run, train
+
+TEXT = (
+    "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 20
+)
+CONFIG = TrainConfig(
+    **dict(seed="gpu", iters=60, batch_size=4, lr=1e-2, min_lr=1e-3, warmup=4),
+    **dict(eval_interval=10_000, eval_batches=1),
+)
+ENDLESS = replace(CONFIG, iters=1_000_000)  # its second evaluation is far off
+
+
+def small_run(device, config: TrainConfig = CONFIG) -> Run:
+    corpus = Corpus(TEXT)
+    sizes = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
+    return Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
+
+
+# It agrees with NumPy
+
+
+def test_the_initial_weights_are_golden_on_the_gpu(
+    device: WebGPUDevice, corpus: Corpus, golden: dict
+):
+    weights = Run(TrainConfig(), corpus, device).checkpoint().weights
+    expected = golden["init"]["sha256 of the 824064 weight bytes at iter 0"]["hamlet"]
+    assert hashlib.sha256(weights.tobytes()).hexdigest() == expected
+
+
+def test_a_run_follows_the_same_run_on_numpy(device: WebGPUDevice):
+    """With dropout too. Rounding grows as training goes on: 1e-3 of a nat after 30 iterations."""
+    config = replace(CONFIG, iters=30)
+    losses = [[r.train for r in train(small_run(d, config))] for d in (device, NumPyDevice())]
+    np.testing.assert_allclose(losses[0][:5], losses[1][:5], atol=1e-5)
+    np.testing.assert_allclose(losses[0], losses[1], atol=1e-3)
+
+
+def test_a_run_begun_on_numpy_goes_on_here(device: WebGPUDevice):
+    there, here = small_run(NumPyDevice()), small_run(device)
+    for record in train(there):
+        if record.iter == 20:
+            there.pause()
+    here.restore(there.state())
+    assert here.checkpoint().weights.tobytes() == there.checkpoint().weights.tobytes()
+    pairs = list(zip(train(here), train(there), strict=True))
+    assert [a.iter for a, _ in pairs] == list(range(21, 60))
+    np.testing.assert_allclose(
+        [a.train for a, _ in pairs[:5]], [b.train for _, b in pairs[:5]], atol=1e-4
+    )
+
+
+def test_the_same_seed_says_the_same_on_both_devices(device: WebGPUDevice):
+    """Two devices may part where a draw falls within rounding, 1e-6, of an edge: not in 100."""
+    there = small_run(NumPyDevice())
+    assert list(train(there))[-1].train < 2.5
+    here = small_run(device)
+    here.load(there.checkpoint())
+    for settings in ({}, {"temperature": 1.5, "top_k": 7}, {"top_p": 0.8}, {"top_k": 1}):
+        said = [
+            generate(run.model, run.corpus, "To be", 100, "s", **settings) for run in (here, there)
+        ]
+        assert said[0] == said[1]
+
+
+# What it sends
+
+
+def test_a_training_step_is_one_submit(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
+    run, sent = small_run(device, ENDLESS), []
+    queue, send = type(device.wgpu.queue), Ring._send
+    submit = queue.submit
+
+    def send_window(ring: Ring) -> None:
+        before = len(sent)
+        send(ring)
+        del sent[before:]  # wgpu-py, natively, submits an empty command buffer with a mapping
+
+    monkeypatch.setattr(queue, "submit", lambda self, work: sent.append(work) or submit(self, work))
+    monkeypatch.setattr(Ring, "_send", send_window)
+    for record in train(run):
+        if record.iter == 5:
+            run.pause()
+    begun, before = run.iter, len(sent)
+    for record in train(run):
+        if record.iter == begun + 20:
+            run.pause()
+    assert len(sent) - before == run.iter - begun
+    assert all(len(work) == 1 for work in sent)
+
+
+def test_a_training_step_reads_nothing_back_but_its_ring(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    run, queue = small_run(device, ENDLESS), type(device.wgpu.queue)
+    steps = train(run)
+    next(steps)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a training step read a buffer")
+
+    monkeypatch.setattr(queue, "read_buffer", refuse)
+    for record in steps:
+        if record.iter == 20:
+            break
+
+
+def test_a_replayed_step_makes_no_buffers_and_no_bind_groups(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    run, made = small_run(device, ENDLESS), []
+    steps = train(run)
+    for record in steps:
+        if record.iter == 8:
+            break
+    for name in ("create_buffer", "create_buffer_with_data", "create_bind_group"):
+        create = getattr(wgpu.GPUDevice, name)
+        monkeypatch.setattr(
+            type(device.wgpu),
+            name,
+            lambda self, *args, _name=name, _create=create, **kwargs: (
+                made.append(_name) or _create(self, *args, **kwargs)
+            ),
+        )
+    for record in steps:
+        if record.iter == 40:
+            break
+    # The ring may still have to grow: it keeps three windows of losses in turn.
+    assert len(made) <= 2, made
+    assert set(made) <= {"create_buffer"}
+
+
+def test_we_run_ahead_of_the_gpu_by_two_windows_at_most(device: WebGPUDevice):
+    run = small_run(device, ENDLESS)
+    for record in train(run):
+        assert run.iter - record.iter <= 2 * Ring.MOST + 1
+        if record.iter == 400:
+            break
+
+
+# What it refuses
+
+
+def test_a_tensor_past_a_limit_is_refused_by_the_limits_name(device: WebGPUDevice):
+    limit = min(
+        device.wgpu.limits[name] for name in ("max-buffer-size", "max-storage-buffer-binding-size")
+    )
+    with pytest.raises(DeviceError, match=rf"max-[a-z-]+ is {limit:,}"):
+        device.empty(limit // 4 + 1)
+
+
+def test_a_grid_past_a_limit_is_refused_by_the_limits_name(device: WebGPUDevice):
+    most = device.wgpu.limits["max-compute-workgroups-per-dimension"]
+    tensors = [device.empty(1) for _ in range(3)]
+    with pytest.raises(DeviceError, match=rf"matmul_nn .*workgroups-per-dimension is {most:,}"):
+        device.run("matmul_nn", *tensors, m=32 * most + 1, k=1, n=1, accumulate=0)
+
+
+def test_a_wrong_call_of_a_kernel_is_refused_by_the_kernels_name(device: WebGPUDevice):
+    x = device.empty(4)
+    with pytest.raises(DeviceError, match="no kernel 'warp'"):
+        device.run("warp", x)
+    with pytest.raises(DeviceError, match="gelu has 2 buffers; it was given 3"):
+        device.run("gelu", x, x, x, size=4)
+    with pytest.raises(DeviceError, match="gelu: its parameters are .*size"):
+        device.run("gelu", x, device.empty(4), length=4)
+    with pytest.raises(DeviceError, match="gelu: its parameters are .*size"):
+        device.run("gelu", x, device.empty(4), size=2.5)
+
+
+def test_a_kernel_that_does_not_compile_is_refused_by_name_and_place(device: WebGPUDevice):
+    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    broken = Kernel(device.wgpu, "gelu", code.replace("y[i] =", "z[i] ="))
+    with pytest.raises(DeviceError, match=r"(?s)gelu does not compile.*z"):
+        broken.pipeline({"size": 1})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("// grid: size / 64", ""),
+        ("struct Params", "struct Settings"),
+        ("@binding(1)", "@binding(3)"),
+        ("var<uniform> p: Params", "var<storage, read> p: Params"),
+    ],
+)
+def test_a_kernel_that_does_not_say_how_it_is_run_is_refused(
+    device: WebGPUDevice, old: str, new: str
+):
+    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    assert old in code
+    with pytest.raises(DeviceError, match="Kernel gelu:"):
+        Kernel(device.wgpu, "gelu", code.replace(old, new))
+
+
+def test_an_edited_kernel_takes_the_place_of_the_old(device: WebGPUDevice):
+    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    relu = code.replace("y[i] = 0.5", "y[i] = max(v, 0.0); _ = 0.5")
+    assert relu != code
+    x, old = device.tensor([-1.0, 2.0]), device.kernel("gelu")
+    device.kernels["gelu"] = Kernel(device.wgpu, "gelu", relu)
+    try:
+        np.testing.assert_array_equal(ops.gelu(x).numpy(), [0, 2])
+    finally:
+        device.kernels["gelu"] = old
+    assert ops.gelu(x).numpy()[1] == pytest.approx(1.9546, abs=1e-4)
+
+
+# How it is opened
+
+
+def test_every_kernel_compiles_ahead_and_is_counted():
+    device, seen = WebGPUDevice(), []
+    device.compile_all(lambda done, total, name: seen.append((done, total, name)))
+    names = sorted(path.stem for path in shader_folder().glob("*.wgsl"))
+    total = len(names)
+    assert seen == [*((i, total, name) for i, name in enumerate(names)), (total, total, "")]
+
+
+def test_without_an_adapter_webgpu_is_refused_and_auto_is_numpy(monkeypatch: pytest.MonkeyPatch):
+    def request(**_: object) -> None:
+        raise RuntimeError("there is no driver")
+
+    monkeypatch.setattr(wgpu.gpu, "request_adapter_sync", request)
+    with pytest.raises(DeviceError, match="No WebGPU adapter"):
+        open_device("webgpu")
+    assert open_device("auto").name == "numpy"
+
+
+def test_auto_prefers_numpy_to_an_emulated_gpu(device: WebGPUDevice):
+    assert open_device("auto").name == ("numpy" if device.is_emulated else "webgpu")
+
+
+def test_a_device_of_no_known_name_is_refused():
+    with pytest.raises(DeviceError, match="'cuda'; the devices are auto, webgpu and numpy"):
+        open_device("cuda")
+
+
+def test_a_device_says_what_it_is(device: WebGPUDevice):
+    assert device.description
+    assert device.name == "webgpu"
+    assert math.isfinite(device.counts.waited)
