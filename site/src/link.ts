@@ -8,7 +8,6 @@ import {
   loaded,
   notice,
   panel,
-  phase,
   progress,
   receive,
   rescued,
@@ -20,16 +19,15 @@ const DEAF_MS = 2000; // no sign of life for this long, and what a few steps tak
 const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
 
 let worker = boot();
-let deaf: ReturnType<typeof setTimeout> | undefined;
-let slow: ReturnType<typeof setTimeout> | undefined;
+let pulse: ReturnType<typeof setInterval> | undefined;
+let heard = 0; // when the worker last answered, in ms
 
 function boot(): Worker {
   const fresh = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   fresh.onmessage = ({ data }: MessageEvent<Report>) => {
-    if (data.type === "heard") return clearTimeout(deaf);
-    if (data.type === "phase") clearTimeout(slow);
-    if (data.type === "file") return offer(data.name, data.mime, data.bytes);
-    receive(data);
+    if (data.type === "heard") heard = performance.now();
+    else if (data.type === "file") offer(data.name, data.mime, data.bytes);
+    else receive(data);
   };
   fresh.onerror = (event) => {
     receive({ type: "phase", phase: "error", reason: "worker", undo: null });
@@ -51,25 +49,29 @@ function visibility(): Command {
 
 export function send(command: Command, transfer: Transferable[] = []): void {
   worker.postMessage(command, transfer);
-  if (command.type === "pause" || command.type === "reset") {
-    stopping.value = phase.value === "training";
-    watch();
-  }
+  if (command.type === "pause" || command.type === "reset") watch();
 }
 
-/** After asking for a stop: a worker that is alive says so at once, between two steps at most. */
+/** After asking for a stop, asks for a sign of life until the phase changes. */
 function watch(): void {
-  const step = 1000 / (progress.value.itersPerSecond ?? 1);
-  clearTimeout(deaf);
-  clearTimeout(slow);
-  deaf = setTimeout(restart, DEAF_MS + 8 * step);
-  slow = setTimeout(() => (stuck.value = stopping.value), STUCK_MS + 8 * step);
+  const asked = (heard = performance.now());
+  const patience = 8000 / (progress.value.itersPerSecond ?? 1); // between two steps it may be deaf
+  stopping.value = true;
+  clearInterval(pulse);
+  pulse = setInterval(() => {
+    const now = performance.now();
+    if (!stopping.value) clearInterval(pulse);
+    else if (now - heard > DEAF_MS + patience) restart();
+    else {
+      stuck.value = now - asked > STUCK_MS + patience;
+      worker.postMessage({ type: "ping" } satisfies Command);
+    }
+  }, 500);
 }
 
 /** Ends the worker, whatever it does, and boots a new one. What it had trained is lost. */
 export function restart(): void {
-  clearTimeout(deaf);
-  clearTimeout(slow);
+  clearInterval(pulse);
   worker.terminate();
   batch(() => {
     receive({ type: "phase", phase: "booting", reason: "restart", undo: null });

@@ -29,7 +29,9 @@ export type Command =
   | { type: "log" }
   | ({ type: "load"; name: string; bytes: Uint8Array } & Settings)
   | { type: "hidden"; hidden: boolean }
-  | { type: "device"; name: DeviceName };
+  | { type: "device"; name: DeviceName }
+  /** Asks for nothing but `heard`. */
+  | { type: "ping" };
 
 // ---- worker to page ----------------------------------------------------------------------------
 

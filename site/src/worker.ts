@@ -36,7 +36,7 @@ function deliver(command: Command): void {
 
 onmessage = ({ data }: MessageEvent<Command>) => {
   report({ type: "heard" });
-  deliver(data);
+  if (data.type !== "ping") deliver(data);
 };
 
 // ---- Python ------------------------------------------------------------------------------------
