@@ -1,5 +1,8 @@
 """What tests have at hand in both hosts: CPython here, and Pyodide in Chromium (tests/browser)."""
 
+import groundling  # noqa: F401  before NumPy, which then takes one thread
+
+# isort: split
 import json
 import secrets
 import sys
