@@ -35,6 +35,11 @@ def dropped(x: Tensor) -> Tensor:
     return ops.dropout(x, u32(x, KEY), 0.4, layer=2)
 
 
+def used_in_between(x: Tensor) -> Tensor:
+    y, z = ops.gelu(x), ops.gelu(x)
+    return (x + y) + 3 * z
+
+
 # Each op as a function of parameters, and the parameters' shapes.
 OPS = {
     "embedding": (lambda w: ops.embedding(u32(w, TOKENS), w), [(V, C)]),
@@ -63,6 +68,7 @@ GRAPHS = {
     "x + y where y is used again later": (lambda x, y: ops.gelu(x + y) + y, [S, S]),
     "a sum used three times": (lambda x, y: (s := x + y) + (ops.gelu(s) + s), [S, S]),
     "two sums of the same two": (lambda x, y: ops.gelu(x + y) + (y + x), [S, S]),
+    "x + y where x is used once more in between": (used_in_between, [S]),
     "a residual stream of two blocks": (
         lambda x: (h := x + ops.gelu(2 * x)) + ops.gelu(ops.gelu(h)),
         [S],
@@ -81,6 +87,11 @@ GRAPHS = {
     ),
     "a square": (lambda x: ops.linear(x, x), [(C, C)]),
     "dropout on a branch": (lambda x: x + dropped(ops.gelu(x)), [S]),
+}
+# And once more with something before each input: a gradient goes elsewhere for a parameter.
+GRAPHS |= {
+    f"{name}, of results": (lambda *inputs, f=f: f(*[1.5 * x for x in inputs]), shapes)
+    for name, (f, shapes) in GRAPHS.items()
 }
 
 

@@ -178,6 +178,11 @@ def test_the_model_may_go_on_training_between_two_parts(model: GPT):
     assert len(first) == READ_EVERY
 
 
+def test_settings_at_the_ends_of_their_ranges_are_taken(model: GPT):
+    for settings in (dict(temperature=0.01, top_p=1.0), dict(temperature=100, top_k=10**9)):
+        assert len(generate(model, CORPUS, PROMPT, 1, "s", **settings)) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -120,6 +120,7 @@ def test_a_backward_pass_frees_what_the_forward_pass_kept(device: Device):
         (ops.linear, [(2, 3), (4, 5)]),
         (ops.unembedding, [(2, 3), (5, 4)]),
         (ops.layernorm, [(2, 3), (3,), (4,)]),
+        (ops.layernorm, [(2, 3), (4,), (3,)]),
         (ops.position_embedding, [(2, 5, 3), (4, 3)]),
         (lambda x: ops.causal_attention(x, 2), [(1, 2, 9)]),
         (lambda x: ops.causal_attention(x, 2), [(1, 2, 10)]),
