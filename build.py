@@ -4,7 +4,7 @@ python build.py setup        the .venv with the library, the page's packages, th
 python build.py build        the page, in site/dist, for any static host
 python build.py serve        builds, serves and opens the page; [--port N] [--no-browser]
 python build.py test         lint, unit, GPU and browser tests, with what they need; [pytest args]
-python build.py bench        the time of a training step, on each device of this machine
+python build.py bench        the time of a training step, on each device here and in Chromium
 
 What is fetched is kept in $GROUNDLING_CACHE, else in the user's cache folder. What is made is in
 .venv, site/node_modules and site/dist, and is made again when what it is made from has changed.
@@ -606,9 +606,12 @@ def test(arguments: list[str]) -> int:
 
 
 def bench() -> int:
-    library()
-    fetch(SHAKESPEARE)
-    return subprocess.call([python(), "tests/bench.py"], cwd=ROOT)
+    library("[test]")
+    chromium()
+    build_site()
+    code = subprocess.call([python(), "tests/bench.py"], cwd=ROOT)
+    options = ("-q", "-s", "-o", "python_functions=bench_*", "tests/browser/bench.py")
+    return code or subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
 
 
 def main(arguments: list[str]) -> int:

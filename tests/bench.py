@@ -1,30 +1,15 @@
-"""Times a training step of the default model on each device here: `python build.py bench`."""
+"""Times a training step of the default model on each device here: `python build.py bench`.
 
-import time
+The script is for this machine; `bench_step` is the same inside Pyodide (tests/browser/bench.py).
+"""
 
-from groundling.config import TrainConfig
+from groundling.bench import measure
 from groundling.corpus import shakespeare
 from groundling.devices import DeviceError, open_device
-from groundling.train import Run, train
-
-SECONDS = 5.0  # to measure for, after the first steps, which compile and capture
-FIRST = 3
 
 
-def step_time(run: Run) -> float:
-    """Seconds a step, from the end of the first steps until the last loss has arrived."""
-    start = steps = 0
-    for record in train(run):
-        if record.iter + 1 == FIRST:
-            start = time.perf_counter()
-        elif start and time.perf_counter() - start > SECONDS:
-            run.pause()
-        steps = record.iter + 1 - FIRST
-    return (time.perf_counter() - start) / steps
-
-
-def main() -> None:
-    corpus = shakespeare()
+def bench_step() -> None:
+    """Prints the devices of this host, and a line for each batch size on each of them."""
     for name in ("numpy", "webgpu"):
         try:
             device = open_device(name)
@@ -32,16 +17,15 @@ def main() -> None:
             print(f"{name}: {error}")
             continue
         print(f"{name}: {device.description}")
-        for batch_size in (8, 16, 32, 64):
-            config = TrainConfig(batch_size=batch_size, eval_interval=2000)
-            seconds = step_time(Run(config, corpus, device))
-            tokens = batch_size * 64 / seconds
+        for batch_size in (16, 32):
+            m = measure(device, shakespeare(), batch_size)
             print(
-                f"  batch {batch_size:2}: {1000 * seconds:7.1f} ms a step, {1 / seconds:6.1f} it/s,"
-                f" {tokens:8,.0f} tokens/s",
+                f"  batch {batch_size:2}: {1000 * m['step']:7.1f} ms a step,"
+                f" {m['tokens_per_second']:7,.0f} tokens/s; host {1000 * m['host']:6.2f} ms;"
+                f" {m['dispatches']:g} dispatches, {m['submits']:g} submits",
                 flush=True,
             )
 
 
 if __name__ == "__main__":
-    main()
+    bench_step()
