@@ -1,0 +1,125 @@
+"""JSON that is exactly what it should be, or a sentence that says where it is not.
+
+What comes in files and links was written by anyone. `parse` and the checks take nothing on trust:
+no key twice, none missing, none too many, every number in its range. They raise a ValueError that
+names the key or the byte.
+"""
+
+import json
+import math
+import re
+import reprlib
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Any
+
+from .config import check_number
+
+HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
+TIME = (
+    "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][.][0-9]{3}Z",
+    "a time like 2026-11-21T08:00:00.000Z",
+)
+FINITE = -sys.float_info.max, sys.float_info.max
+
+
+class NotJSON(ValueError):
+    """What is not ASCII JSON at all, and the first byte that shows it."""
+
+    def __init__(self, at: int):
+        super().__init__(f"byte {at} is not what ASCII JSON has there.")
+        self.at = at
+
+
+def parse(raw: bytes) -> Any:
+    """The value of ASCII JSON. NotJSON, or ValueError for what only Python would take as JSON."""
+    try:
+        return json.loads(raw.decode("ascii"), object_pairs_hook=_object, parse_constant=_refuse)
+    except _Refused as error:
+        raise ValueError(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        at = getattr(error, "pos", getattr(error, "start", 0))  # of a JSON or a Unicode error
+        raise NotJSON(at) from None
+
+
+def dumps(value: object) -> str:
+    """Compact ASCII JSON, numbers as JavaScript's JSON.stringify prints them."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{dumps(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(dumps, value)) + "]"
+    return _javascript(value) if isinstance(value, float) else json.dumps(value)
+
+
+def check_keys(name: str, value: object, keys: Iterable[str]) -> None:
+    """ValueError unless value is an object with exactly these keys."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be an object.")
+    for key in keys:
+        if key not in value:
+            raise ValueError(f"{name} has no {key}.")
+    for key in value:
+        if key not in keys:
+            raise ValueError(f"{name} has {reprlib.repr(key)}, which does not belong there.")
+
+
+def check_list(name: str, value: object, length: int | None = None) -> None:
+    """ValueError unless value is a list, of that length if one is given."""
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be a list.")
+    if length not in (None, len(value)):
+        raise ValueError(f"{name} has {len(value):,} entries; it must have {length:,}.")
+
+
+def check_text(name: str, value: object, pattern: str = "(?s).*", kind: str = "text") -> None:
+    """ValueError unless value is text that the pattern matches whole; kind says it in words."""
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be {kind}.")
+
+
+def check_config(name: str, value: object, kind: type) -> Any:
+    """GPTConfig or TrainConfig from its fields by name, whole numbers where it has floats too."""
+    check_keys(name, value, [field.name for field in fields(kind)])
+    for key, default in asdict(kind()).items():
+        if isinstance(default, float) and type(value[key]) is int:
+            check_number(f"{name}.{key}", value[key], FINITE)  # which a float can hold
+            value[key] = float(value[key])
+    try:
+        return kind(**value)
+    except ValueError as error:
+        raise ValueError(f"{name} is wrong: {error}") from None
+
+
+class _Refused(Exception):
+    pass
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict:
+    """A JSON object in which every key comes once."""
+    value = {}
+    for key, item in pairs:
+        if key in value:
+            raise _Refused(f"it has {reprlib.repr(key)} twice.")
+        value[key] = item
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise _Refused(f"{constant} is not a JSON number.")
+
+
+def _javascript(x: float) -> str:
+    """2 for 2.0, 0.00001 for 1e-05, 1e-7 for 1e-07: the digits are Python's, their layout is not.
+
+    https://tc39.es/ecma262/#sec-numeric-types-number-tostring
+    """
+    if not math.isfinite(x):
+        return "null"
+    if x == 0:
+        return "0"
+    if 1e-6 <= abs(x) < 1e21:
+        digits = f"{Decimal(repr(x)):f}"
+        return digits.removesuffix(".0")
+    return re.sub(r"(\.0)?e([+-])0*", r"e\2", repr(x))
