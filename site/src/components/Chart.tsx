@@ -57,8 +57,7 @@ function options(width: number, height: number): uPlot.Options {
       { stroke: colour("--train"), width: 2, points: { show: false } },
       {
         stroke: colour("--val"),
-        width: 1.5,
-        spanGaps: true,
+        paths: () => null, // points alone: a line would hide the average
         points: { show: true, size: 6, fill: colour("--val") },
       },
     ],
@@ -203,7 +202,11 @@ export function Chart() {
         {phase.value === "booting" ? (
           <Boot />
         ) : (
-          empty.value && <p class="empty">Press Start, and the curve begins here.</p>
+          empty.value && (
+            <p class="empty">
+              {phase.value === "ready" ? "Press Start" : "Resume"}, and the curve begins here.
+            </p>
+          )
         )}
       </div>
     </section>

@@ -2,7 +2,8 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { firstProblem, readSettings } from "../fields";
 import { send } from "../link";
 import type { Phase } from "../protocol";
-import { hasRun, phase, stopping, undo } from "../state";
+import * as format from "../format";
+import { hasRun, loaded, phase, stopping, undo } from "../state";
 import { load } from "../files";
 
 /** In which phase each button can be pressed. */
@@ -27,6 +28,7 @@ function start(): void {
 }
 
 export function Controls() {
+  const file = loaded.value;
   const row = useRef<HTMLDivElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const pressed = useRef<HTMLButtonElement | null>(null);
@@ -97,6 +99,17 @@ export function Controls() {
             Undo
           </button>
         </p>
+      )}
+      {file && (
+        <div class="chip">
+          <p>
+            <strong>{file.name}</strong>
+            <span>seed {file.seed}</span>
+            <span>iteration {file.iter.toLocaleString("en")}</span>
+            {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
+          </p>
+          <p class="note">{file.note}</p>
+        </div>
       )}
     </div>
   );

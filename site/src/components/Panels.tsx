@@ -2,8 +2,7 @@ import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
-import { adapter, kept, loaded, notice, panel, phase, rescued, stuck } from "../state";
-import * as format from "../format";
+import { adapter, hasRun, kept, notice, panel, phase, rescued, stuck } from "../state";
 
 type Lack = Exclude<Missing, "">;
 
@@ -83,13 +82,10 @@ function Card({
 function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const { title, what, ways } = LACKS[missing];
   const here = thisBrowser();
-  return (
-    <Card tone="advice" title={title}>
+  const body = (
+    <>
       <p>{what}</p>
       <p>{typeof ways === "string" ? ways : ways[here]}</p>
-      <p>
-        <strong>Start trains all the same, with NumPy on the CPU:</strong> the same Python, slower.
-      </p>
       {(typeof ways !== "string" || detail) && (
         <details>
           <summary>{detail ? "Details and other browsers" : "Other browsers"}</summary>
@@ -107,13 +103,28 @@ function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
           )}
         </details>
       )}
+    </>
+  );
+  if (hasRun.value) {
+    return (
+      <details class="panel advice">
+        <summary>{title}, so NumPy trains on the CPU</summary>
+        {body}
+      </details>
+    );
+  }
+  return (
+    <Card tone="advice" title={title}>
+      <p>
+        <strong>Start trains all the same, with NumPy on the CPU:</strong> the same Python, slower.
+      </p>
+      {body}
     </Card>
   );
 }
 
 export function Panels() {
   const wrong = panel.value;
-  const file = loaded.value;
   const copy = kept.value;
   const missing = adapter.value?.missing;
   return (
@@ -167,19 +178,6 @@ export function Panels() {
               Bring it back
             </button>
           </p>
-        </Card>
-      )}
-      {file && (
-        <Card tone="notice">
-          <p class="chip">
-            <span class="file">{file.name}</span>
-            <span>seed {file.seed}</span>
-            <span>iteration {file.iter.toLocaleString("en")}</span>
-            <span>
-              {file.valLoss === null ? "never evaluated" : `val ${format.loss(file.valLoss)}`}
-            </span>
-          </p>
-          <p>{file.note}</p>
         </Card>
       )}
     </div>
