@@ -16,14 +16,15 @@ SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2d
 class Corpus:
     """The tokens of a text. `vocab` is its distinct characters in code point order.
 
-    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32.
-    ValueError for an empty text.
+    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
+    that of the text in UTF-8. ValueError for an empty text.
     """
 
     def __init__(self, text: str, name: str = "tinyshakespeare"):
         if not text:
             raise ValueError(f"The text {name!r} is empty; there is nothing to learn from.")
         self.name = name
+        self.sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         self.vocab = "".join(sorted(set(text)))
         self.vocab_size = len(self.vocab)
         self.vocab_hash = hashlib.sha256(self.vocab.encode("utf-8", "surrogatepass")).hexdigest()

@@ -20,6 +20,7 @@ from .checkpoint import Checkpoint, now
 from .config import GPTConfig, TrainConfig
 from .corpus import Corpus
 from .devices import Device
+from .fingerprint import code_hash
 from .jit import jit
 from .model import GPT, initial_weights
 from .ops import gather_batch
@@ -28,9 +29,9 @@ from .rng import Stream, cyrb128
 from .tensor import no_grad
 
 
-def train(run: "Run") -> Iterator["Record"]:
-    """Train until the last iteration or until `run.pause()`; yields a Record an iteration, as the
-    losses arrive.
+def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
+    """Train until the last iteration, or `stop_at` of them, or `run.pause()`; yields a Record an
+    iteration, as the losses arrive.
     """
     device, model, optimizer = run.device, run.model, run.optimizer
     B, T = run.config.batch_size, model.config.block_size
@@ -50,7 +51,8 @@ def train(run: "Run") -> Iterator["Record"]:
         device.ring()
     )  # what the GPU has computed comes back a few steps later, and it never waits for us
     run.pausing = False
-    while run.iter < run.config.iters and not run.pausing:
+    end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
+    while run.iter < end and not run.pausing:
         it = run.iter
         last = it == run.config.iters - 1
         val = evaluate(run) if it % run.config.eval_interval == 0 or last else None
@@ -96,6 +98,26 @@ class Record:
     lr: float
     val: float | None
     grad_norm: float  # before clipping
+    smooth: float  # the running average of the losses: 0.9 old, 0.1 new
+
+
+@dataclass
+class State:
+    """All that the rest of a run depends on, off the device; state.py has it as a file."""
+
+    model: GPTConfig
+    config: TrainConfig
+    first: int  # the iteration it began at: that of the weights it was loaded from, or 0
+    iter: int
+    val_loss: float | None
+    step: int  # AdamW's t
+    batches: tuple[int, int, int, int]  # where the stream of training batches is
+    validation: tuple[int, int, int, int]  # where the stream of validation batches is
+    log: list[Record]
+    samples: list[tuple[int, str]]  # texts it has written, each with the iter
+    weights: np.ndarray  # float32 (parameters,), in checkpoint order; and so are
+    m: np.ndarray  # AdamW's averages of the gradient
+    v: np.ndarray  # and of its square
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -111,8 +133,8 @@ class NonFiniteLoss(ArithmeticError):
 class Run:
     """A training run: the model, the optimizer and the random streams, and how far they have come.
 
-    `iter` counts the updates made. `train_loss` is the running average of the loss (0.9 old, 0.1
-    new) and `val_loss` the latest validation loss; both are None at first.
+    `iter` counts the updates made. `log` has a Record of each, from iteration `first` on. Others
+    may add what the model wrote to `samples`. `val_loss` is the latest validation loss, or None.
     """
 
     def __init__(
@@ -129,6 +151,7 @@ class Run:
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
+        self.code_hash = code_hash()
         self.pausing = False
         self._start(0, None)
 
@@ -145,19 +168,29 @@ class Run:
     def _start(self, it: int, val_loss: float | None) -> None:
         seed = self.config.seed
         self.batches, self.validation = Stream(seed), Stream(f"{seed}:val")
-        self.iter, self.train_loss, self.val_loss = it, None, val_loss
+        self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
+        self.first = self.iter = it
+        self.val_loss = val_loss
+        self.log: list[Record] = []
+        self.samples: list[tuple[int, str]] = []
+
+    @property
+    def train_loss(self) -> float | None:
+        """The running average of the training loss, in nats; None at first."""
+        return self.log[-1].smooth if self.log else None
 
     def dropout_key(self) -> np.ndarray:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""
-        return np.array([cyrb128(f"{self.config.seed}:dropout")[0], self.iter], np.uint32)
+        return np.array([self.dropout_seed, self.iter], np.uint32)
 
     def record(self, tags: tuple, train: float, grad_norm: float) -> Record:
         """Take in what has come back of an iteration. NonFiniteLoss where it is not a number."""
         it, lr, val = tags
-        record = Record(it, train, lr, val, grad_norm)
+        smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
+        record = Record(it, train, lr, val, grad_norm, smooth)
         if not math.isfinite(train):
             raise NonFiniteLoss(record)
-        self.train_loss = train if self.train_loss is None else 0.9 * self.train_loss + 0.1 * train
+        self.log.append(record)
         return record
 
     def pause(self) -> None:
@@ -201,28 +234,44 @@ class Run:
         self.optimizer.reset()
         self._start(checkpoint.iter, checkpoint.val_loss)
 
-    def state(self) -> dict:
-        """All that the rest of the run depends on, off the device: `restore` on any device
-        continues exactly.
-        """
-        return {
-            "config": self.config,
-            "iter": self.iter,
-            "train_loss": self.train_loss,
-            "val_loss": self.val_loss,
-            "t": self.optimizer.t,
-            "streams": (self.batches.state, self.validation.state),
-            "weights": self.model.weights(),
-            "m": self.model.gather(self.optimizer.m),
-            "v": self.model.gather(self.optimizer.v),
-        }
+    def state(self) -> State:
+        """All that the rest of the run depends on: `restore` on any device continues exactly.
 
-    def restore(self, state: dict) -> None:
-        """Go back to a `state()` of a run of the same model."""
-        self.config = state["config"]
-        self.iter, self.optimizer.t = state["iter"], state["t"]
-        self.train_loss, self.val_loss = state["train_loss"], state["val_loss"]
-        self.batches.state, self.validation.state = state["streams"]
-        self.model.load(state["weights"])
-        self.model.scatter(state["m"], self.optimizer.m)
-        self.model.scatter(state["v"], self.optimizer.v)
+        RuntimeError while losses are on their way: `pause()`, and let `train` end, first.
+        """
+        if self.first + len(self.log) != self.iter:
+            raise RuntimeError(
+                "Losses are still on their way; pause the run before its state is taken."
+            )
+        return State(
+            model=self.model.config,
+            config=self.config,
+            first=self.first,
+            iter=self.iter,
+            val_loss=self.val_loss,
+            step=self.optimizer.t,
+            batches=self.batches.state,
+            validation=self.validation.state,
+            log=list(self.log),
+            samples=list(self.samples),
+            weights=self.model.weights(),
+            m=self.model.gather(self.optimizer.m),
+            v=self.model.gather(self.optimizer.v),
+        )
+
+    def restore(self, state: State) -> None:
+        """Go back to a `state()`. ValueError, and nothing changes, when it is of another model."""
+        if state.model != self.model.config:
+            raise ValueError(
+                f"The state is of another model: {state.model}, not {self.model.config}."
+            )
+        self.config = config = state.config
+        self._start(state.first, state.val_loss)
+        self.iter, self.log, self.samples = state.iter, list(state.log), list(state.samples)
+        self.batches.state, self.validation.state = state.batches, state.validation
+        self.model.load(state.weights)
+        betas = config.beta1, config.beta2
+        self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
+        self.optimizer.t = state.step
+        self.model.scatter(state.m, self.optimizer.m)
+        self.model.scatter(state.v, self.optimizer.v)

@@ -88,7 +88,7 @@ def test_a_line_is_in_the_log_as_soon_as_its_iteration_is_done(monkeypatch):
 
 
 def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
-    lines = [cli.log_line(Record(7, 4.1, 3e-4, val, 1.0)) for val in (None, 4.2)]
+    lines = [cli.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
     assert lines == [
         '{"iter": 7, "train": 4.1, "lr": 0.0003}',
         '{"iter": 7, "train": 4.1, "lr": 0.0003, "val": 4.2}',
@@ -137,7 +137,7 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     ("error", "told"),
     [
         (
-            NonFiniteLoss(Record(5, float("nan"), 1.0, None, 1.0)),
+            NonFiniteLoss(Record(5, float("nan"), 1.0, None, 1.0, 4.0)),
             "The loss at iter 5 is nan; training cannot go on from there. "
             "Nothing was written. A lower --lr may help.",
         ),
@@ -328,7 +328,7 @@ def show_all(to: io.StringIO, iters: int, monkeypatch, columns: int = 100) -> li
     with cli.Progress(FakeRun(iters), to) as progress:
         for it in range(iters):
             val = 2.6 if it % 50 == 0 or it == iters - 1 else None
-            progress.show(Record(it, 2.5, 3e-4, val, 1.0))
+            progress.show(Record(it, 2.5, 3e-4, val, 1.0, 2.5))
     return to.getvalue()
 
 

@@ -91,9 +91,9 @@ class Bench:
             self.now += STEP
             it, loss = run.iter, 4.17 - 0.01 * run.iter
             if error := self.fails.get(it):
-                raise error(Record(it, math.nan, 0.0, None, 0.0))
+                raise error(Record(it, math.nan, 0.0, None, 0.0, math.nan))
             run.iter, run.train_loss = it + 1, loss
-            yield Record(it, loss, run.config.lr, loss if it % 5 == 0 else None, 1.0)
+            yield Record(it, loss, run.config.lr, loss if it % 5 == 0 else None, 1.0, loss)
 
     def tell(self, kind, **values):
         """Give a command, and let the session obey it; while it trains, that is one advance."""

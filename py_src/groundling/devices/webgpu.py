@@ -15,11 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import wgpu
 
+from ..fingerprint import shader_folder
 from ..tensor import Tensor
 from . import Device, DeviceError, Plan
 
@@ -380,13 +380,6 @@ class Ring:
             self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
         self._last = now
         return arrived
-
-
-def shader_folder() -> Path:
-    """Where the WGSL is: in the repository, or within the installed package."""
-    here = Path(__file__).resolve()
-    inside = here.parents[1] / "shaders"
-    return inside if inside.is_dir() else here.parents[3] / "shaders"
 
 
 def _product(text: str, params: dict) -> int:

@@ -1,0 +1,323 @@
+"""The state file, `.state`: a run in the middle, to be continued elsewhere to the bit.
+
+    bytes 0 to 511   compact ASCII JSON, padded with spaces:
+                     {"format":"groundling-state-v1","iter":100,"metaBytes":9876,"floats":618048,
+                     "sha256":"…","createdAt":"2026-11-21T08:00:00.000Z"}
+    from byte 512    metaBytes of compact ASCII JSON, padded with spaces to a multiple of four: the
+                     configurations, AdamW's step, where the random streams are, every iteration's
+                     record, and which text and code it was
+    after it         little-endian float32: the weights, then AdamW's m, then its v, each in the
+                     order of model.parameter_shapes
+
+`sha256` is of all that follows the header. A file that is anything else is refused, by a
+CheckpointError that says what is wrong and where.
+
+The two ways to keep a run: `save_weights` for the model alone (a `.bin`: to let it write, to share
+it), `save_state` for the whole run (three times as large: to train on exactly).
+"""
+
+import hashlib
+import math
+import sys
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from . import checkpoint, strict
+from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, check_finite, now, read_header
+from .config import TRAIN_LIMITS, GPTConfig, TrainConfig, check_number
+from .corpus import Corpus
+from .devices import Device
+from .fingerprint import code_hash
+from .model import parameter_shapes
+from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
+from .train import Record, Run, State
+
+FORMAT = "groundling-state-v1"
+HEADER_KEYS = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
+MAX_META = 2**27  # bytes: a log of more than a million iterations
+WORD = 0, 2**32 - 1
+LOSS = 0.0, sys.float_info.max
+
+
+@dataclass
+class Saved:
+    """What a state file holds: a run's state, and what it was trained on."""
+
+    state: State
+    vocab_hash: str
+    corpus_hash: str  # SHA-256 of the text
+    code_hash: str  # as fingerprint.code_hash gives it
+    device: str  # the adapter, for people
+    created_at: str
+
+
+class OtherOrigin(CheckpointError):
+    """The state was made by other code or on another text; to continue it anyway is possible, but
+    not exact. `differences` are sentences.
+    """
+
+    def __init__(self, differences: list[str]):
+        super().__init__(" ".join(differences))
+        self.differences = differences
+
+
+def save_weights(run: Run) -> bytes:
+    """The run's weights as a `.bin`."""
+    return checkpoint.dumps(run.checkpoint())
+
+
+def load_weights(run: Run, data: bytes) -> Checkpoint:
+    """Go on from the weights in a `.bin`; AdamW and the streams begin anew. See Run.load."""
+    ckpt = checkpoint.loads(data, run.corpus.vocab_hash)
+    run.load(ckpt)
+    return ckpt
+
+
+def save_state(run: Run) -> bytes:
+    """The whole run as a state file. It must not be in the middle of `train`; see Run.state."""
+    corpus, device = run.corpus, f"{run.device.name}: {run.device.description}"
+    hashes = corpus.vocab_hash, corpus.sha256, run.code_hash
+    return dumps(Saved(run.state(), *hashes, device, now()))
+
+
+def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
+    """The run in a state file, ready to `train`. CheckpointError.
+
+    OtherOrigin when the code or the text is not the one it was saved with, unless anyway.
+    """
+    return resume(loads(data), corpus, device, anyway)
+
+
+def resume(saved: Saved, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
+    """The run of a state that was read; see load_state."""
+    if (saved.vocab_hash, saved.state.model.vocab_size) != (corpus.vocab_hash, corpus.vocab_size):
+        raise CheckpointError(
+            f"The state's vocabulary is not that of {corpus.name!r}: it was trained on another "
+            "text, and cannot go on with this one."
+        )
+    differences = []
+    if saved.corpus_hash != corpus.sha256:
+        differences.append(
+            f"The text is another one: the state was trained on one of SHA-256 "
+            f"{saved.corpus_hash[:12]}…, and that of {corpus.name!r} is {corpus.sha256[:12]}…."
+        )
+    if saved.code_hash != code_hash():
+        differences.append(
+            f"The code is other code: the state was made by {saved.code_hash[:12]}…, and this is "
+            f"{code_hash()[:12]}…. What it computes from here on may differ."
+        )
+    if differences and not anyway:
+        raise OtherOrigin(differences)
+    run = Run(saved.state.config, corpus, device, saved.state.model)
+    run.restore(saved.state)
+    return run
+
+
+def is_state(data: bytes) -> bool:
+    """Whether the file says that it is a state, of any version."""
+    return bytes(data[:32]).startswith(b'{"format":"groundling-state-')
+
+
+def weights_of(saved: Saved) -> Checkpoint:
+    """The weights in a state, as the run would have saved them in a `.bin`."""
+    state = saved.state
+    return Checkpoint(
+        config=state.model,
+        seed=state.config.seed,
+        iter=state.iter,
+        val_loss=state.val_loss,
+        vocab_hash=saved.vocab_hash,
+        created_at=saved.created_at,
+        weights=state.weights,
+    )
+
+
+def dumps(saved: Saved) -> bytes:
+    """The bytes of the file. CheckpointError for what `loads` would refuse."""
+    state, log = saved.state, saved.state.log
+    meta = strict.dumps(
+        {
+            "model": asdict(state.model),
+            "config": asdict(state.config),
+            "first": state.first,
+            "iter": state.iter,
+            "val_loss": state.val_loss,
+            "step": state.step,
+            "streams": {"batches": state.batches, "validation": state.validation},
+            "vocab_hash": saved.vocab_hash,
+            "corpus_hash": saved.corpus_hash,
+            "code_hash": saved.code_hash,
+            "device": saved.device,
+            "samples": state.samples,
+            "log": {
+                "train": [record.train for record in log],
+                "smooth": [record.smooth for record in log],
+                "lr": [record.lr for record in log],
+                "grad_norm": [record.grad_norm for record in log],
+                "val": [[record.iter, record.val] for record in log if record.val is not None],
+            },
+        }
+    ).encode("ascii")
+    meta += b" " * (-len(meta) % 4)
+    floats = np.concatenate([state.weights, state.m, state.v])
+    body = meta + floats.astype("<f4").tobytes()
+    header = {
+        "format": FORMAT,
+        "iter": state.iter,
+        "metaBytes": len(meta),
+        "floats": floats.size,
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "createdAt": saved.created_at,
+    }
+    data = strict.dumps(header).encode("ascii").ljust(HEADER_BYTES) + body
+    loads(data)
+    return data
+
+
+def loads(data: bytes) -> Saved:
+    """Read the file. CheckpointError."""
+    header = read_header(data, FORMAT)
+    try:
+        check_keys("it", header, HEADER_KEYS)
+        check_number("iter", header["iter"], (0, 2**53))
+        check_number("metaBytes", header["metaBytes"], (0, MAX_META))
+        check_number("floats", header["floats"], (0, 2**53))
+        check_text("sha256", header["sha256"], *HASH)
+        check_text("createdAt", header["createdAt"], *TIME)
+    except ValueError as error:
+        raise CheckpointError(f"The file's header is wrong: {error}") from None
+    start = HEADER_BYTES + header["metaBytes"]
+    found, expected = len(data), start + 4 * header["floats"]
+    if found != expected:
+        what = "missing; it was cut short" if found < expected else "too many"
+        raise CheckpointError(
+            f"The file has {found:,} bytes; its header says {expected:,}. "
+            f"{abs(found - expected):,} are {what}."
+        )
+    view = memoryview(data)
+    digest = hashlib.sha256(view[HEADER_BYTES:]).hexdigest()
+    if digest != header["sha256"]:
+        raise CheckpointError(
+            f"The file is damaged: from byte {HEADER_BYTES} on its SHA-256 is {digest[:12]}…, and "
+            f"its header says {header['sha256'][:12]}…."
+        )
+    saved = _read_meta(bytes(view[HEADER_BYTES:start]), header["createdAt"])
+    state, shapes = saved.state, parameter_shapes(saved.state.model)
+    count = sum(math.prod(shape) for shape in shapes.values())
+    if header["floats"] != 3 * count:
+        raise CheckpointError(
+            f"The file's header is wrong: floats is {header['floats']:,}; a model of {count:,} "
+            f"parameters has {3 * count:,}: its weights, m and v."
+        )
+    if header["iter"] != state.iter:
+        raise CheckpointError(
+            f"The file's header is wrong: iter is {header['iter']}, and {state.iter} at byte "
+            f"{HEADER_BYTES} and on."
+        )
+    floats = np.frombuffer(data, "<f4", offset=start).astype(np.float32).reshape(3, count)
+    state.weights, state.m, state.v = floats
+    for what in ("weights", "m", "v"):
+        check_finite(getattr(state, what), shapes, what)
+    if (state.v < 0).any():
+        at = int((state.v < 0).argmax())
+        raise CheckpointError(
+            f"Float {at:,} of v, at byte {start + 4 * (2 * count + at):,}, is {state.v[at]}; "
+            "an average of squares is never below 0."
+        )
+    return saved
+
+
+META_KEYS = (
+    *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
+    *("corpus_hash", "code_hash", "device", "samples", "log"),
+)
+
+
+def _read_meta(raw: bytes, created_at: str) -> Saved:
+    """What the JSON after the header says, each fact checked; the floats are still to come."""
+    try:
+        meta = strict.parse(raw)
+    except NotJSON as error:
+        raise CheckpointError(
+            f"The file's state is wrong: byte {HEADER_BYTES + error.at} is not what ASCII JSON "
+            "has there."
+        ) from None
+    except ValueError as error:
+        raise CheckpointError(f"The file's state is wrong: {error}") from None
+    try:
+        check_keys("it", meta, META_KEYS)
+        model = check_config("model", meta["model"], GPTConfig)
+        config = check_config("config", meta["config"], TrainConfig)
+        check_number("iter", meta["iter"], (0, 2**53))
+        check_number("first", meta["first"], (0, meta["iter"]))
+        check_number("step", meta["step"], (0, TRAIN_LIMITS["iters"][1]))
+        if meta["val_loss"] is not None:
+            check_number("val_loss", meta["val_loss"], LOSS)
+        check_keys("streams", meta["streams"], ("batches", "validation"))
+        for name, words in meta["streams"].items():
+            check_list(f"streams.{name}", words, 4)
+            for i, word in enumerate(words):
+                check_number(f"streams.{name}[{i}]", word, WORD)
+        for name in ("vocab_hash", "corpus_hash", "code_hash"):
+            check_text(name, meta[name], *HASH)
+        check_text("device", meta["device"])
+        state = State(
+            model=model,
+            config=config,
+            first=meta["first"],
+            iter=meta["iter"],
+            val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
+            step=meta["step"],
+            batches=tuple(meta["streams"]["batches"]),
+            validation=tuple(meta["streams"]["validation"]),
+            log=_read_log(meta["log"], meta["first"], meta["iter"]),
+            samples=_read_samples(meta["samples"]),
+            **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
+        )
+    except ValueError as error:
+        raise CheckpointError(f"The file's state is wrong: {error}") from None
+    hashes = meta["vocab_hash"], meta["corpus_hash"], meta["code_hash"]
+    return Saved(state, *hashes, meta["device"], created_at)
+
+
+# What a number of the log may be. A gradient's norm can overflow in float32: then it is null.
+LOG = {"train": FINITE, "smooth": FINITE, "lr": TRAIN_LIMITS["lr"], "grad_norm": LOSS}
+
+
+def _read_log(log: object, first: int, iter: int) -> list[Record]:
+    check_keys("log", log, (*LOG, "val"))
+    for name, limits in LOG.items():
+        check_list(f"log.{name}", log[name], iter - first)
+        for i, value in enumerate(log[name]):
+            if not (name == "grad_norm" and value is None):
+                check_number(f"log.{name}[{i}]", value, limits)
+    check_list("log.val", log["val"])
+    val, last = {}, first - 1
+    for i, pair in enumerate(log["val"]):
+        check_list(f"log.val[{i}]", pair, 2)
+        check_number(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
+        check_number(f"log.val[{i}][1]", pair[1], LOSS)
+        last = pair[0]
+        val[last] = float(pair[1])
+    columns = zip(log["train"], log["lr"], log["grad_norm"], log["smooth"], strict=True)
+    return [
+        Record(
+            iter=it,
+            train=float(train),
+            lr=float(lr),
+            val=val.get(it),
+            grad_norm=math.inf if norm is None else float(norm),
+            smooth=float(smooth),
+        )
+        for it, (train, lr, norm, smooth) in enumerate(columns, start=first)
+    ]
+
+
+def _read_samples(samples: object) -> list[tuple[int, str]]:
+    check_list("samples", samples)
+    for i, sample in enumerate(samples):
+        check_list(f"samples[{i}]", sample, 2)
+        check_number(f"samples[{i}][0]", sample[0], (0, 2**53))
+        check_text(f"samples[{i}][1]", sample[1])
+    return [(it, text) for it, text in samples]
