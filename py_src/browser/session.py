@@ -68,10 +68,7 @@ class Session:
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
-        self.asked = (
-            "webgpu",
-            "",
-        )  # which device to open again after an error, and what is missing
+        self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
         self.trial: Trial | None = None
         self.discarded: Trial | None = None
         self.hidden = False
@@ -206,7 +203,7 @@ class Session:
                 "iters": config.iters,
                 "trainLoss": last and last["smooth"],
                 "valLoss": trial.val_loss,
-                "perplexity": None if trial.val_loss is None else math.exp(trial.val_loss),
+                "perplexity": perplexity(trial.val_loss),
                 "lr": last and last["lr"],
                 "itersPerSecond": rate,
                 "tokensPerSecond": None if rate is None else rate * tokens,
@@ -296,6 +293,7 @@ class Session:
 
     def _do_save(self, message: Message) -> None:
         if not self.trial:
+            self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return
         try:
             ckpt = self.trial.run.checkpoint()
@@ -330,7 +328,7 @@ class Session:
             raise DeviceLost(message["message"])
 
     def _do_device(self, message: Message) -> None:
-        if self.phase in ("booting", "ready", "done", "error"):
+        if self.phase in ("booting", "ready", "error"):
             self.open(message["name"], message.get("missing", ""))
 
     # ---- state ----------------------------------------------------------------------------------
@@ -385,6 +383,11 @@ class Session:
 
     def _post_file(self, name: str, mime: str, data: bytes) -> None:
         self.post({"type": "file", "name": name, "mime": mime, "bytes": data})
+
+
+def perplexity(nats: float | None) -> float | None:
+    """e to the loss: among how many characters an even guess would be as good. None if absurd."""
+    return math.exp(nats) if nats is not None and nats < 20 else None
 
 
 def settings(config: TrainConfig) -> Message:

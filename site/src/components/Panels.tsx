@@ -187,7 +187,7 @@ export function Panels() {
 /** Which device trains, and the choice of the other one while nothing is at stake. */
 export function Device() {
   const now = adapter.value;
-  const free = ["ready", "done", "error"].includes(phase.value);
+  const free = ["ready", "error"].includes(phase.value);
   const none = now !== null && now.missing !== "" && now.missing !== "adapter";
   return (
     <>
