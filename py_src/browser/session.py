@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from explain import LOST, explain
@@ -35,19 +35,17 @@ Message = dict[str, Any]
 
 @dataclass
 class Trial:
-    """A run and what is known of it: what Reset puts aside and Undo brings back."""
+    """A run and what the page knows of it: what Reset puts aside and Undo brings back."""
 
     run: Run
-    first: int = 0  # the iteration it began at: that of the file it was loaded from
-    log: list[Message] = field(default_factory=list)  # one record an iteration
+    posted: int = 0  # how many records of run.log the page has
     seconds: float = 0.0  # of training
-    val_loss: float | None = None
     kept: Checkpoint | None = None  # the last copy of its weights
 
     @property
     def iter(self) -> int:
         """How many iterations have been trained and reported."""
-        return self.log[-1]["iter"] + 1 if self.log else self.first
+        return self.run.first + len(self.run.log)
 
 
 class Session:
@@ -74,7 +72,6 @@ class Session:
         self.hidden = False
         self.inbox: deque[Message] = deque()
         self.stream: Iterator | None = None  # train(run), while something may be in flight
-        self.pending: list[Message] = []  # records that the page has not had yet
         self.posted = self.since = self.kept = -math.inf  # times: last post, start, last copy
         self.marks: deque[tuple[float, int]] = deque()  # (time, iter), for the rate
 
@@ -101,7 +98,7 @@ class Session:
 
     def flush(self) -> None:
         """Post the records that have gathered. The host may call it while `advance` waits."""
-        if self.pending:
+        if self.trial and len(self.trial.run.log) > self.trial.posted:
             self._post_steps()
 
     def open(self, name: str, missing: str = "") -> None:
@@ -141,7 +138,8 @@ class Session:
         """Take records until a frame has passed, or nothing is left in flight."""
         deadline = max(self.clock(), self.posted + FRAME)
         while (record := next(self.stream, None)) is not None:
-            self._note(record)
+            if record.val is not None and not math.isfinite(record.val):
+                raise NonFiniteLoss(record)
             if any(message["type"] not in LIVE for message in self.inbox):
                 self.trial.run.pause()
             if self.clock() >= deadline:
@@ -163,48 +161,31 @@ class Session:
         else:
             self.stream = train(run)
 
-    def _note(self, record: Record) -> None:
-        """Take down a record."""
-        trial = self.trial
-        if record.val is not None and not math.isfinite(record.val):
-            raise NonFiniteLoss(record)
-        if record.val is not None:
-            trial.val_loss = record.val
-        entry = {
-            "iter": record.iter,
-            "train": record.train,
-            "smooth": trial.run.train_loss,
-            "lr": record.lr,
-            "val": record.val,
-        }
-        trial.log.append(entry)
-        self.pending.append(entry)
-
     def _post_steps(self) -> None:
         """Post where the run stands, with the records that have gathered."""
         trial, now = self.trial, self.clock()
-        config, last = trial.run.config, trial.log[-1] if trial.log else None
-        training = self.phase == "training"
+        run, training = trial.run, self.phase == "training"
         if training:
             self.marks.append((now, trial.iter))
             while len(self.marks) > 3 and now - self.marks[0][0] > RATE_WINDOW:
                 self.marks.popleft()
         rate = None
-        if training and len(self.marks) > 1 and now > self.marks[0][0]:
+        if training and now > self.marks[0][0]:
             rate = (trial.iter - self.marks[0][1]) / (now - self.marks[0][0])
-        tokens = config.batch_size * trial.run.model.config.block_size
-        records, self.pending = self.pending, []
+        tokens = run.config.batch_size * run.model.config.block_size
+        val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
+        records, trial.posted = [row(r) for r in run.log[trial.posted :]], len(run.log)
         self.posted = now
         self.post(
             {
                 "type": "steps",
                 "records": records,
                 "iter": trial.iter,
-                "iters": config.iters,
-                "trainLoss": last and last["smooth"],
-                "valLoss": trial.val_loss,
-                "perplexity": perplexity(trial.val_loss),
-                "lr": last and last["lr"],
+                "iters": run.config.iters,
+                "trainLoss": run.train_loss,
+                "valLoss": val_loss,
+                "perplexity": perplexity(val_loss),
+                "lr": run.log[-1].lr if run.log else None,
                 "itersPerSecond": rate,
                 "tokensPerSecond": None if rate is None else rate * tokens,
                 "elapsed": trial.seconds + (now - self.since if training else 0.0),
@@ -270,7 +251,7 @@ class Session:
         run = Run(config, self.corpus, self.device, ckpt.config)
         run.load(ckpt)
         self.discarded = self.trial or self.discarded
-        self._begin(Trial(run, ckpt.iter, val_loss=ckpt.val_loss, kept=ckpt))
+        self._begin(Trial(run, kept=ckpt))
         note = (
             "The file holds weights only: AdamW's averages and the order of the batches begin anew."
         )
@@ -318,7 +299,7 @@ class Session:
         out = io.StringIO()
         rows = csv.DictWriter(out, ["iter", "train", "smooth", "lr", "val"], lineterminator="\n")
         rows.writeheader()
-        rows.writerows(self.trial.log)
+        rows.writerows(map(row, self.trial.run.log))
         name = checkpoint.file_name(self.trial.run.config.seed, self.trial.iter)
         self._post_file(name.replace(".bin", ".csv"), "text/csv", out.getvalue().encode())
 
@@ -335,8 +316,7 @@ class Session:
 
     def _begin(self, trial: Trial) -> None:
         """Make a run the page's: its settings, its records, where it stands."""
-        self.trial = trial
-        self.pending = list(trial.log)
+        self.trial, trial.posted = trial, 0
         self.post({"type": "run", **settings(trial.run.config)})
         self._post_steps()
 
@@ -383,6 +363,11 @@ class Session:
 
     def _post_file(self, name: str, mime: str, data: bytes) -> None:
         self.post({"type": "file", "name": name, "mime": mime, "bytes": data})
+
+
+def row(record: Record) -> Message:
+    """A record as the chart and the CSV have it."""
+    return {name: getattr(record, name) for name in ("iter", "train", "smooth", "lr", "val")}
 
 
 def perplexity(nats: float | None) -> float | None:

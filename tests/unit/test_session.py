@@ -43,7 +43,12 @@ class FakeRun:
     def __init__(self, config, corpus, device, model_config=None):
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
-        self.iter, self.train_loss, self.pausing = 0, None, False
+        self.first = self.iter = 0
+        self.log, self.val_loss, self.pausing = [], None, False
+
+    @property
+    def train_loss(self):
+        return self.log[-1].smooth if self.log else None
 
     def pause(self):
         self.pausing = True
@@ -52,7 +57,8 @@ class FakeRun:
         self.config = replace(self.config, lr=peak)
 
     def load(self, ckpt):
-        self.iter = ckpt.iter
+        self.first = self.iter = ckpt.iter
+        self.val_loss = ckpt.val_loss
 
     def checkpoint(self):
         if self.device.lost:
@@ -92,8 +98,11 @@ class Bench:
             it, loss = run.iter, 4.17 - 0.01 * run.iter
             if error := self.fails.get(it):
                 raise error(Record(it, math.nan, 0.0, None, 0.0, math.nan))
-            run.iter, run.train_loss = it + 1, loss
-            yield Record(it, loss, run.config.lr, loss if it % 5 == 0 else None, 1.0, loss)
+            run.iter, run.val_loss = it + 1, loss if it % 5 == 0 else run.val_loss
+            run.log.append(
+                Record(it, loss, run.config.lr, loss if it % 5 == 0 else None, 1.0, loss)
+            )
+            yield run.log[-1]
 
     def tell(self, kind, **values):
         """Give a command, and let the session obey it; while it trains, that is one advance."""
