@@ -233,6 +233,15 @@ def test_clip_scales_down_to_the_norm_and_never_up(max_norm: float, factor: floa
     np.testing.assert_allclose(x, [3 * factor, -4 * factor], rtol=1e-6)
 
 
+def test_clip_leaves_room_for_a_norm_of_nothing_as_pytorch_does():
+    partial = np.zeros(256)
+    partial[0] = 1e-12
+    x = run("clip", partial, np.ones(1), empty(1), size=1, max_norm=1e-6)[1]
+    np.testing.assert_allclose(x, 0.5, rtol=1e-5)  # 1e-6 / (1e-6 + 1e-6)
+    x = run("clip", np.zeros(256), np.zeros(1), empty(1), size=1, max_norm=1.0)[1]
+    np.testing.assert_array_equal(x, [0])
+
+
 def test_last_row_is_the_last_real_tokens():
     x = np.arange(12.0).reshape(4, 3)
     for length in (1, 3, 4):

@@ -138,24 +138,30 @@ def test_dropout_acts_in_training_only(device: Device, rng: np.random.Generator)
     assert (thinned != whole).mean() > 0.9
 
 
-def test_the_dropouts_of_a_model_differ(device: Device):
-    """Each of them is told apart by its layer, or every one would drop the same channels."""
+def test_each_dropout_of_a_model_is_one_of_its_own(
+    device: Device, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+):
+    """Each is told apart by its layer, or all would drop the same channels; each alone matters."""
     model = small_model(device, replace(SMALL, dropout=0.5))
-    model.dropout_key = device.tensor(np.array([1, 2], np.uint32))
-    layers, run = [], device.run
+    tokens = device.tensor(rng.integers(0, 11, (1, 9), dtype=np.uint32))
+    run, active, layers = device.run, [], []
 
     def spy(kernel: str, *tensors: Tensor, **params: float) -> None:
         if kernel == "dropout":
             layers.append(params["layer"])
+            params["rate"] *= params["layer"] in active
         run(kernel, *tensors, **params)
 
-    device.run = spy
-    try:
-        with no_grad():
-            model.forward(device.tensor(np.zeros((1, 4), np.uint32)))
-    finally:
-        del device.run
-    assert len(layers) == len(set(layers)) == 1 + 2 * SMALL.n_layer
+    monkeypatch.setattr(device, "run", spy)
+    model.dropout_key = device.tensor(np.array([1, 2], np.uint32))
+    with no_grad():
+        whole = model.forward(tokens).numpy()
+        found = sorted(layers)
+        assert found == sorted(set(found))
+        assert len(found) == 1 + 2 * SMALL.n_layer
+        for layer in found:
+            active[:] = [layer]
+            assert (model.forward(tokens).numpy() != whole).any()
 
 
 # PyTorch's figures, which are in float64; ours are off by float32's rounding, 1e-5 or so.

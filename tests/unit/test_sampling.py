@@ -106,6 +106,11 @@ def test_of_equal_logits_the_first_rank_highest(device: Device):
     assert [draw(device, [1, 2, 2, 2], u, 1.0, 2, 1.0) for u in (0.1, 0.9)] == [1, 2]
 
 
+def test_logits_past_the_exponentials_range_are_drawn_from(device: Device):
+    assert [draw(device, [5000, 5000], u, 1.0, 2, 1.0) for u in (0.4, 0.6)] == [0, 1]
+    assert draw(device, [-5000, -4000], 0.0, 0.01, 2, 1.0) == 1
+
+
 def test_draws_are_as_frequent_as_they_are_probable(device: Device):
     """1,000 evenly spread u; a token's count is its probability, give or take one."""
     probabilities = np.array([0.05, 0.45, 0.2, 0.3])
