@@ -53,7 +53,7 @@ def finished() -> tuple[Run, list[Record]]:
 def test_the_default_run_follows_the_golden_trajectory(
     device: Device, corpus: Corpus, golden: dict
 ):
-    """In full natively, on NumPy and on a real GPU; where a step takes a second, its first steps."""
+    """In full natively, on NumPy or a real GPU; where a step takes a second, its first steps."""
     last = 5 if sys.platform == "emscripten" else 39
     if device.name == "webgpu" and device.is_emulated:
         last = 10
