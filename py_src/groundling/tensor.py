@@ -26,13 +26,13 @@ _recording = True
 class Storage:
     """A device buffer, returned to the pool it came from when the last tensor on it is gone."""
 
-    __slots__ = ("buffer", "_free")
+    __slots__ = ("buffer", "free")
 
     def __init__(self, buffer, free: list):
-        self.buffer, self._free = buffer, free
+        self.buffer, self.free = buffer, free
 
     def __del__(self):
-        self._free.append(self.buffer)
+        self.free.append(self.buffer)
 
 
 class Tensor:

@@ -88,6 +88,16 @@ def test_a_constant_made_in_a_captured_function_keeps_its_numbers(device: Device
     np.testing.assert_array_equal(f(f32(1, 2)).numpy(), first)
 
 
+def test_a_tensor_met_in_a_capture_stays_as_it_was_when_others_let_it_go(device: Device):
+    outer = [device.tensor(f32(10, 20))]
+    add_outer = jit(device)(lambda x: x + outer[0])
+    add_outer(f32(1, 2))
+    outer.clear()
+    others = [device.tensor(f32(7, 7)) for _ in range(3)]
+    np.testing.assert_array_equal(add_outer(f32(1, 2)).numpy(), [11, 22])
+    assert all((other.numpy() == 7).all() for other in others)
+
+
 def test_a_loss_over_one_token_has_the_same_gradient_in_a_replay(device: Device):
     """Its losses, its mean and the gradient that backward() starts from are all of one number."""
     weight = Parameter(device.tensor(f32(1, 2, 3).reshape(1, 3)), device.empty(1, 3))

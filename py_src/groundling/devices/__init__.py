@@ -39,8 +39,15 @@ class Plan:
         self._release = release
         self.commands: list = []
         self.pool: dict[int, list] = {}
-        self.constants: list[Tensor] = []  # made from arrays in the call
+        self.storages: set[Storage] = set()  # memory from elsewhere that the dispatches use
         self.compiled = None
+
+    def add(self, command, tensors: tuple[Tensor, ...]) -> None:
+        """Note a dispatch, and hold the memory it uses, lest another tensor gets it."""
+        self.commands.append(command)
+        for tensor in tensors:
+            if not any(tensor.storage.free is free for free in self.pool.values()):
+                self.storages.add(tensor.storage)
 
     def __del__(self):
         # A browser's garbage collector does not see how large a GPU buffer is: give it back now.
@@ -103,7 +110,6 @@ class Device:
         if self._plan:  # no replay writes it again, so nothing else in the plan may have its memory
             buffer = self._allocate(self._bytes(array.size, dtype))
             t = Tensor(self, Storage(buffer, []), 0, array.shape, dtype)
-            self._plan.constants.append(t)
         else:
             t = self.empty(*array.shape, dtype=dtype)
         self.write(t, array)
@@ -120,7 +126,7 @@ class Device:
         """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
         command = self._prepare(kernel, tensors, params)
         if self._plan:
-            self._plan.commands.append(command)
+            self._plan.add(command, tensors)
         self._execute(command)
         self.counts.dispatches += 1
 
