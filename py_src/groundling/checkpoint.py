@@ -88,7 +88,7 @@ def dumps(ckpt: Checkpoint) -> bytes:
 
 def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
     """Read the file; given vocab_hash, only one made with that vocabulary. CheckpointError."""
-    ckpt = _read_header(data)
+    ckpt = parse_header(data)
     shapes = parameter_shapes(ckpt.config)
     count = sum(math.prod(shape) for shape in shapes.values())
     found, expected = len(data), HEADER_BYTES + 4 * count
@@ -98,18 +98,27 @@ def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
             f"The file has {found:,} bytes; its header says {count:,} weights, which make "
             f"{expected:,}. {abs(found - expected):,} are {what}."
         )
-    if vocab_hash not in (None, ckpt.vocab_hash):
-        raise CheckpointError(
-            "The file belongs to another text: its vocabulary (vocabHash "
-            f"{ckpt.vocab_hash[:12]}…) is not the one in use ({vocab_hash[:12]}…)."
-        )
+    if vocab_hash is not None:
+        require_vocab(ckpt, vocab_hash)
     ckpt.weights = np.frombuffer(data, "<f4", offset=HEADER_BYTES).astype(np.float32)
     check_finite(ckpt.weights, shapes, "weights")
     return ckpt
 
 
-def _read_header(raw: bytes) -> Checkpoint:
-    """The header's facts, each one checked; the weights are still to come."""
+def require_vocab(ckpt: Checkpoint, vocab_hash: str) -> None:
+    """CheckpointError unless the model was made with that vocabulary."""
+    if vocab_hash != ckpt.vocab_hash:
+        raise CheckpointError(
+            "The file belongs to another text: its vocabulary (vocabHash "
+            f"{ckpt.vocab_hash[:12]}…) is not the one in use ({vocab_hash[:12]}…)."
+        )
+
+
+def parse_header(raw: bytes) -> Checkpoint:
+    """What the first 512 bytes of a file say, each fact checked; without weights.
+
+    CheckpointError.
+    """
     header = read_header(raw, FORMAT)
     try:
         check_keys("it", header, HEADER_KEYS)

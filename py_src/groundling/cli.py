@@ -1,13 +1,25 @@
-"""Train a GPT, let it write, and look inside its file, from the command line.
+"""Train a GPT, let it write, and look inside its files, from the command line.
 
 groundling train [--seed S] [--iters N] [--batch-size B] [--lr MAX] [--min-lr MIN] [--warmup W]
                  [--device auto|webgpu|numpy] [--corpus TEXT] [--out FILE] [--log FILE.jsonl]
+                 [--stop-at N] [--state FILE]
+groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device ...] [...]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
                        [--length N] [--corpus TEXT]
-groundling inspect FILE
+groundling inspect FILE [FILE]
+groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--corpus TEXT]
+groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--corpus TEXT]
+groundling import FILE OUT [--like FILE]
+groundling link FILE
+groundling replay LINK [--device ...] [--corpus TEXT]
+
+FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
+last iteration writes its weights. One that ends earlier, by --stop-at, writes what was asked for:
+the state if there is a --state, the weights if there is an --out, or if there is neither.
 
 Ctrl-C ends the training after the iteration it is in and keeps what was learned. The exit code is
-0; 1 when the training failed; 2, with one sentence, when the input is at fault; 130 after Ctrl-C.
+0; 1 when the training failed, the twins differ, or the replay is not what the link says; 2, with
+one sentence, when the input is at fault; 130 after Ctrl-C.
 """
 
 import argparse
@@ -19,21 +31,27 @@ import shutil
 import signal
 import sys
 import time
+import zipfile
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from . import __version__, checkpoint
-from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
+from . import __version__, checkpoint, interchange, link, state
+from .checkpoint import HEADER_BYTES, CheckpointError
 from .config import TrainConfig
 from .corpus import Corpus, shakespeare
 from .devices import DeviceError, open_device
-from .model import GPT, parameter_shapes
+from .inspector import Contents, Difference, compare
+from .model import GPT
 from .sampling import stream
+from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
+from .twin import ITERS, Twin, feeds
 
+COMMANDS = "train | sample | inspect | twin | export | import | link | replay"
+SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
 PROMPT_LENGTH = 32  # characters of the validation text that a sample follows by default
 
 
@@ -54,17 +72,13 @@ def main(argv: list[str] | None = None) -> int:
 def train_command(args: argparse.Namespace) -> int:
     """groundling train"""
     with bad_input():
-        config = TrainConfig(
-            seed=args.seed,
-            iters=args.iters,
-            batch_size=args.batch_size,
-            lr=args.lr,
-            min_lr=args.min_lr,
-            warmup=args.warmup,
-        )
-        out = Path(args.out or checkpoint.file_name(config.seed, config.iters))
-        _require_writable(out)
-        run = Run(config, _corpus(args.corpus), open_device(args.device))
+        run = _resumed(args) if args.resume else _begun(args)
+        config = run.config
+        end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
+        if end < run.iter or (end == run.iter and end < config.iters):
+            raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
+        for path in filter(None, (args.out, args.state)):
+            _require_writable(Path(path))
         log_path = Path(args.log or os.devnull)
         log_path.write_bytes(b"")  # a path that cannot be written shows here, not after the start
     print(
@@ -78,28 +92,70 @@ def train_command(args: argparse.Namespace) -> int:
             log_path.open("w", encoding="ascii") as log,
             Progress(run, sys.stderr) as progress,
         ):
-            for record in train(run):
+            for record in run.log:
+                print(log_line(record), file=log)
+            for record in train(run, end):
                 print(log_line(record), file=log, flush=True)
                 progress.show(record)
     except NonFiniteLoss as error:
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
     except DeviceError as error:
         return _complain(f"{error} Nothing was written.", code=1)
-    ended_early = run.iter < config.iters
-    if ended_early and not args.out:
-        out = Path(checkpoint.file_name(config.seed, run.iter))
+    finished = run.iter >= config.iters
     with bad_input():
-        write(out, checkpoint.dumps(run.checkpoint()))
+        saved = _keep(run, args, weights=finished or args.out or not args.state)
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
-    print(f"{'Stopped at' if ended_early else 'Finished'} iter {run.iter}{val}: saved {out}")
-    return 130 if ended_early else 0
+    print(f"{'Finished' if finished else 'Stopped at'} iter {run.iter}{val}: saved {saved}")
+    return 0 if run.iter >= end else 130
+
+
+def _begun(args: argparse.Namespace) -> Run:
+    """A new run, as the options have it."""
+    given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    config = TrainConfig(**given)
+    _require_writable(Path(args.out or checkpoint.file_name(config.seed, config.iters)))
+    return Run(config, _corpus(args.corpus), open_device(args.device))
+
+
+def _resumed(args: argparse.Namespace) -> Run:
+    """The run in the state file that the options name."""
+    for name in SETTINGS:
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} comes from the state; leave it out.")
+    with _about(args.resume):
+        saved = state.loads(Path(args.resume).read_bytes())
+        corpus, device = _corpus(args.corpus), open_device(args.device)
+        try:
+            run = state.resume(saved, corpus, device, args.anyway)
+        except OtherOrigin as error:
+            raise CheckpointError(f"{error} --anyway goes on all the same.") from None
+    if (here := f"{device.name}: {device.description}") != saved.device:
+        print(
+            f"groundling: the state comes from {saved.device}; from here on the numbers are those "
+            f"of {here}, the same but for rounding.",
+            file=sys.stderr,
+        )
+    return run
+
+
+def _keep(run: Run, args: argparse.Namespace, weights: object) -> str:
+    """Write the run's state, if asked for, and its weights, if it is to be; the files' names."""
+    names = []
+    if args.state:
+        write(Path(args.state), state.save_state(run))
+        names.append(args.state)
+    if weights:
+        name = args.out or checkpoint.file_name(run.config.seed, run.iter)
+        write(Path(name), state.save_weights(run))
+        names.append(name)
+    return " and ".join(names)
 
 
 def sample_command(args: argparse.Namespace) -> int:
     """groundling sample"""
     with bad_input():
         corpus = _corpus(args.corpus)
-        _, ckpt = _read(args.file, corpus)
+        ckpt = _read(args.file, corpus).ckpt
         prompt = corpus.decode(corpus.val[:PROMPT_LENGTH]) if args.prompt is None else args.prompt
         text = stream(
             GPT(ckpt.config, open_device(), ckpt.weights),
@@ -122,26 +178,162 @@ def sample_command(args: argparse.Namespace) -> int:
 def inspect_command(args: argparse.Namespace) -> int:
     """groundling inspect"""
     with bad_input():
-        data, ckpt = _read(args.file)
-    weights = data[HEADER_BYTES:]
-    print(data[:HEADER_BYTES].decode().rstrip())
-    print()
-    print(f"file     {len(data):>11,} bytes   sha256 {hashlib.sha256(data).hexdigest()}")
-    print(f"header   {HEADER_BYTES:>11,} bytes")
-    print(f"weights  {len(weights):>11,} bytes   sha256 {hashlib.sha256(weights).hexdigest()}")
-    print()
-    print(f"{'tensor':<20} {'shape':>12} {'float':>11} {'byte':>11} {'mean':>9} {'std':>8}")
-    at = 0
-    for name, shape in parameter_shapes(ckpt.config).items():
-        part = ckpt.weights[at : at + math.prod(shape)].astype("f8")
-        size = " x ".join(map(str, shape))
-        print(
-            f"{name:<20} {size:>12} {at:>11,} {HEADER_BYTES + 4 * at:>11,} "
-            f"{part.mean():>9.5f} {part.std():>8.5f}"
-        )
-        at += part.size
-    print(f"{'end':<20} {'':>12} {at:>11,} {HEADER_BYTES + 4 * at:>11,}")
+        one = _read(args.file)
+        two = _read(args.other) if args.other else None
+        differences = compare(one, two) if two else None
+    if two:
+        _show_differences(one, two, differences)
+    else:
+        _show_contents(one)
     return 0
+
+
+def _show_contents(file: Contents) -> None:
+    print(file.header)
+    print()
+    floats = file.data[file.start :]
+    print(f"file     {len(file.data):>11,} bytes   sha256 {_sha256(file.data)}")
+    print(f"header   {HEADER_BYTES:>11,} bytes")
+    if file.saved:
+        print(f"state    {file.start - HEADER_BYTES:>11,} bytes")
+        third = len(floats) // 3
+        for i, name in enumerate(("weights", "m", "v")):
+            part = floats[i * third : (i + 1) * third]
+            print(f"{name:<8} {third:>11,} bytes   sha256 {_sha256(part)}")
+        print()
+        _show_state(file.saved)
+    else:
+        print(f"weights  {len(floats):>11,} bytes   sha256 {_sha256(floats)}")
+    print()
+    numbers = "".join(f" {name:>11}" for name in ("mean", "std", "min", "max"))
+    print(f"{'tensor':<20} {'shape':>12} {'float':>11} {'byte':>11}{numbers}")
+    for part in file.parts:
+        size = " x ".join(map(str, part.shape))
+        numbers = "".join(f" {number:>11.5g}" for number in part.statistics)
+        print(f"{part.name:<20} {size:>12} {part.at:>11,} {part.byte:>11,}{numbers}")
+    print(f"{'end':<20} {'':>12} {file.floats:>11,} {len(file.data):>11,}")
+
+
+def _show_state(saved: state.Saved) -> None:
+    run = saved.state
+    print(f"seed {run.config.seed!r}, iter {run.iter:,} of {run.config.iters:,}, {run.config}")
+    print(f"AdamW after {run.step:,} steps, {len(run.log):,} records from iter {run.first:,} on")
+    print(f"made on {saved.device}, by code {saved.code_hash}, on text {saved.corpus_hash}")
+
+
+def _show_differences(one: Contents, two: Contents, differences: list[Difference]) -> None:
+    print(one.header, two.header, sep="\n")
+    print()
+    print(f"{'tensor':<20} {'shape':>12} {'floats':>9} {'differ':>9} {'max |a-b|':>11} {'rms':>11}")
+    for d in differences:
+        size, n = " x ".join(map(str, d.shape)), math.prod(d.shape)
+        print(f"{d.name:<20} {size:>12} {n:>9,} {d.count:>9,} {d.largest:>11.5g} {d.rms:>11.5g}")
+    print()
+    tensors = sum(d.count > 0 for d in differences)
+    if tensors:
+        floats = sum(d.count for d in differences)
+        print(f"{floats:,} floats in {tensors} of {len(differences)} tensors differ.")
+    else:
+        print(f"All {len(differences)} tensors are the same, to the bit.")
+
+
+def twin_command(args: argparse.Namespace) -> int:
+    """groundling twin"""
+    with bad_input():
+        seeds, device = (args.seed_a, args.seed_b), open_device(args.device)
+        twin = Twin(seeds, _corpus(args.corpus), device, args.iters)
+    print(f"{args.iters} iters each, on {device.description}")
+    for seed in dict.fromkeys(seeds):
+        print(f"{seed!r} decides " + ";\n    ".join(feeds(seed)))
+    print()
+    print(f"{'iter':>6}  {'loss a':>9}  {'loss b':>9}")
+    every = max(1, args.iters // 8)
+    try:
+        for a, b in twin.train():
+            if a.iter % every == 0 or a.iter in (args.iters - 1, twin.parted):
+                mark = "  differ" if a != b else ""
+                print(f"{a.iter:>6}  {a.train:>9.5f}  {b.train:>9.5f}{mark}", flush=True)
+    except (NonFiniteLoss, DeviceError) as error:
+        return _complain(error, code=1)
+    verdict = twin.verdict()
+    print()
+    for i, name in enumerate("ab"):
+        print(f"{name}  .bin     sha256 {verdict.files[i]}")
+        print(f"   weights  sha256 {verdict.weights[i]}")
+    print()
+    print(verdict)
+    return 0 if verdict.identical else 1
+
+
+def export_command(args: argparse.Namespace) -> int:
+    """groundling export"""
+    out = Path(args.out)
+    with bad_input():
+        ckpt = _read(args.file).ckpt
+        if args.to == "gpt2":
+            files = interchange.to_gpt2(ckpt, _corpus(args.corpus))
+            out.mkdir(exist_ok=True)
+            for name, data in files.items():
+                write(out / name, data)
+        else:
+            _require_writable(out)
+            write(out, getattr(interchange, f"to_{args.to}")(ckpt))
+    print(f"Exported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
+    return 0
+
+
+def import_command(args: argparse.Namespace) -> int:
+    """groundling import"""
+    path, out = Path(args.file), Path(args.out)
+    with bad_input():
+        _require_writable(out)
+        like = _read(args.like).ckpt if args.like else None
+        with _about(args.file):
+            if path.is_dir():
+                names = [n for n in ("config.json", "model.safetensors") if (path / n).is_file()]
+                files = {name: (path / name).read_bytes() for name in names}
+                ckpt = interchange.from_gpt2(files, like)
+            elif zipfile.is_zipfile(path):
+                ckpt = interchange.from_nanogpt(path.read_bytes(), like)
+            else:
+                ckpt = interchange.from_safetensors(path.read_bytes(), like)
+        write(out, checkpoint.dumps(ckpt))
+    print(f"Imported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
+    return 0
+
+
+def link_command(args: argparse.Namespace) -> int:
+    """groundling link"""
+    with bad_input(), _about(args.file):
+        print(link.dumps(link.claim(state.loads(Path(args.file).read_bytes()))))
+    return 0
+
+
+def replay_command(args: argparse.Namespace) -> int:
+    """groundling replay"""
+    with bad_input():
+        claimed = link.loads(args.link)
+        replay = link.Replay(claimed, _corpus(args.corpus), open_device(args.device))
+    config = claimed.config
+    print(
+        f"The link claims: seed {config.seed!r}, iter {claimed.iter:,} of {config.iters:,}, ",
+        end="",
+    )
+    print(f"validation loss {claimed.val_loss}, on {claimed.device}.")
+    if replay.other_code:
+        print(f"Its code was {claimed.code_hash[:12]}…, which is not this code.")
+    print(f"Training it again on {replay.device}.", flush=True)
+    try:
+        with pause_on_interrupt(replay.run), Progress(replay.run, sys.stderr) as progress:
+            for record, _ in replay.train():
+                progress.show(record)
+    except (NonFiniteLoss, DeviceError) as error:
+        return _complain(error, code=1)
+    verdict = replay.verdict()
+    print(verdict)
+    if replay.run.pausing:
+        return 130
+    return 1 if verdict.kind == "different" else 0
 
 
 def log_line(record: Record) -> str:
@@ -249,25 +441,37 @@ def _corpus(path: str | None) -> Corpus:
         raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be read.") from None
 
 
-def _read(path: str, corpus: Corpus | None = None) -> tuple[bytes, Checkpoint]:
-    """The file's bytes and what they mean; only weights made for the corpus, if there is one."""
-    data = Path(path).read_bytes()
+def _read(path: str, corpus: Corpus | None = None) -> Contents:
+    """What the file holds; only weights made for the corpus, if there is one."""
+    with _about(path):
+        file = Contents(Path(path).read_bytes())
+        if corpus:
+            checkpoint.require_vocab(file.ckpt, corpus.vocab_hash)
+        if corpus and file.ckpt.config.vocab_size != corpus.vocab_size:
+            raise CheckpointError(
+                f"It knows {file.ckpt.config.vocab_size} characters and {corpus.name!r} "
+                f"has {corpus.vocab_size}."
+            )
+        return file
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """In this block a CheckpointError or LinkError is about the file, and gets to say its name."""
     try:
-        ckpt = checkpoint.loads(data, corpus and corpus.vocab_hash)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    if corpus and ckpt.config.vocab_size != corpus.vocab_size:
-        raise CheckpointError(
-            f"{path}: It knows {ckpt.config.vocab_size} characters and {corpus.name!r} "
-            f"has {corpus.vocab_size}."
-        )
-    return data, ckpt
+        yield
+    except (CheckpointError, link.LinkError) as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _require_writable(path: Path) -> None:
     """Better now than after the training."""
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; --out takes the name of a file.")
+        raise ValueError(f"{path} is a folder, not the name of a file.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} to write {path.name} in.")
     if not os.access(path.parent, os.W_OK):
@@ -289,7 +493,7 @@ def _parser() -> argparse.ArgumentParser:
     default = TrainConfig()
     parser = _Parser(prog="groundling", description="A GPT built from the ground up.")
     parser.add_argument("--version", action="version", version=f"groundling {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="train | sample | inspect")
+    commands = parser.add_subparsers(required=True, metavar=COMMANDS)
 
     def command(name, function, about):
         sub = commands.add_parser(
@@ -302,20 +506,29 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub.add_argument
 
+    def device(add):
+        add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
+
     value = "(%(default)s)"
     add = command("train", train_command, "Train a GPT and save its weights.")
-    add("--seed", metavar="S", default=default.seed, help=f"names every random number {value}")
-    add("--iters", metavar="N", type=int, default=default.iters, help=f"how many updates {value}")
-    add("--batch-size", metavar="B", type=int, default=default.batch_size, help=f"texts {value}")
-    add("--lr", metavar="MAX", type=float, default=default.lr, help=f"peak learning rate {value}")
-    add("--min-lr", metavar="MIN", type=float, default=default.min_lr, help=f"the last {value}")
-    add(
-        "--warmup", metavar="W", type=int, default=default.warmup, help=f"iters to the peak {value}"
-    )
-    add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"runs it {value}")
+    for name, metavar, kind, about in (
+        ("seed", "S", str, "names every random number"),
+        ("iters", "N", int, "how many updates"),
+        ("batch_size", "B", int, "texts an update"),
+        ("lr", "MAX", float, "peak learning rate"),
+        ("min_lr", "MIN", float, "the last learning rate"),
+        ("warmup", "W", int, "iters to the peak"),
+    ):
+        option, usual = f"--{name.replace('_', '-')}", getattr(default, name)
+        add(option, metavar=metavar, type=kind, help=f"{about} ({usual})")
+    device(add)
     add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
     add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
     add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
+    add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule as it was (no)")
+    add("--state", metavar="FILE", help="the whole run, for --resume (none)")
+    add("--resume", metavar="FILE", help="finish the run of a state; all settings are its own (no)")
+    add("--anyway", action="store_true", help="resume with other code or on another text")
 
     add = command("sample", sample_command, "Let a trained GPT write.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
@@ -327,6 +540,33 @@ def _parser() -> argparse.ArgumentParser:
     add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
     add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
 
-    add = command("inspect", inspect_command, "Show what a weights file holds.")
-    add("file", metavar="FILE", help="weights that `train` or the page has saved")
+    add = command("inspect", inspect_command, "Show what a file holds, or how two differ.")
+    add("file", metavar="FILE", help="weights or a state")
+    add("other", metavar="FILE", nargs="?", help="another one, to compare tensor by tensor")
+
+    add = command("twin", twin_command, "Train two seeds side by side; are they the same bytes?")
+    add("--seed-a", metavar="A", default=default.seed, help=f"the one {value}")
+    add("--seed-b", metavar="B", default=default.seed, help=f"the other {value}")
+    add("--iters", metavar="N", type=int, default=ITERS, help=f"how many updates {value}")
+    device(add)
+    add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
+
+    add = command("export", export_command, "Write weights in another program's format.")
+    add("file", metavar="FILE", help="weights or a state")
+    add("--to", required=True, choices=interchange.KINDS, help="the format")
+    add("out", metavar="OUT", help="a file; for gpt2 a folder")
+    add("--corpus", metavar="TEXT", help="gpt2: the text that it has learned (tiny-shakespeare)")
+
+    add = command("import", import_command, "Read weights in another program's format.")
+    add("file", metavar="FILE", help="a file or a folder, as `export` writes them")
+    add("out", metavar="OUT", help="the weights")
+    add("--like", metavar="FILE", help="weights or a state whose header it takes (its own)")
+
+    add = command("link", link_command, "Tell a run as a link that others can replay.")
+    add("file", metavar="FILE", help="a state")
+
+    add = command("replay", replay_command, "Train a link's run again, and check what it claims.")
+    add("link", metavar="LINK", help="the link, or what follows its #")
+    device(add)
+    add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
     return parser

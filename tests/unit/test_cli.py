@@ -98,8 +98,8 @@ def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
 def interrupt_after(iters: int, monkeypatch, times: int = 1) -> None:
     """Ctrl-C is pressed once that many iterations have been shown."""
 
-    def interrupted_train(run):
-        for record in train(run):
+    def interrupted_train(run, stop_at):
+        for record in train(run, stop_at):
             yield record
             if record.iter == iters - 1:
                 for _ in range(times):
@@ -145,7 +145,7 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     ],
 )
 def test_a_training_that_fails_says_why(error, told, monkeypatch, capsys):
-    def failing_train(run):
+    def failing_train(run, stop_at):
         yield from ()
         raise error
 
@@ -256,7 +256,7 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("train --corpus empty.txt", "The text 'empty.txt' is empty"),
         ("train --corpus short.txt", "The text 'short.txt' is too short"),
         ("train --corpus latin1.txt", "latin1.txt is not UTF-8 text: byte 3 "),
-        ("train --out folder", "folder is a folder; --out takes the name of a file."),
+        ("train --out folder", "folder is a folder, not the name of a file."),
         ("train --out nowhere/x.bin", "There is no folder nowhere to write x.bin in."),
         ("train --log nowhere/x.jsonl", "nowhere/x.jsonl: No such file or directory."),
         ("sample", "the following arguments are required: FILE"),
@@ -271,7 +271,7 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("sample mine.bin --corpus mine.txt --length 0", "length is 0; it must be"),
         ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("inspect folder", "folder: Is a directory."),
-        ("", "the following arguments are required: train | sample | inspect"),
+        ("", "the following arguments are required: train | sample | inspect | twin"),
         ("trian", "invalid choice: 'trian'"),
     ],
 )

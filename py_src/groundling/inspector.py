@@ -1,0 +1,83 @@
+"""What is in a weights file or a state file: its parts, their places in bytes and their numbers."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from . import checkpoint, state
+from .checkpoint import HEADER_BYTES, Checkpoint
+from .model import parameter_shapes
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor in a file. In a state there are three of each parameter: `wte`, `m.wte`, `v.wte`.
+
+    A moment's name begins with the moment's.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    at: int  # the first of its floats, counted from the weights' first
+    byte: int  # where it begins in the file
+    numbers: np.ndarray  # float32 (floats,)
+
+    @cached_property
+    def statistics(self) -> tuple[float, float, float, float]:
+        """Mean, standard deviation, least and greatest, in float64."""
+        x = self.numbers.astype(np.float64)
+        return tuple(float(f(x)) for f in (np.mean, np.std, np.min, np.max))
+
+
+class Contents:
+    """A file that has been read. CheckpointError for what is neither weights nor a state."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+        self.saved = state.loads(data) if state.is_state(data) else None
+        self.ckpt: Checkpoint = (
+            state.weights_of(self.saved) if self.saved else checkpoint.loads(data)
+        )
+        self.header = bytes(data[:HEADER_BYTES]).decode("ascii").rstrip()
+        moments = {"": self.ckpt.weights}
+        if self.saved:
+            moments |= {"m.": self.saved.state.m, "v.": self.saved.state.v}
+        self.floats = sum(numbers.size for numbers in moments.values())
+        self.start = len(data) - 4 * self.floats  # the byte of the first float
+        self.parts: list[Part] = []
+        at = 0
+        for prefix, numbers in moments.items():
+            first = at
+            for name, shape in parameter_shapes(self.ckpt.config).items():
+                part = numbers[at - first : at - first + math.prod(shape)]
+                self.parts.append(Part(prefix + name, shape, at, self.start + 4 * at, part))
+                at += part.size
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two tensors of one name and shape differ."""
+
+    name: str
+    shape: tuple[int, ...]
+    count: int  # floats whose bits differ
+    largest: float  # of |a - b|
+    rms: float  # the root of the mean of its squares
+
+
+def compare(a: Contents, b: Contents) -> list[Difference]:
+    """Tensor by tensor; moments where both have them. ValueError when the models' shapes differ."""
+    if parameter_shapes(a.ckpt.config) != parameter_shapes(b.ckpt.config):
+        raise ValueError(
+            "The files hold models of different shapes, which cannot be compared tensor by tensor: "
+            f"{a.ckpt.config} and {b.ckpt.config}."
+        )
+    differences = []
+    for one, two in zip(a.parts, b.parts, strict=False):
+        apart = np.abs(one.numbers.astype(np.float64) - two.numbers)
+        count = int((one.numbers.view(np.uint32) != two.numbers.view(np.uint32)).sum())
+        rms = math.sqrt(float(np.mean(apart**2)))
+        differences.append(Difference(one.name, one.shape, count, float(apart.max()), rms))
+    return differences

@@ -1,0 +1,317 @@
+"""A run as a link: what it claims in a few hundred characters, and the check that it is so.
+
+The fragment of the link is base64url of compact ASCII JSON: the two configurations (with the seed),
+how far it trained, its validation loss, which text, code and adapter it was, and what came out: 64
+of its training losses to the bit, a digest of all of them, and one of its weights. `Replay` trains
+it again from nothing and compares each recorded loss as it goes.
+
+    link = claim(state.loads(data))        text = dumps(link)
+    replay = Replay(loads(text), shakespeare(), open_device())
+    for record, claimed in replay.train(): ...
+    print(replay.verdict())
+
+A link was written by anyone. What is not exactly a link is refused by a LinkError: nothing runs.
+"""
+
+import base64
+import hashlib
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from . import strict
+from .config import GPTConfig, TrainConfig, check_number
+from .corpus import Corpus
+from .devices import Device
+from .model import parameter_shapes
+from .state import Saved
+from .strict import HASH, NotJSON, check_config, check_keys, check_list, check_text
+from .train import Record, Run, learning_rate, train
+
+VERSION = 1
+MAX_LENGTH = 8192  # characters of the fragment
+MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give: parameters,
+MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
+SAMPLES = 64  # recorded losses
+TOLERANCE = 0.02  # nats, between two adapters
+KEYS = (
+    *("v", "config", "model", "iter", "val_loss", "edits", "corpus", "code", "device"),
+    *("weights", "trajectory", "losses"),
+)
+DIGEST = "[0-9a-f]{32}", "32 hexadecimal digits"
+
+
+class LinkError(ValueError):
+    """A link that is not one, or cannot be replayed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link claims of a run."""
+
+    config: TrainConfig
+    model: GPTConfig
+    iter: int  # how many iterations it was trained for
+    val_loss: float | None
+    corpus_hash: str  # SHA-256 of the text
+    code_hash: str  # as fingerprint.code_hash gives it
+    device: str  # the adapter, for people
+    weights: str  # the first half of the weights' SHA-256
+    trajectory: str  # and of that of all training losses, as float32
+    losses: dict[int, float]  # some of them, by iteration
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a replay compares with its link."""
+
+    kind: str  # "identical": to the bit; "close": within TOLERANCE; "different"
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def claim(saved: Saved) -> Link:
+    """The link of a saved run. LinkError when a replay from nothing could not be the same run."""
+    state = saved.state
+    if state.first:
+        raise LinkError(
+            f"This run began at iter {state.first} with weights from a file, which a link cannot "
+            "hold. Only a run that began at its seed can be told as a link."
+        )
+    for record in state.log:
+        if not math.isclose(record.lr, learning_rate(record.iter, state.config), rel_tol=1e-9):
+            raise LinkError(
+                "The learning rate was changed while this run trained: at iter "
+                f"{record.iter} it is not what its settings make it. A link cannot tell that."
+            )
+    losses = [record.train for record in state.log]
+    return Link(
+        config=state.config,
+        model=state.model,
+        iter=state.iter,
+        val_loss=state.val_loss,
+        corpus_hash=saved.corpus_hash,
+        code_hash=saved.code_hash,
+        device=re.sub("[^ -~]", "?", saved.device)[:200],
+        weights=_digest(state.weights),
+        trajectory=_digest(losses),
+        losses={it: losses[it] for it in recorded(state.iter)},
+    )
+
+
+def recorded(iters: int) -> list[int]:
+    """The iterations whose losses a link has: at most SAMPLES, evenly, with the first and last."""
+    n = min(iters, SAMPLES)
+    return [round(i * (iters - 1) / max(1, n - 1)) for i in range(n)]
+
+
+def dumps(link: Link) -> str:
+    """The fragment. LinkError when it is too long."""
+    losses = np.array([link.losses[it] for it in recorded(link.iter)], "<f4")
+    text = strict.dumps(
+        {
+            "v": VERSION,
+            "config": asdict(link.config),
+            "model": asdict(link.model),
+            "iter": link.iter,
+            "val_loss": link.val_loss,
+            "edits": [],
+            "corpus": link.corpus_hash,
+            "code": link.code_hash,
+            "device": link.device,
+            "weights": link.weights,
+            "trajectory": link.trajectory,
+            "losses": _base64(losses.tobytes()),
+        }
+    )
+    fragment = _base64(text.encode("ascii"))
+    loads(fragment)
+    return fragment
+
+
+def loads(text: str) -> Link:
+    """What a link claims: of its fragment, or of a whole address with one. LinkError."""
+    fragment = text.strip().rpartition("#")[2]
+    if len(fragment) > MAX_LENGTH:
+        raise LinkError(
+            f"The link has {len(fragment):,} characters; none has more than {MAX_LENGTH:,}."
+        )
+    if not fragment:
+        raise LinkError("The link is empty: nothing follows its #.")
+    if strange := re.search("[^A-Za-z0-9_-]", fragment):
+        raise LinkError(
+            f"The link has {strange[0]!r} at character {strange.start()}, which no link has. "
+            "Did all of it arrive, and nothing else?"
+        )
+    try:
+        raw = base64.b64decode(fragment + "=" * (-len(fragment) % 4), altchars="-_", validate=True)
+        value = strict.parse(raw)
+    except NotJSON as error:
+        raise LinkError(f"The link is cut short or damaged: byte {error.at} of it.") from None
+    except ValueError as error:
+        raise LinkError(f"The link is damaged: {error}") from None
+    if not isinstance(value, dict) or "v" not in value:
+        raise LinkError("The link does not say its version.")
+    if value["v"] != VERSION or type(value["v"]) is not int:
+        raise LinkError(
+            f"The link's version is {value['v']!r:.20}; only {VERSION} can be replayed."
+        )
+    try:
+        return _check(value)
+    except ValueError as error:
+        raise LinkError(f"The link is wrong: {error}") from None
+
+
+def _check(value: dict) -> Link:
+    """The claim, each fact checked. ValueError."""
+    check_keys("it", value, KEYS)
+    config = check_config("config", value["config"], TrainConfig)
+    model = check_config("model", value["model"], GPTConfig)
+    parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
+    for what, asked, most in (
+        ("parameters", parameters, MAX_PARAMETERS),
+        ("activations", _activations(config, model), MAX_ACTIVATIONS),
+    ):
+        if asked > most:
+            raise ValueError(f"it asks for {asked:,} {what}; a link may ask for {most:,}.")
+    check_number("iter", value["iter"], (0, config.iters))
+    if value["val_loss"] is not None:
+        check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
+    check_list("edits", value["edits"], 0)
+    check_text("corpus", value["corpus"], *HASH)
+    check_text("code", value["code"], *HASH)
+    check_text("device", value["device"], r"[ -~]{0,200}", "a line of text")
+    check_text("weights", value["weights"], *DIGEST)
+    check_text("trajectory", value["trajectory"], *DIGEST)
+    places = recorded(value["iter"])
+    check_text("losses", value["losses"], "[A-Za-z0-9_-]*", "base64")
+    raw = base64.urlsafe_b64decode(value["losses"] + "=" * (-len(value["losses"]) % 4))
+    if len(raw) != 4 * len(places):
+        raise ValueError(
+            f"losses has {len(raw)} bytes; {value['iter']} iters have {4 * len(places)}."
+        )
+    losses = np.frombuffer(raw, "<f4")
+    if not np.isfinite(losses).all():
+        raise ValueError("losses has one that is not a finite number.")
+    return Link(
+        config=config,
+        model=model,
+        iter=value["iter"],
+        val_loss=None if value["val_loss"] is None else float(value["val_loss"]),
+        corpus_hash=value["corpus"],
+        code_hash=value["code"],
+        device=value["device"],
+        weights=value["weights"],
+        trajectory=value["trajectory"],
+        losses=dict(zip(places, losses.tolist(), strict=True)),
+    )
+
+
+def _activations(config: TrainConfig, model: GPTConfig) -> int:
+    """Roughly how many numbers a forward pass keeps."""
+    B, T = config.batch_size, model.block_size
+    attention = B * model.n_head * T * T
+    return B * T * model.n_layer * (8 * model.n_embd + 2 * model.d_ff) + attention
+
+
+class Replay:
+    """A link's run, trained again from nothing. LinkError when the text is not the one it names."""
+
+    def __init__(self, link: Link, corpus: Corpus, device: Device):
+        if link.corpus_hash != corpus.sha256:
+            raise LinkError(
+                f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
+                f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
+            )
+        if link.model.vocab_size != corpus.vocab_size:
+            raise LinkError(
+                f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
+                f"{corpus.vocab_size}."
+            )
+        self.link, self.run = link, Run(link.config, corpus, device, link.model)
+        self.device = f"{device.name}: {device.description}"
+        self.furthest = 0.0  # nats between a recorded loss and ours
+        self.parted: int | None = None  # the first recorded iteration whose loss is not ours
+        self.failed: int | None = None  # the first one that is further away than TOLERANCE
+
+    @property
+    def other_code(self) -> bool:
+        """Whether the link's run was trained by other code than this."""
+        return self.link.code_hash != self.run.code_hash
+
+    def train(self) -> Iterator[tuple[Record, float | None]]:
+        """Train; yields each record, and the loss that the link claims where it has recorded one.
+
+        Ends when a loss is too far away. Pause the run, and it ends; call it again, and it goes on.
+        """
+        for record in train(self.run, self.link.iter):
+            claimed = self.link.losses.get(record.iter)
+            if claimed is not None:
+                self._compare(record.iter, claimed, record.train)
+            yield record, claimed
+            if self.failed is not None:
+                return
+
+    def _compare(self, it: int, claimed: float, found: float) -> None:
+        away = abs(claimed - found)
+        self.furthest = max(self.furthest, away)
+        if np.float32(found) != np.float32(claimed) and self.parted is None:
+            self.parted = it
+        if away > TOLERANCE and self.failed is None:
+            self.failed = it
+
+    def verdict(self) -> Verdict:
+        """How the run compares with the link, once `train` has ended."""
+        link, run = self.link, self.run
+        if self.failed is not None:
+            return Verdict(
+                "different",
+                f"Different: from iter {self.parted} on the losses are not the recorded ones, and "
+                f"at iter {self.failed} they are {self.furthest:.2g} nats apart, more than the "
+                f"{TOLERANCE} that another adapter explains. {self._who()}",
+            )
+        if run.iter < link.iter:
+            return Verdict("different", f"Unfinished: iter {run.iter} of {link.iter}.")
+        if link.val_loss is not None and abs(link.val_loss - (run.val_loss or 0)) > TOLERANCE:
+            return Verdict(
+                "different",
+                f"Different: the validation loss is {run.val_loss}, and {link.val_loss} in the "
+                f"link, though the training losses agree. {self._who()}",
+            )
+        same = _digest([record.train for record in run.log]) == link.trajectory
+        if same and self.parted is None and _digest(run.model.weights()) == link.weights:
+            return Verdict(
+                "identical",
+                f"Bit-identical: all {link.iter:,} losses and all weights are those of the link. "
+                f"{self._who()}",
+            )
+        where = (
+            "the recorded losses agree" if self.parted is None else f"from iter {self.parted} on"
+        )
+        return Verdict(
+            "close",
+            f"Within tolerance, not to the bit ({where}): no recorded loss is more than "
+            f"{self.furthest:.2g} nats away, where {TOLERANCE} are allowed. {self._who()}",
+        )
+
+    def _who(self) -> str:
+        if self.link.device == self.device:
+            who = f"Both ran on {self.device}."
+        else:
+            who = f"The link's run was on {self.link.device}; this one on {self.device}."
+        return f"{who} The code is other code." if self.other_code else who
+
+
+def _digest(numbers: object) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of numbers as little-endian float32."""
+    return hashlib.sha256(np.asarray(numbers, "<f4").tobytes()).hexdigest()[:32]
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
