@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-FILES = "tensor", "jit", "gradients", "model", "optim", "train", "sampling"
+FILES = "tensor jit gradients model optim train sampling state twin link".split()
 
 
 def load(path: Path) -> dict:

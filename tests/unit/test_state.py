@@ -1,0 +1,434 @@
+"""The state file: a run goes on from it to the bit, and what is not one is refused."""
+
+import gc
+import hashlib
+import json
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from groundling import checkpoint, fingerprint, state
+from groundling.checkpoint import CheckpointError
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import Device
+from groundling.devices.numpy import NumPyDevice
+from groundling.state import OtherOrigin, Saved, load_state, loads, save_state
+from groundling.train import Run, train
+
+TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
+CONFIG = TrainConfig(
+    **dict(seed="small", iters=40, batch_size=3, lr=1e-2, min_lr=1e-3, warmup=4),
+    **dict(beta1=0.8, eval_interval=7, eval_batches=2),
+)
+
+
+def small_run(device: Device, config: TrainConfig = CONFIG) -> Run:
+    """A run of odd sizes and with dropout, of some milliseconds a step."""
+    corpus = Corpus(TEXT)
+    shape = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
+    return Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **shape))
+
+
+def finish(run: Run, stop_at: int | None = None) -> None:
+    for _ in train(run, stop_at):
+        pass
+
+
+def everything(run: Run) -> tuple:
+    """All of a run's state, comparable, its numbers as hashes."""
+    now = run.state()
+    numbers = [hashlib.sha256(getattr(now, name).tobytes()).hexdigest() for name in ["m", "v"]]
+    numbers.append(hashlib.sha256(now.weights.tobytes()).hexdigest())
+    return replace(now, weights=None, m=None, v=None), numbers
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    """The state of a small run on NumPy, after 18 of its 40 iterations."""
+    run = small_run(NumPyDevice())
+    finish(run, 18)
+    run.samples.append((18, "Tö be\ud800"))
+    return save_state(run)
+
+
+@pytest.fixture
+def saved(data: bytes) -> Saved:
+    return loads(data)
+
+
+def sealed(data: bytes, **meta: object) -> bytes:
+    """The file with other facts, and a header that fits them; a dot in a name is a level down."""
+    start = 512 + json.loads(data[:512])["metaBytes"]
+    facts = json.loads(data[512:start])
+    for name, value in meta.items():
+        *path, last = name.split("__")
+        place = facts
+        for key in path:
+            place = place[key]
+        place[last] = value
+    return with_meta(data, json.dumps(facts))
+
+
+def with_meta(data: bytes, text: str) -> bytes:
+    """The file with this text for its JSON, as it stands, and a header that fits it."""
+    header = json.loads(data[:512])
+    floats = data[512 + header["metaBytes"] :]
+    return with_body(header | {"metaBytes": len(text)}, text.encode("latin-1") + floats)
+
+
+def with_body(header: dict, body: bytes) -> bytes:
+    header["sha256"] = hashlib.sha256(body).hexdigest()
+    return json.dumps(header, separators=(",", ":")).encode().ljust(512) + body
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(CheckpointError) as error:
+        loads(data)
+    return str(error.value)
+
+
+# It goes on to the bit
+
+
+def test_stopping_saving_and_loading_elsewhere_change_nothing(device: Device):
+    """200 straight against 100, save, load on another device of the kind, 100."""
+    config = replace(CONFIG, iters=300)
+    whole, half = small_run(device, config), small_run(device, config)
+    finish(whole, 200)
+    finish(half, 100)
+    other = load_state(save_state(half), Corpus(TEXT), type(device)())
+    del half
+    finish(other, 200)
+    assert everything(other) == everything(whole)
+    assert other.train_loss == whole.train_loss
+    assert [record.iter for record in other.log] == list(range(200))
+
+
+def test_a_pause_a_save_and_a_setting_set_to_what_it_is_change_nothing(device: Device):
+    whole, paused = small_run(device), small_run(device)
+    finish(whole)
+    for record in train(paused):
+        if record.iter == 10:
+            paused.pause()
+    save_state(paused)
+    paused.set_lr(paused.config.lr)
+    finish(paused, 20)
+    paused = load_state(save_state(paused), Corpus(TEXT), device)
+    finish(paused)
+    assert everything(paused) == everything(whole)
+
+
+def test_a_changed_learning_rate_goes_on_too(device: Device):
+    whole = small_run(device)
+    finish(whole, 10)
+    whole.set_lr(5e-3)
+    finish(whole, 15)
+    other = load_state(save_state(whole), Corpus(TEXT), device)
+    finish(whole)
+    finish(other)
+    assert everything(other) == everything(whole)
+
+
+def test_a_state_before_the_first_iteration_and_after_the_last(device: Device):
+    run = small_run(device)
+    other = load_state(save_state(run), Corpus(TEXT), device)
+    finish(run)
+    finish(other)
+    assert everything(other) == everything(run)
+    over = load_state(save_state(run), Corpus(TEXT), device)
+    finish(over)
+    assert everything(over) == everything(run)
+
+
+def test_a_run_that_began_with_weights_from_a_file_is_kept_whole(device: Device):
+    run = small_run(device)
+    finish(run, 12)
+    run.load(run.checkpoint())
+    finish(run, 20)
+    other = load_state(save_state(run), Corpus(TEXT), device)
+    assert (other.first, [r.iter for r in other.log]) == (12, list(range(12, 20)))
+    assert everything(other) == everything(run)
+
+
+def test_a_run_may_stand_beyond_its_schedule(device: Device):
+    run = small_run(device)
+    run.load(replace(run.checkpoint(), iter=5000))
+    assert load_state(save_state(run), Corpus(TEXT), device).iter == 5000
+
+
+def test_a_state_in_the_middle_of_a_step_is_refused(device: Device):
+    run = small_run(device)
+    finish(run, 5)
+    run.iter += 1
+    with pytest.raises(RuntimeError, match="still on their way"):
+        save_state(run)
+
+
+def test_weights_are_saved_and_loaded_in_the_same_words(device: Device):
+    run, other = small_run(device), small_run(device, replace(CONFIG, seed="other"))
+    finish(run, 5)
+    ckpt = state.load_weights(other, state.save_weights(run))
+    assert (other.iter, other.config.seed, ckpt.iter) == (5, "small", 5)
+    np.testing.assert_array_equal(other.model.weights(), run.model.weights())
+    assert other.optimizer.t == 0
+
+
+# What is written
+
+
+def test_the_file_is_a_header_facts_and_three_numbers_for_each_parameter(data, saved):
+    header = json.loads(data[:512])
+    assert list(header) == list(state.HEADER_KEYS)
+    assert (header["format"], header["iter"]) == ("groundling-state-v1", 18)
+    start = 512 + header["metaBytes"]
+    assert start % 4 == 0
+    count = saved.state.weights.size
+    assert len(data) == start + 12 * count
+    assert header["sha256"] == hashlib.sha256(data[512:]).hexdigest()
+    floats = np.frombuffer(data, "<f4", offset=start).reshape(3, count)
+    for row, name in zip(floats, ("weights", "m", "v"), strict=True):
+        np.testing.assert_array_equal(row, getattr(saved.state, name))
+    facts = json.loads(data[512:start])
+    assert facts["config"]["seed"] == "small"
+    assert facts["model"]["dropout"] == 0.1
+    assert [it for it, _ in facts["log"]["val"]] == [0, 7, 14]
+
+
+def test_what_is_read_is_what_was_written(data, saved):
+    assert state.dumps(saved) == data
+    assert saved.state.samples == [(18, "Tö be\ud800")]
+    assert saved.corpus_hash == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert saved.vocab_hash == Corpus(TEXT).vocab_hash
+    assert saved.code_hash == fingerprint.code_hash()
+    assert saved.device.startswith("numpy: NumPy ")
+    assert isinstance(saved.state.config.grad_clip, float)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_any_bytes_will_do(data, saved, kind):
+    assert state.dumps(loads(kind(data))) == data
+
+
+def test_its_weights_are_those_of_the_bin(device: Device):
+    run = small_run(device)
+    finish(run, 8)
+    mine, theirs = run.checkpoint(), state.weights_of(loads(save_state(run)))
+    theirs.created_at, theirs.config = mine.created_at, replace(theirs.config, dropout=0.1)
+    assert checkpoint.dumps(theirs) == checkpoint.dumps(mine)
+
+
+def test_a_gradient_that_overflowed_is_kept_as_such(saved):
+    saved.state.log[3] = replace(saved.state.log[3], grad_norm=float("inf"))
+    assert loads(state.dumps(saved)).state.log[3].grad_norm == float("inf")
+
+
+@pytest.mark.parametrize("name", ["weights", "m", "v"])
+def test_nothing_is_written_that_could_not_be_read(saved, name):
+    setattr(saved.state, name, np.full_like(saved.state.weights, np.nan))
+    with pytest.raises(CheckpointError, match="are not finite"):
+        state.dumps(saved)
+
+
+# Other code, another text
+
+
+def test_the_code_hash_is_of_what_decides_the_numbers(monkeypatch, tmp_path):
+    here = fingerprint.code_hash()
+    assert len(here) == 64
+    copy = tmp_path / "groundling"
+    source = fingerprint.Path(fingerprint.__file__).parent
+    for path in [*source.rglob("*.py"), *fingerprint.shader_folder().glob("*.wgsl")]:
+        shader = path.suffix == ".wgsl"
+        to = copy / ("shaders" if shader else path.relative_to(source).parent) / path.name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(path.read_bytes())
+    monkeypatch.setattr(fingerprint, "__file__", str(copy / "fingerprint.py"))
+
+    def changed(name: str) -> bool:
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(before + b"\n")
+        found = fingerprint.code_hash.__wrapped__()
+        (copy / name).write_bytes(before)
+        return found != here
+
+    assert fingerprint.code_hash.__wrapped__() == here
+    assert changed("model.py") and changed("devices/numpy.py") and changed("shaders/gelu.wgsl")
+    assert not changed("cli.py")
+
+
+def test_other_code_is_said_and_can_be_confirmed(saved, data):
+    saved.code_hash = "0" * 64
+    with pytest.raises(OtherOrigin, match="The code is other code: .* 000000000000…"):
+        state.resume(saved, Corpus(TEXT), NumPyDevice())
+    run = state.resume(saved, Corpus(TEXT), NumPyDevice(), anyway=True)
+    assert everything(run) == everything(load_state(data, Corpus(TEXT), NumPyDevice()))
+
+
+def test_another_text_of_the_same_characters_is_said_and_can_be_confirmed(data):
+    other = Corpus(TEXT[::-1], name="reversed")
+    with pytest.raises(OtherOrigin, match="The text is another one: .* 'reversed'") as error:
+        load_state(data, other, NumPyDevice())
+    assert len(error.value.differences) == 1
+    run = load_state(data, other, NumPyDevice(), anyway=True)
+    finish(run, 20)
+    assert run.iter == 20
+
+
+def test_a_text_of_other_characters_cannot_be_confirmed(data):
+    with pytest.raises(CheckpointError, match="vocabulary is not that of 'other'"):
+        load_state(data, Corpus("otherwise " * 90, name="other"), NumPyDevice(), anyway=True)
+
+
+def test_a_state_of_another_model_is_not_restored(device: Device, saved):
+    run = small_run(device)
+    before = everything(run)
+    saved.state.model = replace(saved.state.model, dropout=0.2)
+    with pytest.raises(ValueError, match="another model"):
+        run.restore(saved.state)
+    assert everything(run) == before
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("length", [0, 511])
+def test_a_file_shorter_than_a_header(data, length):
+    assert f"has {length} bytes, fewer than the 512" in refusal(data[:length])
+
+
+@pytest.mark.parametrize(("change", "told"), [(-1, "1 are missing"), (-9000, "9,000 are missing")])
+def test_a_file_cut_short(data, change, told):
+    assert told in refusal(data[:change])
+
+
+def test_a_file_with_more_after_its_floats(data):
+    assert "4 are too many" in refusal(data + b"\0" * 4)
+
+
+@pytest.mark.parametrize("at", [512, 600, 3000, -1])
+def test_a_byte_that_changed(data, at):
+    damaged = bytearray(data)
+    damaged[at] ^= 1
+    assert "The file is damaged: from byte 512 on its SHA-256 is" in refusal(bytes(damaged))
+
+
+def test_weights_are_no_state_and_a_state_is_no_weights(data):
+    run = small_run(NumPyDevice())
+    assert "only 'groundling-state-v1' can be read" in refusal(state.save_weights(run))
+    with pytest.raises(CheckpointError, match="only 'tinker-m18-v1' can be read"):
+        checkpoint.loads(data)
+    assert state.is_state(data)
+    assert not state.is_state(state.save_weights(run))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("format", "groundling-state-v2", "The file's format is 'groundling-state-v2'"),
+        ("iter", -1, "iter is -1; it must be a whole number"),
+        ("iter", 19, "iter is 19, and 18 at byte 512"),
+        ("metaBytes", 2**40, "metaBytes is 1099511627776; it must be a whole number from 0"),
+        ("metaBytes", 4, "are too many"),
+        ("metaBytes", "4", "metaBytes is '4'"),
+        ("floats", 10**15, "are missing; it was cut short"),
+        ("floats", 2**60, "floats is 1152921504606846976; it must be"),
+        ("sha256", "0" * 63, "it must be 64 hexadecimal digits"),
+        ("createdAt", "now", "createdAt is 'now'; it must be a time"),
+    ],
+)
+def test_a_header_that_is_not_what_it_should_be(data, key, value, told):
+    header = json.loads(data[:512]) | {key: value}
+    assert told in refusal(json.dumps(header).encode().ljust(512) + data[512:])
+
+
+def test_floats_that_are_not_three_for_each_parameter(data):
+    header = json.loads(data[:512])
+    body = data[512:-12]
+    said = refusal(with_body(header | {"floats": header["floats"] - 3}, body))
+    assert "its weights, m and v" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": []}, "model is []; it must be an object."),
+        ({"model__n_embd": 13}, "model is wrong: n_embd is 13 and n_head is 3"),
+        ({"model__dropout": "0"}, "model is wrong: dropout is '0'"),
+        ({"model__bias": True}, "model has 'bias', which does not belong there."),
+        ({"config__lr": 10**400}, "config.lr is 1000"),
+        ({"config__seed": None}, "config is wrong: seed is None"),
+        ({"config__beta1": 1.0}, "config is wrong: beta1 is 1.0"),
+        ({"iter": 17}, "log.train has 18 entries; it must have 17."),
+        ({"first": 19}, "first is 19; it must be a whole number from 0 to 18."),
+        ({"step": -1}, "step is -1"),
+        ({"val_loss": "low"}, "val_loss is 'low'"),
+        ({"streams": {}}, "streams has no batches."),
+        ({"streams__batches": [1, 2, 3]}, "streams.batches has 3 entries; it must have 4."),
+        ({"streams__batches": [1, 2, 3, 2**32]}, "streams.batches[3] is 4294967296"),
+        ({"streams__validation": [1, 2, 3, 0.5]}, "streams.validation[3] is 0.5"),
+        ({"corpus_hash": "x"}, "corpus_hash is 'x'"),
+        ({"device": 7}, "device is 7; it must be text."),
+        ({"samples": [[1]]}, "samples[0] has 1 entries; it must have 2."),
+        ({"samples": [[1, 2]]}, "samples[0][1] is 2; it must be text."),
+        ({"log": None}, "log is None; it must be an object."),
+        ({"log__train": [1.0]}, "log.train has 1 entries; it must have 18."),
+        ({"log__train": [None] * 18}, "log.train[0] is None"),
+        ({"log__val": [[18, 1.0]]}, "log.val[0][0] is 18"),
+        ({"log__val": [[3, 1.0], [3, 1.0]]}, "log.val[1][0] is 3"),
+        ({"log__val": [[3, None]]}, "log.val[0][1] is None"),
+        ({"more": 1}, "it has 'more', which does not belong there."),
+    ],
+)
+def test_a_fact_that_is_not_what_it_should_be(data, change, told):
+    said = refusal(sealed(data, **change))
+    assert said.startswith("The file's state is wrong: ")
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "byte 512 is not what ASCII JSON has there"),
+        ('{"iter":é}', "byte 520 is not"),
+        ('{"iter":1,"iter":1}', "it has 'iter' twice."),
+        ('{"iter":NaN}', "NaN is not a JSON number."),
+        ("[" * 100_000, "is not what ASCII JSON has there"),
+        ("7", "it is 7; it must be an object."),
+    ],
+)
+def test_facts_that_are_not_strict_json(data, text, told):
+    assert told in refusal(with_meta(data, text))
+
+
+def test_a_number_that_is_not_finite_is_named_and_a_square_below_zero_too(data):
+    header = json.loads(data[:512])
+    start, count = 512 + header["metaBytes"], header["floats"] // 3
+    for at, value, told in (
+        (0, "nan", "wte[0, 0] is nan: 1 of the"),
+        (count + 1, "inf", "wte[0, 1] is inf: 1 of the"),
+        (2 * count + 2, "-1", f"Float 2 of v, at byte {start + 4 * (2 * count + 2):,}, is -1.0"),
+    ):
+        body = bytearray(data[512:])
+        place = start - 512 + 4 * at
+        body[place : place + 4] = np.float32(value).tobytes()
+        assert told in refusal(with_body(header, bytes(body)))
+
+
+@pytest.mark.native
+def test_a_huge_declared_size_allocates_nothing(data):
+    header = json.loads(data[:512])
+    largest = {"vocab_size": 2**21, "n_embd": 2**16, "n_head": 1, "n_layer": 256, "d_ff": 2**18}
+    hostile = [
+        json.dumps(header | {"floats": 2**53, "metaBytes": 2**27}).encode().ljust(512) + data[512:],
+        sealed(data, **{f"model__{name}": size for name, size in largest.items()}),
+    ]
+    for file in hostile:
+        gc.collect()
+        tracemalloc.start()
+        refusal(file)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000 + 10 * len(data)
