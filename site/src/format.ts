@@ -4,11 +4,11 @@ const DASH = "—";
 
 export const loss = (nats: number | null | undefined): string => nats?.toFixed(4) ?? DASH;
 
+/** Nothing trains: nothing a second. */
 export const rate = (perSecond: number | null): string =>
-  perSecond === null ? DASH : perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
+  perSecond === null ? "0.0" : perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
 
-export const whole = (count: number | null): string =>
-  count === null ? DASH : Math.round(count).toLocaleString("en");
+export const whole = (count: number | null): string => Math.round(count ?? 0).toLocaleString("en");
 
 export const learningRate = (lr: number | null): string => lr?.toExponential(2) ?? DASH;
 

@@ -18,11 +18,12 @@ import {
 const DEAF_MS = 2000; // no sign of life for this long, and what a few steps take: it is hung
 const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
 
-let worker = boot();
 let pulse: ReturnType<typeof setInterval> | undefined;
-let heard = 0; // when the worker last answered, in ms
+let heard = 0; // when the worker last answered, in ms; 0: never yet
+let worker = boot();
 
 function boot(): Worker {
+  heard = 0;
   const fresh = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   fresh.onmessage = ({ data }: MessageEvent<Report>) => {
     if (data.type === "heard") heard = performance.now();
@@ -30,6 +31,7 @@ function boot(): Worker {
     else receive(data);
   };
   fresh.onerror = (event) => {
+    if (heard) return; // it runs, and tells of its errors itself; the console has this one
     receive({ type: "phase", phase: "error", reason: "worker", undo: null });
     receive({
       type: "error",

@@ -73,7 +73,7 @@ def in_worker(page: Page, script: str) -> None:
 
     def patch(route: Route) -> None:
         response = route.fetch()
-        before = f"const on = []; {channel}; {script};"
+        before = f"{{ const on = []; {channel}; {script}; }}"
         route.fulfill(response=response, body=before + response.text())
 
     page.route("**/worker.js", patch)
@@ -368,6 +368,14 @@ def test_fields_that_cannot_be_are_told_where_they_stand(page: Page, site_url: s
         ("no WebGPU", "delete WorkerNavigator.prototype.gpu"),
         ("Python wait", "delete WebAssembly.Suspending; delete WebAssembly.promising"),
         ("GPU could not", "GPU.prototype.requestAdapter = async () => null"),
+        (
+            "GPU could not",
+            """const make = GPUDevice.prototype.createComputePipelineAsync;
+            GPUDevice.prototype.createComputePipelineAsync = function (pipeline) {
+                pipeline.compute.entryPoint = "ha";
+                return make.call(this, pipeline);
+            };""",
+        ),
         ("secure address", "Object.defineProperty(self, 'isSecureContext', { value: false })"),
     ],
 )
@@ -378,6 +386,8 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_numpy(
     open_page(page, site_url)
     expect(page.get_by_role("heading", name=missing)).to_be_visible()
     expect(page.get_by_text("with NumPy on the CPU")).to_be_visible()
+    if "Pipeline" in script:
+        expect(page.get_by_text(re.compile("Kernel adamw does not compile"))).to_be_visible()
     fill(page, Iterations="8", Batch_size="8", Peak_learning_rate="0.001")
     press(page, "Start")
     wait_for_iteration(page, 2)

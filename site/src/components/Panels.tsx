@@ -85,22 +85,20 @@ function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const body = (
     <>
       <p>{what}</p>
+      {detail && <pre>{detail}</pre>}
       <p>{typeof ways === "string" ? ways : ways[here]}</p>
-      {(typeof ways !== "string" || detail) && (
+      {typeof ways !== "string" && (
         <details>
-          <summary>{detail ? "Details and other browsers" : "Other browsers"}</summary>
-          {detail && <pre>{detail}</pre>}
-          {typeof ways !== "string" && (
-            <ul>
-              {Object.entries(ways)
-                .filter(([browser]) => browser !== here)
-                .map(([browser, way]) => (
-                  <li key={browser}>
-                    {browser}: {way}
-                  </li>
-                ))}
-            </ul>
-          )}
+          <summary>Other browsers</summary>
+          <ul>
+            {Object.entries(ways)
+              .filter(([browser]) => browser !== here)
+              .map(([browser, way]) => (
+                <li key={browser}>
+                  {browser}: {way}
+                </li>
+              ))}
+          </ul>
         </details>
       )}
     </>
