@@ -4,7 +4,8 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-FILES = "tensor jit gradients model optim train sampling state twin link".split()
+FILES = "tensor", "jit", "gradients", "model", "optim", "train", "sampling", "state", "twin", "link"
+FIXTURES = "model", "finished", "data", "saved"  # of these files
 
 
 def load(path: Path) -> dict:
@@ -18,6 +19,6 @@ def load(path: Path) -> dict:
 for file in FILES:
     for name, value in load(Path(__file__).parents[1] / "unit" / f"test_{file}.py").items():
         needs = inspect.signature(value).parameters if name.startswith("test_") else ()
-        if name in ("model", "finished") or {"device", "model"} & set(needs):
+        if name in FIXTURES or {"device", "model"} & set(needs):
             assert name not in globals(), f"two tests are called {name}"
             globals()[name] = value
