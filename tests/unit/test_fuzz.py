@@ -1,0 +1,193 @@
+"""Everything that reads what others wrote, on damaged input: it is read whole, or refused.
+
+500 cases of each kind of input; GROUNDLING_FUZZ=20000 makes it that many. Damage that a file's own
+SHA-256 would catch is sealed again in half of the cases, so that it reaches what lies behind.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from groundling import checkpoint, interchange, link, state
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices.numpy import NumPyDevice
+from groundling.rng import Stream
+from groundling.train import Run, train
+
+CASES = int(os.environ.get("GROUNDLING_FUZZ", 500))
+TEXT = "To be, or not to be, that is the question:\n" * 3
+TOKENS = (
+    *('"', "{", "}", "[", "]", ",", ":", "-1", "0", "1e999", "2", "4294967296", "1e-400", "NaN"),
+    *("null", "true", "[]", "{}", '""', "99999999999999999999999", "\\ud800", "é", "\0", "0.5"),
+)
+
+
+@dataclass
+class Kind:
+    """A kind of input: a good one, how it is read, and how what was read is written again."""
+
+    good: bytes
+    read: Callable[[bytes], object]
+    write: Callable[[object], bytes]
+    error: type[ValueError]
+    text: int  # this many of its first bytes are JSON, or all of them a link
+    seal: Callable[[bytes], bytes] = bytes
+
+
+def kinds() -> dict[str, Kind]:
+    corpus = Corpus(TEXT)
+    config = GPTConfig(corpus.vocab_size, block_size=2, n_layer=1, n_head=1, n_embd=2, d_ff=8)
+    settings = TrainConfig(iters=9, batch_size=1, eval_interval=3, eval_batches=1)
+    run = Run(settings, corpus, NumPyDevice(), config)
+    for _ in train(run, 5):
+        pass
+    run.samples.append((3, "To be"))
+    weights, whole = state.save_weights(run), state.save_state(run)
+    ckpt = checkpoint.loads(weights)
+    folder = interchange.to_gpt2(ckpt, corpus)
+    tensors = interchange.to_safetensors(ckpt)
+    fragment = link.dumps(link.claim(state.loads(whole))).encode()
+    start = 512 + json.loads(whole[:512])["metaBytes"]
+    bad_file = checkpoint.CheckpointError
+
+    def gpt2(data: bytes) -> checkpoint.Checkpoint:
+        return interchange.from_gpt2(folder | {"config.json": data})
+
+    def config_of(ckpt: checkpoint.Checkpoint) -> bytes:
+        its_own = SimpleNamespace(vocab_hash=ckpt.vocab_hash, vocab=corpus.vocab)
+        return interchange.to_gpt2(ckpt, its_own)["config.json"]
+
+    return {
+        "bin": Kind(weights, checkpoint.loads, checkpoint.dumps, bad_file, 300),
+        "state": Kind(whole, state.loads, state.dumps, bad_file, start, seal),
+        "safetensors": Kind(
+            tensors,
+            interchange.from_safetensors,
+            interchange.to_safetensors,
+            bad_file,
+            8 + int.from_bytes(tensors[:8], "little"),
+        ),
+        "gpt2": Kind(folder["config.json"], gpt2, config_of, bad_file, 10**9),
+        "link": Kind(
+            fragment,
+            lambda data: link.loads(data.decode("latin-1")),
+            lambda value: link.dumps(value).encode(),
+            link.LinkError,
+            10**9,
+        ),
+        "claim": Kind(  # what is in a link, so that damage is to the JSON and not its encoding
+            link.base64.urlsafe_b64decode(fragment + b"=="),
+            lambda data: link.loads(link._base64(data)),
+            lambda value: link.base64.urlsafe_b64decode(link.dumps(value) + "=="),
+            link.LinkError,
+            10**9,
+        ),
+    }
+
+
+def seal(data: bytes) -> bytes:
+    """A state whose header has the hash and the sizes of what follows it, if it still can."""
+    body = data[512:]
+    floats = int(json.loads(SEALED["state"].good[:512])["floats"])
+    sizes = {b"metaBytes": len(body) - 4 * floats, b"floats": floats}
+    header = data[:512]
+    for name, size in sizes.items():
+        header = re.sub(rb'"%b":\d+' % name, b'"%b":%d' % (name, max(0, size)), header)
+    digest = hashlib.sha256(body).hexdigest().encode()
+    header = re.sub(rb'"sha256":"[^"]*"', b'"sha256":"' + digest + b'"', header)
+    return header.rstrip()[:512].ljust(512) + body
+
+
+SEALED = kinds()
+
+
+def damage(kind: Kind, stream: Stream) -> bytes:
+    """The good input with one to three changes, mostly in its text."""
+    data = bytearray(kind.good)
+    for word in stream.words(1 + stream.words(1)[0] % 3):
+        where, what, byte = stream.words(3)
+        end = len(data) if word % 8 == 0 else min(kind.text, len(data))
+        at, byte = where % max(1, end), byte >> 24
+        if what % 8 == 0:
+            data[at : at + 1] = bytes([data[at] ^ 1 << byte % 8] if data else [])
+        elif what % 8 == 1:
+            data[at : at + 1] = bytes([byte])
+        elif what % 8 == 2:
+            del data[at : at + 1 + byte % 9]
+        elif what % 8 == 3:
+            data[at:at] = data[at // 2 : at // 2 + byte % 40]
+        elif what % 8 == 4:
+            data[at:at] = TOKENS[byte % len(TOKENS)].encode("latin-1")
+        elif what % 8 == 5 and (numbers := list(re.finditer(rb"-?\d[\d.e+-]*", data[:end]))):
+            number = numbers[where % len(numbers)]
+            data[number.start() : number.end()] = TOKENS[byte % len(TOKENS)].encode("latin-1")
+        elif what % 8 == 6 and (digits := list(re.finditer(rb"\d", data[:end]))):
+            data[digits[where % len(digits)].start()] = 48 + byte % 10
+        else:
+            del data[len(data) - byte % 80 :]
+    return bytes(data)
+
+
+def same(a: object, b: object) -> bool:
+    """Equal, bit for bit where there are numbers."""
+    if isinstance(a, np.ndarray):
+        return a.tobytes() == b.tobytes()
+    if hasattr(a, "__dataclass_fields__"):
+        return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    return a == b
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_damaged_input_is_read_whole_or_refused_with_a_sentence(name: str):
+    kind, refused = SEALED[name], 0
+    stream = Stream(f"fuzz {name}")
+    largest = 0
+    tracemalloc.start()
+    try:
+        for case in range(CASES):
+            data = damage(kind, stream)
+            if case % 2:
+                data = kind.seal(data)
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            try:
+                value = kind.read(data)
+            except kind.error as error:
+                refused += 1
+                said = str(error)
+                assert 10 < len(said) < 500, said
+                assert said[0].isupper() or said.startswith(("wte", "wpe", "h.", "ln", "config"))
+            else:
+                again = kind.read(kind.write(value))
+                assert same(again, value), case
+            largest = max(largest, tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    print(f"{name}: {refused:,} of {CASES:,} refused; at most {largest:,} bytes at once")
+    assert 0.5 * CASES < refused < CASES
+    assert largest < 2_000_000 + 100 * len(kind.good)
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_bytes_of_chance_are_refused(name: str):
+    kind, stream = SEALED[name], Stream(f"noise {name}")
+    for _ in range(CASES // 5):
+        words = np.array(stream.words(1 + stream.words(1)[0] % 300), np.uint32)
+        with pytest.raises(kind.error):
+            kind.read(words.tobytes())
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_the_good_input_is_read_and_written_as_it_was(name: str):
+    kind = SEALED[name]
+    assert kind.write(kind.read(kind.good)) == kind.good
+    assert kind.seal(kind.good) == kind.good
