@@ -5,15 +5,17 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from groundling import checkpoint, cli
+from groundling import checkpoint, cli, interchange, link, state
 from groundling.checkpoint import Checkpoint
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
@@ -384,3 +386,219 @@ def test_it_runs_as_a_module(command, printed, small):
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+
+
+# states
+
+
+def train_to(iters: int, *more: str) -> int:
+    return cli.main(["train", *SMALL, "--iters", "6", "--stop-at", str(iters), *more])
+
+
+def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
+    assert cli.main(["train", *SMALL, "--iters", "6", "--out", "whole.bin"]) == 0
+    capsys.readouterr()
+    assert train_to(4, "--state", "four.state") == 0
+    assert capsys.readouterr().out.startswith("Stopped at iter 4, validation loss 2.")
+    assert files() == ["four.state", "whole.bin"]  # no weights: nobody asked for them
+    resume = ["train", "--resume", "four.state", "--corpus", "mine.txt", "--log", "log.jsonl"]
+    assert cli.main([*resume, "--out", "end.bin", "--state", "end.state"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("Finished iter 6, validation loss 2.")
+    assert said.out.endswith(": saved end.state and end.bin\n")
+    assert "from here on" not in said.err  # the device is the same
+    np.testing.assert_array_equal(weights_of("end.bin"), weights_of("whole.bin"))
+    log = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert [record["iter"] for record in log] == list(range(6))
+    assert state.loads(Path("end.state").read_bytes()).state.step == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ([], ["tinker-shakespeare-hamlet-iter2.bin"]),
+        (["--out", "two.bin"], ["two.bin"]),
+        (["--state", "two.state", "--out", "two.bin"], ["two.bin", "two.state"]),
+    ],
+)
+def test_a_training_that_stops_early_writes_what_was_asked_for(options, written):
+    assert train_to(2, *options) == 0
+    assert files() == written
+
+
+@pytest.mark.native
+def test_ctrl_c_keeps_the_state_too(monkeypatch):
+    interrupt_after(3, monkeypatch)
+    assert cli.main(["train", *SMALL, "--state", "kept.state"]) == 130
+    assert files() == ["kept.state"]
+    assert state.loads(Path("kept.state").read_bytes()).state.iter == 3
+
+
+def test_a_state_of_another_device_is_said_to_be(capsys):
+    train_to(1, "--state", "a.state")
+    saved = state.loads(Path("a.state").read_bytes())
+    saved.device = "webgpu: a GPU"
+    Path("a.state").write_bytes(state.dumps(saved))
+    assert cli.main(["train", "--resume", "a.state", "--corpus", "mine.txt"]) == 0
+    said = capsys.readouterr().err
+    assert (
+        "the state comes from webgpu: a GPU; from here on the numbers are those of numpy:" in said
+    )
+
+
+def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
+    train_to(1, "--state", "a.state")
+    saved = state.loads(Path("a.state").read_bytes())
+    saved.code_hash = "0" * 64
+    Path("a.state").write_bytes(state.dumps(saved))
+    capsys.readouterr()
+    resume = ["train", "--resume", "a.state", "--corpus", "mine.txt"]
+    assert cli.main(resume) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("groundling: a.state: The code is other code: ")
+    assert said.endswith(" --anyway goes on all the same.\n")
+    assert cli.main([*resume, "--anyway"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--resume a.state --seed x", "--seed comes from the state; leave it out."),
+        ("--resume a.state --min-lr 0.1", "--min-lr comes from the state; leave it out."),
+        ("--resume a.state --stop-at 2", "--stop-at is 2, and the run is at iter 2."),
+        ("--resume a.state --stop-at 1", "--stop-at is 1, and the run is at iter 2."),
+        ("--resume mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
+        ("--resume no.state", "no.state: No such file or directory."),
+        ("--stop-at -1", "--stop-at is -1, and the run is at iter 0."),
+        ("--state nowhere/x", "There is no folder nowhere to write x in."),
+    ],
+)
+def test_a_resumption_that_cannot_be(options, told, capsys):
+    train_to(2, "--state", "a.state")
+    capsys.readouterr()
+    assert cli.main(["train", "--corpus", "mine.txt", *options.split()]) == 2
+    assert told in capsys.readouterr().err
+    assert files() == ["a.state"]
+
+
+def test_a_state_will_do_for_a_sample_and_for_an_inspection(capsys):
+    train_to(2, "--state", "a.state", "--out", "a.bin")
+    capsys.readouterr()
+    texts = []
+    for file in ("a.state", "a.bin"):
+        assert cli.main(["sample", file, "--corpus", "mine.txt", "--length", "5"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert cli.main(["inspect", "a.state"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith('{"format":"groundling-state-v1","iter":2,')
+    assert "AdamW after 2 steps, 2 records from iter 0 on" in said
+    v = state.loads(Path("a.state").read_bytes()).state.v
+    assert f"sha256 {hashlib.sha256(v.tobytes()).hexdigest()}" in said
+    assert "\nv.ln_f.bias " in said
+
+
+def test_inspect_shows_the_mean_the_spread_and_the_ends_of_every_tensor(small, capsys):
+    capsys.readouterr()
+    cli.main(["inspect", small])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    wte = weights_of(small)[: 17 * 64].astype(float)
+    row = next(row for row in rows if row[:1] == ["wte"])
+    expected = [wte.mean(), wte.std(), wte.min(), wte.max()]
+    assert [float(number) for number in row[-4:]] == pytest.approx(expected, rel=1e-3)
+
+
+def test_inspect_compares_two_files_tensor_by_tensor(small, capsys):
+    train_to(2, "--state", "a.state", "--out", "a.bin")
+    capsys.readouterr()
+    assert cli.main(["inspect", "a.state", "a.bin"]) == 0
+    assert capsys.readouterr().out.endswith("\nAll 36 tensors are the same, to the bit.\n")
+    assert cli.main(["inspect", small, "a.bin"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"\nh.0.ln_1.weight +64 +64 +\d+ +\S+ +\S+\n", said)
+    assert re.search(r"[\d,]+ floats in 36 of 36 tensors differ.\n$", said)
+
+
+# twins, links, other formats
+
+
+@pytest.mark.parametrize(("seed", "code"), [("hamlet", 0), ("hamllet", 1)])
+def test_the_twins_exit_code_says_whether_the_bytes_agree(seed, code, capsys):
+    command = ["twin", "--seed-b", seed, "--iters", "2", "--corpus", "mine.txt"]
+    assert cli.main(command) == code
+    said = capsys.readouterr().out
+    assert "'hamlet' decides the initial weights (stream 'hamlet')" in said
+    assert len(set(re.findall("[0-9a-f]{64}", said))) == 2 + 2 * code
+    last = said.splitlines()[-1]
+    assert last.startswith(
+        "They differ from iter 0 on: 'hamlet' and 'hamllet'" if code else "Byte-"
+    )
+    assert files() == []
+
+
+def test_a_link_is_replayed_and_found_true(capsys):
+    train_to(3, "--state", "a.state")
+    capsys.readouterr()
+    assert cli.main(["link", "a.state"]) == 0
+    fragment = capsys.readouterr().out.strip()
+    replay = ["replay", f"https://example.org/#{fragment}", "--corpus", "mine.txt"]
+    assert cli.main(replay) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("The link claims: seed 'hamlet', iter 3 of 6, validation loss 2.")
+    assert "\nBit-identical: all 3 losses and all weights" in said
+
+
+def test_a_link_that_is_not_so_is_found_out(capsys):
+    train_to(3, "--state", "a.state")
+    claimed = link.claim(state.loads(Path("a.state").read_bytes()))
+    other = replace(claimed, config=replace(claimed.config, seed="other"), code_hash="0" * 64)
+    capsys.readouterr()
+    assert cli.main(["replay", link.dumps(other), "--corpus", "mine.txt"]) == 1
+    said = capsys.readouterr().out
+    assert "Its code was 000000000000…, which is not this code." in said
+    assert "\nDifferent: from iter 0 on" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("replay nonsense!", "The link has '!' at character 8"),
+        ("replay AAAA", "The link is cut short or damaged"),
+        ("link mine.bin", "mine.bin: The file's format is 'tinker-m18-v1'"),
+        ("export mine.bin --to gguf x", "invalid choice: 'gguf'"),
+        ("export mine.bin --to gpt2 x", "belong to another text than 'tinyshakespeare'"),
+        ("import mine.txt x.bin", "mine.txt: The file is no safetensors"),
+        ("import folder x.bin", "folder: The folder has no config.json."),
+        ("inspect mine.bin mine.txt", "mine.txt: The file does not begin"),
+        ("twin --iters -1", "iters is -1"),
+    ],
+)
+def test_what_cannot_be_told_replayed_or_exchanged(command, told, small, capsys):
+    Path("folder").mkdir()
+    capsys.readouterr()
+    before = files()
+    try:
+        code = cli.main(command.split())
+    except SystemExit as usage:
+        code = usage.code
+    said = capsys.readouterr()
+    assert code == 2
+    assert told in said.err
+    assert said.err.count("\n") == 1
+    assert files() == before
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "gpt2"])
+def test_what_is_exported_and_imported_is_the_same_file(kind, small):
+    assert cli.main(["export", small, "--to", kind, "--corpus", "mine.txt", "there"]) == 0
+    assert cli.main(["import", "there", "back.bin"]) == 0
+    assert Path("back.bin").read_bytes() == Path(small).read_bytes()
+
+
+def test_an_import_without_our_header_takes_that_of_another_file(small):
+    ckpt = checkpoint.loads(Path(small).read_bytes())
+    data = interchange.write_safetensors(interchange.tensors_of(ckpt), {})
+    Path("bare.safetensors").write_bytes(data)
+    assert cli.main(["import", "bare.safetensors", "back.bin"]) == 2
+    assert cli.main(["import", "bare.safetensors", "back.bin", "--like", small]) == 0
+    assert Path("back.bin").read_bytes() == Path(small).read_bytes()
