@@ -95,7 +95,14 @@ export function Controls() {
       {undo.value !== null && phase.value !== "training" && (
         <p class="undo">
           The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
-          <button type="button" class="link" onClick={() => send({ type: "undo" })}>
+          <button
+            type="button"
+            class="link"
+            onClick={(event) => {
+              pressed.current = event.currentTarget;
+              send({ type: "undo" });
+            }}
+          >
             Undo
           </button>
         </p>
