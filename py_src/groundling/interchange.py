@@ -205,19 +205,19 @@ def from_nanogpt(data: bytes, like: Checkpoint | None = None) -> Checkpoint:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             unpacked = sum(entry.file_size for entry in packed.infolist())
         if unpacked > len(data):
-            raise ValueError(f"it would unpack to {unpacked:,} bytes")
+            raise ValueError(f"it would unpack to {unpacked:,} bytes.")
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        parts = {}
+        for name, part in saved["model"].items():
+            if part.dtype != torch.float32 or not part.is_contiguous():  # as a view of less is not
+                raise ValueError(f"{name!r:.80} is not a whole float32 tensor.")
+            parts[name.removeprefix("_orig_mod.")] = part.detach().numpy()  # of a compiled model
+        config = _config(saved["model_args"], "model_args", d_ff=None)
+    except CheckpointError:
+        raise
     except Exception as error:  # whatever a hostile file makes of its reader
-        said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise CheckpointError(f"The file is no ckpt.pt that is safe to read: {said}") from None
-    if not isinstance(saved, dict) or not {"model", "model_args"} <= set(saved):
-        raise CheckpointError("The file has no model and model_args, which nanoGPT's has.")
-    config = _config(saved["model_args"], "model_args", d_ff=None)
-    parts = {}
-    for name, part in dict(saved["model"]).items():
-        if not isinstance(part, torch.Tensor) or part.dtype != torch.float32:
-            raise CheckpointError(f"{name!r:.80} is not a float32 tensor.")
-        parts[str(name).removeprefix("_orig_mod.")] = part.detach().numpy()
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+        raise CheckpointError(f"The file is no ckpt.pt that can be read safely ({said})") from None
     ours = _from_gpt2_names(parts, config, out_in=True)
     return _assemble(ours, saved.get(OUR_HEADER), like, config)
 

@@ -164,8 +164,18 @@ def test_a_ckpt_with_code_in_it_or_without_a_model_is_refused(ckpt, content):
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x02}q\x00.", b"PK\x03\x04"])
 def test_what_is_no_ckpt_is_refused(ckpt, data):
-    with pytest.raises(CheckpointError, match="no ckpt.pt that is safe to read"):
+    with pytest.raises(CheckpointError, match="no ckpt.pt that can be read safely"):
         interchange.from_nanogpt(data, like=ckpt)
+
+
+def test_a_tensor_that_is_larger_than_what_is_stored_is_refused(ckpt):
+    model, saved = nanogpt(interchange.to_nanogpt(ckpt))
+    state = dict(model.state_dict())
+    state["transformer.wpe.weight"] = torch.zeros(1).expand(2**16, 2**16)
+    out = io.BytesIO()
+    torch.save(saved | {"model": state}, out)
+    with pytest.raises(CheckpointError, match="'transformer.wpe.weight' is not a whole"):
+        interchange.from_nanogpt(out.getvalue())
 
 
 def test_a_damaged_ckpt_is_read_or_refused_but_never_anything_else(ckpt):
