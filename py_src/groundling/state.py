@@ -35,7 +35,7 @@ from .train import Record, Run, State
 
 FORMAT = "groundling-state-v1"
 HEADER_KEYS = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
-MAX_META = 2**27  # bytes: a log of more than a million iterations
+MAX_META = 2**26  # bytes: a log of more than 800,000 iterations
 WORD = 0, 2**32 - 1
 LOSS = 0.0, sys.float_info.max
 
@@ -240,8 +240,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
         meta = strict.parse(raw)
     except NotJSON as error:
         raise CheckpointError(
-            f"The file's state is wrong: byte {HEADER_BYTES + error.at} is not what ASCII JSON "
-            "has there."
+            f"The file's state is wrong: byte {HEADER_BYTES + error.at} {error.problem}"
         ) from None
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None

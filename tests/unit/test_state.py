@@ -395,7 +395,9 @@ def test_a_fact_that_is_not_what_it_should_be(data, change, told):
         ('{"iter":é}', "byte 520 is not"),
         ('{"iter":1,"iter":1}', "it has 'iter' twice."),
         ('{"iter":NaN}', "NaN is not a JSON number."),
-        ("[" * 100_000, "is not what ASCII JSON has there"),
+        ("[" * 100_000, "byte 532 opens more than 20 levels of brackets."),
+        ('{"a[[[[\\"[[[[[[[[[[[[[[[[[[[[[[": ' * 21, "opens more than 20 levels of brackets."),
+        ('["[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["]', "it is ["),
         ("7", "it is 7; it must be an object."),
     ],
 )
