@@ -35,6 +35,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -77,7 +78,8 @@ def train_command(args: argparse.Namespace) -> int:
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if end < run.iter or (end == run.iter and end < config.iters):
             raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
-        for path in filter(None, (args.out, args.state)):
+        weights = args.out or checkpoint.file_name(config.seed, end)
+        for path in filter(None, (weights, args.state)):
             _require_writable(Path(path))
         log_path = Path(args.log or os.devnull)
         log_path.write_bytes(b"")  # a path that cannot be written shows here, not after the start
@@ -113,7 +115,6 @@ def _begun(args: argparse.Namespace) -> Run:
     """A new run, as the options have it."""
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     config = TrainConfig(**given)
-    _require_writable(Path(args.out or checkpoint.file_name(config.seed, config.iters)))
     return Run(config, _corpus(args.corpus), open_device(args.device))
 
 
@@ -216,7 +217,9 @@ def _show_contents(file: Contents) -> None:
 
 def _show_state(saved: state.Saved) -> None:
     run = saved.state
-    print(f"seed {run.config.seed!r}, iter {run.iter:,} of {run.config.iters:,}, {run.config}")
+    print(f"seed {run.config.seed!r}, iter {run.iter:,} of {run.config.iters:,}")
+    settings = asdict(run.config).items()
+    print(", ".join(f"{name} {value}" for name, value in settings if name not in ("seed", "iters")))
     print(f"AdamW after {run.step:,} steps, {len(run.log):,} records from iter {run.first:,} on")
     print(f"made on {saved.device}, by code {saved.code_hash}, on text {saved.corpus_hash}")
 
