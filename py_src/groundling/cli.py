@@ -44,7 +44,7 @@ from .checkpoint import HEADER_BYTES, CheckpointError
 from .config import TrainConfig
 from .corpus import Corpus, shakespeare
 from .devices import DeviceError, open_device
-from .inspector import Contents, Difference, compare
+from .inspector import Contents, Difference, compare, size
 from .model import GPT
 from .sampling import stream
 from .state import OtherOrigin
@@ -206,12 +206,17 @@ def _show_contents(file: Contents) -> None:
     else:
         print(f"weights  {len(floats):>11,} bytes   sha256 {_sha256(floats)}")
     print()
+    for what, count in size(file.ckpt.config):
+        print(f"{count:>9,}  {what}")
+    count = len(file.ckpt.weights)
+    print(f"{count:>9,}  parameters, 4 bytes each: {4 * count:,} bytes")
+    print()
     numbers = "".join(f" {name:>11}" for name in ("mean", "std", "min", "max"))
     print(f"{'tensor':<20} {'shape':>12} {'float':>11} {'byte':>11}{numbers}")
     for part in file.parts:
-        size = " x ".join(map(str, part.shape))
+        shape = " x ".join(map(str, part.shape))
         numbers = "".join(f" {number:>11.5g}" for number in part.statistics)
-        print(f"{part.name:<20} {size:>12} {part.at:>11,} {part.byte:>11,}{numbers}")
+        print(f"{part.name:<20} {shape:>12} {part.at:>11,} {part.byte:>11,}{numbers}")
     print(f"{'end':<20} {'':>12} {file.floats:>11,} {len(file.data):>11,}")
 
 
@@ -229,8 +234,8 @@ def _show_differences(one: Contents, two: Contents, differences: list[Difference
     print()
     print(f"{'tensor':<20} {'shape':>12} {'floats':>9} {'differ':>9} {'max |a-b|':>11} {'rms':>11}")
     for d in differences:
-        size, n = " x ".join(map(str, d.shape)), math.prod(d.shape)
-        print(f"{d.name:<20} {size:>12} {n:>9,} {d.count:>9,} {d.largest:>11.5g} {d.rms:>11.5g}")
+        shape, n = " x ".join(map(str, d.shape)), math.prod(d.shape)
+        print(f"{d.name:<20} {shape:>12} {n:>9,} {d.count:>9,} {d.largest:>11.5g} {d.rms:>11.5g}")
     print()
     tensors = sum(d.count > 0 for d in differences)
     if tensors:

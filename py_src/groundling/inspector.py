@@ -8,6 +8,7 @@ import numpy as np
 
 from . import checkpoint, state
 from .checkpoint import HEADER_BYTES, Checkpoint
+from .config import GPTConfig
 from .model import parameter_shapes
 
 
@@ -29,6 +30,10 @@ class Part:
         """Mean, standard deviation, least and greatest, in float64."""
         x = self.numbers.astype(np.float64)
         return tuple(float(f(x)) for f in (np.mean, np.std, np.min, np.max))
+
+    def histogram(self, bins: int = 32) -> np.ndarray:
+        """How many numbers fall in each of `bins` equal steps from the least to the greatest."""
+        return np.histogram(self.numbers.astype(np.float64), bins)[0]
 
 
 class Contents:
@@ -54,6 +59,20 @@ class Contents:
                 part = numbers[at - first : at - first + math.prod(shape)]
                 self.parts.append(Part(prefix + name, shape, at, self.start + 4 * at, part))
                 at += part.size
+
+
+def size(config: GPTConfig) -> list[tuple[str, int]]:
+    """Why a model has as many parameters as it has: of what, and how many."""
+    V, T, C, F = config.vocab_size, config.block_size, config.n_embd, config.d_ff
+    L = config.n_layer
+    return [
+        (f"{V} characters x {C}, which read and write", V * C),
+        (f"{T} positions x {C}", T * C),
+        (f"{L} blocks x Q, K, V and output: 4 x {C} x {C}", L * 4 * C * C),
+        (f"{L} blocks x MLP, there and back: 2 x {C} x {F}", L * 2 * C * F),
+        (f"{L} blocks x two LayerNorms: 4 x {C}", L * 4 * C),
+        (f"the last LayerNorm: 2 x {C}", 2 * C),
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What is in a file: its tensors' places and numbers, and how two files differ."""
 
+import math
 import struct
 
 import numpy as np
@@ -10,7 +11,8 @@ from groundling.checkpoint import CheckpointError
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.inspector import Contents, compare
+from groundling.inspector import Contents, compare, size
+from groundling.model import parameter_shapes
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
@@ -54,6 +56,25 @@ def test_the_statistics_are_those_of_the_numbers(files):
         assert mean == pytest.approx(x.sum() / x.size)
         assert std == pytest.approx(np.sqrt((x**2).mean() - x.mean() ** 2), abs=1e-8)
         assert (least, greatest) == (min(x), max(x))
+
+
+def test_a_histogram_counts_every_number_once(files):
+    for part in Contents(files[0]).parts:
+        counts = part.histogram(8)
+        assert (len(counts), counts.sum()) == (8, part.numbers.size)
+        least, greatest = part.statistics[2:]
+        if least < greatest:
+            assert counts[0] and counts[-1]
+            half = (part.numbers.astype(float) < (least + greatest) / 2).sum()
+            assert counts[:4].sum() == half
+
+
+@pytest.mark.parametrize(
+    "config", [GPTConfig(), GPTConfig(9, block_size=5, n_layer=3, n_head=2, n_embd=8, d_ff=7)]
+)
+def test_the_size_is_explained_to_the_last_parameter(config):
+    count = sum(math.prod(shape) for shape in parameter_shapes(config).values())
+    assert sum(n for _, n in size(config)) == count
 
 
 def test_a_state_and_the_weights_of_the_same_run_are_the_same_to_the_bit(files):
