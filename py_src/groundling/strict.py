@@ -15,8 +15,6 @@ from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
 from .config import check_number
 
 HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
@@ -26,7 +24,6 @@ TIME = (
 )
 MAX_DEPTH = 20  # ours are nested 4 deep; a config.json of others may be some deeper
 BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)  # and whole strings, to skip
-DEPTH = 16  # brackets within brackets
 FINITE = -sys.float_info.max, sys.float_info.max
 
 
@@ -54,20 +51,6 @@ def parse(raw: bytes) -> Any:
     except ValueError as error:
         at = getattr(error, "pos", getattr(error, "start", 0))  # of a JSON or a Unicode error
         raise NotJSON(at) from None
-
-
-def _check_depth(raw: bytes) -> None:
-    """NotJSON where brackets nest deeper than ours ever do.
-
-    The parser calls itself for each, and in a browser the stack ends before Python says so: that
-    would cost the worker, and the run.
-    """
-    unquoted = re.sub(rb'"(?:[^"\\]|\\.)*"', lambda text: b" " * len(text[0]), raw)
-    characters = np.frombuffer(unquoted, np.uint8)
-    opens, closes = np.isin(characters, list(b"[{")), np.isin(characters, list(b"]}"))
-    deep = np.cumsum(opens.astype(np.int64) - closes) > DEPTH
-    if deep.any():
-        raise NotJSON(int(deep.argmax()))
 
 
 def dumps(value: object) -> str:
