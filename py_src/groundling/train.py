@@ -47,9 +47,7 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         optimizer.step(hyper)
         return loss, norm
 
-    losses = (
-        device.ring()
-    )  # what the GPU has computed comes back a few steps later, and it never waits for us
+    losses = device.ring()  # they come back some steps later, so that the GPU never waits for us
     run.pausing = False
     end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
     while run.iter < end and not run.pausing:
