@@ -47,7 +47,6 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         optimizer.step(hyper)
         return loss, norm
 
-    losses = device.ring()  # they come back some steps later, so that the GPU never waits for us
     run.pausing = False
     end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
     while run.iter < end and not run.pausing:
@@ -58,10 +57,10 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         offsets = run.corpus.offsets("train", run.batches, B, T)
         loss, norm = step(offsets, optimizer.hyper(lr), run.dropout_key())
         run.iter += 1
-        for arrived in losses.push((it, lr, val), loss, norm):
-            yield run.record(*arrived)
-    for arrived in losses.drain():
-        yield run.record(*arrived)
+        run.losses.push((it, lr, val), loss, norm)  # some steps later it comes back
+        yield from run.records()
+    run.losses.drain()
+    yield from run.records()
 
 
 def learning_rate(it: int, config: TrainConfig) -> float:
@@ -169,6 +168,7 @@ class Run:
         self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
         self.first = self.iter = it
         self.val_loss = val_loss
+        self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
         self.log: list[Record] = []
         self.samples: list[tuple[int, str]] = []
 
@@ -181,15 +181,16 @@ class Run:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""
         return np.array([self.dropout_seed, self.iter], np.uint32)
 
-    def record(self, tags: tuple, train: float, grad_norm: float) -> Record:
-        """Take in what has come back of an iteration. NonFiniteLoss where it is not a number."""
-        it, lr, val = tags
-        smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
-        record = Record(it, train, lr, val, grad_norm, smooth)
-        if not math.isfinite(train):
-            raise NonFiniteLoss(record)
-        self.log.append(record)
-        return record
+    def records(self) -> Iterator[Record]:
+        """Take in what has come back, iteration by iteration. NonFiniteLoss at one that is none."""
+        while self.losses.arrived:
+            (it, lr, val), train, grad_norm = self.losses.arrived.popleft()
+            smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
+            record = Record(it, train, lr, val, grad_norm, smooth)
+            if not math.isfinite(train):
+                raise NonFiniteLoss(record)
+            self.log.append(record)
+            yield record
 
     def pause(self) -> None:
         """Make `train` end after this iteration, once all that is on its way has arrived."""
@@ -235,11 +236,15 @@ class Run:
     def state(self) -> State:
         """All that the rest of the run depends on: `restore` on any device continues exactly.
 
-        RuntimeError while losses are on their way: `pause()`, and let `train` end, first.
+        Waits for the losses that are on their way.
         """
+        self.losses.drain()
+        for _ in self.records():
+            pass  # each is in the log now
         if self.first + len(self.log) != self.iter:
             raise RuntimeError(
-                "Losses are still on their way; pause the run before its state is taken."
+                f"The log has {len(self.log)} records from iter {self.first} on; "
+                f"they do not end at iter {self.iter}."
             )
         return State(
             model=self.model.config,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import tracemalloc
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -159,11 +160,29 @@ def test_a_run_may_stand_beyond_its_schedule(device: Device):
     assert load_state(save_state(run), Corpus(TEXT), device).iter == 5000
 
 
-def test_a_state_in_the_middle_of_a_step_is_refused(device: Device):
+def test_a_state_takes_in_the_losses_that_are_on_their_way(device: Device):
+    run, straight = small_run(device), small_run(device)
+    for record in train(run):
+        if record.iter == 3:
+            break  # with steps in flight, on a GPU
+    loaded = load_state(save_state(run), Corpus(TEXT), device)
+    finish(straight, loaded.iter)
+    assert [record.train for record in loaded.log] == [record.train for record in straight.log]
+
+
+def test_a_run_left_in_the_middle_loses_no_record(device: Device):
+    run = small_run(device)
+    first = list(islice(train(run), 3))
+    rest = list(train(run))
+    assert [record.iter for record in first + rest] == list(range(run.config.iters))
+    assert run.log == first + rest
+
+
+def test_a_state_whose_log_does_not_reach_its_iter_is_refused(device: Device):
     run = small_run(device)
     finish(run, 5)
     run.iter += 1
-    with pytest.raises(RuntimeError, match="still on their way"):
+    with pytest.raises(RuntimeError, match="do not end at iter 6"):
         save_state(run)
 
 

@@ -32,8 +32,8 @@ def small_run(device: Device, config: TrainConfig = CONFIG, **shape: float) -> R
     return Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes | shape))
 
 
-def finish(run: Run) -> list[Record]:
-    return list(train(run))
+def finish(run: Run, stop_at: int | None = None) -> list[Record]:
+    return list(train(run, stop_at))
 
 
 def weights_of(run: Run) -> bytes:
@@ -325,12 +325,9 @@ def test_a_text_shorter_than_a_context_is_refused(device: Device):
 def test_a_step_of_the_default_model_takes_at_most_120_kernels(device: Device, corpus: Corpus):
     config = TrainConfig(iters=6, batch_size=1, eval_interval=1000, eval_batches=1)
     run = Run(config, corpus, device)
-    for record in train(run):
-        if record.iter == 1:
-            run.pause()
+    finish(run, stop_at=2)
     before, began = device.counts.dispatches, run.iter
-    for _ in train(run):
-        run.pause()
+    finish(run, stop_at=4)
     assert (device.counts.dispatches - before) / (run.iter - began) <= 120
 
 

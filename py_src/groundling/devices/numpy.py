@@ -9,6 +9,7 @@ the WGSL of the same name.
 """
 
 import math
+from collections import deque
 from functools import partial
 
 import numpy as np
@@ -79,11 +80,14 @@ class NumPyDevice(Device):
 class Ring:
     """Scalars on their way back from the device; here they have always arrived."""
 
-    def push(self, tag, *scalars: Tensor) -> list[tuple]:
-        return [(tag, *[s.item() for s in scalars])]
+    def __init__(self):
+        self.arrived: deque[tuple] = deque()
 
-    def drain(self) -> list[tuple]:
-        return []
+    def push(self, tag, *scalars: Tensor) -> None:
+        self.arrived.append((tag, *[s.item() for s in scalars]))
+
+    def drain(self) -> None:
+        pass
 
 
 # In the order in which a training step meets them.

@@ -327,11 +327,10 @@ class Ring:
         self._width = 0
         self._buffer = None
         self._last = None
+        self.arrived: deque[tuple] = deque()  # (tag, number, ...) of each step that has come back
 
-    def push(self, tag, *scalars: Tensor) -> list[tuple]:
-        """End a step: send it, with a copy of its scalars. Returns (tag, number, ...) of the
-        steps that have arrived.
-        """
+    def push(self, tag, *scalars: Tensor) -> None:
+        """End a step: send it, with a copy of its scalars."""
         if not self._tags:
             self._width = len(scalars)
             usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
@@ -345,18 +344,18 @@ class Ring:
             self.device.copy_scalar(scalar, self._buffer, len(self._tags) * self._width + i)
         self._tags.append(tag)
         self.device.submit()
-        if len(self._tags) < self._window:
-            return []
-        self._send()
-        return self._receive() if len(self._in_flight) > 1 else []
+        if len(self._tags) >= self._window:
+            self._send()
+        if len(self._in_flight) > 1:
+            self._receive()
 
-    def drain(self) -> list[tuple]:
+    def drain(self) -> None:
         """Wait for all that is still on its way."""
         if self._tags:
             self._send()
-        arrived = [item for _ in range(len(self._in_flight)) for item in self._receive()]
+        while self._in_flight:
+            self._receive()
         self._last = None  # what comes next is not timed from here
-        return arrived
 
     def _send(self) -> None:
         self._in_flight.append(
@@ -364,14 +363,13 @@ class Ring:
         )
         self._tags = []
 
-    def _receive(self) -> list[tuple]:
+    def _receive(self) -> None:
         tags, width, buffer, promise = self._in_flight.popleft()
         with self.device.waiting():
             promise.sync_wait()
-        numbers = np.frombuffer(buffer.read_mapped(), np.float32)[: len(tags) * width].reshape(
-            -1, width
-        )
-        arrived = [(tag, *row) for tag, row in zip(tags, numbers.tolist(), strict=True)]
+        numbers = np.frombuffer(buffer.read_mapped(), np.float32)[: len(tags) * width]
+        numbers = numbers.reshape(-1, width)
+        self.arrived += [(tag, *row) for tag, row in zip(tags, numbers.tolist(), strict=True)]
         buffer.unmap()
         self._free.append(buffer)
         now = time.perf_counter()
@@ -379,7 +377,6 @@ class Ring:
             seconds = max((now - self._last) / len(tags), 1e-6)
             self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
         self._last = now
-        return arrived
 
 
 def _product(text: str, params: dict) -> int:
