@@ -544,10 +544,18 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Says nothing of what went well; log_error still tells of a file that is missing."""
 
 
-def server(roots: dict[str, Path], port: int = 0) -> http.server.ThreadingHTTPServer:
+class Server(http.server.ThreadingHTTPServer):
+    """A thread for each request; one whose tab was closed in the middle of it is no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def server(roots: dict[str, Path], port: int = 0) -> Server:
     """A server on this machine's loopback address, at a free port unless one is named."""
     handler = type("Handler", (Handler,), {"roots": roots})
-    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    return Server(("127.0.0.1", port), handler)
 
 
 # ---- the commands --------------------------------------------------------------------------------

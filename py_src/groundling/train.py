@@ -1,13 +1,14 @@
 """Train a GPT on Shakespeare, character by character.
 
-Natively:       groundling train --seed hamlet
-In the page:    press Start
-In Python:      run = Run(TrainConfig(seed="hamlet"), shakespeare(), open_device())
-                for record in train(run):
-                    print(record.iter, record.train)
+Natively:     groundling train --seed hamlet
+In the page:  press Start
+In Python:    run = Run(TrainConfig(), shakespeare(), open_device())
+              for record in train(run):
+                  print(record.iter, record.train)
 
-The loop is `train`, below. A run's whole state is in a `Run`; `train` may be left by `run.pause()`
-and called again, and goes on exactly where it was.
+The loop is `train`, just below. A run's whole state is in a `Run`:
+leave `train` by `run.pause()`, call it again, and it goes on from
+exactly where it was.
 """
 
 import math
