@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from explain import LOST, explain
+from inspector_view import InspectorView
+from twin_view import TwinView
 
 from groundling import checkpoint
 from groundling.checkpoint import Checkpoint, CheckpointError
@@ -28,7 +30,8 @@ from groundling.train import NonFiniteLoss, Record, Run, train
 FRAME = 1 / 60  # seconds: messages come no more often
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
 KEEP = 20.0  # seconds of training between two copies of the weights, kept in case the GPU is lost
-LIVE = ("lr", "log")  # the commands that need not wait until nothing is in flight
+LIVE = ("lr", "log", "inspect", "look", "close")
+"""The commands that need not wait until nothing is in flight."""
 
 Message = dict[str, Any]
 
@@ -64,6 +67,7 @@ class Session:
         clock: Callable[[], float] = time.perf_counter,
     ):
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
+        self.twin, self.inspector = TwinView(post, corpus, clock), InspectorView(post)
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -88,13 +92,15 @@ class Session:
         try:
             if self.stream is not None:
                 self._train()
+            if self.twin.running:
+                self.twin.advance()
             while self.inbox and (self.stream is None or self.inbox[0]["type"] in LIVE):
                 self._obey(self.inbox.popleft())
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except (Exception, KeyboardInterrupt) as error:
             self._fail(error)
-        return self.stream is not None or bool(self.inbox)
+        return self.stream is not None or self.twin.running or bool(self.inbox)
 
     def flush(self) -> None:
         """Post the records that have gathered. The host may call it while `advance` waits."""
@@ -312,6 +318,35 @@ class Session:
         if self.phase in ("booting", "ready", "error"):
             self.open(message["name"], message.get("missing", ""))
 
+    def _do_twin(self, message: Message) -> None:
+        if self.phase in ("ready", "paused", "done"):
+            self.twin.start(tuple(message["seeds"]), message["iters"], self.device)
+
+    def _do_untwin(self, message: Message) -> None:
+        self.twin.stop()
+
+    def _do_inspect(self, message: Message) -> None:
+        self.inspector.read(message["slot"], message["name"], message["bytes"])
+
+    def _do_inspect_run(self, message: Message) -> None:
+        """Inspect the weights of now, as Save weights would write them."""
+        slot, name = message["slot"], "the current run"
+        if not self.trial:
+            self.inspector.refuse(slot, name, "There is no run yet: press Start, or load one.")
+            return
+        try:
+            ckpt = self.trial.run.checkpoint()
+            name = checkpoint.file_name(ckpt.seed, ckpt.iter)
+            self.inspector.read(slot, name, checkpoint.dumps(ckpt))
+        except (*LOST, CheckpointError) as error:
+            self.inspector.refuse(slot, name, str(error))
+
+    def _do_look(self, message: Message) -> None:
+        self.inspector.look(message["slot"], message["page"])
+
+    def _do_close(self, message: Message) -> None:
+        self.inspector.close(message["slot"])
+
     # ---- state ----------------------------------------------------------------------------------
 
     def _begin(self, trial: Trial) -> None:
@@ -328,6 +363,10 @@ class Session:
     def _enter(self, phase: str, reason: str = "") -> None:
         """Enter a phase. The clock of the run stands still in all but `training`."""
         now, before = self.clock(), self.phase
+        if phase == "training":
+            self.twin.stop()  # two at a time would share the GPU
+        elif phase in ("booting", "error"):
+            self.twin.drop()  # its device is gone, or may be
         if before == "training" and self.trial:
             self.trial.seconds += now - self.since
         self.phase, self.reason = phase, reason

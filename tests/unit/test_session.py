@@ -32,7 +32,8 @@ def module(name: str) -> ModuleType:
     return loaded
 
 
-module("explain")
+for name in ("explain", "twin_view", "inspector_view"):
+    module(name)
 session_module = module("session")
 Session = session_module.Session
 

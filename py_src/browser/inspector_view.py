@@ -1,0 +1,171 @@
+"""The page's inspector: what is in a weights or a state file, and how two of them differ.
+
+It knows nothing of the browser. Two files at most are open, in the slots "a" and "b";
+site/src/inspector.ts draws what it posts. Bytes are shown a page of 512 at a time, so that the
+header is a page of its own.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from groundling import inspector
+from groundling.checkpoint import HEADER_BYTES, CheckpointError
+from groundling.inspector import Contents, Part
+
+PAGE = 512  # bytes
+BINS = 24  # of a histogram
+GROUPS = {"attn": "attention", "mlp": "mlp", "ln_": "norm"}
+"""What a tensor's name has in it, and which colour its bytes have; all else is an embedding."""
+
+Message = dict[str, Any]
+
+
+class InspectorView:
+    """The files that are open, and what the page is told of them.
+
+    post(message) sends a message to the page.
+    """
+
+    def __init__(self, post: Callable[[Message], None]):
+        self.post = post
+        self.open: dict[str, Contents] = {}
+
+    def read(self, slot: str, name: str, data: bytes) -> None:
+        """Open a file in a slot. One that is refused leaves the slot as it was."""
+        try:
+            contents = Contents(data)
+        except CheckpointError as error:
+            self.refuse(slot, name, str(error))
+            return
+        except MemoryError:
+            self.refuse(slot, name, "There is not enough memory to open it.")
+            return
+        self.open[slot] = contents
+        self.post({"type": "inspected", "slot": slot, "name": name, **told(contents)})
+        self.look(slot, 0)
+        self.compare()
+
+    def refuse(self, slot: str, name: str, why: str) -> None:
+        """Tell the page that a file is not opened, and why."""
+        self.post({"type": "uninspected", "slot": slot, "name": name, "message": why})
+
+    def close(self, slot: str) -> None:
+        """Empty a slot."""
+        self.open.pop(slot, None)
+
+    def look(self, slot: str, page: int) -> None:
+        """Show one page of a file's bytes; beyond its ends, the first or the last."""
+        if (contents := self.open.get(slot)) is not None:
+            last = (len(contents.data) - 1) // PAGE
+            self.post({"type": "bytes", "slot": slot, **page_of(contents, min(max(page, 0), last))})
+
+    def compare(self) -> None:
+        """Tell how the two open files differ, tensor by tensor, if there are two."""
+        if len(self.open) < 2:
+            return
+        try:
+            differences = inspector.compare(self.open["a"], self.open["b"])
+        except ValueError as error:
+            self.post({"type": "compared", "text": str(error), "rows": []})
+            return
+        floats = sum(int(np.prod(one.shape)) for one in differences)
+        count = sum(one.count for one in differences)
+        apart = sum(one.count > 0 for one in differences)
+        if count == 0:
+            text = f"All {floats:,} numbers are the same, bit for bit."
+            if self.open["a"].data == self.open["b"].data:
+                text += " The files are the same bytes."
+        else:
+            text = (
+                f"{count:,} of {floats:,} numbers differ, in {apart} of {len(differences)} tensors."
+            )
+        if len({len(contents.parts) for contents in self.open.values()}) > 1:
+            text += " Only one of the files has AdamW's averages, so the weights are compared."
+        rows = [
+            {
+                "name": one.name,
+                "count": one.count,
+                "floats": int(np.prod(one.shape)),
+                "largest": one.largest,
+                "rms": one.rms,
+            }
+            for one in differences
+        ]
+        self.post({"type": "compared", "text": text, "rows": rows})
+
+
+def told(contents: Contents) -> Message:
+    """All that the page shows of a file, but for its bytes."""
+    ckpt, saved = contents.ckpt, contents.saved
+    return {
+        "kind": "state" if saved else "weights",
+        "seed": ckpt.seed,
+        "iter": ckpt.iter,
+        "valLoss": ckpt.val_loss,
+        "header": contents.header,
+        "size": len(contents.data),
+        "start": contents.start,
+        "explained": explained(contents),
+        "parts": [row(part) for part in contents.parts],
+    }
+
+
+def row(part: Part) -> Message:
+    """A tensor, as a row of the table."""
+    mean, std, least, greatest = part.statistics
+    return {
+        "name": part.name,
+        "group": next((group for key, group in GROUPS.items() if key in part.name), "embedding"),
+        "shape": list(part.shape),
+        "byte": part.byte,
+        "floats": int(part.numbers.size),
+        "mean": mean,
+        "std": std,
+        "min": least,
+        "max": greatest,
+        "histogram": part.histogram(BINS).tolist(),
+    }
+
+
+def explained(contents: Contents) -> Message:
+    """Why the file is as large as it is: the parameters, of what; and the bytes that they make."""
+    config, rows = contents.ckpt.config, inspector.size(contents.ckpt.config)
+    total = sum(count for _, count in rows)
+    lead = [f"{HEADER_BYTES:,} of header"]
+    times = ""
+    if contents.saved:
+        lead.append(f"{contents.start - HEADER_BYTES:,} of settings and records")
+        times = "3 x "  # the weights, m and v
+    note = ""
+    if config.d_ff == 4 * config.n_embd:
+        block = 12 * config.n_embd**2
+        note = (
+            f"The MLP is 4 x {config.n_embd} wide, so the matrices of a block are 12 d², here "
+            f"12 x {config.n_embd}² = {block:,}: in {config.n_layer} blocks "
+            f"{config.n_layer * block:,}."
+        )
+    return {
+        "rows": [{"what": what, "count": count} for what, count in rows],
+        "total": total,
+        "note": note,
+        "sum": f"{' + '.join(lead)} + {times}4 x {total:,} = {len(contents.data):,} bytes",
+    }
+
+
+def page_of(contents: Contents, page: int) -> Message:
+    """A page of bytes: its hexadecimal digits, and of every four bytes what they say.
+
+    A cell is text before the first float, and a number from there on.
+    """
+    at = PAGE * page
+    raw = bytes(contents.data[at : at + PAGE])
+    cells: list[str | float] = []
+    for i, j in pairwise([*range(0, len(raw), 4), len(raw)]):
+        if at + i < contents.start:
+            cells.append(raw[i:j].decode("ascii", "replace"))
+        else:
+            cells.append(float(np.frombuffer(raw, "<f4", 1, i)[0]))
+    return {"page": page, "at": at, "hex": raw.hex(), "cells": cells}

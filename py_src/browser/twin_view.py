@@ -1,0 +1,156 @@
+"""The page's twin: two runs side by side, their losses as they come, and how they compare.
+
+It knows nothing of the browser. The session starts it while no run trains, and calls `advance` for
+as long as it is `running`; site/src/twin.ts draws what it posts.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from explain import LOST, explain
+
+from groundling.corpus import Corpus
+from groundling.devices import Device, DeviceError
+from groundling.train import NonFiniteLoss
+from groundling.twin import Twin, Verdict, feeds
+
+FRAME = 1 / 60  # seconds: messages come no more often
+MOST_ITERS = 1000  # it is a demonstration, and its schedule warms up in 10
+ENDS = DeviceError, MemoryError, NonFiniteLoss, ValueError
+"""What ends a twin and nothing else; a lost device ends the session's run too."""
+
+Message = dict[str, Any]
+
+
+class TwinView:
+    """At most one twin, and what the page knows of it.
+
+    post(message) sends a message to the page; clock() is in seconds.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[Message], None],
+        corpus: Corpus,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        self.post, self.corpus, self.clock = post, corpus, clock
+        self.twin: Twin | None = None
+        self.stream: Iterator | None = None  # twin.train(), until both have ended
+        self.stopped = False
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to train."""
+        return self.stream is not None
+
+    def start(self, seeds: tuple[str, str], iters: int, device: Device) -> None:
+        """Begin a twin in place of the one before."""
+        self.twin = self.stream = None  # its memory is free before the next takes more
+        self.stopped = False
+        try:
+            if not 1 <= iters <= MOST_ITERS:
+                raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
+            self.twin = Twin(seeds, self.corpus, device, iters)
+        except LOST:
+            raise
+        except ENDS as error:
+            self.twin = None
+            self._fail(error, list(seeds), iters)
+            return
+        self.stream = self.twin.train()
+        self._post("running", [])
+
+    def stop(self) -> None:
+        """End it early: what is in flight lands, and there is no verdict."""
+        if self.stream is None:
+            return
+        self.stopped = True
+        for run in self.twin.runs:
+            run.pause()
+        while self.running:
+            self.advance()
+
+    def drop(self) -> None:
+        """Let it go with its device, with no word to the device."""
+        if self.stream is not None:
+            self.stream = None
+            self._post("failed", [], "The device went away while the twins trained.")
+        self.twin = None
+
+    def advance(self) -> None:
+        """Train for about a frame, and post what has come; at the end, the verdict."""
+        deadline, records = self.clock() + FRAME, []
+        try:
+            while (pair := next(self.stream, None)) is not None:
+                a, b = pair
+                records.append([a.iter, a.train, b.train])
+                if self.clock() >= deadline:
+                    self._post("running", records)
+                    return
+            self.stream = None
+            if self.stopped:
+                self._post("stopped", records)
+            else:
+                self._post("done", records, verdict=self.twin.verdict())
+        except LOST:
+            raise
+        except ENDS as error:
+            self.stream = None
+            self._fail(error, list(self.twin.seeds), self.twin.iters)
+        if not self.running:
+            self.twin = None  # and with it the memory of both
+
+    def _post(
+        self,
+        phase: str,
+        records: list[list[float]],
+        message: str = "",
+        verdict: Verdict | None = None,
+    ) -> None:
+        twin = self.twin
+        self.post(
+            {
+                "type": "twin",
+                "phase": phase,
+                "seeds": list(twin.seeds),
+                "iters": twin.iters,
+                "records": records,
+                "parted": twin.parted,
+                "message": message,
+                "verdict": verdict and told(verdict),
+            }
+        )
+
+    def _fail(self, error: BaseException, seeds: list[str], iters: int) -> None:
+        words = explain(error)
+        self.post(
+            {
+                "type": "twin",
+                "phase": "failed",
+                "seeds": seeds,
+                "iters": iters,
+                "records": [],
+                "parted": None,
+                "message": f"{words['title']}. {words['message']} A run beside it is as it was.",
+                "verdict": None,
+            }
+        )
+
+
+def told(verdict: Verdict) -> Message:
+    """A verdict as the page shows it. `kind` is "identical", "weights" (they agree, the files do
+    not) or "differ".
+    """
+    a, b = verdict.seeds
+    same_weights = verdict.weights[0] == verdict.weights[1]
+    kind = "identical" if verdict.identical else "weights" if same_weights else "differ"
+    return {
+        "kind": kind,
+        "text": str(verdict),
+        "files": list(verdict.files),
+        "weights": list(verdict.weights),
+        "parted": verdict.parted,
+        "feeds": [feeds(seed) for seed in (a, b)] if kind == "differ" and a != b else [],
+    }
