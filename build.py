@@ -479,6 +479,16 @@ def bundle(out: Path, *entries: Path) -> None:
     run(*command, env=node_environment(), cwd=SITE)
 
 
+def manifest(folder: Path) -> str:
+    """The line of JavaScript that tells the service worker every file's SHA-256."""
+    hashes = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files(folder)
+        if path.suffix != ".map" and path.name != "sw.js"
+    }
+    return f"const MANIFEST = {json.dumps(hashes, indent=1)};\n"
+
+
 def build_site() -> Path:
     """Makes site/dist if what it is made from has changed; the assets are checked every time."""
     make_venv()
@@ -505,6 +515,9 @@ def build_site() -> Path:
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "groundling.zip").write_bytes(archive(ours))
+        bundle(new, SITE / "src/sw.ts")
+        worker = new / "sw.js"
+        worker.write_text(manifest(new) + worker.read_text(encoding="utf-8"), encoding="utf-8")
         if DIST.exists():
             DIST.rename(Path(scratch, "old"))
         new.rename(DIST)

@@ -21,6 +21,17 @@ mount("runner", <Runner />);
 mount("source", <Source />);
 acceptDrops();
 
+// Once the page works, it is kept for visits without a network. Not every browser lets us.
+const stop = effect(() => {
+  if (phase.value !== "ready") return;
+  queueMicrotask(() => stop());
+  navigator.serviceWorker
+    ?.register("sw.js", { updateViaCache: "none" })
+    .then(() => navigator.serviceWorker.ready)
+    .then(() => (place("kept").hidden = false))
+    .catch(() => {});
+});
+
 effect(() => {
   const { iter, iters, trainLoss } = progress.value;
   const words: Partial<Record<typeof phase.value, string>> = {

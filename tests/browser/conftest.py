@@ -95,7 +95,7 @@ def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser, site_url: str) -> Iterator[Page]:
     """A page in a fresh context. Whatever the test does, nothing is fetched from another origin."""
-    context = chromium.new_context()
+    context = chromium.new_context(service_workers="block")  # test_offline.py has one
     origin, strangers = site_url.removesuffix(SUB_PATH), []
     context.on(
         "request",
