@@ -30,7 +30,8 @@ WORDS = (
         (
             "The loss is no longer a number",
             "Updates that are too large do this. Reset, choose a lower peak learning rate, and "
-            "begin again. Save weights gives the last good copy, if there was time for one.",
+            "begin again. Save weights or Save state gives the last good copy, if there was time "
+            "for one.",
         ),
     ),
     (
@@ -38,8 +39,8 @@ WORDS = (
         (
             "The GPU went away",
             "The system may have put it to sleep, updated its driver, or given it to another "
-            "program. Save weights gives the last copy that was read back; Reset opens the GPU "
-            "again.",
+            "program. Save weights or Save state gives the last copy that was read back; Reset "
+            "opens the GPU again, and the run can go on from that copy.",
         ),
     ),
     (
@@ -57,8 +58,8 @@ WORDS = (
         CheckpointError,
         (
             "This file was refused",
-            "Nothing has changed. What can be loaded is a .bin that Save weights or the groundling "
-            "command has written.",
+            "Nothing has changed. What can be loaded is a .bin or a .state that this page or the "
+            "groundling command has written.",
         ),
     ),
     (ValueError, ("This cannot be", "Nothing has changed. Correct it and try again.")),

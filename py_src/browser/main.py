@@ -7,9 +7,11 @@ the GPU, so JavaScript enters it through `callPromising`, where it can.
 import json
 from pathlib import Path
 
+from autosave import Autosave, StoreError, StoreFull
 from groundling_js import post as post_text
+from groundling_js import store as js_store
 from groundling_js import wake
-from pyodide.ffi import JsBuffer, to_js
+from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 
 from groundling import devices
@@ -47,8 +49,40 @@ def sources() -> list[Message]:
     return [{"path": path, "text": text} for path, text in texts if text]
 
 
+class PrivateFiles:
+    """site/src/opfs.ts as a Store."""
+
+    def read(self, slot: int) -> bytes:
+        return self._do("read", slot).to_bytes()
+
+    def write(self, slot: int, at: int, data: bytes) -> None:
+        if self._do("write", slot, at, to_js(data)) < len(data):
+            raise StoreFull("not all of it was written")
+
+    def flush(self, slot: int) -> None:
+        self._do("flush", slot)
+
+    def erase(self, slot: int) -> None:
+        self._do("erase", slot)
+
+    def _do(self, method: str, *arguments):
+        try:
+            return getattr(js_store, method)(*arguments)
+        except JsException as error:
+            is_full = getattr(error, "name", "") == "QuotaExceededError"
+            raise (StoreFull if is_full else StoreError)(str(error)) from error
+
+
+def autosave() -> Autosave | None:
+    """The copies in the origin's private file system, where this worker has it."""
+    try:
+        return Autosave(PrivateFiles()) if js_store else None
+    except StoreError:
+        return None
+
+
 post({"type": "sources", "files": sources()})
-session = Session(post, open_device, shakespeare())
+session = Session(post, open_device, shakespeare(), autosave=autosave())
 
 
 def receive(text: str, data: JsBuffer | None = None) -> None:

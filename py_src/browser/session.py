@@ -15,21 +15,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autosave import Autosave, StoreError, StoreFull
 from explain import LOST, explain
 from inspector_view import InspectorView
 from twin_view import TwinView
 
-from groundling import checkpoint
-from groundling.checkpoint import Checkpoint, CheckpointError
+from groundling import checkpoint, state
+from groundling.checkpoint import CheckpointError
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device, DeviceError, DeviceLost
 from groundling.model import parameter_shapes
+from groundling.state import OtherOrigin, Saved
 from groundling.train import NonFiniteLoss, Record, Run, train
 
 FRAME = 1 / 60  # seconds: messages come no more often
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
-KEEP = 20.0  # seconds of training between two copies of the weights, kept in case the GPU is lost
+KEEP = 20.0  # seconds of training between two copies of the run's state; sooner, if
+KEEP_ITERS = 200  # so many iterations have been trained, and
+KEEP_LEAST = 5.0  # so many seconds
+KEEP_SHARE = 0.05  # of the time at most goes to copying
 LIVE = ("lr", "log", "inspect", "look", "close")
 """The commands that need not wait until nothing is in flight."""
 
@@ -43,7 +48,7 @@ class Trial:
     run: Run
     posted: int = 0  # how many records of run.log the page has
     seconds: float = 0.0  # of training
-    kept: Checkpoint | None = None  # the last copy of its weights
+    kept: Saved | None = None  # the last copy of its state
 
     @property
     def iter(self) -> int:
@@ -56,7 +61,7 @@ class Session:
 
     post(message) sends a message to the page; its values are plain, but for `bytes`.
     open_device(name, stage) opens a device; it may call stage(name, done, total, detail) meanwhile.
-    clock() is in seconds.
+    clock() is in seconds. Without an autosave, copies of the run go to the page only.
     """
 
     def __init__(
@@ -65,8 +70,11 @@ class Session:
         open_device: Callable[[str, Callable[..., None]], Device],
         corpus: Corpus,
         clock: Callable[[], float] = time.perf_counter,
+        autosave: Autosave | None = None,
     ):
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
+        self.autosave, self.is_full = autosave, False
+        self.asking: Message | None = None  # a load of another origin, to be made anyway or not
         self.twin, self.inspector = TwinView(post, corpus, clock), InspectorView(post)
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
@@ -76,7 +84,8 @@ class Session:
         self.hidden = False
         self.inbox: deque[Message] = deque()
         self.stream: Iterator | None = None  # train(run), while something may be in flight
-        self.posted = self.since = self.kept = -math.inf  # times: last post, start, last copy
+        self.posted = self.since = -math.inf  # times: last post, start of training
+        self.kept, self.keep_every = (-math.inf, 0), 0.0  # last copy: (time, iter); seconds
         self.marks: deque[tuple[float, int]] = deque()  # (time, iter), for the rate
 
     # ---- the host's side ------------------------------------------------------------------------
@@ -137,6 +146,7 @@ class Session:
             }
         )
         self._enter("ready")
+        self._offer()
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -153,11 +163,17 @@ class Session:
         else:
             self.stream = None
         self.flush()
-        if self.clock() - self.kept > KEEP:
-            self._keep()
+        if self._is_stale():
+            self.trial.run.pause()  # so that nothing is in flight when it is copied
+
+    def _is_stale(self) -> bool:
+        """Whether it is time for another copy of the run."""
+        seconds, iters = self.clock() - self.kept[0], self.trial.iter - self.kept[1]
+        enough = seconds > KEEP_LEAST and iters >= KEEP_ITERS or seconds > KEEP
+        return enough and seconds > self.keep_every
 
     def _go_on(self) -> None:
-        """Begin to train, or go on after the commands; or be done."""
+        """Begin to train, or go on after the commands or a copy; or be done."""
         run = self.trial.run
         if self.trial.iter >= run.config.iters:
             self._keep()
@@ -165,6 +181,8 @@ class Session:
         elif self.hidden:
             self._enter("paused", "hidden")
         else:
+            if self._is_stale():
+                self._keep()
             self.stream = train(run)
 
     def _post_steps(self) -> None:
@@ -252,12 +270,16 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
+        if state.is_state(message["bytes"]):
+            self._load_state(message["name"], state.loads(message["bytes"]))
+        else:
+            self._load_weights(message)
+
+    def _load_weights(self, message: Message) -> None:
         ckpt = checkpoint.loads(message["bytes"], self.corpus.vocab_hash)
         config = replace(train_config(message), seed=ckpt.seed)
         run = Run(config, self.corpus, self.device, ckpt.config)
         run.load(ckpt)
-        self.discarded = self.trial or self.discarded
-        self._begin(Trial(run, kept=ckpt))
         note = (
             "The file holds weights only: AdamW's averages and the order of the batches begin anew."
         )
@@ -266,38 +288,89 @@ class Session:
                 f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go "
                 "on, Reset, raise Iterations, and load it again."
             )
-        self.post(
-            {
-                "type": "loaded",
-                "name": message["name"],
-                "seed": ckpt.seed,
-                "iter": ckpt.iter,
-                "valLoss": ckpt.val_loss,
-                "note": note,
-            }
-        )
+        self._take("weights", message["name"], run, None, note)
+
+    def _load_state(self, name: str, saved: Saved, anyway: bool = False) -> bool:
+        """Make the run of a state the page's, or ask; True if it is the page's now."""
+        self.asking = None
+        try:
+            run = state.resume(saved, self.corpus, self.device, anyway)
+        except OtherOrigin as error:
+            self.asking = {"name": name, "saved": saved}
+            seed, iter = saved.state.config.seed, saved.state.iter
+            asked = {"name": name, "seed": seed, "iter": iter, "differences": error.differences}
+            self.post({"type": "asked", **asked})
+            return False
+        note = "This is the whole run: it goes on as if it had never stopped"
+        here = state.device_of(run)
+        if anyway:
+            note = "The run goes on from here by other code or on another text than it began with."
+        elif saved.device != here:
+            note += f", but on another device ({here}; it was {saved.device}), whose sums may round"
+            note += " otherwise."
+        else:
+            note += ", bit for bit."
+        self._take("state", name, run, saved, note)
+        return True
+
+    def _take(self, kind: str, name: str, run: Run, kept: Saved | None, note: str) -> None:
+        """Make a run that was read the page's, and put the one before it aside."""
+        self.discarded = self.trial or self.discarded
+        self._begin(Trial(run, kept=kept))
+        told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
+        self.post({"type": "loaded", "kind": kind, "name": name, **told})
         self._rest()
 
+    def _do_anyway(self, message: Message) -> None:
+        """The answer to `asked`."""
+        if self.asking and self.phase in ("ready", "paused", "done"):
+            self._load_state(**self.asking, anyway=True)
+
+    def _do_continue(self, message: Message) -> None:
+        """Go on from the newest copy of autosave."""
+        if self.phase != "ready" or not self.autosave:
+            return
+        if not (saved := self.autosave.newest()):
+            self._offer()
+        elif self._load_state("The copy in this browser", saved) and self.phase == "paused":
+            self.discarded = None
+            self._enter("training")
+
+    def _do_discard(self, message: Message) -> None:
+        """Let the copies of autosave go."""
+        if self.autosave:
+            self.autosave.clear()
+            self._offer()
+
     def _do_save(self, message: Message) -> None:
+        self._save(checkpoint.file_name, state.save_weights, state.dumps_weights)
+
+    def _do_state(self, message: Message) -> None:
+        self._save(state.file_name, state.save_state, state.dumps)
+
+    def _save(
+        self,
+        file_name: Callable[[str, int], str],
+        of_run: Callable[[Run], bytes],
+        of_copy: Callable[[Saved], bytes],
+    ) -> None:
+        """Give the page a file of the run, or of its last copy where the run is lost or spoiled."""
         if not self.trial:
             self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return
+        run, copy = self.trial.run, self.trial.kept
         try:
-            ckpt = self.trial.run.checkpoint()
-            data = checkpoint.dumps(ckpt)
-        except (*LOST, CheckpointError):
-            if not (ckpt := self.trial.kept):
-                raise
-            data = checkpoint.dumps(ckpt)
-            self.post(
-                {
-                    "type": "notice",
-                    "message": "The weights of now are lost or spoiled. What was saved is the last "
-                    f"good copy, of iteration {ckpt.iter:,}.",
-                }
-            )
-        name = checkpoint.file_name(ckpt.seed, ckpt.iter)
-        self._post_file(name, "application/octet-stream", data)
+            data, iter = of_run(run), run.iter
+        except (*LOST, CheckpointError, RuntimeError):
+            text = "The run as it is now is lost or spoiled. "
+            if not copy:
+                text += "There is nothing to save: no copy of it had been made yet."
+                self.post({"type": "notice", "message": text})
+                return
+            data, iter = of_copy(copy), copy.state.iter
+            text += f"What was saved is the last good copy, of iteration {iter:,}."
+            self.post({"type": "notice", "message": text})
+        self._post_file(file_name(run.config.seed, iter), "application/octet-stream", data)
 
     def _do_log(self, message: Message) -> None:
         if not self.trial:
@@ -371,7 +444,7 @@ class Session:
             self.trial.seconds += now - self.since
         self.phase, self.reason = phase, reason
         if phase == "training":
-            self.since = self.kept = now
+            self.since, self.kept = now, (now, self.trial.iter)
             self.marks.clear()
         if self.trial:
             self._post_steps()
@@ -386,16 +459,58 @@ class Session:
         self.post({"type": "error", **panel})
 
     def _keep(self) -> None:
-        """Copy the weights, here and to the page, in case the GPU or this worker is lost."""
-        self.kept = self.clock()
-        ckpt = self.trial.run.checkpoint()
+        """Copy the run: here, to the page, and to where it outlasts both."""
+        began = self.clock()
         try:
-            data = checkpoint.dumps(ckpt)
+            saved = state.snapshot(self.trial.run)
+            data = state.dumps(saved)
         except CheckpointError:  # spoiled, as the loss will soon tell
             return
-        self.trial.kept = ckpt
-        name = checkpoint.file_name(ckpt.seed, ckpt.iter)
-        self.post({"type": "kept", "name": name, "iter": ckpt.iter, "bytes": data})
+        self.trial.kept = saved
+        name = state.file_name(saved.state.config.seed, saved.state.iter)
+        self.post({"type": "kept", "name": name, "iter": saved.state.iter, "bytes": data})
+        if self.autosave:
+            self._autosave(saved, data)
+        now = self.clock()
+        self.kept, self.keep_every = (now, saved.state.iter), (now - began) / KEEP_SHARE
+
+    def _autosave(self, saved: Saved, data: bytes) -> None:
+        """Keep the state in the store. Where that fails the run goes on, and the page is told."""
+        try:
+            dropped, full = self.autosave.save(data), False
+        except StoreFull:
+            dropped, full = False, True
+        except StoreError as error:
+            self.autosave = None
+            text = f"The run is no longer kept in this browser ({error}). It goes on; Save state."
+            self.post({"type": "notice", "message": text})
+            return
+        if (dropped or full) and not self.is_full:
+            text = "The browser's storage is full. The run goes on, "
+            text += (
+                "but newer copies of it cannot be kept there: free some space, or Save state."
+                if full
+                else "and older copies of it make room for newer ones."
+            )
+            self.post({"type": "notice", "message": text})
+        self.is_full = dropped or full
+        if not full:
+            copies = len(self.autosave.slots)
+            told = {"iter": saved.state.iter, "copies": copies, "size": len(data)}
+            self.post({"type": "autosaved", **told})
+
+    def _offer(self) -> None:
+        """Tell the page of the newest copy that autosave has, if there is one."""
+        try:
+            saved = self.autosave.newest() if self.autosave else None
+        except StoreError:
+            saved = None
+        copy = None
+        if saved:
+            at, config = saved.state, saved.state.config
+            copy = {"seed": config.seed, "iter": at.iter, "iters": config.iters}
+            copy |= {"valLoss": at.val_loss, "createdAt": saved.created_at}
+        self.post({"type": "offer", "copy": copy})
 
     def _stage(self, stage: str, done: int, total: int, detail: str = "") -> None:
         self.post({"type": "stage", "stage": stage, "done": done, "total": total, "detail": detail})

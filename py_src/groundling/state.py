@@ -76,9 +76,23 @@ def load_weights(run: Run, data: bytes) -> Checkpoint:
 
 def save_state(run: Run) -> bytes:
     """The whole run as a state file. It must not be in the middle of `train`; see Run.state."""
-    corpus, device = run.corpus, f"{run.device.name}: {run.device.description}"
-    hashes = corpus.vocab_hash, corpus.sha256, run.code_hash
-    return dumps(Saved(run.state(), *hashes, device, now()))
+    return dumps(snapshot(run))
+
+
+def snapshot(run: Run) -> Saved:
+    """The whole run, as of now; see save_state."""
+    hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
+    return Saved(run.state(), *hashes, device_of(run), now())
+
+
+def device_of(run: Run) -> str:
+    """The run's device, for people."""
+    return f"{run.device.name}: {run.device.description}"
+
+
+def file_name(seed: str, iter: int) -> str:
+    """As checkpoint.file_name, but .state."""
+    return checkpoint.file_name(seed, iter).removesuffix(".bin") + ".state"
 
 
 def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
@@ -131,6 +145,11 @@ def weights_of(saved: Saved) -> Checkpoint:
         created_at=saved.created_at,
         weights=state.weights,
     )
+
+
+def dumps_weights(saved: Saved) -> bytes:
+    """The weights in a state as a `.bin`."""
+    return checkpoint.dumps(weights_of(saved))
 
 
 def dumps(saved: Saved) -> bytes:

@@ -1,4 +1,4 @@
-// Weights that the reader picks or drops on the page.
+// Weights and states that the reader picks or drops on the page.
 
 import { send } from "./link";
 import { notice, phase } from "./state";
@@ -9,11 +9,11 @@ const MOST_BYTES = 1 << 30;
 /** Sends a file to Python, which says whether it is one of ours. */
 export async function load(file: File): Promise<void> {
   if (!["ready", "paused", "done"].includes(phase.value)) {
-    notice.value = "Weights can be loaded when Python is ready and nothing is training.";
+    notice.value = "A file can be loaded when Python is ready and nothing is training.";
     return;
   }
   if (file.size > MOST_BYTES) {
-    notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights.`;
+    notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights or a state.`;
     return;
   }
   const wrong = firstProblem();

@@ -27,3 +27,7 @@ export function timeLeft(minutes: number): string {
 }
 
 export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+
+/** A large number of them: in MB or GB. */
+export const bytes = (count: number): string =>
+  count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${(count / 1e9).toFixed(1)} GB`;

@@ -79,7 +79,7 @@ export function restart(): void {
     receive({ type: "phase", phase: "booting", reason: "restart", undo: null });
     notice.value =
       "Python did not answer. It was ended, and is started again." +
-      (kept.value ? "" : " The run is lost: no copy of its weights had been made yet.");
+      (kept.value ? "" : " The run is lost: no copy of it had been made yet.");
     panel.value = null;
     rescued.value = true;
     loaded.value = adapter.value = null;

@@ -24,10 +24,20 @@ export type Command =
   | { type: "undo" }
   /** A new peak learning rate, also while training. */
   | { type: "lr"; value: number }
+  /** Asks for the weights file, `.bin`. */
   | { type: "save" }
+  /** Asks for the state file, `.state`: the whole run. */
+  | { type: "state" }
   /** Asks for the log of losses, as CSV. */
   | { type: "log" }
+  /** A weights file or a state; it tells which it is. */
   | ({ type: "load"; name: string; bytes: Uint8Array } & Settings)
+  /** The answer to `asked`: load it all the same. */
+  | { type: "anyway" }
+  /** Goes on from the copy of `offer`. */
+  | { type: "continue" }
+  /** Deletes that copy, and those before it. */
+  | { type: "discard" }
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
   /** Asks for nothing but `heard`. */
@@ -79,6 +89,18 @@ export interface Progress {
   elapsed: number;
 }
 
+/** A state that autosave has kept. */
+export interface Copy {
+  seed: string;
+  iter: number;
+  iters: number;
+  valLoss: number | null;
+  createdAt: string;
+}
+
+/** Whether states are kept: not when another tab does, or the browser gives no room. */
+export type Keeping = "here" | "taken" | "none";
+
 export type Report =
   /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
   | { type: "stage"; stage: Stage; done: number; total: number; detail: string }
@@ -100,16 +122,24 @@ export type Report =
   | ({ type: "steps"; records: Step[] } & Progress)
   /** A file for the reader to keep. */
   | { type: "file"; name: string; mime: string; bytes: Uint8Array<ArrayBuffer> }
-  /** A copy of the weights, in case the worker is lost. */
+  /** A copy of the run's state, in case the worker is lost. */
   | { type: "kept"; name: string; iter: number; bytes: Uint8Array<ArrayBuffer> }
   | {
       type: "loaded";
+      kind: "weights" | "state";
       name: string;
       seed: string;
       iter: number;
       valLoss: number | null;
       note: string;
     }
+  /** A state of other code or text: it is loaded once the reader agrees. */
+  | { type: "asked"; name: string; seed: string; iter: number; differences: string[] }
+  | { type: "keeping"; keeping: Keeping }
+  /** The newest copy that autosave has, before a run begins. */
+  | { type: "offer"; copy: Copy | null }
+  /** A state was written to the browser's storage; its `size` is in bytes. */
+  | { type: "autosaved"; iter: number; copies: number; size: number }
   | { type: "notice"; message: string }
   | { type: "error"; title: string; message: string; hint: string; detail: string }
   /** The answer to every command, at once: the worker's event loop is alive. */

@@ -1,7 +1,18 @@
 // What the page knows, as signals. `receive` is the only place that worker messages change it.
 
 import { batch, computed, signal } from "@preact/signals";
-import type { Adapter, Phase, Progress, Report, Settings, Source, Stage, Step } from "./protocol";
+import type {
+  Adapter,
+  Copy,
+  Keeping,
+  Phase,
+  Progress,
+  Report,
+  Settings,
+  Source,
+  Stage,
+  Step,
+} from "./protocol";
 
 export const phase = signal<Phase>("booting");
 export const reason = signal("");
@@ -49,6 +60,12 @@ export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
 export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
+/** What autosave offers to continue from, and whether it keeps copies of this run. */
+export const offer = signal<Copy | null>(null);
+export const keeping = signal<Keeping>("here");
+export const autosaved = signal<Extract<Report, { type: "autosaved" }> | null>(null);
+/** A state of other code or text, which waits for the reader to agree. */
+export const asked = signal<Extract<Report, { type: "asked" }> | null>(null);
 /** The run ended badly: what is left of it is `kept`. */
 export const rescued = signal(false);
 /** A stop was asked for, and the phase has not changed since. */
@@ -109,7 +126,10 @@ export function receive(message: Report): void {
           progress.value = noProgress;
           loaded.value = null;
         }
-        if (message.phase === "booting") stages.value = {};
+        if (message.phase === "booting") {
+          stages.value = {};
+          offer.value = asked.value = null;
+        }
         if (message.phase === "training" || message.phase === "ready") panel.value = null;
         if (message.phase === "training") notice.value = "";
         if (message.phase === "error") rescued.value = true;
@@ -120,7 +140,7 @@ export function receive(message: Report): void {
         break;
       case "run":
         clearHistory();
-        panel.value = kept.value = null;
+        panel.value = kept.value = offer.value = autosaved.value = asked.value = null;
         rescued.value = false;
         showSettings(message);
         break;
@@ -136,6 +156,19 @@ export function receive(message: Report): void {
       case "loaded":
         loaded.value = message;
         notice.value = "";
+        break;
+      case "asked":
+        asked.value = message;
+        panel.value = null;
+        break;
+      case "keeping":
+        keeping.value = message.keeping;
+        break;
+      case "offer":
+        offer.value = message.copy;
+        break;
+      case "autosaved":
+        autosaved.value = message;
         break;
       case "notice":
         notice.value = message.message;

@@ -3,6 +3,7 @@
 
 import type { PyodideAPI } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
+import { openStore } from "./opfs";
 import { encodePlan, makePlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
 
@@ -95,6 +96,7 @@ async function boot(): Promise<Main> {
   countDownloads();
   const ours = Promise.all([bytesOf("groundling.zip"), bytesOf("data/tinyshakespeare.txt")]);
   ours.catch(() => {}); // it is awaited below
+  const storage = openStore();
   navigator.gpu?.requestAdapter().catch(() => {}); // wakes the GPU's process meanwhile
   stage("python", 0, 1);
   const { loadPyodide } = (await import(here("pyodide/pyodide.mjs"))) as typeof import("pyodide");
@@ -107,9 +109,12 @@ async function boot(): Promise<Main> {
   pyodide.unpackArchive(library, "zip", { extractDir: "/app" });
   pyodide.FS.mkdirTree("/app/data");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus);
+  const store = await storage;
+  report({ type: "keeping", keeping: typeof store === "string" ? store : "here" });
   pyodide.registerJsModule("groundling_js", {
     makePlan,
     encodePlan,
+    store: typeof store === "string" ? null : store,
     post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
       const message = JSON.parse(text) as Report;
       if (!bytes) return report(message);

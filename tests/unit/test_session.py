@@ -6,17 +6,19 @@ import importlib.util
 import math
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from groundling import checkpoint, devices
+from groundling import checkpoint, devices, state
 from groundling.config import GPTConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
+from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
-from groundling.train import NonFiniteLoss, Record
+from groundling.train import NonFiniteLoss, Record, State
 
 BROWSER = Path(__file__).parents[2] / "py_src/browser"
 TEXT = "To be, or not to be, that is the question. " * 60
@@ -34,6 +36,7 @@ def module(name: str) -> ModuleType:
 
 for name in ("explain", "twin_view", "inspector_view"):
     module(name)
+autosave_module = module("autosave")
 session_module = module("session")
 Session = session_module.Session
 
@@ -46,6 +49,7 @@ class FakeRun:
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
         self.log, self.val_loss, self.pausing = [], None, False
+        self.code_hash = code_hash()
 
     @property
     def train_loss(self):
@@ -61,15 +65,29 @@ class FakeRun:
         self.first = self.iter = ckpt.iter
         self.val_loss = ckpt.val_loss
 
-    def checkpoint(self):
+    def weights(self):
         if self.device.lost:
             raise DeviceLost("The device is lost.")
-        weights = initial_weights(self.model.config, "any") * 0 + self.iter
-        now, vocab_hash = checkpoint.now(), self.corpus.vocab_hash
+        return initial_weights(self.model.config, "any") * 0 + self.iter
+
+    def checkpoint(self):
+        weights, now, vocab_hash = self.weights(), checkpoint.now(), self.corpus.vocab_hash
         seed = self.config.seed
         return checkpoint.Checkpoint(
             self.model.config, seed, self.iter, None, vocab_hash, now, weights
         )
+
+    def state(self):
+        assert self.first + len(self.log) == self.iter
+        weights, words = self.weights(), (1, 2, 3, 4)
+        return State(
+            *(self.model.config, self.config, self.first, self.iter, self.val_loss, self.iter),
+            *(words, words, list(self.log), [], weights, weights, weights),
+        )
+
+    def restore(self, state):
+        self.first, self.iter, self.log = state.first, state.iter, list(state.log)
+        self.config, self.val_loss = state.config, state.val_loss
 
 
 class Bench:
@@ -77,6 +95,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(session_module, "Run", FakeRun)
+        monkeypatch.setattr(state, "Run", FakeRun)
         monkeypatch.setattr(session_module, "train", self.train)
         self.now, self.messages, self.fails = 100.0, [], {}
         self.device = SimpleNamespace(
@@ -409,6 +428,191 @@ def test_undo_takes_back_a_load(bench):
     assert (bench.session.trial.iter, bench.of("run")[-1]["seed"]) == (at, "hamlet")
 
 
+# ---- states --------------------------------------------------------------------------------------
+
+
+def state_file(bench):
+    bench.tell("state")
+    return bench.of("file")[-1]["bytes"]
+
+
+def paused(bench, **settings):
+    """A run of the bench that was paused after some iterations; returns how many."""
+    bench.start(**{"iters": 40} | settings)
+    bench.advance(2)
+    bench.tell("pause")
+    bench.until("paused")
+    return bench.session.trial.iter
+
+
+def test_a_state_brings_its_seed_its_length_and_its_curve(bench):
+    at = paused(bench, seed="yorick", lr=1e-3)
+    file = state_file(bench)
+    assert bench.of("file")[-1]["name"] == f"tinker-shakespeare-yorick-iter{at}.state"
+    bench.tell("reset")
+    bench.messages.clear()
+    bench.tell("load", name="mine.state", bytes=file, **SETTINGS)
+    [run], [loaded] = bench.of("run"), bench.of("loaded")
+    assert (run["seed"], run["iters"], run["lr"]) == ("yorick", 40, 1e-3)
+    assert (loaded["kind"], loaded["iter"]) == ("state", at)
+    assert "bit for bit" in loaded["note"]
+    assert bench.session.phase == "paused"
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(40))
+
+
+def test_a_state_of_other_code_is_loaded_once_the_reader_agrees(bench):
+    at = paused(bench)
+    saved = state.loads(state_file(bench))
+    bench.tell("reset")
+    other = state.dumps(replace(saved, code_hash="0" * 64))
+    bench.tell("load", name="old.state", bytes=other, **SETTINGS)
+    [asked] = bench.of("asked")
+    assert (asked["seed"], asked["iter"]) == ("hamlet", at)
+    assert "other code" in asked["differences"][0]
+    assert bench.session.phase == "ready"
+    bench.tell("anyway")
+    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert "other code" in bench.of("loaded")[-1]["note"]
+    bench.tell("anyway")  # there is nothing left to agree to
+    assert len(bench.of("loaded")) == 1
+
+
+def test_a_state_of_another_device_says_so(bench):
+    paused(bench)
+    saved = state.loads(state_file(bench))
+    file = state.dumps(replace(saved, device="numpy: elsewhere"))
+    bench.tell("load", name="far.state", bytes=file, **SETTINGS)
+    assert "it was numpy: elsewhere" in bench.of("loaded")[-1]["note"]
+
+
+def test_a_state_that_is_damaged_is_refused_and_the_run_stays(bench):
+    at = paused(bench)
+    file = state_file(bench)
+    bench.tell("load", name="bad.state", bytes=file[:-1] + b"!", **SETTINGS)
+    assert "damaged" in bench.of("error")[-1]["message"]
+    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+
+
+# ---- autosave ------------------------------------------------------------------------------------
+
+
+class FakeStore:
+    """Slots in memory, which have room for `room` bytes."""
+
+    def __init__(self):
+        self.files, self.room, self.error = [b""] * 4, 10**9, None
+
+    def read(self, slot):
+        return self.files[slot]
+
+    def write(self, slot, at, data):
+        if self.error:
+            raise self.error
+        old = self.files[slot].ljust(at, b"\0")
+        self.files[slot] = old[:at] + data + old[at + len(data) :]
+        if sum(map(len, self.files)) > self.room:
+            raise autosave_module.StoreFull("no room")
+
+    def flush(self, slot):
+        pass
+
+    def erase(self, slot):
+        self.files[slot] = b""
+
+
+@pytest.fixture
+def store(bench):
+    """The bench again, with an autosave; `again` is what a reload of the page does."""
+    store = FakeStore()
+
+    def again():
+        bench.messages.clear()
+        autosave = autosave_module.Autosave(store)
+        args = bench.messages.append, bench.open, Corpus(TEXT), lambda: bench.now
+        bench.session = Session(*args, autosave=autosave)
+        bench.tell("device", name="webgpu")
+
+    store.again = again
+    again()
+    return store
+
+
+def test_after_a_reload_the_run_is_offered_and_goes_on(bench, store):
+    assert bench.of("offer")[-1]["copy"] is None
+    at = paused(bench, seed="yorick")
+    assert bench.of("autosaved")[-1]["iter"] == at
+    store.again()
+    copy = bench.of("offer")[-1]["copy"]
+    assert (copy["seed"], copy["iter"], copy["iters"]) == ("yorick", at, 40)
+    bench.tell("continue")
+    assert bench.session.phase == "training"
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(40))
+    store.again()
+    assert bench.of("offer")[-1]["copy"]["iter"] == 40
+    bench.tell("continue")
+    assert bench.session.phase == "done"
+
+
+def test_what_is_discarded_is_not_offered_again(bench, store):
+    paused(bench)
+    store.again()
+    bench.tell("discard")
+    assert bench.of("offer")[-1]["copy"] is None
+    store.again()
+    assert bench.of("offer")[-1]["copy"] is None
+
+
+def test_a_hidden_tab_is_kept(bench, store):
+    bench.start(iters=400)
+    bench.tell("hidden", hidden=True)
+    bench.until("paused")
+    assert bench.of("autosaved")[-1]["iter"] == bench.session.trial.iter
+
+
+def test_a_fast_run_is_kept_every_so_many_iterations(bench, store, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 0.026)
+    bench.start(iters=410)
+    bench.until("done")
+    kept = [0, *(message["iter"] for message in bench.of("autosaved"))]
+    assert [now - before for before, now in pairwise(kept)] == [200, 200, 10]
+    assert [record["iter"] for record in bench.records()] == list(range(410))
+
+
+def test_a_lost_gpu_is_continued_after_a_reset(bench, store):
+    at = paused(bench)
+    bench.device.lost = True
+    bench.tell("lost", message="The device was lost.")
+    bench.until("error")
+    bench.device.lost = False
+    bench.tell("reset")
+    assert bench.of("offer")[-1]["copy"]["iter"] == at
+    bench.tell("continue")
+    bench.until("done")
+
+
+def test_a_full_storage_is_told_once_and_the_run_goes_on(bench, store, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 1.0)
+    store.room = 3_000_000
+    bench.start(iters=100)
+    bench.until("done")
+    [notice] = bench.of("notice")
+    assert "storage is full" in notice["message"]
+    [autosaved] = bench.of("autosaved")
+    store.again()
+    assert bench.of("offer")[-1]["copy"]["iter"] == autosaved["iter"] == 21
+
+
+def test_a_storage_that_fails_is_told_and_the_run_goes_on(bench, store):
+    store.error = autosave_module.StoreError("the disk is gone")
+    paused(bench)
+    assert "the disk is gone" in bench.of("notice")[-1]["message"]
+    bench.tell("resume")
+    bench.until("done")
+
+
 # ---- what goes wrong -----------------------------------------------------------------------------
 
 
@@ -491,3 +695,41 @@ def test_on_numpy_the_loss_falls_and_pauses_do_not_change_a_bit():
     losses_again, file_again = train_on_numpy(pause, resume, pause, resume)
     assert losses_again == losses
     assert file_again[checkpoint.HEADER_BYTES :] == file[checkpoint.HEADER_BYTES :]
+
+
+def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
+    """By the bytes of the weights, of m and of v."""
+    start = {"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}
+
+    def session_of(*commands):
+        messages = []
+
+        def open_device(name, stage):
+            return devices.open_device(name)
+
+        session = Session(messages.append, open_device, Corpus(TEXT))
+        for command in ({"type": "device", "name": "numpy"}, *commands):
+            session.receive(command)
+        return session, messages
+
+    def finish(session, messages):
+        while session.advance():
+            pass
+        session.receive({"type": "state"})
+        session.advance()
+        file = [message for message in messages if message["type"] == "file"][-1]["bytes"]
+        return state.loads(file), file
+
+    straight, _ = finish(*session_of(start))
+    first, messages = session_of(start)
+    while not (first.trial and first.trial.iter >= 3):
+        first.advance()
+    first.receive({"type": "pause"})
+    half, file = finish(first, messages)
+    assert 3 <= half.state.iter < 6
+    load = {"type": "load", "name": "half.state", "bytes": file, **SETTINGS}
+    resumed, _ = finish(*session_of(load, {"type": "resume"}))
+    assert resumed.state.iter == straight.state.iter == 6
+    assert resumed.state.log == straight.state.log
+    for what in ("weights", "m", "v"):
+        assert getattr(resumed.state, what).tobytes() == getattr(straight.state, what).tobytes()

@@ -2,9 +2,9 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { firstProblem, readSettings } from "../fields";
 import { send } from "../link";
 import type { Phase } from "../protocol";
-import * as format from "../format";
-import { hasRun, loaded, phase, stopping, undo } from "../state";
-import { load } from "../files";
+import { askToPersist } from "../storage";
+import { phase, stopping, undo } from "../state";
+import { Files } from "./Files";
 
 /** In which phase each button can be pressed. */
 const USABLE: Record<string, readonly Phase[]> = {
@@ -25,12 +25,11 @@ function start(): void {
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
   send({ type: "start", ...readSettings() });
+  void askToPersist();
 }
 
 export function Controls() {
-  const file = loaded.value;
   const row = useRef<HTMLDivElement>(null);
-  const picker = useRef<HTMLInputElement>(null);
   const pressed = useRef<HTMLButtonElement | null>(null);
 
   // The button that was pressed goes dim; the focus goes on to the one that is now of use.
@@ -69,29 +68,6 @@ export function Controls() {
         {button("Resume", () => send({ type: "resume" }))}
         {button("Reset", () => send({ type: "reset" }))}
       </div>
-      <div class="weights">
-        <button type="button" disabled={!hasRun.value} onClick={() => send({ type: "save" })}>
-          Save weights
-        </button>
-        <button
-          type="button"
-          disabled={!["ready", "paused", "done"].includes(phase.value)}
-          onClick={() => picker.current?.click()}
-        >
-          Load weights
-        </button>
-        <input
-          ref={picker}
-          type="file"
-          accept=".bin"
-          hidden
-          onChange={(event) => {
-            const file = event.currentTarget.files?.[0];
-            event.currentTarget.value = "";
-            if (file) void load(file);
-          }}
-        />
-      </div>
       {undo.value !== null && phase.value !== "training" && (
         <p class="undo">
           The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
@@ -107,17 +83,7 @@ export function Controls() {
           </button>
         </p>
       )}
-      {file && (
-        <div class="chip">
-          <p>
-            <strong>{file.name}</strong>
-            <span>seed {file.seed}</span>
-            <span>iteration {file.iter.toLocaleString("en")}</span>
-            {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
-          </p>
-          <p class="note">{file.note}</p>
-        </div>
-      )}
+      <Files />
     </div>
   );
 }

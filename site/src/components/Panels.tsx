@@ -2,7 +2,19 @@ import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
-import { adapter, hasRun, kept, notice, panel, phase, rescued, stuck } from "../state";
+import { Asked, Offer } from "./Offers";
+import {
+  adapter,
+  asked,
+  hasRun,
+  kept,
+  notice,
+  offer,
+  panel,
+  phase,
+  rescued,
+  stuck,
+} from "../state";
 
 type Lack = Exclude<Missing, "">;
 
@@ -151,7 +163,7 @@ export function Panels() {
             It is alive, but the step it is in does not end. You can wait, or end Python and boot it
             again.{" "}
             {copy
-              ? `The copy of the weights at iteration ${copy.iter} would be left.`
+              ? `The copy of the run at iteration ${copy.iter} would be left.`
               : "The run would be lost."}
           </p>
           <button type="button" onClick={restart}>
@@ -164,10 +176,12 @@ export function Panels() {
           <p>{notice.value}</p>
         </Card>
       )}
-      {copy && rescued.value && phase.value === "ready" && (
+      {asked.value && <Asked />}
+      {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
+      {copy && rescued.value && !offer.value && phase.value === "ready" && (
         <Card tone="notice">
           <p>
-            A copy of the weights at iteration {copy.iter} is left of the run.{" "}
+            A copy of the run at iteration {copy.iter} is left.{" "}
             <button
               type="button"
               class="link"

@@ -1,0 +1,81 @@
+import "./state.css";
+import { useRef } from "preact/hooks";
+import { load } from "../files";
+import * as format from "../format";
+import { send } from "../link";
+import { autosaved, hasRun, keeping, loaded, phase } from "../state";
+import { room } from "../storage";
+
+/** What autosave does, in small print. */
+function kept(): string {
+  if (keeping.value === "taken")
+    return "Another tab keeps its run in this browser; this one's is lost unless you Save state.";
+  if (keeping.value === "none")
+    return "This browser gives the page no storage: a reload loses the run, unless you Save state.";
+  const last = autosaved.value;
+  if (!last) return "A running run is kept in this browser too, for after a crash or a reload.";
+  const said = `Kept in this browser at iteration ${last.iter.toLocaleString("en")}`;
+  if (!room.value) return `${said}.`;
+  const { usage, quota, persisted } = room.value;
+  return (
+    `${said}: ${format.megabytes(usage)} MB of the ${format.bytes(quota)} there is` +
+    (persisted ? ", for good." : ", for as long as the browser finds room.")
+  );
+}
+
+/** Save and load, for both kinds of file. Either Load takes either kind, and so does a drop. */
+export function Files() {
+  const picker = useRef<HTMLInputElement>(null);
+  const file = loaded.value;
+  const pair = (what: "weights" | "state", note: string) => (
+    <div>
+      <div class="weights">
+        <button
+          type="button"
+          disabled={!hasRun.value}
+          onClick={() => send({ type: what === "weights" ? "save" : "state" })}
+        >
+          Save {what}
+        </button>
+        <button
+          type="button"
+          disabled={!["ready", "paused", "done"].includes(phase.value)}
+          onClick={() => picker.current?.click()}
+        >
+          Load {what}
+        </button>
+      </div>
+      <p class="note">{note}</p>
+    </div>
+  );
+  return (
+    <div class="files">
+      {pair("weights", "The model alone, to use or to share: 0.8 MB.")}
+      {pair("state", "The whole run, to go on with exactly: 2.5 MB.")}
+      <input
+        ref={picker}
+        type="file"
+        accept=".bin,.state"
+        hidden
+        onChange={(event) => {
+          const picked = event.currentTarget.files?.[0];
+          event.currentTarget.value = "";
+          if (picked) void load(picked);
+        }}
+      />
+      <p class="note kept">{kept()}</p>
+      {file && (
+        <div class="chip kept">
+          <p>
+            <strong>{file.name}</strong>
+            <span>{file.kind}</span>
+            <span>seed {file.seed}</span>
+            <span>iteration {file.iter.toLocaleString("en")}</span>
+            {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
+          </p>
+          <p class="note">{file.note}</p>
+        </div>
+      )}
+    </div>
+  );
+}

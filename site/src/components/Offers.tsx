@@ -1,0 +1,65 @@
+import "./state.css";
+import * as format from "../format";
+import { send } from "../link";
+import type { Copy } from "../protocol";
+import { asked } from "../state";
+
+/** The run that was going on when the page was left, and what to do with it. */
+export function Offer({ copy }: { copy: Copy }) {
+  const { seed, iter, iters, valLoss, createdAt } = copy;
+  const where = iter.toLocaleString("en");
+  const isDone = iter >= iters;
+  const when = new Date(createdAt).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "short",
+  });
+  return (
+    <section class="panel notice offer" aria-label="A run is kept here">
+      <h2>{isDone ? "A finished run is kept here" : "A run can go on"}</h2>
+      <p class="facts">
+        <span>seed {seed || "(empty)"}</span>
+        <span>
+          iteration {where} of {iters.toLocaleString("en")}
+        </span>
+        {valLoss !== null && <span>val {format.loss(valLoss)}</span>}
+        <span>
+          <time dateTime={createdAt}>{when}</time>
+        </span>
+      </p>
+      <div class="actions">
+        <button type="button" onClick={() => send({ type: "continue" })}>
+          {isDone ? "Open it" : `Continue from iteration ${where}`}
+        </button>
+        <button type="button" class="link" onClick={() => send({ type: "discard" })}>
+          Discard
+        </button>
+      </div>
+    </section>
+  );
+}
+
+/** A state of other code or another text: whether to go on with it all the same. */
+export function Asked() {
+  const { name, seed, iter, differences } = asked.value!;
+  return (
+    <section class="panel advice offer" aria-label="A state of another origin">
+      <h2>This run began with something else</h2>
+      <p>
+        {name}: seed {seed}, iteration {iter.toLocaleString("en")}.
+      </p>
+      <ul>
+        {differences.map((difference) => (
+          <li key={difference}>{difference}</li>
+        ))}
+      </ul>
+      <div class="actions">
+        <button type="button" onClick={() => send({ type: "anyway" })}>
+          Go on with it
+        </button>
+        <button type="button" class="link" onClick={() => (asked.value = null)}>
+          Leave it
+        </button>
+      </div>
+    </section>
+  );
+}
