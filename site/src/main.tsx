@@ -3,9 +3,11 @@
 import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
+import { Inspector } from "./components/Inspector";
 import { Runner } from "./components/Runner";
 import { Source } from "./components/Source";
 import { ThemeToggle } from "./components/ThemeToggle";
+import { Twin } from "./components/Twin";
 import { acceptDrops } from "./files";
 import { phase, progress } from "./state";
 
@@ -19,6 +21,8 @@ function mount(id: string, component: Parameters<typeof render>[0]): void {
 mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
 mount("source", <Source />);
+mount("twin", <Twin />);
+mount("inspector", <Inspector />);
 acceptDrops();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.

@@ -40,8 +40,25 @@ export type Command =
   | { type: "discard" }
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
+  | TwinCommand
+  | InspectorCommand
   /** Asks for nothing but `heard`. */
   | { type: "ping" };
+
+/** Two files can be open in the inspector. */
+export type Slot = "a" | "b";
+
+export type TwinCommand =
+  | { type: "twin"; seeds: [string, string]; iters: number }
+  /** Ends the twin that runs, without a verdict. */
+  | { type: "untwin" };
+
+export type InspectorCommand =
+  | { type: "inspect"; slot: Slot; name: string; bytes: Uint8Array }
+  | { type: "inspect_run"; slot: Slot }
+  /** Asks for a page of 512 bytes. */
+  | { type: "look"; slot: Slot; page: number }
+  | { type: "close"; slot: Slot };
 
 // ---- worker to page ----------------------------------------------------------------------------
 
@@ -101,7 +118,84 @@ export interface Copy {
 /** Whether states are kept: not when another tab does, or the browser gives no room. */
 export type Keeping = "here" | "taken" | "none";
 
+export interface Verdict {
+  kind: "identical" | "weights" | "differ";
+  text: string;
+  /** SHA-256, and so are `weights`. */
+  files: [string, string];
+  weights: [string, string];
+  /** What each seed decides, if they are two. */
+  feeds: string[][];
+}
+
+export interface TwinReport {
+  type: "twin";
+  phase: "running" | "done" | "stopped" | "failed";
+  /** Those that run, whatever the fields hold by now. */
+  seeds: [string, string];
+  iters: number;
+  /** The new ones: iter, and the loss of each, in nats. */
+  records: [number, number, number][];
+  /** The first iteration that differs. */
+  parted: number | null;
+  message: string;
+  verdict: Verdict | null;
+}
+
+/** A tensor in a file; `byte` is where it begins. */
+export interface Part {
+  name: string;
+  group: "embedding" | "attention" | "mlp" | "norm";
+  shape: number[];
+  byte: number;
+  floats: number;
+  mean: number;
+  std: number;
+  min: number;
+  max: number;
+  histogram: number[];
+}
+
+export interface Inspected {
+  name: string;
+  kind: "weights" | "state";
+  seed: string;
+  iter: number;
+  valLoss: number | null;
+  header: string;
+  /** In bytes; `start` is the first float's. */
+  size: number;
+  start: number;
+  explained: { rows: { what: string; count: number }[]; total: number; note: string; sum: string };
+  parts: Part[];
+}
+
+/** 512 bytes from `at` on: their digits, and what every four of them say. */
+export interface PageOfBytes {
+  page: number;
+  at: number;
+  hex: string;
+  cells: (string | number)[];
+}
+
+/** How two tensors differ: numbers whose bits do, the largest |a - b|, the root mean square. */
+export interface Difference {
+  name: string;
+  count: number;
+  floats: number;
+  largest: number;
+  rms: number;
+}
+
+export type InspectorReport =
+  | ({ type: "inspected"; slot: Slot } & Inspected)
+  | { type: "uninspected"; slot: Slot; name: string; message: string }
+  | ({ type: "bytes"; slot: Slot } & PageOfBytes)
+  | { type: "compared"; text: string; rows: Difference[] };
+
 export type Report =
+  | TwinReport
+  | InspectorReport
   /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
   | { type: "stage"; stage: Stage; done: number; total: number; detail: string }
   /** The Python and WGSL that is about to run. */

@@ -1,6 +1,7 @@
 // What the page knows, as signals. `receive` is the only place that worker messages change it.
 
 import { batch, computed, signal } from "@preact/signals";
+import { forget, receiveInspector } from "./inspector";
 import type {
   Adapter,
   Copy,
@@ -13,6 +14,7 @@ import type {
   Stage,
   Step,
 } from "./protocol";
+import { loseTwin, receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
 export const reason = signal("");
@@ -133,6 +135,11 @@ export function receive(message: Report): void {
         if (message.phase === "training" || message.phase === "ready") panel.value = null;
         if (message.phase === "training") notice.value = "";
         if (message.phase === "error") rescued.value = true;
+        if (message.reason === "restart") {
+          loseTwin();
+          forget("a");
+          forget("b");
+        }
         phase.value = message.phase;
         reason.value = message.reason;
         undo.value = message.undo;
@@ -169,6 +176,15 @@ export function receive(message: Report): void {
         break;
       case "autosaved":
         autosaved.value = message;
+        break;
+      case "twin":
+        receiveTwin(message);
+        break;
+      case "inspected":
+      case "uninspected":
+      case "bytes":
+      case "compared":
+        receiveInspector(message);
         break;
       case "notice":
         notice.value = message.message;

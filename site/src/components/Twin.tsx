@@ -1,0 +1,302 @@
+import "./tools.css";
+import "./twin.css";
+import { effect, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import * as format from "../format";
+import { send } from "../link";
+import type { Verdict } from "../protocol";
+import { phase } from "../state";
+import { colour, colours } from "../theme";
+import {
+  beginTwin,
+  curves,
+  curvesVersion,
+  itersProblem,
+  MOST_ITERS,
+  twin,
+  twinFields,
+} from "../twin";
+
+/** Why no twin can be run now, or "". */
+function hindrance(): string {
+  switch (phase.value) {
+    case "booting":
+      return "Python is on its way.";
+    case "training":
+      return "A run is training. Pause it first: it stays as it is.";
+    case "error":
+      return "Reset the run first.";
+    default:
+      return itersProblem();
+  }
+}
+
+function start(): void {
+  const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
+  const iters = Number(twinFields.iters.value);
+  beginTwin(seeds, iters);
+  send({ type: "twin", seeds, iters });
+}
+
+function options(width: number, height: number): uPlot.Options {
+  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const axis = { stroke: colour("--muted"), font, ticks: { show: false } };
+  const grid = { stroke: colour("--line"), width: 1 };
+  const end = () => Math.max(1, (twin.peek()?.iters ?? 40) - 1);
+  return {
+    width,
+    height,
+    padding: [8, 16, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    scales: { x: { time: false, range: () => [0, end()] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
+      { ...axis, grid, size: 44, values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)) },
+    ],
+    series: [
+      {},
+      // The first lies under the second, and wide: where they agree, both are seen.
+      { stroke: colour("--twin-a"), width: 7, cap: "round", points: { show: false } },
+      { stroke: colour("--twin-b"), width: 2, points: { show: false } },
+    ],
+  };
+}
+
+/** Both losses in one plot; by mouse, touch or arrow keys it tells those of one iteration. */
+function Curves({ seeds }: { seeds: [string, string] }) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const hovered = useSignal<number | null>(null);
+
+  useEffect(() => {
+    const element = box.current!;
+    const size = () => [element.clientWidth, element.clientHeight] as const;
+    const remake = effect(() => {
+      colours.value;
+      plot.current?.destroy();
+      const setCursor = [(plot: uPlot) => void (hovered.value = plot.cursor.idx ?? null)];
+      plot.current = new uPlot({ ...options(...size()), hooks: { setCursor } }, curves, element);
+    });
+    const follow = effect(() => {
+      curvesVersion.value;
+      plot.current?.setData(curves);
+    });
+    const resize = new ResizeObserver(() => {
+      const [width, height] = size();
+      if (width) plot.current?.setSize({ width, height });
+    });
+    resize.observe(element);
+    return () => {
+      remake();
+      follow();
+      resize.disconnect();
+      plot.current?.destroy();
+    };
+  }, []);
+
+  curvesVersion.value;
+  const [iters, a, b] = curves;
+  const end = iters.length - 1;
+  const at = Math.min(hovered.value ?? end, end);
+  const move = (event: KeyboardEvent) => {
+    const steps: Record<string, number> = {
+      ArrowLeft: at - 1,
+      ArrowDown: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at + 1,
+      Home: 0,
+      End: end,
+    };
+    const to = steps[event.key];
+    if (to === undefined || !plot.current || end < 0) return;
+    event.preventDefault();
+    const index = Math.max(0, Math.min(end, to));
+    plot.current.setCursor({ left: plot.current.valToPos(iters[index]!, "x"), top: 10 });
+  };
+  const said =
+    end < 0
+      ? "nothing yet"
+      : `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`;
+
+  return (
+    <div>
+      <ul class="legend" aria-hidden="true">
+        <li class="a">
+          {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
+        </li>
+        <li class="b">
+          {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
+        </li>
+        <li class="at">{end < 0 ? "" : `iteration ${iters[at]}`}</li>
+      </ul>
+      <div
+        class="plot"
+        ref={box}
+        tabIndex={0}
+        role="slider"
+        aria-label="Both losses, in nats a character: arrow keys read them out"
+        aria-valuemin={iters[0] ?? 0}
+        aria-valuemax={Math.max(0, iters.at(-1) ?? 0)}
+        aria-valuenow={iters[at] ?? 0}
+        aria-valuetext={said}
+        onKeyDown={move}
+        onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
+      />
+    </div>
+  );
+}
+
+function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [string, string] }) {
+  const same = pair[0] === pair[1];
+  return (
+    <div class="hashes" data-same={same}>
+      <h4>
+        {what} <span>{same ? "the same" : "different"}</span>
+      </h4>
+      <dl>
+        {pair.map((hash, at) => (
+          <div key={at} class={"ab"[at]!}>
+            <dt>{seeds[at] || "(no seed)"}</dt>
+            <dd>{hash}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string] }) {
+  const [ours, others] = verdict.feeds;
+  return (
+    <div class="outcome">
+      <p class="verdict">{verdict.text}</p>
+      <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
+      <Hashes what="The weights in them, SHA-256" seeds={seeds} pair={verdict.weights} />
+      <p class="note">
+        Both files have one createdAt. A file's header has its seed, so the weights are compared
+        alone, too.
+      </p>
+      {ours && others && (
+        <div class="feeds">
+          <p>One seed feeds three streams of random numbers, and another seed three others:</p>
+          <ol>
+            {ours.map((feed) => (
+              <li key={feed}>{feed}</li>
+            ))}
+          </ol>
+          <p class="note">
+            The runs are already apart at the first loss, since the weights and the first batch are.
+            For {`'${seeds[1]}'`} the streams have its name.
+          </p>
+        </div>
+      )}
+      {verdict.kind === "differ" && seeds[0] === seeds[1] && (
+        <p>
+          One seed should make one run. This device has made two of it: it does not add in the same
+          order each time.
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Where the twin stands, in a sentence. */
+function status(): string {
+  const now = twin.value;
+  if (!now) return "";
+  curvesVersion.value;
+  const done = curves[0].length;
+  const sofar = now.parted === null ? "no difference so far" : `apart from iter ${now.parted} on`;
+  switch (now.phase) {
+    case "running":
+      return done
+        ? `${done} of ${now.iters} iterations, ${sofar}.`
+        : "Making both models; the first step prepares the kernels.";
+    case "stopped":
+      return `Stopped after ${done} of ${now.iters} iterations, ${sofar}. Unfinished twins get no verdict.`;
+    case "failed":
+      return now.message;
+    case "done":
+      return "";
+  }
+}
+
+/** The verdict in a word, for tests and style. */
+function outcome(): string {
+  const now = twin.value;
+  if (!now) return "none";
+  return now.phase === "done" ? now.verdict!.kind : now.phase;
+}
+
+/** Two runs side by side, and whether they are the same bytes. */
+export function Twin() {
+  const now = twin.value;
+  const running = now?.phase === "running";
+  const wrong = hindrance();
+  const field = (key: "a" | "b" | "iters", label: string) => (
+    <div class="field">
+      <label for={`twin-${key}`}>{label}</label>
+      <input
+        id={`twin-${key}`}
+        {...(key === "iters"
+          ? { type: "number", min: 1, max: MOST_ITERS, step: 1 }
+          : { type: "text", list: undefined, maxLength: 100 })}
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck={false}
+        aria-describedby="twin-hint"
+        value={twinFields[key].value}
+        onInput={(event) => (twinFields[key].value = event.currentTarget.value)}
+        onKeyDown={(event) => event.key === "Enter" && !running && !wrong && start()}
+      />
+    </div>
+  );
+  return (
+    <details class="tool twin" data-twin-verdict={outcome()}>
+      <summary>
+        <h2>Twin</h2>
+        <span>Is a seed the whole run? Train two and compare the bytes.</span>
+      </summary>
+      <div class="body">
+        <p class="intro">
+          All chance in a run comes from its seed. With one seed, two runs end in the same file to
+          the last byte. Change a single character, and they are apart at the first loss.
+        </p>
+        <div class="ask">
+          {field("a", "Seed A")}
+          {field("b", "Seed B")}
+          {field("iters", "Twin iterations")}
+          <button
+            type="button"
+            class={running ? "" : "primary"}
+            disabled={!running && wrong !== ""}
+            aria-describedby="twin-hint"
+            onClick={() => (running ? send({ type: "untwin" }) : start())}
+          >
+            {running ? "Stop twin" : "Run twin"}
+          </button>
+          <p class="note" id="twin-hint">
+            {(!running && wrong) ||
+              "The twins are two models of their own, in memory beside your run, which stays as it is."}
+          </p>
+        </div>
+        {now && (
+          <>
+            <Curves seeds={now.seeds} />
+            {running && (
+              <progress aria-label="Twins so far" max={now.iters} value={curves[0].length} />
+            )}
+          </>
+        )}
+        <p class="status" aria-live="polite">
+          {status()}
+        </p>
+        <div aria-live="polite">
+          {now?.verdict && <Outcome verdict={now.verdict} seeds={now.seeds} />}
+        </div>
+      </div>
+    </details>
+  );
+}
