@@ -10,6 +10,7 @@ import { hasRun, phase } from "../state";
 
 const MOST_BYTES = 1 << 28;
 const PAGE = 512;
+const TIMES = "\u00a0×\u00a0"; // not to be broken
 const LABELS: Record<Slot, string> = { a: "File", b: "Compare with" };
 
 /** Four digits of a number. */
@@ -124,7 +125,7 @@ function Size({ file }: { file: Inspected }) {
         <tbody>
           {rows.map(({ what, count: many }) => (
             <tr key={what}>
-              <th scope="row">{what.replaceAll(" x ", " × ")}</th>
+              <th scope="row">{what.replaceAll(" x ", TIMES)}</th>
               <td>{count(many)}</td>
             </tr>
           ))}
@@ -136,8 +137,8 @@ function Size({ file }: { file: Inspected }) {
           </tr>
         </tfoot>
       </table>
-      <p class="sum">{sum.replaceAll(" x ", " × ")}</p>
-      <p class="note">A parameter is one float32, of four bytes. {note.replaceAll(" x ", " × ")}</p>
+      <p class="sum">{sum.replaceAll(" x ", TIMES)}</p>
+      <p class="note">A parameter is one float32, of four bytes. {note.replaceAll(" x ", TIMES)}</p>
     </section>
   );
 }

@@ -124,10 +124,10 @@ function Curves({ seeds }: { seeds: [string, string] }) {
     <div>
       <ul class="legend" aria-hidden="true">
         <li class="a">
-          {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
+          A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
         </li>
         <li class="b">
-          {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
+          B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
         </li>
         <li class="at">{end < 0 ? "" : `iteration ${iters[at]}`}</li>
       </ul>
@@ -157,8 +157,10 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
       </h4>
       <dl>
         {pair.map((hash, at) => (
-          <div key={at} class={"ab"[at]!}>
-            <dt>{seeds[at] || "(no seed)"}</dt>
+          <div key={at}>
+            <dt>
+              {"AB"[at]}: {seeds[at] || "(no seed)"}
+            </dt>
             <dd>{hash}</dd>
           </div>
         ))}
