@@ -152,9 +152,9 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
   const same = pair[0] === pair[1];
   return (
     <div class="hashes" data-same={same}>
-      <h4>
+      <h3>
         {what} <span>{same ? "the same" : "different"}</span>
-      </h4>
+      </h3>
       <dl>
         {pair.map((hash, at) => (
           <div key={at}>

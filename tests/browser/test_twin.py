@@ -1,0 +1,139 @@
+"""The page's twin in a real Chromium: one seed makes one file twice, another seed another.
+
+A step of a twin is two of a run, and here each takes about a second: twins are short.
+"""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+HERE = Path(__file__).parent
+AXE = HERE.parents[1] / "site/node_modules/axe-core/axe.min.js"
+BOOT_MS, TWIN_MS = 60_000, 90_000
+
+
+def open_twin(page: Page, url: str) -> Locator:
+    """The section, open, on a page that is ready."""
+    page.goto(url)
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
+    section = page.locator("details.twin")
+    section.locator("summary").click()
+    return section
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    page.get_by_label(label, exact=True).fill(value)
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def wait_for(section: Locator, verdict: str) -> None:
+    expect(section).to_have_attribute("data-twin-verdict", verdict, timeout=TWIN_MS)
+
+
+def hashes(section: Locator) -> list[str]:
+    """SHA-256 of both files, then of both weights."""
+    found = section.locator(".hashes dd").all_inner_texts()
+    assert all(re.fullmatch("[0-9a-f]{64}", text) for text in found)
+    return found
+
+
+def test_one_seed_makes_the_same_bytes_and_a_character_more_makes_others(
+    page: Page, site_url: str
+) -> None:
+    section = open_twin(page, site_url)
+    expect(page.get_by_label("Seed A", exact=True)).to_have_value("hamlet")
+    expect(page.get_by_label("Seed B", exact=True)).to_have_value("hamlet")
+    expect(page.get_by_label("Twin iterations", exact=True)).to_have_value("40")
+    fill(page, "Twin iterations", "2")
+    press(page, "Run twin")
+    wait_for(section, "identical")
+    file_a, file_b, weights_a, weights_b = same = hashes(section)
+    assert file_a == file_b and weights_a == weights_b and file_a != weights_a
+    said = "Byte-identical: both runs of 'hamlet' made the same file in 2 iterations."
+    expect(section.locator(".verdict")).to_have_text(said)
+
+    # The verdict is of the seeds that ran, whatever the fields hold now.
+    fill(page, "Seed B", "hamllet")
+    expect(section.locator(".verdict")).to_have_text(said)
+    press(page, "Run twin")
+    wait_for(section, "differ")
+    expect(section.locator(".verdict")).to_have_text(
+        "They differ from iter 0 on: 'hamlet' and 'hamllet' are two runs."
+    )
+    other = hashes(section)
+    assert len(set(other)) == 4
+    assert other[2] == weights_a and same[3] != other[3]  # a twin is a run like any other
+    streams = section.locator(".feeds li").all_inner_texts()
+    assert len(streams) == 3
+    for word, text in zip(("weights", "batches", "dropout"), streams, strict=True):
+        assert word in text and "'hamlet" in text
+
+    # By keys, the curve tells the losses: another at iteration 0.
+    curve = section.get_by_role("slider")
+    curve.press("Home")
+    told = curve.get_attribute("aria-valuetext")
+    a, b = re.fullmatch(r"iteration 0: hamlet ([\d.]+), hamllet ([\d.]+)", told).groups()
+    assert a != b and 4 < float(a) < 4.5
+
+
+def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
+    page: Page, site_url: str
+) -> None:
+    section = open_twin(page, site_url)
+
+    def saved() -> bytes:
+        with page.expect_download() as download:
+            press(page, "Save weights")
+        return Path(download.value.path()).read_bytes()[512:]
+
+    fill(page, "Batch size", "8")
+    press(page, "Start")
+    run_twin = page.get_by_role("button", name="Run twin", exact=True)
+    expect(run_twin).to_be_disabled()
+    expect(section.get_by_text("Pause it first")).to_be_visible()
+    press(page, "Pause")
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "paused", timeout=TWIN_MS)
+    before, at = saved(), page.locator('[data-readout="iter"]').inner_text()
+    fill(page, "Twin iterations", "900")
+    press(page, "Run twin")
+    expect(section.get_by_text(re.compile("^[1-9].* of 900"))).to_be_visible(timeout=TWIN_MS)
+    press(page, "Stop twin")
+    wait_for(section, "stopped")
+    expect(section.get_by_text("Unfinished twins get no verdict")).to_be_visible()
+    expect(section.locator(".hashes")).to_have_count(0)
+    assert page.locator('[data-readout="iter"]').inner_text() == at
+    assert saved() == before
+    fill(page, "Twin iterations", "0")
+    expect(run_twin).to_be_disabled()
+    expect(section.get_by_text("a whole number from 1")).to_be_visible()
+
+
+def test_axe_finds_nothing_in_the_twin(chromium: Browser, site_url: str) -> None:
+    """Empty, and with a verdict, light and dark, wide and narrow; nothing scrolls sideways."""
+    context = chromium.new_context(bypass_csp=True)
+    page = context.new_page()
+    section = open_twin(page, site_url)
+    page.add_script_tag(path=AXE)
+    fill(page, "Seed B", "hamllet " * 12)
+    fill(page, "Twin iterations", "1")
+
+    def check() -> None:
+        for scheme in ("light", "dark"):
+            for width in (1440, 390):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": 900})
+                found = page.evaluate(
+                    "axe.run('details.twin').then((result) => result.violations.map((v) => v.id))"
+                )
+                assert found == [], f"{scheme}, {width} wide"
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    check()
+    press(page, "Run twin")
+    wait_for(section, "differ")
+    check()
+    context.close()
