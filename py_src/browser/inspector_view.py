@@ -135,14 +135,14 @@ def explained(contents: Contents) -> Message:
     config, rows = contents.ckpt.config, inspector.size(contents.ckpt.config)
     total = sum(count for _, count in rows)
     lead = [f"{HEADER_BYTES:,} of header"]
-    times = ""
+    times = note = ""
     if contents.saved:
         lead.append(f"{contents.start - HEADER_BYTES:,} of settings and records")
-        times = "3 x "  # the weights, m and v
-    note = ""
+        times = "3 x "
+        note = "A state has three of each: the weight and AdamW's two averages. "
     if config.d_ff == 4 * config.n_embd:
         block = 12 * config.n_embd**2
-        note = (
+        note += (
             f"The MLP is 4 x {config.n_embd} wide, so the matrices of a block are 12 d², here "
             f"12 x {config.n_embd}² = {block:,}: in {config.n_layer} blocks "
             f"{config.n_layer * block:,}."

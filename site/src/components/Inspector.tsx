@@ -13,11 +13,11 @@ const PAGE = 512;
 const TIMES = "\u00a0×\u00a0"; // not to be broken
 const LABELS: Record<Slot, string> = { a: "File", b: "Compare with" };
 
-/** Four digits of a number. */
-function figure(value: number): string {
+/** A number to so many digits. */
+function figure(value: number, digits = 4): string {
   const small = Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5;
-  const text = Number.isInteger(value) && !small ? String(value) : value.toPrecision(4);
-  return (value === 0 ? "0" : small ? value.toExponential(2) : text).replaceAll("-", "−");
+  const text = Number.isInteger(value) && !small ? String(value) : value.toPrecision(digits);
+  return (value === 0 ? "0" : small ? value.toExponential(digits - 2) : text).replaceAll("-", "−");
 }
 const count = (value: number): string => value.toLocaleString("en");
 
@@ -266,7 +266,7 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
                   <span key={at} class={`cell tone ${tone} ${odd}`} title={name}>
                     {begins && <em>{name}</em>}
                     <code>{now.hex.slice(8 * at, 8 * at + 8).replace(/..(?=.)/g, "$& ")}</code>
-                    <small>{typeof cell === "string" ? cell : figure(cell)}</small>
+                    <small>{typeof cell === "string" ? cell : figure(cell, 6)}</small>
                   </span>
                 );
               })}
