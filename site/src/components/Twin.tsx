@@ -53,7 +53,13 @@ function options(width: number, height: number): uPlot.Options {
     scales: { x: { time: false, range: () => [0, end()] } },
     axes: [
       { ...axis, grid: { show: false }, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
-      { ...axis, grid, size: 44, values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)) },
+      {
+        ...axis,
+        grid,
+        size: 44,
+        incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+        values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)),
+      },
     ],
     series: [
       {},
