@@ -425,9 +425,8 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
     assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == at
     press(page, "Reset")
     wait_for(page, "ready")
-    press(page, "Bring it back")
-    wait_for(page, "paused")
-    assert iteration(page) == at
+    press(page, f"Continue from iteration {at}")
+    wait_for_iteration(page, at + 1)
 
 
 def test_a_worker_that_hangs_is_ended_and_started_again(page: Page, site_url: str) -> None:

@@ -1,0 +1,287 @@
+"""States in a real Chromium: what is saved, or kept by the page, goes on to the same bytes."""
+
+import random
+import re
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from groundling import state
+from groundling.state import Saved
+
+AXE = Path(__file__).parents[2] / "site/node_modules/axe-core/axe.min.js"
+STEP_MS = 60_000  # on two cores that other work may share
+PICKER = 'input[type=file][accept=".bin,.state"]'
+VISIBILITY = """
+let shown = "visible";
+Object.defineProperty(document, "visibilityState", { get: () => shown });
+window.show = (state) => {
+    shown = state;
+    document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def press(page: Page, name: str) -> None:
+    button(page, name).click()
+
+
+def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
+
+
+def iteration(page: Page) -> int:
+    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
+
+
+def wait_for_iteration(page: Page, at_least: int) -> None:
+    deadline = time.monotonic() + STEP_MS / 1000
+    while iteration(page) < at_least:
+        assert time.monotonic() < deadline, f"still at iteration {iteration(page)}"
+        page.wait_for_timeout(50)
+
+
+def open_page(page: Page, url: str, without_gpu: bool = False) -> None:
+    """Open the page and wait until it is ready; without a GPU it trains on NumPy, faster here."""
+    if without_gpu:
+
+        def patch(route) -> None:
+            response = route.fetch()
+            before = "delete WorkerNavigator.prototype.gpu;"
+            route.fulfill(response=response, body=before + response.text())
+
+        page.route("**/worker.js", patch)
+    page.goto(url)
+    wait_for(page, "ready")
+
+
+def save_state(page: Page) -> bytes:
+    with page.expect_download() as download:
+        press(page, "Save state")
+    return Path(download.value.path()).read_bytes()
+
+
+def load(page: Page, name: str, data: bytes) -> None:
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+    page.locator(PICKER).set_input_files(file)
+
+
+def start(page: Page) -> None:
+    page.get_by_label("Iterations", exact=True).fill("12")
+    page.get_by_label("Batch size", exact=True).fill("8")
+    press(page, "Start")
+
+
+def wait_until_kept(page: Page, iter: int) -> None:
+    expect(page.get_by_text(f"Kept in this browser at iteration {iter}")).to_be_visible()
+
+
+def assert_same(found: bytes, expected: Saved) -> None:
+    """To the bit, but for the time."""
+    ours, theirs = state.loads(found).state, expected.state
+    for what in ("weights", "m", "v"):
+        assert getattr(ours, what).tobytes() == getattr(theirs, what).tobytes(), what
+    assert (ours.step, ours.batches, ours.validation) == (
+        theirs.step,
+        theirs.batches,
+        theirs.validation,
+    )
+    assert ours.log == theirs.log
+
+
+def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
+    page: Page, site_url: str
+) -> None:
+    """On WebGPU: through a file, with a pause and a hidden tab; then through autosave."""
+    page.add_init_script(VISIBILITY)
+    open_page(page, site_url)
+    assert "webgpu" in page.get_by_role("button", pressed=True).first.inner_text().lower()
+    start(page)
+    wait_for(page, "done", 2 * STEP_MS)
+    straight = state.loads(save_state(page))
+    assert (straight.state.iter, straight.state.config.seed) == (12, "hamlet")
+
+    press(page, "Reset")
+    wait_for(page, "ready")
+    start(page)
+    wait_for_iteration(page, 2)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    press(page, "Resume")
+    wait_for(page, "training")
+    page.evaluate("show('hidden')")
+    wait_for(page, "paused")
+    page.evaluate("show('visible')")
+    wait_for_iteration(page, 5)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    at = iteration(page)
+    assert 5 <= at < 12
+    half = save_state(page)
+
+    page.reload()
+    wait_for(page, "ready")
+    load(page, "half.state", half)
+    wait_for(page, "paused")
+    assert iteration(page) == at
+    expect(page.get_by_text("bit for bit")).to_be_visible()
+    press(page, "Resume")
+    wait_for(page, "done", 2 * STEP_MS)
+    assert_same(save_state(page), straight)
+
+    press(page, "Reset")
+    wait_for(page, "ready")
+    start(page)
+    wait_for_iteration(page, 3)
+    page.evaluate("show('hidden')")
+    wait_for(page, "paused")
+    at = iteration(page)
+    wait_until_kept(page, at)
+    page.reload()
+    wait_for(page, "ready")
+    expect(page.get_by_role("heading", name="A run can go on")).to_be_visible()
+    press(page, f"Continue from iteration {at}")
+    wait_for(page, "done", 2 * STEP_MS)
+    assert_same(save_state(page), straight)
+
+
+def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_about(
+    page: Page, site_url: str
+) -> None:
+    open_page(page, site_url, without_gpu=True)
+    start(page)
+    wait_for_iteration(page, 2)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    wait_until_kept(page, at := iteration(page))
+    mine = state.loads(save_state(page))
+    page.reload()
+    wait_for(page, "ready")
+    expect(button(page, f"Continue from iteration {at}")).to_be_visible()
+
+    mine.code_hash = "0" * 64
+    load(page, "old.state", state.dumps(mine))
+    expect(page.get_by_role("heading", name="This run began with something else")).to_be_visible()
+    press(page, "Leave it")
+    wait_for(page, "ready")
+    load(page, "old.state", state.dumps(mine))
+    press(page, "Go on with it")
+    wait_for(page, "paused")
+    assert iteration(page) == at
+    expect(page.get_by_text(re.compile("other code"))).to_be_visible()
+
+    page.reload()
+    wait_for(page, "ready")
+    press(page, "Discard")
+    expect(button(page, f"Continue from iteration {at}")).to_have_count(0)
+    page.reload()
+    wait_for(page, "ready")
+    expect(page.get_by_role("heading", name="A run can go on")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_what_is_offered(
+    chromium: Browser, site_url: str, scheme: str
+) -> None:
+    context = chromium.new_context(
+        color_scheme=scheme,
+        viewport={"width": 390, "height": 900},
+        bypass_csp=True,
+        service_workers="block",
+    )
+    page = context.new_page()
+    open_page(page, site_url, without_gpu=True)
+    start(page)
+    wait_for_iteration(page, 1)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    wait_until_kept(page, iteration(page))
+    mine = state.loads(save_state(page))
+    mine.code_hash = "0" * 64
+    page.reload()
+    wait_for(page, "ready")
+    load(page, "old.state", state.dumps(mine))
+    expect(button(page, "Go on with it")).to_be_visible()
+    page.add_script_tag(path=AXE)
+    violations = page.evaluate("axe.run().then((result) => result.violations)")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert [violation["id"] for violation in violations] == []
+    assert wide <= 390
+
+
+# A worker that writes to opfs.ts as autosave.py does: beside the last three, header last. It first
+# tells what it found: the highest number whose body has the SHA-256 that its header says.
+WRITER = """
+const HEADER = 512;
+const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+onmessage = async ({ data: url }) => {
+    const { openStore } = await import(url);
+    const store = await openStore();
+    if (typeof store === "string") return postMessage({ problem: store });
+    const numbers = [-1, -1, -1, -1];
+    for (let slot = 0; slot < 4; slot++) {
+        const bytes = store.read(slot);
+        if (bytes.length <= HEADER) continue;
+        const digest = await sha256(bytes.subarray(HEADER));
+        const whole = digest.every((byte, i) => byte === bytes[4 + i]);
+        if (whole) numbers[slot] = new DataView(bytes.buffer).getUint32(0);
+    }
+    postMessage({ found: Math.max(...numbers) });
+    for (let next = Math.max(...numbers) + 1; ; next++) {
+        const slot = numbers.indexOf(Math.min(...numbers));
+        const body = new Uint8Array(2_500_000).fill(next);
+        const header = new Uint8Array(HEADER);
+        new DataView(header.buffer).setUint32(0, next);
+        header.set(await sha256(body), 4);
+        store.erase(slot);
+        store.write(slot, HEADER, body);
+        store.flush(slot);
+        store.write(slot, 0, header);
+        store.flush(slot);
+        numbers[slot] = next;
+        postMessage({ saved: next });
+    }
+};
+"""
+BEGIN = """
+async (source) => {
+    const script = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    window.worker = new Worker(script, { type: "module" });
+    window.saved = -1;
+    return new Promise((resolve, reject) => {
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.onmessage = ({ data }) => {
+            if (data.problem) reject(new Error(data.problem));
+            if (data.found !== undefined) resolve(data.found);
+            if (data.saved !== undefined) window.saved = data.saved;
+        };
+        worker.postMessage(new URL("opfs.js", location.href).href);
+    });
+}
+"""
+
+
+def test_a_worker_that_is_ended_as_it_writes_leaves_files_that_can_be_read(
+    page: Page, site_url: str
+) -> None:
+    """At random moments, as often as fits in half a minute: Chromium ends a worker that is busy
+    after two seconds more. What was said to be saved is there each time. (tests/unit has 100 more.)
+    """
+    page.goto(f"{site_url}runner/pyodide_runner.html")
+    chance, until = random.Random(0), time.monotonic() + 30
+    ends, saved = 0, -1
+    while ends < 50 and time.monotonic() < until:
+        found = page.evaluate(BEGIN, WRITER)
+        assert found >= saved, f"after {ends} ends {saved} was lost"
+        page.wait_for_timeout(chance.randrange(120))
+        saved = max(found, page.evaluate("worker.terminate(), saved"))
+        ends += 1
+    assert ends >= 5
+    assert found >= ends, "hardly anything was written"
