@@ -98,7 +98,7 @@ def claim(saved: Saved) -> Link:
         val_loss=state.val_loss,
         corpus_hash=saved.corpus_hash,
         code_hash=saved.code_hash,
-        device=re.sub("[^ -~]", "?", saved.device)[:200],
+        device=_line(saved.device),
         weights=_digest(state.weights),
         trajectory=_digest(losses),
         losses={it: losses[it] for it in recorded(state.iter)},
@@ -220,22 +220,27 @@ def _activations(config: TrainConfig, model: GPTConfig) -> int:
     return B * T * model.n_layer * (8 * model.n_embd + 2 * model.d_ff) + attention
 
 
+def check_corpus(link: Link, corpus: Corpus) -> None:
+    """LinkError unless the link's run was trained on this text."""
+    if link.corpus_hash != corpus.sha256:
+        raise LinkError(
+            f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
+            f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
+        )
+    if link.model.vocab_size != corpus.vocab_size:
+        raise LinkError(
+            f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
+            f"{corpus.vocab_size}."
+        )
+
+
 class Replay:
     """A link's run, trained again from nothing. LinkError when the text is not the one it names."""
 
     def __init__(self, link: Link, corpus: Corpus, device: Device):
-        if link.corpus_hash != corpus.sha256:
-            raise LinkError(
-                f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
-                f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
-            )
-        if link.model.vocab_size != corpus.vocab_size:
-            raise LinkError(
-                f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
-                f"{corpus.vocab_size}."
-            )
+        check_corpus(link, corpus)
         self.link, self.run = link, Run(link.config, corpus, device, link.model)
-        self.device = f"{device.name}: {device.description}"
+        self.device = _line(f"{device.name}: {device.description}")
         self.furthest = 0.0  # nats between a recorded loss and ours
         self.parted: int | None = None  # the first recorded iteration whose loss is not ours
         self.failed: int | None = None  # the first one that is further away than TOLERANCE
@@ -306,6 +311,11 @@ class Replay:
         else:
             who = f"The link's run was on {self.link.device}; this one on {self.device}."
         return f"{who} The code is other code." if self.other_code else who
+
+
+def _line(device: str) -> str:
+    """A device's name as a link has it."""
+    return re.sub("[^ -~]", "?", device)[:200]
 
 
 def _digest(numbers: object) -> str:
