@@ -18,6 +18,7 @@ from typing import Any
 from autosave import Autosave, StoreError, StoreFull
 from explain import LOST, explain
 from inspector_view import InspectorView
+from link_view import LinkView
 from twin_view import TwinView
 
 from groundling import checkpoint, state
@@ -35,7 +36,7 @@ KEEP = 20.0  # seconds of training between two copies of the run's state; sooner
 KEEP_ITERS = 200  # so many iterations have been trained, and
 KEEP_LEAST = 5.0  # so many seconds
 KEEP_SHARE = 0.05  # of the time at most goes to copying
-LIVE = ("lr", "log", "inspect", "look", "close")
+LIVE = ("lr", "log", "inspect", "look", "close", "claim")
 """The commands that need not wait until nothing is in flight."""
 
 Message = dict[str, Any]
@@ -76,6 +77,7 @@ class Session:
         self.autosave, self.is_full = autosave, False
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
         self.twin, self.inspector = TwinView(post, corpus, clock), InspectorView(post)
+        self.links = LinkView(post, corpus, clock)
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -103,13 +105,16 @@ class Session:
                 self._train()
             if self.twin.running:
                 self.twin.advance()
+            if self.links.running:
+                self.links.advance()
             while self.inbox and (self.stream is None or self.inbox[0]["type"] in LIVE):
                 self._obey(self.inbox.popleft())
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except (Exception, KeyboardInterrupt) as error:
             self._fail(error)
-        return self.stream is not None or self.twin.running or bool(self.inbox)
+        beside = self.twin.running or self.links.running
+        return self.stream is not None or beside or bool(self.inbox)
 
     def flush(self) -> None:
         """Post the records that have gathered. The host may call it while `advance` waits."""
@@ -393,7 +398,23 @@ class Session:
 
     def _do_twin(self, message: Message) -> None:
         if self.phase in ("ready", "paused", "done"):
+            self.links.stop()
             self.twin.start(tuple(message["seeds"]), message["iters"], self.device)
+
+    def _do_share(self, message: Message) -> None:
+        if self.phase in ("paused", "done"):
+            self.links.share(self.trial.run)
+
+    def _do_claim(self, message: Message) -> None:
+        self.links.claim(message["text"])
+
+    def _do_replay(self, message: Message) -> None:
+        if self.phase in ("ready", "paused", "done"):
+            self.twin.stop()
+            self.links.start(message["text"], self.device)
+
+    def _do_unreplay(self, message: Message) -> None:
+        self.links.stop()
 
     def _do_untwin(self, message: Message) -> None:
         self.twin.stop()
@@ -438,8 +459,10 @@ class Session:
         now, before = self.clock(), self.phase
         if phase == "training":
             self.twin.stop()  # two at a time would share the GPU
+            self.links.stop()
         elif phase in ("booting", "error"):
             self.twin.drop()  # its device is gone, or may be
+            self.links.drop()
         if before == "training" and self.trial:
             self.trial.seconds += now - self.since
         self.phase, self.reason = phase, reason

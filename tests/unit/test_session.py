@@ -34,7 +34,7 @@ def module(name: str) -> ModuleType:
     return loaded
 
 
-for name in ("explain", "twin_view", "inspector_view"):
+for name in ("explain", "link_view", "twin_view", "inspector_view"):
     module(name)
 autosave_module = module("autosave")
 session_module = module("session")

@@ -37,6 +37,7 @@ def module(name: str) -> ModuleType:
 
 
 module("explain")
+module("link_view")
 twin_view, inspector_view = module("twin_view"), module("inspector_view")
 if (BROWSER / "autosave.py").exists():
     module("autosave")

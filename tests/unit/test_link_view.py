@@ -1,0 +1,252 @@
+"""The page's links (py_src/browser/link_view.py), with no browser: claims shown, replays checked,
+and the session's own run left as it is.
+"""
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from groundling import devices, link, state
+from groundling.corpus import Corpus
+from groundling.devices import DeviceError, DeviceLost
+from groundling.devices.numpy import NumPyDevice
+
+BROWSER = Path(__file__).parents[2] / "py_src/browser"
+TEXT = "To be, or not to be, that is the question. " * 60
+SETTINGS = {"seed": "<b>hamlet</b>", "iters": 4, "batchSize": 8, "lr": 1e-3}
+
+
+def module(name: str) -> ModuleType:
+    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+for name in ("explain", "autosave", "twin_view", "inspector_view"):
+    if (BROWSER / f"{name}.py").exists():
+        module(name)
+link_view = module("link_view")
+session_module = module("session")
+
+
+class Page:
+    """A session on NumPy, what it posted, and ways to ask it."""
+
+    def __init__(self, text: str = TEXT):
+        self.messages = []
+        self.session = session_module.Session(
+            self.post, lambda name, stage: devices.open_device(name), Corpus(text)
+        )
+        self.tell("device", name="numpy")
+
+    def post(self, message):
+        json.dumps({**message, "bytes": None}, allow_nan=False)
+        self.messages.append(message)
+
+    def tell(self, type, **values):
+        self.session.receive({"type": type, **values})
+        self.session.advance()
+
+    def of(self, type):
+        return [message for message in self.messages if message["type"] == type]
+
+    def last(self, type):
+        return self.of(type)[-1]
+
+    def finish(self):
+        while self.session.advance():
+            pass
+
+    def trained(self, **settings):
+        self.tell("start", **SETTINGS | settings)
+        self.finish()
+        return self
+
+    def shared(self):
+        self.tell("share")
+        return self.last("link")
+
+    def verdict(self, text):
+        self.tell("replay", text=text)
+        self.finish()
+        return self.last("replay")
+
+
+@pytest.fixture(scope="module")
+def text():
+    """The link of a run of four iterations."""
+    shared = Page().trained().shared()
+    assert shared["problem"] == ""
+    return shared["text"]
+
+
+def changed(text, **facts):
+    """The link with some of what it claims changed."""
+    return link.dumps(replace(link.loads(text), **facts))
+
+
+def test_a_run_is_told_as_a_link_and_the_link_says_what_it_claims(text):
+    page = Page()
+    page.tell("claim", text=text)
+    claim = page.last("claim")
+    assert (claim["problem"], claim["text"]) == ("", text)
+    facts = claim["facts"]
+    assert (facts["seed"], facts["iter"], facts["iters"]) == ("<b>hamlet</b>", 4, 4)
+    assert (facts["batchSize"], facts["lr"], facts["others"]) == (8, 1e-3, "")
+    assert facts["device"].startswith("numpy: NumPy")
+    assert (facts["sameCode"], facts["sameText"], facts["problem"]) == (True, True, "")
+    assert [it for it, _ in facts["losses"]] == [0, 1, 2, 3]
+    assert facts["model"].endswith("4 layers, 4 heads, 64 wide, over 64 characters")
+    assert page.of("replay") == page.of("run") == []
+
+
+def test_there_is_no_link_while_a_run_trains_nor_without_one():
+    page = Page()
+    page.tell("share")
+    page.tell("start", **SETTINGS | {"iters": 500})
+    page.tell("share")
+    assert page.of("link") == []
+
+
+def test_a_run_that_is_no_link_says_why():
+    page = Page()
+    page.tell("start", **SETTINGS | {"iters": 500})
+    page.tell("lr", value=5e-4)
+    page.session.advance()
+    page.tell("pause")
+    page.finish()
+    shared = page.shared()
+    assert shared["text"] == ""
+    assert "learning rate was changed" in shared["problem"]
+
+
+def test_a_replay_on_the_same_device_is_identical_and_leaves_the_paused_run_alone(text):
+    page = Page()
+    page.tell("start", **SETTINGS | {"seed": "mine", "iters": 500})
+    page.tell("pause")
+    page.finish()
+    run, at = page.session.trial.run, page.session.trial.iter
+    before = run.model.weights().tobytes()
+    told = page.verdict(text)
+    assert (told["phase"], told["verdict"], told["iter"], told["iters"]) == (
+        "done",
+        "identical",
+        4,
+        4,
+    )
+    assert told["message"].startswith("Bit-identical: all 4 losses and all weights")
+    assert told["losses"] == [list(pair) for pair in link.loads(text).losses.items()]
+    assert told["id"] == link_view.identity(text)
+    assert page.session.trial.run is run
+    assert (page.session.phase, page.session.trial.iter) == ("paused", at)
+    assert run.model.weights().tobytes() == before
+
+
+def test_losses_that_are_off_part_the_replay_from_the_link(text):
+    losses = link.loads(text).losses
+    near = changed(text, losses=losses | {2: losses[2] + 1e-3}, device="webgpu: a GPU")
+    told = Page().verdict(near)
+    assert told["verdict"] == "close"
+    assert "from iter 2 on" in told["message"]
+    assert "was on webgpu: a GPU; this one on numpy: NumPy" in told["message"]
+    told = Page().verdict(changed(text, losses=losses | {2: losses[2] + 1}))
+    assert (told["verdict"], told["iter"]) == ("different", 3)
+    assert told["message"].startswith("Different: from iter 2 on")
+
+
+def test_a_replay_can_be_stopped_also_before_it_has_begun(text):
+    page = Page()
+    long = Page().trained(iters=40).shared()["text"]
+    page.session.receive({"type": "replay", "text": long})
+    page.session.receive({"type": "unreplay"})
+    page.finish()
+    told = page.last("replay")
+    assert (told["phase"], told["verdict"]) == ("stopped", "")
+    assert told["iter"] < 40
+    assert told["message"].startswith(f"Stopped at iter {told['iter']} of 40.")
+    assert "so far each is the same to the bit" in told["message"]
+    page.tell("unreplay")
+    assert page.last("replay") is told
+
+
+def test_nothing_is_replayed_while_a_run_trains_and_a_start_ends_a_replay(text):
+    page = Page()
+    page.tell("start", **SETTINGS | {"iters": 500})
+    page.tell("replay", text=text)
+    assert page.of("replay") == []
+    page.tell("reset")
+    page.session.receive({"type": "replay", "text": text})
+    page.session.receive({"type": "start", **SETTINGS})
+    page.finish()
+    assert page.last("replay")["phase"] == "stopped"
+    assert page.session.phase == "done"
+
+
+def test_a_link_of_another_text_says_so_and_does_not_run(text):
+    page = Page(TEXT.upper())
+    page.tell("claim", text=text)
+    facts = page.last("claim")["facts"]
+    assert not facts["sameText"]
+    assert "was trained on another text" in facts["problem"]
+    told = page.verdict(text)
+    assert (told["phase"], told["losses"]) == ("failed", [])
+    assert "was trained on another text" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("%3Cscript%3Ealert(1)%3C/script%3E", "The link has '%' at character 0"),
+        ("A" * 1_000_000, "The link has 1,000,000 characters"),
+        ("eyJ2IjoyfQ", "The link's version is 2"),
+        ("eyJ2IjoxfQ", "The link is wrong"),
+        ("\udc80", "which no link has"),
+    ],
+)
+def test_what_is_no_link_is_refused_with_a_sentence(text, told):
+    page = Page()
+    page.tell("claim", text=text)
+    claim = page.last("claim")
+    assert told in claim["problem"]
+    assert (claim["facts"], claim["text"]) == (None, "")
+    page.tell("replay", text=text)
+    assert told in page.last("replay")["message"]
+    assert page.session.phase == "ready"
+
+
+def test_a_device_that_cannot_ends_the_replay_and_a_lost_one_the_session_too(text, monkeypatch):
+    page = Page().trained()
+
+    def fails(error):
+        def train(self):
+            raise error
+            yield
+
+        monkeypatch.setattr(link_view.Replay, "train", train)
+        page.verdict(text)
+
+    fails(DeviceError("A buffer is too large."))
+    assert page.last("replay")["message"].startswith("The device cannot do this. A buffer")
+    assert page.session.phase == "done"
+    fails(DeviceLost("gone"))
+    assert page.session.phase == "error"
+    assert page.last("replay")["message"].startswith("The device went away")
+    assert not page.session.links.running
+
+
+def test_a_name_with_other_characters_is_the_same_device():
+    device = NumPyDevice()
+    device.description = "Arc™"
+    corpus = Corpus(TEXT)
+    run = link.Run(link.TrainConfig(iters=1, batch_size=8), corpus, device)
+    claimed = link.claim(state.snapshot(run))
+    assert link.Replay(claimed, corpus, device).device == claimed.device
