@@ -3,6 +3,7 @@
 import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
+import { watchFragment } from "./claims";
 import { Inspector } from "./components/Inspector";
 import { Runner } from "./components/Runner";
 import { Source } from "./components/Source";
@@ -24,6 +25,7 @@ mount("source", <Source />);
 mount("twin", <Twin />);
 mount("inspector", <Inspector />);
 acceptDrops();
+watchFragment();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.
 const stop = effect(() => {

@@ -42,6 +42,13 @@ export type Command =
   | { type: "device"; name: DeviceName }
   | TwinCommand
   | InspectorCommand
+  /** Asks for the run as a link. */
+  | { type: "share" }
+  /** Asks what a link claims: of the address's fragment. */
+  | { type: "claim"; text: string }
+  /** Trains a link's run again, beside the page's own, and checks it; and ends that early. */
+  | { type: "replay"; text: string }
+  | { type: "unreplay" }
   /** Asks for nothing but `heard`. */
   | { type: "ping" };
 
@@ -193,6 +200,35 @@ export type InspectorReport =
   | ({ type: "bytes"; slot: Slot } & PageOfBytes)
   | { type: "compared"; text: string; rows: Difference[] };
 
+/** What a link claims of a run. Anyone may have written it. */
+export interface Facts extends Settings {
+  iter: number;
+  /** The settings that the page has no field for, where they are not the usual ones, or "". */
+  others: string;
+  model: string;
+  valLoss: number | null;
+  /** The recorded losses: [iter, loss]. */
+  losses: [number, number][];
+  device: string;
+  sameCode: boolean;
+  sameText: boolean;
+  /** Why it cannot be replayed here, or "". */
+  problem: string;
+}
+
+/** How far a link's replay is; `id` is that of its claim. */
+export interface ReplayReport {
+  id: string;
+  phase: "running" | "done" | "stopped" | "failed";
+  /** Of one that is done. */
+  verdict: "" | "identical" | "close" | "different";
+  message: string;
+  iter: number;
+  iters: number;
+  /** Its own losses where the link has recorded one: [iter, loss]. */
+  losses: [number, number][];
+}
+
 export type Report =
   | TwinReport
   | InspectorReport
@@ -236,5 +272,10 @@ export type Report =
   | { type: "autosaved"; iter: number; copies: number; size: number }
   | { type: "notice"; message: string }
   | { type: "error"; title: string; message: string; hint: string; detail: string }
+  /** The run as a link, or why it cannot be one. */
+  | { type: "link"; text: string; problem: string }
+  /** What a link claims, or what is wrong with it. */
+  | { type: "claim"; id: string; text: string; problem: string; facts: Facts | null }
+  | ({ type: "replay" } & ReplayReport)
   /** The answer to every command, at once: the worker's event loop is alive. */
   | { type: "heard" };

@@ -8,6 +8,7 @@ import type {
   Keeping,
   Phase,
   Progress,
+  ReplayReport,
   Report,
   Settings,
   Source,
@@ -59,6 +60,10 @@ export interface Panel {
 export const panel = signal<Panel | null>(null);
 export const notice = signal("");
 export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
+/** The run as a link, when it was asked for; the link of the address; and its replay. */
+export const shared = signal<Extract<Report, { type: "link" }> | null>(null);
+export const claim = signal<Extract<Report, { type: "claim" }> | null>(null);
+export const replay = signal<ReplayReport | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
 export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
@@ -137,6 +142,7 @@ export function receive(message: Report): void {
         if (message.phase === "error") rescued.value = true;
         if (message.reason === "restart") {
           loseTwin();
+          replay.value = null;
           forget("a");
           forget("b");
         }
@@ -159,6 +165,15 @@ export function receive(message: Report): void {
       }
       case "kept":
         kept.value = message;
+        break;
+      case "link":
+        shared.value = message;
+        break;
+      case "claim":
+        claim.value = message;
+        break;
+      case "replay":
+        replay.value = message;
         break;
       case "loaded":
         loaded.value = message;

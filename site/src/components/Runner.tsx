@@ -4,6 +4,7 @@ import { hasRun, minutesLeft, panel, phase, progress, reason, stopping } from ".
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
+import { Claim, Share } from "./Link";
 import { Device, Panels } from "./Panels";
 import { Readouts } from "./Readouts";
 
@@ -61,11 +62,13 @@ export function Runner() {
       </header>
       <Announcer />
       <Panels />
+      <Claim />
       <Controls />
       <Fields />
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
       <Readouts />
       <Chart />
+      <Share />
     </section>
   );
 }
