@@ -1,0 +1,222 @@
+"""Runs as links, in a real Chromium: made, opened, replayed and refused.
+
+Most runs are on NumPy, which is faster here than the software GPU.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from groundling import link
+
+AXE = Path(__file__).parents[2] / "site/node_modules/axe-core/axe.min.js"
+WAIT_MS = 60_000  # on two cores that other work may share
+SEED = "<img src=x onerror=alert(1)>"
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def wait_for(page: Page, phase: str) -> None:
+    place = page.locator("[data-phase]")
+    expect(place).to_have_attribute("data-phase", phase, timeout=WAIT_MS)
+
+
+def wait_for_verdict(page: Page, verdict: str) -> Locator:
+    place = page.locator("[data-replay-verdict]")
+    expect(place).to_have_attribute("data-replay-verdict", verdict, timeout=WAIT_MS)
+    return place
+
+
+def use_numpy(page: Page) -> None:
+    wait_for(page, "ready")
+    button(page, "NumPy").click()
+    expect(page.get_by_role("group", name="Device").locator("[aria-pressed=true]")).to_have_text(
+        "NumPy"
+    )
+    wait_for(page, "ready")
+
+
+def train(page: Page, seed: str, iters: int) -> None:
+    for label, value in {"Seed": seed, "Iterations": str(iters), "Batch size": "8"}.items():
+        page.get_by_label(label, exact=True).fill(value)
+    button(page, "Start").click()
+    wait_for(page, "done")
+
+
+def copy(page: Page) -> str:
+    """The address that Copy link makes."""
+    button(page, "Copy link").click()
+    field = page.get_by_label(re.compile("^The link, "))
+    expect(field).to_be_visible(timeout=WAIT_MS)
+    return field.input_value()
+
+
+@pytest.fixture(scope="module")
+def address(chromium: Browser, site_url: str) -> str:
+    """The link of a run of five iterations on NumPy, whose seed is markup."""
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(site_url)
+    use_numpy(page)
+    expect(button(page, "Copy link")).to_be_disabled()
+    train(page, SEED, 5)
+    address = copy(page)
+    told = page.get_by_text(re.compile(r"^The link, [\d,]+ characters: copied"))
+    expect(told).to_have_text(f"The link, {len(address):,} characters: copied")
+    assert page.evaluate("navigator.clipboard.readText()") == address
+    button(page, "Reset").click()
+    expect(told).to_be_hidden()
+    context.close()
+    return address
+
+
+def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(
+    page: Page, address: str
+) -> None:
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    page.goto(address)
+    use_numpy(page)
+    panel = wait_for_verdict(page, "none")
+    claimed = link.loads(address)
+    for fact in (SEED, "5 of 5 iterations", "numpy: NumPy", "the same as here"):
+        expect(panel).to_contain_text(fact)
+    expect(panel).to_contain_text(f"{claimed.val_loss:.4f}")
+    assert panel.locator("img, script").count() == 0
+    page.wait_for_timeout(500)
+    wait_for(page, "ready")  # nothing runs by itself
+    wait_for_verdict(page, "none")
+
+    train(page, "mine", 3)
+    button(page, "Replay").click()
+    wait_for_verdict(page, "identical")
+    expect(panel).to_contain_text("Bit-identical: all 5 losses and all weights")
+    wait_for(page, "done")  # and the run beside it is as it was
+    assert page.locator('[data-readout="iter"]').inner_text() == "3 / 3"
+    assert link.loads(copy(page)).config.seed == "mine"
+
+    button(page, "Dismiss").click()
+    expect(panel).to_be_hidden()
+    assert "#" not in page.url
+    expect(button(page, "Reset")).to_be_focused()
+    assert errors == []
+
+
+def test_another_adapter_is_within_tolerance_and_both_are_named(
+    page: Page, site_url: str, address: str
+) -> None:
+    page.goto(site_url)
+    wait_for(page, "ready")
+    page.evaluate("(hash) => { location.hash = hash }", address.partition("#")[2])
+    panel = wait_for_verdict(page, "none")
+    expect(panel).to_contain_text("here: webgpu")
+    button(page, "Replay").focus()
+    page.keyboard.press("Enter")
+    wait_for_verdict(page, "close")
+    expect(panel).to_contain_text("Within tolerance, not to the bit")
+    expect(panel).to_contain_text("The link's run was on numpy: NumPy")
+    expect(panel).to_contain_text("this one on webgpu: ")
+    expect(button(page, "Replay")).to_be_focused()
+
+
+def test_a_claim_that_is_not_so_is_found_out_and_a_replay_can_be_stopped(
+    page: Page, site_url: str, address: str
+) -> None:
+    claimed = link.loads(address)
+    false = replace(claimed, losses=claimed.losses | {3: claimed.losses[3] - 0.5})
+    page.goto(f"{site_url}#{link.dumps(false)}")
+    use_numpy(page)
+    button(page, "Replay").click()
+    panel = wait_for_verdict(page, "different")
+    expect(panel).to_contain_text("Different: from iter 3 on")
+
+    long = replace(claimed, config=replace(claimed.config, iters=5000), iter=5000)
+    long = replace(long, losses=dict.fromkeys(link.recorded(5000), claimed.losses[0]))
+    page.evaluate("(hash) => { location.hash = hash }", link.dumps(long))
+    expect(panel).to_contain_text("5,000 of 5,000 iterations")
+    wait_for_verdict(page, "none")
+    button(page, "Replay").click()
+    wait_for_verdict(page, "running")
+    expect(panel).to_contain_text("1 of 64 recorded losses checked")
+    button(page, "Stop replay").click()
+    wait_for_verdict(page, "stopped")
+    expect(panel).to_contain_text("of 5,000. 1 of 64 recorded losses checked")
+    wait_for(page, "ready")
+
+
+@pytest.mark.parametrize(
+    ("fragment", "told"),
+    [
+        ("<script>alert(1)</script>", "which no link has"),
+        ("%3Cimg%20src=x%20onerror=alert(1)%3E", "which no link has"),
+        ("A" * 1_000_000, "The link has 1,000,000 characters"),
+        ("eyJ2IjoyfQ", "The link's version is 2; only 1 can be replayed"),
+        ("eyJ2IjoxLCJjb2RlX3RvX3J1biI6ImltcG9ydCBvcyJ9", "The link is wrong"),
+        (None, "cut short or damaged"),
+    ],
+    ids=["script", "markup", "a megabyte", "another version", "code", "cut short"],
+)
+def test_what_is_no_link_is_refused_and_nothing_runs(
+    page: Page, site_url: str, address: str, fragment: str | None, told: str
+) -> None:
+    heard = []
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("dialog", lambda dialog: heard.append(dialog.message))
+    if fragment is None:
+        fragment = address.partition("#")[2][:-100]
+    page.goto(f"{site_url}#{fragment}")
+    wait_for(page, "ready")
+    panel = page.get_by_role("region", name="This link cannot be read")
+    expect(panel).to_contain_text(told)
+    assert len(panel.inner_text()) < 400
+    expect(button(page, "Replay")).to_have_count(0)
+    assert panel.locator("img, script").count() == 0
+    wait_for(page, "ready")
+    button(page, "Dismiss").click()
+    expect(panel).to_be_hidden()
+    expect(button(page, "Start")).to_be_focused()
+    assert heard == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing(chromium: Browser, address: str, scheme: str, width: int) -> None:
+    """No violation, and no scrolling sideways, of a claim, a verdict, a refusal, a link made."""
+    context = chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.add_script_tag(path=AXE)
+    found = {}
+
+    def check(when: str) -> None:
+        violations = page.evaluate("axe.run().then((result) => result.violations)")
+        found[when] = [
+            (violation["id"], [node["target"] for node in violation["nodes"]])
+            for violation in violations
+        ]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
+
+    check("booting")
+    use_numpy(page)
+    check("claim")
+    button(page, "Replay").click()
+    wait_for_verdict(page, "identical")
+    check("verdict")
+    train(page, "mine", 3)
+    copy(page)
+    check("a link made")
+    page.evaluate("location.hash = 'no-link!'")
+    expect(page.get_by_role("heading", name="This link cannot be read")).to_be_visible()
+    check("refusal")
+    context.close()
+    assert {when: ids for when, ids in found.items() if ids} == {}
