@@ -28,17 +28,22 @@ function start(): void {
   void askToPersist();
 }
 
+/** The button that was pressed, or has the focus for it: it is handed on when it goes. */
+let pressed: HTMLButtonElement | null = null;
+
+export function handOn(button: HTMLButtonElement): void {
+  pressed = button;
+}
+
 export function Controls() {
   const row = useRef<HTMLDivElement>(null);
-  const pressed = useRef<HTMLButtonElement | null>(null);
 
   // The button that was pressed goes dim; the focus goes on to the one that is now of use.
   useLayoutEffect(() => {
     const active = document.activeElement ?? document.body;
-    if (!pressed.current || (active !== document.body && active !== pressed.current)) return;
-    const next = USEFUL[phase.value];
-    row.current?.querySelector<HTMLButtonElement>(`[data-button="${next}"]`)?.focus();
-    pressed.current = null;
+    if (!pressed || (active !== document.body && active !== pressed)) return;
+    pressed = row.current?.querySelector(`[data-button="${USEFUL[phase.value]}"]`) ?? null;
+    pressed?.focus();
   }, [phase.value]);
 
   const button = (name: string, act: () => void, busy = false) => {
@@ -51,7 +56,7 @@ export function Controls() {
         disabled={!usable}
         aria-busy={busy}
         onClick={(event) => {
-          pressed.current = event.currentTarget;
+          pressed = event.currentTarget;
           act();
         }}
       >
@@ -75,7 +80,7 @@ export function Controls() {
             type="button"
             class="link"
             onClick={(event) => {
-              pressed.current = event.currentTarget;
+              pressed = event.currentTarget;
               send({ type: "undo" });
             }}
           >

@@ -3,6 +3,7 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Copy } from "../protocol";
 import { asked } from "../state";
+import { handOn } from "./Controls";
 
 /** The run that was going on when the page was left, and what to do with it. */
 export function Offer({ copy }: { copy: Copy }) {
@@ -27,7 +28,13 @@ export function Offer({ copy }: { copy: Copy }) {
         </span>
       </p>
       <div class="actions">
-        <button type="button" onClick={() => send({ type: "continue" })}>
+        <button
+          type="button"
+          onClick={(event) => {
+            handOn(event.currentTarget);
+            send({ type: "continue" });
+          }}
+        >
           {isDone ? "Open it" : `Continue from iteration ${where}`}
         </button>
         <button type="button" class="link" onClick={() => send({ type: "discard" })}>
@@ -53,7 +60,13 @@ export function Asked() {
         ))}
       </ul>
       <div class="actions">
-        <button type="button" onClick={() => send({ type: "anyway" })}>
+        <button
+          type="button"
+          onClick={(event) => {
+            handOn(event.currentTarget);
+            send({ type: "anyway" });
+          }}
+        >
           Go on with it
         </button>
         <button type="button" class="link" onClick={() => (asked.value = null)}>
