@@ -6,8 +6,6 @@ at the head of each kernel in `shaders/`. To add an operation: a kernel forward,
 and a function like these.
 """
 
-import math
-
 from .tensor import Tensor, record
 
 
@@ -231,8 +229,3 @@ def last_row(x: Tensor, length: Tensor) -> Tensor:
     y = x.device.empty(1, C)
     x.device.run("last_row", x, length, y, n_embd=C)
     return y
-
-
-def uniform_loss(vocab_size: int) -> float:
-    """The loss, in nats, of a model that finds every token equally likely."""
-    return math.log(vocab_size)
