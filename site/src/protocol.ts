@@ -16,7 +16,8 @@ export interface Settings {
 // ---- page to worker ----------------------------------------------------------------------------
 
 export type Command =
-  | ({ type: "start" } & Settings)
+  /** With `files`, the run is made by the code under the reader's edits; without, by the last. */
+  | ({ type: "start"; files?: Files } & Settings)
   | { type: "pause" }
   | { type: "resume" }
   | { type: "reset" }
@@ -31,17 +32,18 @@ export type Command =
   /** Asks for the log of losses, as CSV. */
   | { type: "log" }
   /** A weights file or a state; it tells which it is. */
-  | ({ type: "load"; name: string; bytes: Uint8Array } & Settings)
+  | ({ type: "load"; name: string; bytes: Uint8Array; files?: Files } & Settings)
   /** The answer to `asked`: load it all the same. */
   | { type: "anyway" }
   /** Goes on from the copy of `offer`. */
-  | { type: "continue" }
+  | { type: "continue"; files?: Files }
   /** Deletes that copy, and those before it. */
   | { type: "discard" }
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
   | TwinCommand
   | InspectorCommand
+  | CodeCommand
   /** Asks for the run as a link. */
   | { type: "share" }
   /** Asks what a link claims: of the address's fragment. */
@@ -51,6 +53,27 @@ export type Command =
   | { type: "unreplay" }
   /** Asks for nothing but `heard`. */
   | { type: "ping" };
+
+/** The reader's edits: path to whole text, for every file that differs from the original. */
+export type Files = Record<string, string>;
+
+/** `path` is that of a source, or "" for the console; `at` counts UTF-16 code units. */
+export type CodeCommand =
+  /** Goes on with other code. `fit`: with the parameters that still fit by name and shape, the
+   * others drawn anew. `anyway`: with kernels that differ from their NumPy twins. */
+  | { type: "apply"; files: Files; fit?: boolean; anyway?: boolean }
+  /** Runs what was typed at the console's prompt, against the live run. */
+  | { type: "evaluate"; text: string }
+  | { type: "complete"; id: number; path: string; text: string; at: number }
+  | { type: "hover"; id: number; path: string; text: string; at: number }
+  | { type: "lint"; id: number; path: string; text: string }
+  /** Asks for the project as a file. */
+  | ({ type: "zip"; name: string; files: Files } & Settings)
+  /** A project's file, to be read. */
+  | { type: "unzip"; name: string; bytes: Uint8Array }
+  | ({ type: "share_code"; name: string; files: Files } & Settings)
+  /** Asks what edits a link holds: of the address's fragment. */
+  | { type: "code_claim"; text: string };
 
 /** Two files can be open in the inspector. */
 export type Slot = "a" | "b";
@@ -89,6 +112,119 @@ export interface Source {
   path: string;
   text: string;
 }
+
+// The editor, the console and the errors. Lines count from 1, columns from 0 in UTF-16 code units.
+
+/** A place in a traceback; `yours` if the file is one that the reader edited, or the console. */
+export interface Frame {
+  path: string;
+  /** The function's. */
+  name: string;
+  line: number;
+  column: number;
+  endLine: number;
+  endColumn: number;
+  /** The line's. */
+  text: string;
+  yours: boolean;
+}
+
+/** What went wrong in code, the innermost frame last. */
+export interface CodeError {
+  title: string;
+  message: string;
+  hint: string;
+  detail: string;
+  frames: Frame[];
+}
+
+/** A worked edit: in each file, `old` is to become `new`; an empty `old` makes a new file. */
+export interface Recipe {
+  name: string;
+  title: string;
+  text: string;
+  edits: { path: string; old: string; new: string }[];
+}
+
+/** An edit that a run took on: `iter` is the first under the new code; `diff` is a unified one. */
+export interface Edit {
+  iter: number;
+  diff: string;
+}
+
+/** How a changed kernel compares with its NumPy twin. */
+export interface KernelCheck {
+  kernel: string;
+  ok: boolean;
+  /** The largest difference, and where that is; null where it is no number. */
+  largest: number | null;
+  tolerance: number;
+  where: string;
+  message: string;
+}
+
+/** An array in short: `pixels` from 0 to 255, row by row. */
+export interface ArrayView {
+  shape: number[];
+  dtype: string;
+  mean: number | null;
+  std: number | null;
+  min: number | null;
+  max: number | null;
+  width: number;
+  height: number;
+  pixels: number[];
+}
+
+export interface ConsoleEntry {
+  kind: "in" | "out" | "err" | "value" | "array" | "error";
+  text: string;
+  array?: ArrayView;
+  error?: CodeError;
+}
+
+export interface Completion {
+  label: string;
+  type: string;
+  detail: string;
+  info: string;
+}
+
+export interface Problem {
+  line: number;
+  column: number;
+  endLine: number;
+  endColumn: number;
+  severity: "error" | "warning";
+  message: string;
+}
+
+export type CodeReport =
+  | { type: "recipes"; recipes: Recipe[] }
+  | ({ type: "applied"; files: string[] } & Edit)
+  /** The new code was not taken on; the old goes on. */
+  | { type: "refused"; error: CodeError }
+  /** The new code's parameters are others: nothing has changed yet. */
+  | { type: "fit"; kept: string[]; fresh: string[]; dropped: string[] }
+  /** Of an apply with changed kernels. Unless all are ok, nothing was applied. */
+  | { type: "kernels"; rows: KernelCheck[] }
+  | { type: "console"; entries: ConsoleEntry[] }
+  /** They replace what stands from `from` on to where they were asked for. */
+  | { type: "completions"; id: number; from: number; options: Completion[] }
+  /** What stands from `from` to `to`; "" where there is nothing to tell. */
+  | { type: "doc"; id: number; from: number; to: number; signature: string; text: string }
+  | { type: "linted"; id: number; path: string; problems: Problem[] }
+  /** A project that was opened, to be read; or what is wrong with it. It was not run. */
+  | {
+      type: "project";
+      origin: "zip" | "link";
+      name: string;
+      files: Files;
+      settings: Settings;
+      problem: string;
+    }
+  /** The edits as a link's fragment, or why they cannot be one. */
+  | { type: "code_link"; text: string; problem: string };
 
 /** One iteration. Losses are in nats a character. */
 export interface Step {
@@ -232,6 +368,7 @@ export interface ReplayReport {
 export type Report =
   | TwinReport
   | InspectorReport
+  | CodeReport
   /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
   | { type: "stage"; stage: Stage; done: number; total: number; detail: string }
   /** The Python and WGSL that is about to run. */
@@ -248,7 +385,7 @@ export type Report =
   /** `undo` is the iteration of the run that was put aside, if one was. */
   | { type: "phase"; phase: Phase; reason: string; undo: number | null }
   /** The run that is now the page's: a new one, a loaded one, or one brought back. */
-  | ({ type: "run" } & Settings)
+  | ({ type: "run"; edits?: Edit[] } & Settings)
   | ({ type: "steps"; records: Step[] } & Progress)
   /** A file for the reader to keep. */
   | { type: "file"; name: string; mime: string; bytes: Uint8Array<ArrayBuffer> }
@@ -271,7 +408,7 @@ export type Report =
   /** A state was written to the browser's storage; its `size` is in bytes. */
   | { type: "autosaved"; iter: number; copies: number; size: number }
   | { type: "notice"; message: string }
-  | { type: "error"; title: string; message: string; hint: string; detail: string }
+  | ({ type: "error"; frames?: Frame[] } & Omit<CodeError, "frames">)
   /** The run as a link, or why it cannot be one. */
   | { type: "link"; text: string; problem: string }
   /** What a link claims, or what is wrong with it. */
