@@ -5,38 +5,69 @@ site/src/inspector.ts draws what it posts. Bytes are shown a page of 512 at a ti
 header is a page of its own.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from explain import LOST
+from view import Message, View
 
-from groundling import inspector
+import groundling.checkpoint
+import groundling.inspector
 from groundling.checkpoint import HEADER_BYTES, CheckpointError
-from groundling.inspector import Contents, Part
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.inspector import Contents, Part
 
 PAGE = 512  # bytes
 BINS = 24  # of a histogram
 GROUPS = {"attn": "attention", "mlp": "mlp", "ln_": "norm"}
 """What a tensor's name has in it, and which colour its bytes have; all else is an embedding."""
 
-Message = dict[str, Any]
 
+class InspectorView(View):
+    """The files that are open, and what the page is told of them."""
 
-class InspectorView:
-    """The files that are open, and what the page is told of them.
+    commands = ("inspect_run",)
+    live = "inspect", "look", "close"
 
-    post(message) sends a message to the page.
-    """
-
-    def __init__(self, post: Callable[[Message], None]):
-        self.post = post
+    def __init__(self, session: Session):
+        super().__init__(session)
         self.open: dict[str, Contents] = {}
+
+    def do_inspect(self, message: Message) -> None:
+        """Open a file."""
+        self.read(message["slot"], message["name"], message["bytes"])
+
+    def do_inspect_run(self, message: Message) -> None:
+        """Open the weights of now, as Save weights would write them."""
+        slot, name, run = message["slot"], "the current run", self.session.run
+        if not run:
+            self.refuse(slot, name, "There is no run yet: press Start, or load one.")
+            return
+        try:
+            ckpt = run.checkpoint()
+            name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter)
+            self.read(slot, name, groundling.checkpoint.dumps(ckpt))
+        except (*LOST, CheckpointError) as error:
+            self.refuse(slot, name, str(error))
+
+    def do_look(self, message: Message) -> None:
+        """Show a page of a file's bytes."""
+        self.look(message["slot"], message["page"])
+
+    def do_close(self, message: Message) -> None:
+        """Empty a slot."""
+        self.open.pop(message["slot"], None)
 
     def read(self, slot: str, name: str, data: bytes) -> None:
         """Open a file in a slot. One that is refused leaves the slot as it was."""
         try:
-            contents = Contents(data)
+            contents = groundling.inspector.Contents(data)
         except CheckpointError as error:
             self.refuse(slot, name, str(error))
             return
@@ -52,10 +83,6 @@ class InspectorView:
         """Tell the page that a file is not opened, and why."""
         self.post({"type": "uninspected", "slot": slot, "name": name, "message": why})
 
-    def close(self, slot: str) -> None:
-        """Empty a slot."""
-        self.open.pop(slot, None)
-
     def look(self, slot: str, page: int) -> None:
         """Show one page of a file's bytes; beyond its ends, the first or the last."""
         if (contents := self.open.get(slot)) is not None:
@@ -67,7 +94,7 @@ class InspectorView:
         if len(self.open) < 2:
             return
         try:
-            differences = inspector.compare(self.open["a"], self.open["b"])
+            differences = groundling.inspector.compare(self.open["a"], self.open["b"])
         except ValueError as error:
             self.post({"type": "compared", "text": str(error), "rows": []})
             return
@@ -132,7 +159,7 @@ def row(part: Part) -> Message:
 
 def explained(contents: Contents) -> Message:
     """Why the file is as large as it is: the parameters, of what; and the bytes that they make."""
-    config, rows = contents.ckpt.config, inspector.size(contents.ckpt.config)
+    config, rows = contents.ckpt.config, groundling.inspector.size(contents.ckpt.config)
     total = sum(count for _, count in rows)
     lead = [f"{HEADER_BYTES:,} of header"]
     times = note = ""

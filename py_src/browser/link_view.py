@@ -1,49 +1,49 @@
 """The page's links: what a link claims, its run trained again, and this page's run as a link.
 
 It knows nothing of the browser. A replay is a run of its own beside the session's, which it leaves
-as it is; the session starts it while no run trains, and calls `advance` for as long as it is
-`running`. site/src/components/Link.tsx draws what this posts.
+as it is. site/src/components/Link.tsx draws what this posts.
 """
+
+from __future__ import annotations
 
 import hashlib
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from explain import LOST, explain
+from view import FRAME, Message, View
 
-from groundling import link, state
+import groundling.config
+import groundling.link
+import groundling.model
+import groundling.state
 from groundling.checkpoint import CheckpointError
-from groundling.config import TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device, DeviceError
+from groundling.devices import DeviceError
 from groundling.fingerprint import code_hash
-from groundling.link import TOLERANCE, Link, LinkError, Replay
-from groundling.model import parameter_shapes
-from groundling.train import NonFiniteLoss, Run
+from groundling.link import LinkError
+from groundling.train import NonFiniteLoss
 
-FRAME = 1 / 60  # seconds: messages come no more often
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.corpus import Corpus
+    from groundling.link import Link, Replay
+
 ENDS = DeviceError, MemoryError, NonFiniteLoss, ValueError
 """What ends a replay and nothing else; a lost device ends the session's run too."""
 
-Message = dict[str, Any]
 
+class LinkView(View):
+    """At most one replay, and what the page knows of it."""
 
-class LinkView:
-    """At most one replay, and what the page knows of it.
+    commands = ("share", "unreplay")
+    live = ("claim",)
+    begins = ("replay",)
 
-    post(message) sends a message to the page; clock() is in seconds.
-    """
-
-    def __init__(
-        self,
-        post: Callable[[Message], None],
-        corpus: Corpus,
-        clock: Callable[[], float] = time.perf_counter,
-    ):
-        self.post, self.corpus, self.clock = post, corpus, clock
+    def __init__(self, session: Session):
+        super().__init__(session)
         self.id, self.replay = "", None  # of the link that is replayed
         self.stream: Iterator | None = None  # replay.train(), until it has ended
         self.stopped = False
@@ -53,18 +53,22 @@ class LinkView:
         """Whether there is more to train."""
         return self.stream is not None
 
-    def share(self, run: Run) -> None:
+    def do_share(self, message: Message) -> None:
         """Post the run as a link, or why it cannot be one."""
+        if self.session.phase not in ("paused", "done"):
+            return
         text = problem = ""
         try:
-            text = link.dumps(link.claim(state.snapshot(run)))
+            saved = groundling.state.snapshot(self.session.run)
+            text = groundling.link.dumps(groundling.link.claim(saved))
         except (LinkError, CheckpointError) as error:
             problem = str(error)
         self.post({"type": "link", "text": text, "problem": problem})
 
-    def claim(self, text: str) -> None:
+    def do_claim(self, message: Message) -> None:
         """Post what a link claims, or what is wrong with it. Nothing runs."""
-        message = {
+        text = message["text"]
+        answer = {
             "type": "claim",
             "id": identity(text),
             "text": text,
@@ -72,17 +76,20 @@ class LinkView:
             "facts": None,
         }
         try:
-            message["facts"] = facts(link.loads(text), self.corpus)
+            answer["facts"] = facts(groundling.link.loads(text), self.session.corpus)
         except LinkError as error:
-            message |= {"text": "", "problem": str(error)}
-        self.post(message)
+            answer |= {"text": "", "problem": str(error)}
+        self.post(answer)
 
-    def start(self, text: str, device: Device) -> None:
+    def do_replay(self, message: Message) -> None:
         """Train a link's run again, in place of the replay before."""
         self.stop()
+        text = message["text"]
         self.id, self.replay, self.stopped = identity(text), None, False
         try:
-            self.replay = Replay(link.loads(text), self.corpus, device)
+            link = groundling.link.loads(text)
+            corpus, device = self.session.corpus, self.session.device
+            self.replay = groundling.link.Replay(link, corpus, device)
         except LOST:
             raise
         except ENDS as error:
@@ -90,6 +97,10 @@ class LinkView:
             return
         self.stream = self.replay.train()
         self._post("running", so_far(self.replay))
+
+    def do_unreplay(self, message: Message) -> None:
+        """End it early."""
+        self.stop()
 
     def stop(self) -> None:
         """End it early: what is in flight lands, and the verdict is on what there is."""
@@ -109,12 +120,12 @@ class LinkView:
 
     def advance(self) -> None:
         """Train for about a frame, and post how far it agrees; at the end, the verdict."""
-        replay, deadline = self.replay, self.clock() + FRAME
+        replay, deadline = self.replay, self.session.clock() + FRAME
         try:
             while next(self.stream, None) is not None:
                 if self.stopped:
                     replay.run.pause()  # once more: `train` forgets it as it begins
-                elif self.clock() >= deadline:
+                elif self.session.clock() >= deadline:
                     self._post("running", so_far(replay))
                     return
             self.stream = None
@@ -167,20 +178,22 @@ def so_far(replay: Replay) -> str:
         return f"{of}: so far each is the same to the bit."
     return (
         f"{of}: from iter {replay.parted:,} on they differ, so far by at most "
-        f"{replay.furthest:.2g} nats, where {TOLERANCE} are allowed."
+        f"{replay.furthest:.2g} nats, where {groundling.link.TOLERANCE} are allowed."
     )
 
 
 def facts(claimed: Link, corpus: Corpus) -> Message:
     """What a link claims, as the page shows it."""
     config, model = claimed.config, claimed.model
-    parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
-    settings, usual = asdict(config), asdict(TrainConfig())
+    parameters = sum(
+        math.prod(shape) for shape in groundling.model.parameter_shapes(model).values()
+    )
+    settings, usual = asdict(config), asdict(groundling.config.TrainConfig())
     shown = "seed", "iters", "batch_size", "lr"
     unusual = [name for name in settings if name not in shown and settings[name] != usual[name]]
     problem = ""
     try:
-        link.check_corpus(claimed, corpus)
+        groundling.link.check_corpus(claimed, corpus)
     except LinkError as error:
         problem = str(error)
     return {

@@ -6,6 +6,8 @@ again, as long as that returns True and after every command. Commands are obeyed
 iterations, when nothing is in flight.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import math
@@ -13,33 +15,42 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autosave import Autosave, StoreError, StoreFull
 from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
 from twin_view import TwinView
+from view import FRAME, Message
 
-from groundling import checkpoint, state
+import groundling.checkpoint
+import groundling.config
+import groundling.model
+import groundling.state
+import groundling.train
 from groundling.checkpoint import CheckpointError
-from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device, DeviceError, DeviceLost
-from groundling.model import parameter_shapes
-from groundling.state import OtherOrigin, Saved
-from groundling.train import NonFiniteLoss, Record, Run, train
+from groundling.devices import DeviceError, DeviceLost
+from groundling.state import OtherOrigin
+from groundling.train import NonFiniteLoss
 
-FRAME = 1 / 60  # seconds: messages come no more often
+if TYPE_CHECKING:
+    from groundling.config import TrainConfig
+    from groundling.corpus import Corpus
+    from groundling.devices import Device
+    from groundling.state import Saved
+    from groundling.train import Record, Run
+
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
 KEEP = 20.0  # seconds of training between two copies of the run's state; sooner, if
 KEEP_ITERS = 200  # so many iterations have been trained, and
 KEEP_LEAST = 5.0  # so many seconds
 KEEP_SHARE = 0.05  # of the time at most goes to copying
-LIVE = ("lr", "log", "inspect", "look", "close", "claim")
-"""The commands that need not wait until nothing is in flight."""
-
-Message = dict[str, Any]
+LIVE = ("lr", "log")
+"""Commands that need not wait until nothing is in flight; the views have more."""
+RESTING = ("ready", "paused", "done")
+"""The phases in which a view may begin work of its own."""
+VIEWS = TwinView, InspectorView, LinkView
 
 
 @dataclass
@@ -76,8 +87,13 @@ class Session:
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.autosave, self.is_full = autosave, False
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
-        self.twin, self.inspector = TwinView(post, corpus, clock), InspectorView(post)
-        self.links = LinkView(post, corpus, clock)
+        self.views = [kind(self) for kind in VIEWS]
+        self.doers = {
+            command: view
+            for view in self.views
+            for command in (*view.commands, *view.live, *view.begins)
+        }
+        self.live = {*LIVE, *(command for view in self.views for command in view.live)}
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -95,7 +111,7 @@ class Session:
     def receive(self, message: Message) -> None:
         """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
         self.inbox.append(message)
-        if self.stream is not None and message["type"] not in LIVE:
+        if self.stream is not None and message["type"] not in self.live:
             self.trial.run.pause()
 
     def advance(self) -> bool:
@@ -103,17 +119,16 @@ class Session:
         try:
             if self.stream is not None:
                 self._train()
-            if self.twin.running:
-                self.twin.advance()
-            if self.links.running:
-                self.links.advance()
-            while self.inbox and (self.stream is None or self.inbox[0]["type"] in LIVE):
+            for view in self.views:
+                if view.running:
+                    view.advance()
+            while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.live):
                 self._obey(self.inbox.popleft())
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except (Exception, KeyboardInterrupt) as error:
             self._fail(error)
-        beside = self.twin.running or self.links.running
+        beside = any(view.running for view in self.views)
         return self.stream is not None or beside or bool(self.inbox)
 
     def flush(self) -> None:
@@ -133,7 +148,9 @@ class Session:
                 raise
             missing, detail = "adapter", str(error)
             self.device = self.open_device("numpy", self._stage)
-        train_config, model = TrainConfig(), GPTConfig(vocab_size=self.corpus.vocab_size)
+        train_config = groundling.config.TrainConfig()
+        model = groundling.config.GPTConfig(vocab_size=self.corpus.vocab_size)
+        shapes = groundling.model.parameter_shapes(model)
         self.post(
             {
                 "type": "ready",
@@ -147,11 +164,20 @@ class Session:
                 "defaults": settings(train_config),
                 "uniformLoss": math.log(self.corpus.vocab_size),
                 "vocabSize": self.corpus.vocab_size,
-                "parameters": sum(math.prod(shape) for shape in parameter_shapes(model).values()),
+                "parameters": sum(math.prod(shape) for shape in shapes.values()),
             }
         )
         self._enter("ready")
         self._offer()
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is the page's now."""
+        return self.trial.run if self.trial else None
+
+    def ask_boundary(self) -> None:
+        """Have every view's `between` called once the run is between two iterations."""
+        self.receive({"type": "boundary"})
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -161,7 +187,7 @@ class Session:
         while (record := next(self.stream, None)) is not None:
             if record.val is not None and not math.isfinite(record.val):
                 raise NonFiniteLoss(record)
-            if any(message["type"] not in LIVE for message in self.inbox):
+            if any(message["type"] not in self.live for message in self.inbox):
                 self.trial.run.pause()
             if self.clock() >= deadline:
                 break
@@ -188,7 +214,7 @@ class Session:
         else:
             if self._is_stale():
                 self._keep()
-            self.stream = train(run)
+            self.stream = groundling.train.train(run)
 
     def _post_steps(self) -> None:
         """Post where the run stands, with the records that have gathered."""
@@ -203,12 +229,12 @@ class Session:
             rate = (trial.iter - self.marks[0][1]) / (now - self.marks[0][0])
         tokens = run.config.batch_size * run.model.config.block_size
         val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
-        records, trial.posted = [row(r) for r in run.log[trial.posted :]], len(run.log)
+        records, trial.posted = run.log[trial.posted :], len(run.log)
         self.posted = now
         self.post(
             {
                 "type": "steps",
-                "records": records,
+                "records": [row(record) for record in records],
                 "iter": trial.iter,
                 "iters": run.config.iters,
                 "trainLoss": run.train_loss,
@@ -220,19 +246,32 @@ class Session:
                 "elapsed": trial.seconds + (now - self.since if training else 0.0),
             }
         )
+        if records:
+            for view in self.views:
+                view.on_records(records)
 
     # ---- commands -------------------------------------------------------------------------------
 
     def _obey(self, message: Message) -> None:
+        command = message["type"]
         try:
-            getattr(self, f"_do_{message['type']}")(message)
+            if view := self.doers.get(command):
+                if command in view.begins:
+                    if self.phase not in RESTING:
+                        return
+                    self._stop_views()
+                getattr(view, f"do_{command}")(message)
+            else:
+                getattr(self, f"_do_{command}")(message)
         except ValueError as error:  # refused, and nothing has changed
             self.post({"type": "error", **explain(error)})
 
     def _do_start(self, message: Message) -> None:
         if self.phase == "ready":
             self.discarded = None
-            self._begin(Trial(Run(train_config(message), self.corpus, self.device)))
+            self._begin(
+                Trial(groundling.train.Run(train_config(message), self.corpus, self.device))
+            )
             self._enter("training")
 
     def _do_pause(self, message: Message) -> None:
@@ -263,7 +302,7 @@ class Session:
             self._enter("ready")
 
     def _do_undo(self, message: Message) -> None:
-        if self.discarded and self.phase in ("ready", "paused", "done"):
+        if self.discarded and self.phase in RESTING:
             trial, self.discarded = self.discarded, None
             self._begin(trial)
             self._rest()
@@ -275,15 +314,15 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
-        if state.is_state(message["bytes"]):
-            self._load_state(message["name"], state.loads(message["bytes"]))
+        if groundling.state.is_state(message["bytes"]):
+            self._load_state(message["name"], groundling.state.loads(message["bytes"]))
         else:
             self._load_weights(message)
 
     def _load_weights(self, message: Message) -> None:
-        ckpt = checkpoint.loads(message["bytes"], self.corpus.vocab_hash)
+        ckpt = groundling.checkpoint.loads(message["bytes"], self.corpus.vocab_hash)
         config = replace(train_config(message), seed=ckpt.seed)
-        run = Run(config, self.corpus, self.device, ckpt.config)
+        run = groundling.train.Run(config, self.corpus, self.device, ckpt.config)
         run.load(ckpt)
         note = (
             "The file holds weights only: AdamW's averages and the order of the batches begin anew."
@@ -299,7 +338,7 @@ class Session:
         """Make the run of a state the page's, or ask; True if it is the page's now."""
         self.asking = None
         try:
-            run = state.resume(saved, self.corpus, self.device, anyway)
+            run = groundling.state.resume(saved, self.corpus, self.device, anyway)
         except OtherOrigin as error:
             self.asking = {"name": name, "saved": saved}
             seed, iter = saved.state.config.seed, saved.state.iter
@@ -307,7 +346,7 @@ class Session:
             self.post({"type": "asked", **asked})
             return False
         note = "This is the whole run: it goes on as if it had never stopped"
-        here = state.device_of(run)
+        here = groundling.state.device_of(run)
         if anyway:
             note = "The run goes on from here by other code or on another text than it began with."
         elif saved.device != here:
@@ -328,7 +367,7 @@ class Session:
 
     def _do_anyway(self, message: Message) -> None:
         """The answer to `asked`."""
-        if self.asking and self.phase in ("ready", "paused", "done"):
+        if self.asking and self.phase in RESTING:
             self._load_state(**self.asking, anyway=True)
 
     def _do_continue(self, message: Message) -> None:
@@ -348,10 +387,14 @@ class Session:
             self._offer()
 
     def _do_save(self, message: Message) -> None:
-        self._save(checkpoint.file_name, state.save_weights, state.dumps_weights)
+        self._save(
+            groundling.checkpoint.file_name,
+            groundling.state.save_weights,
+            groundling.state.dumps_weights,
+        )
 
     def _do_state(self, message: Message) -> None:
-        self._save(state.file_name, state.save_state, state.dumps)
+        self._save(groundling.state.file_name, groundling.state.save_state, groundling.state.dumps)
 
     def _save(
         self,
@@ -384,7 +427,7 @@ class Session:
         rows = csv.DictWriter(out, ["iter", "train", "smooth", "lr", "val"], lineterminator="\n")
         rows.writeheader()
         rows.writerows(map(row, self.trial.run.log))
-        name = checkpoint.file_name(self.trial.run.config.seed, self.trial.iter)
+        name = groundling.checkpoint.file_name(self.trial.run.config.seed, self.trial.iter)
         self._post_file(name.replace(".bin", ".csv"), "text/csv", out.getvalue().encode())
 
     def _do_lost(self, message: Message) -> None:
@@ -396,50 +439,10 @@ class Session:
         if self.phase in ("booting", "ready", "error"):
             self.open(message["name"], message.get("missing", ""))
 
-    def _do_twin(self, message: Message) -> None:
-        if self.phase in ("ready", "paused", "done"):
-            self.links.stop()
-            self.twin.start(tuple(message["seeds"]), message["iters"], self.device)
-
-    def _do_share(self, message: Message) -> None:
-        if self.phase in ("paused", "done"):
-            self.links.share(self.trial.run)
-
-    def _do_claim(self, message: Message) -> None:
-        self.links.claim(message["text"])
-
-    def _do_replay(self, message: Message) -> None:
-        if self.phase in ("ready", "paused", "done"):
-            self.twin.stop()
-            self.links.start(message["text"], self.device)
-
-    def _do_unreplay(self, message: Message) -> None:
-        self.links.stop()
-
-    def _do_untwin(self, message: Message) -> None:
-        self.twin.stop()
-
-    def _do_inspect(self, message: Message) -> None:
-        self.inspector.read(message["slot"], message["name"], message["bytes"])
-
-    def _do_inspect_run(self, message: Message) -> None:
-        """Inspect the weights of now, as Save weights would write them."""
-        slot, name = message["slot"], "the current run"
-        if not self.trial:
-            self.inspector.refuse(slot, name, "There is no run yet: press Start, or load one.")
-            return
-        try:
-            ckpt = self.trial.run.checkpoint()
-            name = checkpoint.file_name(ckpt.seed, ckpt.iter)
-            self.inspector.read(slot, name, checkpoint.dumps(ckpt))
-        except (*LOST, CheckpointError) as error:
-            self.inspector.refuse(slot, name, str(error))
-
-    def _do_look(self, message: Message) -> None:
-        self.inspector.look(message["slot"], message["page"])
-
-    def _do_close(self, message: Message) -> None:
-        self.inspector.close(message["slot"])
+    def _do_boundary(self, message: Message) -> None:
+        """Not from the page: a view has asked for it."""
+        for view in self.views:
+            view.between()
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -458,11 +461,10 @@ class Session:
         """Enter a phase. The clock of the run stands still in all but `training`."""
         now, before = self.clock(), self.phase
         if phase == "training":
-            self.twin.stop()  # two at a time would share the GPU
-            self.links.stop()
+            self._stop_views()
         elif phase in ("booting", "error"):
-            self.twin.drop()  # its device is gone, or may be
-            self.links.drop()
+            for view in self.views:
+                view.drop()  # its device is gone, or may be
         if before == "training" and self.trial:
             self.trial.seconds += now - self.since
         self.phase, self.reason = phase, reason
@@ -473,6 +475,13 @@ class Session:
             self._post_steps()
         undo = self.discarded.iter if self.discarded else None
         self.post({"type": "phase", "phase": phase, "reason": reason, "undo": undo or None})
+        for view in self.views:
+            view.on_phase(phase)
+
+    def _stop_views(self) -> None:
+        """End what the views have begun: two at a time would share the GPU."""
+        for view in self.views:
+            view.stop()
 
     def _fail(self, error: BaseException) -> None:
         """Stop, say why, and keep what there is."""
@@ -485,12 +494,12 @@ class Session:
         """Copy the run: here, to the page, and to where it outlasts both."""
         began = self.clock()
         try:
-            saved = state.snapshot(self.trial.run)
-            data = state.dumps(saved)
+            saved = groundling.state.snapshot(self.trial.run)
+            data = groundling.state.dumps(saved)
         except CheckpointError:  # spoiled, as the loss will soon tell
             return
         self.trial.kept = saved
-        name = state.file_name(saved.state.config.seed, saved.state.iter)
+        name = groundling.state.file_name(saved.state.config.seed, saved.state.iter)
         self.post({"type": "kept", "name": name, "iter": saved.state.iter, "bytes": data})
         if self.autosave:
             self._autosave(saved, data)
@@ -564,7 +573,7 @@ def settings(config: TrainConfig) -> Message:
 
 def train_config(message: Message) -> TrainConfig:
     """The run that the page's fields ask for. ValueError for what cannot be."""
-    return TrainConfig(
+    return groundling.config.TrainConfig(
         seed=message["seed"],
         iters=message["iters"],
         batch_size=message["batchSize"],

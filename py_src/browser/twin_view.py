@@ -1,41 +1,38 @@
 """The page's twin: two runs side by side, their losses as they come, and how they compare.
 
-It knows nothing of the browser. The session starts it while no run trains, and calls `advance` for
-as long as it is `running`; site/src/twin.ts draws what it posts.
+It knows nothing of the browser; site/src/twin.ts draws what it posts.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from explain import LOST, explain
+from view import FRAME, Message, View
 
-from groundling.corpus import Corpus
-from groundling.devices import Device, DeviceError
+import groundling.twin
+from groundling.devices import DeviceError
 from groundling.train import NonFiniteLoss
-from groundling.twin import Twin, Verdict, feeds
 
-FRAME = 1 / 60  # seconds: messages come no more often
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.twin import Twin, Verdict
+
 MOST_ITERS = 1000  # it is a demonstration, and its schedule warms up in 10
 ENDS = DeviceError, MemoryError, NonFiniteLoss, ValueError
 """What ends a twin and nothing else; a lost device ends the session's run too."""
 
-Message = dict[str, Any]
 
+class TwinView(View):
+    """At most one twin, and what the page knows of it."""
 
-class TwinView:
-    """At most one twin, and what the page knows of it.
+    commands = ("untwin",)
+    begins = ("twin",)
 
-    post(message) sends a message to the page; clock() is in seconds.
-    """
-
-    def __init__(
-        self,
-        post: Callable[[Message], None],
-        corpus: Corpus,
-        clock: Callable[[], float] = time.perf_counter,
-    ):
-        self.post, self.corpus, self.clock = post, corpus, clock
+    def __init__(self, session: Session):
+        super().__init__(session)
         self.twin: Twin | None = None
         self.stream: Iterator | None = None  # twin.train(), until both have ended
         self.stopped = False
@@ -45,14 +42,16 @@ class TwinView:
         """Whether there is more to train."""
         return self.stream is not None
 
-    def start(self, seeds: tuple[str, str], iters: int, device: Device) -> None:
+    def do_twin(self, message: Message) -> None:
         """Begin a twin in place of the one before."""
+        seeds, iters = tuple(message["seeds"]), message["iters"]
         self.twin = self.stream = None  # its memory is free before the next takes more
         self.stopped = False
         try:
             if not 1 <= iters <= MOST_ITERS:
                 raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
-            self.twin = Twin(seeds, self.corpus, device, iters)
+            corpus, device = self.session.corpus, self.session.device
+            self.twin = groundling.twin.Twin(seeds, corpus, device, iters)
         except LOST:
             raise
         except ENDS as error:
@@ -61,6 +60,10 @@ class TwinView:
             return
         self.stream = self.twin.train()
         self._post("running", [])
+
+    def do_untwin(self, message: Message) -> None:
+        """End it early."""
+        self.stop()
 
     def stop(self) -> None:
         """End it early: what is in flight lands, and there is no verdict."""
@@ -81,12 +84,12 @@ class TwinView:
 
     def advance(self) -> None:
         """Train for about a frame, and post what has come; at the end, the verdict."""
-        deadline, records = self.clock() + FRAME, []
+        deadline, records = self.session.clock() + FRAME, []
         try:
             while (pair := next(self.stream, None)) is not None:
                 a, b = pair
                 records.append([a.iter, a.train, b.train])
-                if self.clock() >= deadline:
+                if self.session.clock() >= deadline:
                     self._post("running", records)
                     return
             self.stream = None
@@ -152,5 +155,7 @@ def told(verdict: Verdict) -> Message:
         "files": list(verdict.files),
         "weights": list(verdict.weights),
         "parted": verdict.parted,
-        "feeds": [feeds(seed) for seed in (a, b)] if kind == "differ" and a != b else [],
+        "feeds": [groundling.twin.feeds(seed) for seed in (a, b)]
+        if kind == "differ" and a != b
+        else [],
     }

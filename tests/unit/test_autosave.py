@@ -2,12 +2,9 @@
 at any byte: what was not flushed by then is there in part or not at all.
 """
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
-from types import ModuleType
 
+import autosave
 import numpy as np
 import pytest
 
@@ -17,20 +14,10 @@ from groundling.model import parameter_shapes
 from groundling.state import Saved
 from groundling.train import State
 
-BROWSER = Path(__file__).parents[2] / "py_src/browser"
 MODEL = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, d_ff=4)
 COUNT = sum(int(np.prod(shape)) for shape in parameter_shapes(MODEL).values())
 
 
-def module(name: str) -> ModuleType:
-    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
-    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-autosave = sys.modules.get("autosave") or module("autosave")
 Autosave, StoreFull = autosave.Autosave, autosave.StoreFull
 
 

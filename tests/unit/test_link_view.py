@@ -2,40 +2,20 @@
 and the session's own run left as it is.
 """
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
+import link_view
 import pytest
+import session as session_module
 
 from groundling import devices, link, state
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 
-BROWSER = Path(__file__).parents[2] / "py_src/browser"
 TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "<b>hamlet</b>", "iters": 4, "batchSize": 8, "lr": 1e-3}
-
-
-def module(name: str) -> ModuleType:
-    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-for name in ("explain", "autosave", "twin_view", "inspector_view"):
-    if (BROWSER / f"{name}.py").exists():
-        module(name)
-link_view = module("link_view")
-session_module = module("session")
 
 
 class Page:
@@ -231,7 +211,7 @@ def test_a_device_that_cannot_ends_the_replay_and_a_lost_one_the_session_too(tex
             raise error
             yield
 
-        monkeypatch.setattr(link_view.Replay, "train", train)
+        monkeypatch.setattr(link.Replay, "train", train)
         page.verdict(text)
 
     fails(DeviceError("A buffer is too large."))
@@ -240,7 +220,7 @@ def test_a_device_that_cannot_ends_the_replay_and_a_lost_one_the_session_too(tex
     fails(DeviceLost("gone"))
     assert page.session.phase == "error"
     assert page.last("replay")["message"].startswith("The device went away")
-    assert not page.session.links.running
+    assert not page.session.doers["replay"].running
 
 
 def test_a_name_with_other_characters_is_the_same_device():

@@ -2,17 +2,17 @@
 out. Most tests have a run of made-up losses and a clock that they turn; some have the real thing.
 """
 
-import importlib.util
 import math
 import sys
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
+import autosave as autosave_module
 import pytest
+import session as session_module
 
-from groundling import checkpoint, devices, state
+from groundling import checkpoint, devices, state, train
 from groundling.config import GPTConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
@@ -20,24 +20,11 @@ from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
 from groundling.train import NonFiniteLoss, Record, State
 
-BROWSER = Path(__file__).parents[2] / "py_src/browser"
 TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "hamlet", "iters": 8, "batchSize": 8, "lr": 3e-4}
 STEP = 0.004  # seconds that an iteration of a made-up run takes
 
 
-def module(name: str) -> ModuleType:
-    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
-    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-for name in ("explain", "link_view", "twin_view", "inspector_view"):
-    module(name)
-autosave_module = module("autosave")
-session_module = module("session")
 Session = session_module.Session
 
 
@@ -94,9 +81,9 @@ class Bench:
     """A session with a made-up run, the messages it posted, and the clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(session_module, "Run", FakeRun)
+        monkeypatch.setattr(train, "Run", FakeRun)
         monkeypatch.setattr(state, "Run", FakeRun)
-        monkeypatch.setattr(session_module, "train", self.train)
+        monkeypatch.setattr(train, "train", self.train)
         self.now, self.messages, self.fails = 100.0, [], {}
         self.device = SimpleNamespace(
             name="webgpu", description="a GPU", is_emulated=False, lost=False

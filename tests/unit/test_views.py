@@ -3,17 +3,18 @@ what they post, and how the session runs them.
 """
 
 import hashlib
-import importlib.util
 import json
-import sys
+import time
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
+import inspector_view
 import numpy as np
 import pytest
+import session as session_module
+import twin_view
 
-from groundling import checkpoint, state
+from groundling import checkpoint, state, twin
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
@@ -21,27 +22,8 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.model import initial_weights
 from groundling.train import Run, train
 
-BROWSER = Path(__file__).parents[2] / "py_src/browser"
 TEXT = "To be, or not to be, that is the question:\n" * 20
 SMALL = {"iters": 40, "batchSize": 8, "lr": 3e-4}
-
-
-def module(name: str) -> ModuleType:
-    """A module of py_src/browser, which is not on the path: its wgpu would hide the real one."""
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, BROWSER / f"{name}.py")
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-module("explain")
-module("link_view")
-twin_view, inspector_view = module("twin_view"), module("inspector_view")
-if (BROWSER / "autosave.py").exists():
-    module("autosave")
-session_module = module("session")
 
 
 @pytest.fixture
@@ -59,10 +41,17 @@ def posted():
     return Posted()
 
 
+def alone(posted):
+    """As much of a session as a view needs."""
+    return SimpleNamespace(
+        post=posted.append, corpus=Corpus(TEXT), device=NumPyDevice(), clock=time.perf_counter
+    )
+
+
 @pytest.fixture
 def view(posted, monkeypatch):
     """A view of twins whose batches are small."""
-    plain = twin_view.Twin
+    plain = twin.Twin
 
     class SmallTwin(plain):
         def __init__(self, *arguments):
@@ -70,12 +59,12 @@ def view(posted, monkeypatch):
             small = [replace(run.config, batch_size=2) for run in self.runs]
             self.runs = [Run(config, self.runs[0].corpus, self.runs[0].device) for config in small]
 
-    monkeypatch.setattr(twin_view, "Twin", SmallTwin)
-    return twin_view.TwinView(posted.append, Corpus(TEXT))
+    monkeypatch.setattr(twin, "Twin", SmallTwin)
+    return twin_view.TwinView(alone(posted))
 
 
 def run_twin(view, seeds, iters=2):
-    view.start(seeds, iters, NumPyDevice())
+    view.do_twin({"seeds": seeds, "iters": iters})
     while view.running:
         view.advance()
 
@@ -108,8 +97,8 @@ def test_other_seeds_part_at_once_and_the_three_streams_are_named(view, posted):
 
 
 def test_a_twin_that_is_stopped_has_no_verdict(view, posted):
-    view.clock = iter(range(1000)).__next__  # a message for each record
-    view.start(("hamlet", "hamlet"), 6, NumPyDevice())
+    view.session.clock = iter(range(1000)).__next__  # a message for each record
+    view.do_twin({"seeds": ("hamlet", "hamlet"), "iters": 6})
     view.advance()
     view.stop()
     assert not view.running
@@ -128,7 +117,7 @@ def test_a_twin_that_is_stopped_has_no_verdict(view, posted):
 def test_what_cannot_be_trained_or_saved_is_refused_before_it_begins(
     view, posted, seeds, iters, why
 ):
-    view.start(seeds, iters, NumPyDevice())
+    view.do_twin({"seeds": seeds, "iters": iters})
     [message] = posted
     assert message["phase"] == "failed" and why in message["message"]
     assert not view.running
@@ -141,8 +130,8 @@ def test_a_device_that_cannot_hold_it_is_told_and_ends_the_twin_alone(
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(twin_view, "Twin", fail)
-    view.start(("a", "b"), 2, None)
+    monkeypatch.setattr(twin, "Twin", fail)
+    view.do_twin({"seeds": ("a", "b"), "iters": 2})
     assert posted[-1]["phase"] == "failed" and posted[-1]["seeds"] == ["a", "b"]
     assert "A run beside it is as it was." in posted[-1]["message"]
     assert not view.running
@@ -152,9 +141,9 @@ def test_a_lost_device_is_for_the_session_to_tell(view, monkeypatch):
     def fail(*_):
         raise DeviceLost("gone")
 
-    monkeypatch.setattr(twin_view, "Twin", fail)
+    monkeypatch.setattr(twin, "Twin", fail)
     with pytest.raises(DeviceLost):
-        view.start(("a", "b"), 2, None)
+        view.do_twin({"seeds": ("a", "b"), "iters": 2})
 
 
 # ---- beside a run --------------------------------------------------------------------------------
@@ -192,10 +181,10 @@ def test_a_twin_leaves_a_paused_run_as_it_is(session, posted):
 
 def test_no_twin_begins_while_a_run_trains_and_one_that_runs_stops_for_it(session, posted):
     tell(session, "twin", seeds=["a", "a"], iters=500)
-    assert session.twin.running
+    assert session.doers["twin"].running
     tell(session, "start", seed="yorick", **SMALL)
     assert posted.of("twin")[-1]["phase"] == "stopped"
-    assert not session.twin.running and session.phase == "training"
+    assert not session.doers["twin"].running and session.phase == "training"
     tell(session, "twin", seeds=["b", "b"], iters=2)
     assert posted.of("twin")[-1]["seeds"] == ["a", "a"]
 
@@ -234,7 +223,7 @@ def weights_file(seed="hamlet", **config) -> bytes:
 
 @pytest.fixture
 def look(posted):
-    return inspector_view.InspectorView(posted.append)
+    return inspector_view.InspectorView(alone(posted))
 
 
 def test_the_default_models_size_is_explained_from_its_shape(look, posted):
@@ -321,7 +310,7 @@ def test_two_files_are_compared_tensor_by_tensor(look, posted):
     assert posted.of("compared")[-1]["text"] == (
         "All 206,016 numbers are the same, bit for bit. The files are the same bytes."
     )
-    look.close("b")
+    look.do_close({"slot": "b"})
     look.read("a", "again.bin", weights_file("again"))
     assert len(posted.of("compared")) == 2
 

@@ -1,0 +1,56 @@
+"""What a part of the page is to the session: commands of its own, and perhaps work of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.train import Record
+
+FRAME = 1 / 60  # seconds: messages come no more often
+
+Message = dict[str, Any]
+
+
+class View:
+    """One part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE.
+
+    commands are obeyed between two iterations, when nothing is in flight. live ones are obeyed at
+    once, also while a step is in flight, so they may not touch the device. begins are commands that
+    start work of the view's own: they are ignored while the run trains, and end what another view
+    has begun, since two at a time would share the device.
+    """
+
+    commands: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
+
+    def __init__(self, session: Session):
+        self.session, self.post = session, session.post
+
+    @property
+    def running(self) -> bool:
+        """Whether it has begun work that goes on: `advance` is called for as long as it has."""
+        return False
+
+    def advance(self) -> None:
+        """Go on for about a frame."""
+
+    def stop(self) -> None:
+        """End early what it has begun: the run is about to train, or another view begins."""
+
+    def drop(self) -> None:
+        """Let go of what is on the device, which is gone, with no word to it."""
+
+    def between(self) -> None:
+        """The run is between two iterations with nothing in flight, as `session.ask_boundary`
+        asked.
+        """
+
+    def on_phase(self, phase: str) -> None:
+        """The session has entered a phase."""
+
+    def on_records(self, records: list[Record]) -> None:
+        """These records of the run have just been posted."""
