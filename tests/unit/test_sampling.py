@@ -11,7 +11,7 @@ from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.model import GPT, initial_weights
 from groundling.rng import Stream
-from groundling.sampling import READ_EVERY, generate, stream
+from groundling.sampling import READ_EVERY, distribution, generate, stream, surprise
 from groundling.tensor import no_grad
 
 CORPUS = Corpus("How far that little candle throws his beams! So shines a good deed.")
@@ -205,3 +205,89 @@ def test_settings_out_of_range_are_refused(model: GPT, change: dict, said: str):
     given = dict(prompt=PROMPT, length=4, seed="s") | change
     with pytest.raises(ValueError, match=said):
         generate(model, CORPUS, **given)
+
+
+# What a token is drawn from
+
+
+def independent(logits: list, temperature: float, top_k: int, top_p: float) -> dict:
+    """Softmax, temperature, top-k and top-p once more, by loops over Python's numbers."""
+    scaled = [x / temperature for x in logits]
+    weights = [math.exp(x - max(scaled)) for x in scaled]
+    ranked = sorted(range(len(logits)), key=lambda i: (-logits[i], i))
+    top = ranked[:top_k]
+    kept, so_far = [], 0.0
+    for i in top:
+        if kept and so_far >= top_p * math.fsum(weights[j] for j in top):
+            break
+        kept.append(i)
+        so_far += weights[i]
+    return {
+        "chances": [w / math.fsum(weights) for w in weights],
+        "is_top": [i in top for i in range(len(logits))],
+        "is_kept": [i in kept for i in range(len(logits))],
+        "drawn": [w / so_far if i in kept else 0.0 for i, w in enumerate(weights)],
+        "ranked": ranked,
+    }
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.8, 2.0])
+@pytest.mark.parametrize("top_k", [1, 3, 65])
+@pytest.mark.parametrize("top_p", [0.1, 0.9, 1.0])
+def test_a_distribution_is_softmax_temperature_top_k_and_top_p(
+    rng: np.random.Generator, temperature: float, top_k: int, top_p: float
+):
+    logits = 3 * rng.standard_normal(65).astype(np.float32)
+    found = distribution(logits, temperature, top_k, top_p)
+    for name, expected in independent(logits.tolist(), temperature, top_k, top_p).items():
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, err_msg=name)
+    assert found.chances.sum() == pytest.approx(1) and found.drawn.sum() == pytest.approx(1)
+
+
+def test_a_distribution_is_what_the_kernel_draws_from(device: Device, rng: np.random.Generator):
+    """Over evenly spaced u, each token is drawn as often as its chance says, within one draw."""
+    logits, n = rng.standard_normal(7).astype(np.float32), 100
+    for settings in ((1.0, 7, 1.0), (0.7, 4, 1.0), (1.5, 5, 0.6)):
+        tokens = [draw(device, logits, (i + 0.5) / n, *settings) for i in range(n)]
+        expected = n * distribution(logits, *settings).drawn
+        assert abs(np.bincount(tokens, minlength=7) - expected).max() < 1.01
+
+
+def test_a_distribution_refuses_settings_out_of_range():
+    with pytest.raises(ValueError, match="temperature is 0"):
+        distribution(np.zeros(3), temperature=0)
+
+
+def test_surprise_is_the_loss_of_a_token(rng: np.random.Generator):
+    logits = rng.standard_normal((2, 3, 5))
+    tokens = rng.integers(0, 5, (2, 3))
+    found = surprise(logits, tokens)
+    for at in np.ndindex(2, 3):
+        row = logits[at].tolist()
+        expected = math.log(math.fsum(map(math.exp, row))) - row[tokens[at]]
+        assert found[at] == pytest.approx(expected)
+    assert surprise(np.array([1e4, 0.0]), np.array(1)) == pytest.approx(1e4)
+
+
+def test_the_logits_of_each_character_come_with_it(model: GPT):
+    seen: list[np.ndarray] = []
+    text = PROMPT
+    for part in stream(model, CORPUS, PROMPT, READ_EVERY + 3, "s", logits=seen):
+        for character in part:
+            row = seen[len(text) - len(PROMPT)]
+            np.testing.assert_allclose(row, last_logits(model, text), rtol=1e-4, atol=1e-5)
+            text += character
+        assert len(seen) == len(text) - len(PROMPT)
+    assert text[len(PROMPT) :] == generate(model, CORPUS, PROMPT, READ_EVERY + 3, "s")
+
+
+def test_a_stream_that_is_given_goes_on_where_it_was(model: GPT):
+    source = Stream("s:sample")
+    first = generate(model, CORPUS, PROMPT, 12, source)
+    assert first == generate(model, CORPUS, PROMPT, 12, "s")
+    second = generate(model, CORPUS, PROMPT, 12, source)
+    uniforms = Stream("s:sample").uniform(24)[12:]
+    text = PROMPT
+    for u in uniforms:
+        text += CORPUS.vocab[choose(last_logits(model, text), 0.8, 999, 1.0, u)]
+    assert second == text[len(PROMPT) :]
