@@ -4,13 +4,12 @@ import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { watchFragment } from "./claims";
-import { Inspector } from "./components/Inspector";
 import { Runner } from "./components/Runner";
 import { Source } from "./components/Source";
 import { ThemeToggle } from "./components/ThemeToggle";
-import { Twin } from "./components/Twin";
 import { acceptDrops } from "./files";
 import { phase, progress } from "./state";
+import { Views } from "./views";
 
 const place = (id: string) => document.getElementById(id)!;
 
@@ -22,8 +21,7 @@ function mount(id: string, component: Parameters<typeof render>[0]): void {
 mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
 mount("source", <Source />);
-mount("twin", <Twin />);
-mount("inspector", <Inspector />);
+mount("views", <Views />);
 acceptDrops();
 watchFragment();
 

@@ -48,9 +48,8 @@ def open_inspector(page: Page, url: str) -> Locator:
     """The section, open, on a page that is ready."""
     page.goto(url)
     expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
-    section = page.locator("details.inspector")
-    section.locator("summary").click()
-    return section
+    page.get_by_role("tab", name="Inspector").click()
+    return page.get_by_role("tabpanel", name="Inspector")
 
 
 def choose(page: Page, section: Locator, slot: int, path: Path | str) -> None:
@@ -177,7 +176,7 @@ def test_axe_finds_nothing_in_the_inspector(
                 page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size({"width": width, "height": 900})
                 found = page.evaluate(
-                    "axe.run('details.inspector').then("
+                    "axe.run('#views').then("
                     "(result) => result.violations.map((v) => [v.id, v.nodes[0].target]))"
                 )
                 assert found == [], f"{scheme}, {width} wide"

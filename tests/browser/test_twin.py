@@ -17,9 +17,8 @@ def open_twin(page: Page, url: str) -> Locator:
     """The section, open, on a page that is ready."""
     page.goto(url)
     expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
-    section = page.locator("details.twin")
-    section.locator("summary").click()
-    return section
+    page.get_by_role("tab", name="Twin").click()
+    return page.get_by_role("tabpanel", name="Twin")
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -31,7 +30,9 @@ def press(page: Page, name: str) -> None:
 
 
 def wait_for(section: Locator, verdict: str) -> None:
-    expect(section).to_have_attribute("data-twin-verdict", verdict, timeout=TWIN_MS)
+    expect(section.locator(".body")).to_have_attribute(
+        "data-twin-verdict", verdict, timeout=TWIN_MS
+    )
 
 
 def hashes(section: Locator) -> list[str]:
@@ -127,7 +128,7 @@ def test_axe_finds_nothing_in_the_twin(chromium: Browser, site_url: str) -> None
                 page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size({"width": width, "height": 900})
                 found = page.evaluate(
-                    "axe.run('details.twin').then((result) => result.violations.map((v) => v.id))"
+                    "axe.run('#views').then((result) => result.violations.map((v) => v.id))"
                 )
                 assert found == [], f"{scheme}, {width} wide"
                 assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,3 @@
-import "./tools.css";
 import "./inspector.css";
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
@@ -390,54 +389,48 @@ export function Inspector() {
   const now = pages[slot].value;
   const both = opened.a.value !== null && opened.b.value !== null;
   return (
-    <details class="tool inspector">
-      <summary>
-        <h2>Inspector</h2>
-        <span>What is in a saved file, byte by byte and tensor by tensor?</span>
-      </summary>
-      <div class="body">
-        <div class="places">
-          <Place slot="a" />
-          <Place slot="b" />
-        </div>
-        {both && (
-          <div class="switch" role="group" aria-label="Which file to show">
-            {(["a", "b"] as const).map((each) => (
-              <button
-                key={each}
-                type="button"
-                aria-pressed={slot === each}
-                onClick={() => (shown.value = each)}
-              >
-                {each === "a" ? "First" : "Second"}: {opened[each].value!.name}
-              </button>
-            ))}
-          </div>
-        )}
-        {file && now ? (
-          <>
-            <div class="facts">
-              <section class="header">
-                <h3>Header</h3>
-                <pre tabIndex={0}>{file.header}</pre>
-                <p class="note">
-                  The first 512 bytes, spaces to the end: text that any editor shows. Validation
-                  loss: {format.loss(file.valLoss)}.
-                </p>
-              </section>
-              <Size file={file} />
-            </div>
-            <Tensors file={file} slot={slot} />
-            <Hex file={file} slot={slot} now={now} />
-          </>
-        ) : (
-          <p class="empty">
-            Weights, 0.8 MB, are a header of 512 bytes and then nothing but numbers. A state has the
-            optimizer's averages too. Files are read in this tab and sent nowhere; looking at one
-            does not load it.
-          </p>
-        )}
+    <div class="body">
+      <div class="places">
+        <Place slot="a" />
+        <Place slot="b" />
       </div>
-    </details>
+      {both && (
+        <div class="switch" role="group" aria-label="Which file to show">
+          {(["a", "b"] as const).map((each) => (
+            <button
+              key={each}
+              type="button"
+              aria-pressed={slot === each}
+              onClick={() => (shown.value = each)}
+            >
+              {each === "a" ? "First" : "Second"}: {opened[each].value!.name}
+            </button>
+          ))}
+        </div>
+      )}
+      {file && now ? (
+        <>
+          <div class="facts">
+            <section class="header">
+              <h3>Header</h3>
+              <pre tabIndex={0}>{file.header}</pre>
+              <p class="note">
+                The first 512 bytes, spaces to the end: text that any editor shows. Validation loss:{" "}
+                {format.loss(file.valLoss)}.
+              </p>
+            </section>
+            <Size file={file} />
+          </div>
+          <Tensors file={file} slot={slot} />
+          <Hex file={file} slot={slot} now={now} />
+        </>
+      ) : (
+        <p class="empty">
+          Weights, 0.8 MB, are a header of 512 bytes and then nothing but numbers. A state has the
+          optimizer's averages too. Files are read in this tab and sent nowhere; looking at one does
+          not load it.
+        </p>
+      )}
+    </div>
   );
 }

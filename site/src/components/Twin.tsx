@@ -1,4 +1,3 @@
-import "./tools.css";
 import "./twin.css";
 import { effect, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -262,49 +261,43 @@ export function Twin() {
     </div>
   );
   return (
-    <details class="tool twin" data-twin-verdict={outcome()}>
-      <summary>
-        <h2>Twin</h2>
-        <span>Is a seed the whole run? Train two and compare the bytes.</span>
-      </summary>
-      <div class="body">
-        <p class="intro">
-          All chance in a run comes from its seed. With one seed, two runs end in the same file to
-          the last byte. Change a single character, and they are apart at the first loss.
+    <div class="body" data-twin-verdict={outcome()}>
+      <p class="intro">
+        All chance in a run comes from its seed. With one seed, two runs end in the same file to the
+        last byte. Change a single character, and they are apart at the first loss.
+      </p>
+      <div class="ask">
+        {field("a", "Seed A")}
+        {field("b", "Seed B")}
+        {field("iters", "Twin iterations")}
+        <button
+          type="button"
+          class={running ? "" : "primary"}
+          disabled={!running && wrong !== ""}
+          aria-describedby="twin-hint"
+          onClick={() => (running ? send({ type: "untwin" }) : start())}
+        >
+          {running ? "Stop twin" : "Run twin"}
+        </button>
+        <p class="note" id="twin-hint">
+          {(!running && wrong) ||
+            "The twins are two models of their own, in memory beside your run, which stays as it is."}
         </p>
-        <div class="ask">
-          {field("a", "Seed A")}
-          {field("b", "Seed B")}
-          {field("iters", "Twin iterations")}
-          <button
-            type="button"
-            class={running ? "" : "primary"}
-            disabled={!running && wrong !== ""}
-            aria-describedby="twin-hint"
-            onClick={() => (running ? send({ type: "untwin" }) : start())}
-          >
-            {running ? "Stop twin" : "Run twin"}
-          </button>
-          <p class="note" id="twin-hint">
-            {(!running && wrong) ||
-              "The twins are two models of their own, in memory beside your run, which stays as it is."}
-          </p>
-        </div>
-        {now && (
-          <>
-            <Curves seeds={now.seeds} />
-            {running && (
-              <progress aria-label="Twins so far" max={now.iters} value={curves[0].length} />
-            )}
-          </>
-        )}
-        <p class="status" aria-live="polite">
-          {status()}
-        </p>
-        <div aria-live="polite">
-          {now?.verdict && <Outcome verdict={now.verdict} seeds={now.seeds} />}
-        </div>
       </div>
-    </details>
+      {now && (
+        <>
+          <Curves seeds={now.seeds} />
+          {running && (
+            <progress aria-label="Twins so far" max={now.iters} value={curves[0].length} />
+          )}
+        </>
+      )}
+      <p class="status" aria-live="polite">
+        {status()}
+      </p>
+      <div aria-live="polite">
+        {now?.verdict && <Outcome verdict={now.verdict} seeds={now.seeds} />}
+      </div>
+    </div>
   );
 }

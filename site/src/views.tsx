@@ -1,0 +1,106 @@
+// The workbench below the run and its code (which stay side by side above it): one tab for each
+// thing to do or see besides.
+
+import "./components/tools.css";
+import { useSignal } from "@preact/signals";
+import type { ComponentType } from "preact";
+import { useRef } from "preact/hooks";
+import { Inspector } from "./components/Inspector";
+import { Twin } from "./components/Twin";
+
+/** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
+interface View {
+  id: string;
+  title: string;
+  what: string;
+  component: ComponentType;
+}
+
+const VIEWS: View[] = [
+  {
+    id: "twin",
+    title: "Twin",
+    what: "Is a seed the whole run? Train two and compare the bytes.",
+    component: Twin,
+  },
+  {
+    id: "inspector",
+    title: "Inspector",
+    what: "What is in a saved file, byte by byte and tensor by tensor?",
+    component: Inspector,
+  },
+];
+
+const KEPT = "groundling.tab";
+
+/** The tab that was open at the last visit, if there is still one of that name. */
+function first(): string {
+  const kept = localStorage.getItem(KEPT);
+  return VIEWS.find(({ id }) => id === kept)?.id ?? VIEWS[0]!.id;
+}
+
+export function Views() {
+  const open = useSignal(first());
+  const opened = useSignal([open.value]);
+  const tabs = useRef<HTMLDivElement>(null);
+
+  const show = (id: string) => {
+    open.value = id;
+    if (!opened.value.includes(id)) opened.value = [...opened.value, id];
+    localStorage.setItem(KEPT, id);
+  };
+  const move = (event: KeyboardEvent) => {
+    const at = VIEWS.findIndex(({ id }) => id === open.value);
+    const to = {
+      ArrowRight: (at + 1) % VIEWS.length,
+      ArrowLeft: (at + VIEWS.length - 1) % VIEWS.length,
+      Home: 0,
+      End: VIEWS.length - 1,
+    }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    show(VIEWS[to]!.id);
+    tabs.current?.querySelectorAll("button")[to]?.focus();
+  };
+
+  return (
+    <>
+      <div class="tabs" role="tablist" aria-label="Besides the run" ref={tabs} onKeyDown={move}>
+        {VIEWS.map(({ id, title }) => (
+          <button
+            key={id}
+            type="button"
+            role="tab"
+            id={`tab-${id}`}
+            aria-selected={open.value === id}
+            aria-controls={`view-${id}`}
+            tabIndex={open.value === id ? 0 : -1}
+            onClick={() => show(id)}
+          >
+            {title}
+          </button>
+        ))}
+      </div>
+      {VIEWS.map(({ id, title, what, component: Component }) => (
+        <section
+          key={id}
+          id={`view-${id}`}
+          class={`tool ${id}`}
+          role="tabpanel"
+          aria-labelledby={`tab-${id}`}
+          hidden={open.value !== id}
+        >
+          {opened.value.includes(id) && (
+            <>
+              <header>
+                <h2>{title}</h2>
+                <p>{what}</p>
+              </header>
+              <Component />
+            </>
+          )}
+        </section>
+      ))}
+    </>
+  );
+}
