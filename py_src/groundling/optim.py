@@ -48,8 +48,13 @@ class AdamW:
 
 def clip_grad_norm_(model: GPT, max_norm: float) -> Tensor:
     """Scale all gradients so that their norm together is at most max_norm; returns the norm
-    before, shape (1,).
+    before, shape (1,). RuntimeError when there is no gradient at all.
     """
+    if not any(parameter.has_grad for parameter in model.parameters.values()):
+        raise RuntimeError(
+            "No parameter has a gradient: call loss.backward(), after model.zero_grad() and before "
+            "clip_grad_norm_."
+        )
     run, grad = model.device.run, model.flat_grad
     for parameter in model.parameters.values():
         if not parameter.has_grad:  # the loss was not made from it

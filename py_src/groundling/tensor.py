@@ -58,7 +58,14 @@ class Tensor:
         self._backward: Callable | None = None
 
     def numpy(self) -> np.ndarray:
-        """A copy of the numbers, read back from the device. Waits for it."""
+        """A copy of the numbers, read back from the device. Waits for it. RuntimeError inside a
+        jitted function, where it would read the first call's only.
+        """
+        if self.device.capturing:
+            raise RuntimeError(
+                "item() and numpy() cannot read inside a jitted function: return the tensor, and "
+                "read it outside."
+            )
         return self.device.read(self)
 
     def item(self) -> float:

@@ -14,6 +14,7 @@ from groundling.corpus import Corpus
 from groundling.devices import DeviceError, open_device
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.webgpu import Kernel, Ring, WebGPUDevice, shader_folder
+from groundling.errors import describe
 from groundling.sampling import generate
 from groundling.train import Run, train
 
@@ -187,8 +188,13 @@ def test_a_wrong_call_of_a_kernel_is_refused_by_the_kernels_name(device: WebGPUD
 def test_a_kernel_that_does_not_compile_is_refused_by_name_and_place(device: WebGPUDevice):
     code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
     broken = Kernel(device.wgpu, "gelu", code.replace("y[i] =", "z[i] ="))
-    with pytest.raises(DeviceError, match=r"(?s)gelu does not compile.*z"):
+    with pytest.raises(DeviceError, match=r"(?s)gelu does not compile.*z") as raised:
         broken.pipeline({"size": 1})
+    files = {"shaders/gelu.wgsl": broken.code}
+    [frame] = describe(raised.value, files).frames
+    assert (frame.path, frame.yours) == ("shaders/gelu.wgsl", True)
+    assert frame.text[frame.column : frame.end_column] == "z"
+    assert frame.text.strip().startswith("z[i] =")
 
 
 @pytest.mark.parametrize(

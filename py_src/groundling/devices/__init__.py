@@ -151,6 +151,11 @@ class Device:
         self._replay(plan)
         self.counts.dispatches += len(plan.commands)
 
+    @property
+    def capturing(self) -> bool:
+        """Whether kernels are being recorded for a plan."""
+        return self._plan is not None
+
     def _require_no_capture(self) -> None:
         if self._plan:
             raise RuntimeError(
