@@ -1,10 +1,12 @@
 // losses[i] = lse[i] - logits[i][targets[i]], with lse[i] = log(sum over v of exp(logits[i][v])),
 // in nats.
 //   logits (rows, vocab_size)   targets (rows)   losses, lse (rows)
-// The row's maximum is taken out before the exponentials. One row an invocation.
+// With label smoothing s (Szegedy et al. 2016, as PyTorch has it) the target counts 1 - s, and each
+// token of the vocabulary s / vocab_size. The row's maximum is taken out before the exponentials.
+// One row an invocation.
 // grid: rows / 64
 
-struct Params { rows: u32, vocab_size: u32 }
+struct Params { rows: u32, vocab_size: u32, label_smoothing: f32 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
@@ -24,6 +26,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var v = 0u; v < p.vocab_size; v++) { total += exp(logits[start + v] - highest); }
   let log_total = highest + log(total);
   let target_id = min(targets[row], p.vocab_size - 1u);
-  losses[row] = log_total - logits[start + target_id];
+  var loss = log_total - logits[start + target_id];
+  if (p.label_smoothing > 0.0) {
+    var uniform_loss = 0.0;
+    for (var v = 0u; v < p.vocab_size; v++) { uniform_loss += log_total - logits[start + v]; }
+    loss = mix(loss, uniform_loss / f32(p.vocab_size), p.label_smoothing);
+  }
+  losses[row] = loss;
   lse[row] = log_total;
 }

@@ -1,10 +1,10 @@
-// dlogits[i][v] = (softmax(logits[i])[v] - (v == targets[i])) * dloss / rows, for the mean loss
-// over rows.
+// dlogits[i][v] = (softmax(logits[i])[v] - (1 - s) (v == targets[i]) - s / vocab_size) dloss / rows,
+// for the mean loss over rows, with label smoothing s.
 //     logits, dlogits (rows, vocab_size)   targets (rows)   lse (rows), from cross_entropy   dloss
 //   (1) One element an invocation. Added to what is there where `accumulate` is 1.
 // grid: rows * vocab_size / 64
 
-struct Params { rows: u32, vocab_size: u32, accumulate: u32 }
+struct Params { rows: u32, vocab_size: u32, label_smoothing: f32, accumulate: u32 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
@@ -20,7 +20,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (i >= p.rows * p.vocab_size) { return; }
   let row = i / p.vocab_size;
   var d = exp(logits[i] - lse[row]);
-  if (i % p.vocab_size == targets[row]) { d -= 1.0; }
+  if (i % p.vocab_size == targets[row]) { d -= 1.0 - p.label_smoothing; }
+  d -= p.label_smoothing / f32(p.vocab_size);
   d *= dloss[0] / f32(p.rows);
   if (p.accumulate == 1u) { d += dlogits[i]; }
   dlogits[i] = d;

@@ -148,6 +148,41 @@ def gelu(x: Tensor) -> Tensor:
     return record(y, (x,), backward)
 
 
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0), element by element."""
+    y = x.device.empty(*x.shape)
+    x.device.run("relu", x, y, size=x.size)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run("relu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
+
+    return record(y, (x,), backward)
+
+
+def rmsnorm(
+    x: Tensor, size: int | None = None, width: int | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Each stretch of `size` channels of x (..., C) divided by its root mean square, without a
+    gain; only within the first `width` channels, the rest is passed on. Both are C unless given.
+    """
+    C = x.shape[-1]
+    size, width = size or C, width or C
+    if C % size or width % size or width > C:
+        raise ValueError(
+            f"rmsnorm: stretches of {size} channels do not fill {width} of {C} channels evenly."
+        )
+    rows = dict(rows=x.size // size, size=size, period=C // size, normed=width // size, eps=eps)
+    y = x.device.empty(*x.shape)
+    x.device.run("rmsnorm", x, y, **rows)
+
+    def backward(dy, into):
+        dx, accumulate = into(x)
+        dy.device.run("rmsnorm_backward", x, dy, dx, **rows, accumulate=accumulate)
+
+    return record(y, (x,), backward)
+
+
 def add(x: Tensor, y: Tensor) -> Tensor:
     """x + y, two tensors of one shape."""
     if x.shape != y.shape:
@@ -158,6 +193,21 @@ def add(x: Tensor, y: Tensor) -> Tensor:
     def backward(dz, into):
         into.pass_on(x)
         into.pass_on(y)
+
+    return record(z, (x, y), backward)
+
+
+def multiply(x: Tensor, y: Tensor) -> Tensor:
+    """x * y, element by element, two tensors of one shape."""
+    if x.shape != y.shape:
+        raise ValueError(f"Cannot multiply tensors of shapes {x.shape} and {y.shape}.")
+    z = x.device.empty(*x.shape)
+    x.device.run("multiply", x, y, z, size=x.size, accumulate=0)
+
+    def backward(dz, into):
+        for one, other in ((x, y), (y, x)):
+            d, accumulate = into(one)
+            dz.device.run("multiply", dz, other, d, size=x.size, accumulate=accumulate)
 
     return record(z, (x, y), backward)
 
@@ -191,22 +241,27 @@ def dropout(x: Tensor, key: Tensor, rate: float, layer: int) -> Tensor:
     return record(y, (x,), backward)
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean of -log softmax(logits)[target] in nats: (..., V) and as many targets -> (1,)."""
+def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The mean of -log softmax(logits)[target] in nats: (..., V) and as many targets -> (1,).
+
+    With label_smoothing, from 0 to 1, that share of the target is spread evenly over all V tokens.
+    """
     V, rows = logits.shape[-1], targets.size
     if logits.size != rows * V:
         raise ValueError(
             f"cross_entropy: logits of shape {logits.shape} for targets of shape {targets.shape}."
         )
-    device = logits.device
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it must be from 0 to 1.")
+    device, sizes = logits.device, dict(rows=rows, vocab_size=V, label_smoothing=label_smoothing)
     losses, lse, loss = device.empty(rows), device.empty(rows), device.empty(1)
-    device.run("cross_entropy", logits, targets, losses, lse, rows=rows, vocab_size=V)
+    device.run("cross_entropy", logits, targets, losses, lse, **sizes)
     device.run("mean", losses, loss, size=rows)
 
     def backward(dloss, into):
         dlogits, accumulate = into(logits)
-        sizes = dict(rows=rows, vocab_size=V, accumulate=accumulate)
-        device.run("cross_entropy_backward", logits, targets, lse, dloss, dlogits, **sizes)
+        tensors = logits, targets, lse, dloss, dlogits
+        device.run("cross_entropy_backward", *tensors, **sizes, accumulate=accumulate)
 
     return record(loss, (logits,), backward)
 

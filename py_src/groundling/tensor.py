@@ -89,10 +89,10 @@ class Tensor:
 
         return ops.add(self, other)
 
-    def __mul__(self, factor: float) -> Tensor:
+    def __mul__(self, other: Tensor | float) -> Tensor:
         from . import ops
 
-        return ops.scale(self, factor)
+        return ops.multiply(self, other) if isinstance(other, Tensor) else ops.scale(self, other)
 
     __rmul__ = __mul__
 

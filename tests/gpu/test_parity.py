@@ -59,6 +59,7 @@ for size in SIZES:
     case("add", [size, size, size], size=size)
     case("fill", [size], size=size, value=-1.5)
     case("gelu", [scaled(size, by=3), size], size=size)
+    case("relu", [size, size], size=size)
     case("mean", [size, 1], size=size)
     case("sum_squares", [size, 256], size=size)
     # The norm of the partial sums is above max_norm, then below.
@@ -72,6 +73,8 @@ for size in SIZES:
     for accumulate in (0, 1):
         case("copy", [size, size], size=size, factor=-0.7, accumulate=accumulate)
         case("gelu_backward", [scaled(size, by=3), size, size], size=size, accumulate=accumulate)
+        case("relu_backward", [size, size, size], size=size, accumulate=accumulate)
+        case("multiply", [size, size, size], size=size, accumulate=accumulate)
         case(
             "dropout",
             [size, integers(2, below=2**32), size],
@@ -90,16 +93,21 @@ for V, (rows, C) in itertools.product((65, 256), ROWS_AND_WIDTHS):
     case("embedding", [tokens, V * C, rows * C], **sizes)
     case("embedding", [integers(rows, below=2**32), V * C, rows * C], **sizes)  # no such tokens
     # Logits of every size, then ones beyond the exponentials' range.
-    for by in (1, 1000):
+    for by, smoothing in itertools.product((1, 1000), (0.0, 0.2)):
         logits = scaled(rows * V, by=by)
-        case("cross_entropy", [logits, tokens, rows, rows], rows=rows, vocab_size=V)
+        case(
+            "cross_entropy",
+            [logits, tokens, rows, rows],
+            **dict(rows=rows, vocab_size=V, label_smoothing=smoothing),
+        )
     for accumulate in (0, 1):
         case("embedding_backward", [tokens, rows * C, V * C], **sizes, accumulate=accumulate)
-        case(
-            "cross_entropy_backward",
-            [rows * V, tokens, positive(rows), exactly(rows), rows * V],
-            **dict(rows=rows, vocab_size=V, accumulate=accumulate),
-        )
+        for smoothing in (0.0, 0.2):
+            case(
+                "cross_entropy_backward",
+                [rows * V, tokens, positive(rows), exactly(rows), rows * V],
+                **dict(rows=rows, vocab_size=V, label_smoothing=smoothing, accumulate=accumulate),
+            )
 
 for rows, C in ROWS_AND_WIDTHS:
     n = rows * C
@@ -123,6 +131,13 @@ for rows, C in ROWS_AND_WIDTHS:
                 accumulate_weight=accumulate,
                 accumulate_bias=other,
             )
+
+for (rows, C), (period, normed) in itertools.product(ROWS_AND_WIDTHS, ((1, 1), (3, 2), (5, 0))):
+    n = rows * C
+    sizes = dict(rows=rows, size=C, period=period, normed=normed, eps=1e-5)
+    case("rmsnorm", [n, n], **sizes)
+    for accumulate in (0, 1):
+        case("rmsnorm_backward", [n, n, n], **sizes, accumulate=accumulate)
 
 M_K_N = [(1, 1, 1), (1, 20, 65), (63, 52, 48), (65, 3, 20), (130, 65, 52), (33, 258, 7), (4, 7, 50)]
 M_K_N.append((5, 2048, 9))

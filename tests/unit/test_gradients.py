@@ -51,10 +51,15 @@ OPS = {
     "causal_attention": (lambda x: ops.causal_attention(x, H), [(B, T, 3 * C)]),
     "causal_attention of one token": (lambda x: ops.causal_attention(x, 2), [(B, 1, 3 * C)]),
     "gelu": (ops.gelu, [(B, T, C)]),
+    "relu": (ops.relu, [(B, T, C)]),
+    "rmsnorm": (ops.rmsnorm, [(B, T, C)]),
+    "rmsnorm of heads": (lambda x: ops.rmsnorm(x, C // H, 2 * C), [(B, T, 3 * C)]),
+    "multiply": (ops.multiply, [(B, T, C), (B, T, C)]),
     "add": (ops.add, [(B, T, C), (B, T, C)]),
     "scale": (lambda x: -1.7 * x, [(B, T, C)]),
     "dropout": (dropped, [(B, T, C)]),
     "cross_entropy": (lambda x: ops.cross_entropy(x, u32(x, TARGETS)), [(B, T, V)]),
+    "cross_entropy, smoothed": (lambda x: ops.cross_entropy(x, u32(x, TARGETS), 0.3), [(B, T, V)]),
 }
 
 S = (T, C)
@@ -86,6 +91,8 @@ GRAPHS = {
         [S, S, (C,), (C,)],
     ),
     "a square": (lambda x: ops.linear(x, x), [(C, C)]),
+    "x times itself": (lambda x: x * x, [S]),
+    "x times f(x), and x again": (lambda x: x + x * ops.gelu(x), [S]),
     "dropout on a branch": (lambda x: x + dropped(ops.gelu(x)), [S]),
 }
 # And once more with something before each input: a gradient goes elsewhere for a parameter.

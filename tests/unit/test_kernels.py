@@ -132,6 +132,21 @@ def test_gelu_of_large_numbers_is_the_number_or_nothing():
     np.testing.assert_array_equal(dx, [0, 0, 1, 1])
 
 
+def test_relu_cuts_off_what_is_negative_and_keeps_what_is_no_number():
+    x = np.array([-2.0, 0, 3, math.nan])
+    np.testing.assert_array_equal(run("relu", x, empty(4), size=4)[1], [0, 0, 3, math.nan])
+    dx = run("relu_backward", x, np.full(4, 5.0), empty(4), size=4, accumulate=0)[2]
+    np.testing.assert_array_equal(dx[:3], [0, 0, 5])
+
+
+def test_rmsnorm_gives_the_first_rows_of_each_period_a_mean_square_of_one(rng):
+    x = 4 * rng.standard_normal((6, 50)).astype(np.float32)
+    y = run("rmsnorm", x, empty(6, 50), rows=6, size=50, period=3, normed=2, eps=1e-12)[1]
+    np.testing.assert_allclose((y[[0, 1, 3, 4]] ** 2).mean(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(y[0] / x[0], (y[0] / x[0])[0], rtol=1e-5)  # the direction stays
+    np.testing.assert_array_equal(y[[2, 5]], x[[2, 5]])
+
+
 @pytest.mark.parametrize("accumulate", [0, 1])
 def test_copy_scales_and_adds(accumulate: int):
     y = run(
@@ -144,6 +159,9 @@ def test_fill_and_add_do_what_they_say():
     np.testing.assert_array_equal(run("fill", empty(3), size=3, value=2.5)[0], [2.5] * 3)
     z = run("add", np.array([1.0, 2]), np.array([10.0, 20]), empty(2), size=2)[2]
     np.testing.assert_array_equal(z, [11, 22])
+    sizes = dict(size=2, accumulate=1)
+    z = run("multiply", np.array([1.0, 2]), np.array([10.0, 20]), np.array([3.0, 3]), **sizes)[2]
+    np.testing.assert_array_equal(z, [13, 43])
 
 
 def pcg4d(x: int, y: int, z: int, w: int) -> int:
@@ -192,9 +210,8 @@ def test_dropout_backward_drops_the_same_elements():
 
 def test_cross_entropy_is_minus_the_log_of_the_softmax_at_the_target(rng: np.random.Generator):
     logits = 5 * rng.standard_normal((4, 6))
-    losses, lse = run(
-        "cross_entropy", logits, u32(0, 5, 2, 2), empty(4), empty(4), rows=4, vocab_size=6
-    )[2:]
+    sizes = dict(rows=4, vocab_size=6, label_smoothing=0.0)
+    losses, lse = run("cross_entropy", logits, u32(0, 5, 2, 2), empty(4), empty(4), **sizes)[2:]
     for row, target in enumerate((0, 5, 2, 2)):
         total = math.fsum(math.exp(v) for v in logits[row])
         expected = -math.log(math.exp(logits[row, target]) / total)
@@ -205,9 +222,27 @@ def test_cross_entropy_is_minus_the_log_of_the_softmax_at_the_target(rng: np.ran
 def test_cross_entropy_survives_logits_past_the_exponentials_range():
     logits = np.array([[1e4, 0.0, 1e4]])
     args = logits, u32(1), empty(1), empty(1)
-    np.testing.assert_allclose(
-        run("cross_entropy", *args, rows=1, vocab_size=3)[2], [1e4 + math.log(2)]
-    )
+    sizes = dict(rows=1, vocab_size=3, label_smoothing=0.0)
+    np.testing.assert_allclose(run("cross_entropy", *args, **sizes)[2], [1e4 + math.log(2)])
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_spreads_a_share_of_the_target_over_the_vocabulary(rng, smoothing: float):
+    """The formula of PyTorch's CrossEntropyLoss."""
+    logits, target = 5 * rng.standard_normal((1, 6)), 4
+    sizes = dict(rows=1, vocab_size=6, label_smoothing=smoothing)
+    loss = run("cross_entropy", logits, u32(target), empty(1), empty(1), **sizes)[2][0]
+    total = math.fsum(math.exp(v) for v in logits[0])
+    minus_log = [-math.log(math.exp(v) / total) for v in logits[0]]
+    expected = (1 - smoothing) * minus_log[target] + smoothing * sum(minus_log) / 6
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_equal_logits_cost_the_logarithm_of_the_vocabulary_however_smooth(smoothing: float):
+    args = np.full((1, 65), 3.0), u32(7), empty(1), empty(1)
+    loss = run("cross_entropy", *args, rows=1, vocab_size=65, label_smoothing=smoothing)[2]
+    np.testing.assert_allclose(loss, [math.log(65)], rtol=1e-6)
 
 
 def test_mean_is_the_mean(rng: np.random.Generator):

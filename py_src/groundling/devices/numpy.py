@@ -288,8 +288,51 @@ def _gelu_tanh(x):
 
 
 @kernel
+def relu(x, y, *, size):
+    np.maximum(x, 0, out=y)
+
+
+@kernel
+def relu_backward(x, dy, dx, *, size, accumulate):
+    _store(dx, np.where(x > 0, dy, 0), accumulate)
+
+
+@kernel
+def rmsnorm(x, y, *, rows, size, period, normed, eps):
+    x, y = x.reshape(rows, size), y.reshape(rows, size)
+    np.multiply(x, _rms_factors(x, period, normed, eps), out=y)
+
+
+@kernel
+def rmsnorm_backward(x, dy, dx, *, rows, size, period, normed, eps, accumulate):
+    x, dy, dx = (a.reshape(rows, size) for a in (x, dy, dx))
+    r = _rms_factors(x, period, normed, eps)
+    along = r * r * np.einsum("rc,rc->r", x, dy)[:, None] / size
+    along[_passed(rows, period, normed)] = 0
+    _store(dx, r * (dy - along * x), accumulate)
+
+
+def _rms_factors(x, period, normed, eps):
+    """What each row is multiplied by, (rows, 1)."""
+    rows, size = x.shape
+    r = 1 / np.sqrt(np.einsum("rc,rc->r", x, x) / size + x.dtype.type(eps))
+    r[_passed(rows, period, normed)] = 1
+    return r[:, None]
+
+
+def _passed(rows, period, normed):
+    """Which rows are left as they are."""
+    return np.arange(rows) % period >= normed
+
+
+@kernel
 def add(x, y, z, *, size):
     np.add(x, y, out=z)
+
+
+@kernel
+def multiply(x, y, z, *, size, accumulate):
+    _store(z, x * y, accumulate)
 
 
 @kernel
@@ -324,19 +367,26 @@ def _pcg4d(x, y, z, w):
 
 
 @kernel
-def cross_entropy(logits, targets, losses, lse, *, rows, vocab_size):
+def cross_entropy(logits, targets, losses, lse, *, rows, vocab_size, label_smoothing):
     logits = logits.reshape(rows, vocab_size)
     highest = logits.max(axis=1)
     shifted = logits - highest[:, None]
     lse[:] = highest + np.log(np.exp(shifted, out=shifted).sum(axis=1))
     losses[:] = lse - logits[np.arange(rows), targets]
+    if label_smoothing:
+        uniform_loss = lse - logits.mean(axis=1)
+        losses += label_smoothing * (uniform_loss - losses)
 
 
 @kernel
-def cross_entropy_backward(logits, targets, lse, dloss, dlogits, *, rows, vocab_size, accumulate):
+def cross_entropy_backward(
+    logits, targets, lse, dloss, dlogits, *, rows, vocab_size, label_smoothing, accumulate
+):
     d = logits.reshape(rows, vocab_size) - lse[:, None]
     np.exp(d, out=d)
-    d[np.arange(rows), targets] -= 1
+    d[np.arange(rows), targets] -= 1 - label_smoothing
+    if label_smoothing:
+        d -= label_smoothing / vocab_size
     d *= dloss[0] / rows
     _store(dlogits.reshape(rows, vocab_size), d, accumulate)
 

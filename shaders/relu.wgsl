@@ -1,0 +1,18 @@
+// y = max(x, 0).
+//   x, y (size)
+// Written so that what is not a number stays none.
+// grid: size / 64
+
+struct Params { size: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i >= p.size) { return; }
+  y[i] = select(x[i], 0.0, x[i] < 0.0);
+}
