@@ -4,7 +4,9 @@ configuration and its text.
 
 import hashlib
 from functools import cache
-from pathlib import Path
+
+from . import sources
+from .sources import LIBRARY, SHADERS
 
 # The rest of the library reads, writes and shows what these compute.
 MODULES = "config", "corpus", "jit", "model", "ops", "optim", "rng", "tensor", "train"
@@ -14,20 +16,20 @@ MODULES = "config", "corpus", "jit", "model", "ops", "optim", "rng", "tensor", "
 def code_hash() -> str:
     """SHA-256 of the modules and kernels that decide the numbers, the same in the page as natively.
 
-    It is taken once, so that it stays that of the code that runs when a file is edited meanwhile.
+    A module that the reader has added counts too. It is taken once, so that it stays that of the
+    code that runs when a file on the disk is edited meanwhile; live.py, which changes what runs,
+    has it taken anew.
     """
-    here = Path(__file__).resolve().parent
-    files = {f"{name}.py": here / f"{name}.py" for name in MODULES}
-    files |= {f"devices/{path.name}": path for path in (here / "devices").glob("*.py")}
-    files |= {f"shaders/{path.name}": path for path in shader_folder().glob("*.wgsl")}
     digest = hashlib.sha256()
-    for name, path in sorted(files.items()):
-        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name, path in sorted((path.removeprefix(LIBRARY), path) for path in sources.paths()):
+        if decides(path):
+            text = hashlib.sha256(sources.text(path).encode()).hexdigest()
+            digest.update(f"{name}\0{text}\n".encode())
     return digest.hexdigest()
 
 
-def shader_folder() -> Path:
-    """Where the WGSL is: in the repository, or within the installed package."""
-    here = Path(__file__).resolve()
-    inside = here.parent / "shaders"
-    return inside if inside.is_dir() else here.parents[2] / "shaders"
+def decides(path: str) -> bool:
+    """Whether a file can change the numbers of a run."""
+    known = path.startswith((SHADERS, f"{LIBRARY}devices/"))
+    known |= path.removeprefix(LIBRARY).removesuffix(".py") in MODULES
+    return known or sources.original(path) is None

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import wgpu
 
-from groundling import ops
+from groundling import ops, sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, open_device
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import Kernel, Ring, WebGPUDevice, shader_folder
+from groundling.devices.webgpu import Kernel, Ring, WebGPUDevice
 from groundling.errors import describe
 from groundling.sampling import generate
 from groundling.train import Run, train
@@ -186,7 +186,7 @@ def test_a_wrong_call_of_a_kernel_is_refused_by_the_kernels_name(device: WebGPUD
 
 
 def test_a_kernel_that_does_not_compile_is_refused_by_name_and_place(device: WebGPUDevice):
-    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    code = sources.text("shaders/gelu.wgsl")
     broken = Kernel(device.wgpu, "gelu", code.replace("y[i] =", "z[i] ="))
     with pytest.raises(DeviceError, match=r"(?s)gelu does not compile.*z") as raised:
         broken.pipeline({"size": 1})
@@ -209,14 +209,14 @@ def test_a_kernel_that_does_not_compile_is_refused_by_name_and_place(device: Web
 def test_a_kernel_that_does_not_say_how_it_is_run_is_refused(
     device: WebGPUDevice, old: str, new: str
 ):
-    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    code = sources.text("shaders/gelu.wgsl")
     assert old in code
     with pytest.raises(DeviceError, match="Kernel gelu:"):
         Kernel(device.wgpu, "gelu", code.replace(old, new))
 
 
 def test_an_edited_kernel_takes_the_place_of_the_old(device: WebGPUDevice):
-    code = (shader_folder() / "gelu.wgsl").read_text(encoding="utf-8")
+    code = sources.text("shaders/gelu.wgsl")
     relu = code.replace("y[i] = 0.5", "y[i] = max(v, 0.0); _ = 0.5")
     assert relu != code
     x, old = device.tensor([-1.0, 2.0]), device.kernel("gelu")
@@ -234,7 +234,7 @@ def test_an_edited_kernel_takes_the_place_of_the_old(device: WebGPUDevice):
 def test_every_kernel_compiles_ahead_and_is_counted():
     device, seen = WebGPUDevice(), []
     device.compile_all(lambda done, total, name: seen.append((done, total, name)))
-    names = sorted(path.stem for path in shader_folder().glob("*.wgsl"))
+    names = sources.kernels()
     total = len(names)
     assert seen == [*((i, total, name) for i, name in enumerate(names)), (total, total, "")]
 

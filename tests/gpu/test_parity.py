@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from groundling import sources
 from groundling.devices import Device
 from groundling.devices.numpy import KERNELS, NumPyDevice
-from groundling.devices.webgpu import WebGPUDevice, shader_folder
+from groundling.devices.webgpu import WebGPUDevice
 
-PATHS = sorted(shader_folder().glob("*.wgsl"))
-SHADERS = {path.stem: path.read_text(encoding="utf-8") for path in PATHS}
+SHADERS = {name: sources.text(f"shaders/{name}.wgsl") for name in sources.kernels()}
 BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
 GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 TOLERANCE = 1e-5

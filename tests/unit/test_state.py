@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from groundling import checkpoint, fingerprint, state
+from groundling import checkpoint, fingerprint, sources, state
 from groundling.checkpoint import CheckpointError
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
@@ -254,28 +254,19 @@ def test_nothing_is_written_that_could_not_be_read(saved, name):
 # Other code, another text
 
 
-def test_the_code_hash_is_of_what_decides_the_numbers(monkeypatch, tmp_path):
+def test_the_code_hash_is_of_what_decides_the_numbers(monkeypatch):
     here = fingerprint.code_hash()
-    assert len(here) == 64
-    copy = tmp_path / "groundling"
-    source = fingerprint.Path(fingerprint.__file__).parent
-    for path in [*source.rglob("*.py"), *fingerprint.shader_folder().glob("*.wgsl")]:
-        shader = path.suffix == ".wgsl"
-        to = copy / ("shaders" if shader else path.relative_to(source).parent) / path.name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_bytes(path.read_bytes())
-    monkeypatch.setattr(fingerprint, "__file__", str(copy / "fingerprint.py"))
+    assert len(here) == 64 and fingerprint.code_hash.__wrapped__() == here
 
-    def changed(name: str) -> bool:
-        before = (copy / name).read_bytes()
-        (copy / name).write_bytes(before + b"\n")
-        found = fingerprint.code_hash.__wrapped__()
-        (copy / name).write_bytes(before)
-        return found != here
+    def changed(path: str) -> bool:
+        text = "" if path.endswith("mine.py") else sources.text(path)
+        with monkeypatch.context() as edit:
+            edit.setitem(sources.overlay, path, text + "\n")
+            return fingerprint.code_hash.__wrapped__() != here
 
-    assert fingerprint.code_hash.__wrapped__() == here
-    assert changed("model.py") and changed("devices/numpy.py") and changed("shaders/gelu.wgsl")
-    assert not changed("cli.py")
+    assert changed("py_src/groundling/model.py") and changed("py_src/groundling/devices/numpy.py")
+    assert changed("shaders/gelu.wgsl") and changed("py_src/groundling/mine.py")
+    assert not changed("py_src/groundling/cli.py")
 
 
 def test_other_code_is_said_and_can_be_confirmed(saved, data):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import numpy as np
 import wgpu
 
-from ..fingerprint import shader_folder
+from .. import sources
 from ..tensor import Tensor
 from . import Device, DeviceError, Plan
 
@@ -97,7 +97,7 @@ class WebGPUDevice(Device):
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
         total, name).
         """
-        names = sorted(path.stem for path in shader_folder().glob("*.wgsl"))
+        names = sources.kernels()
         promises = [(name, self.kernel(name).pipeline_async()) for name in names]
         for done, (name, promise) in enumerate(promises):
             progress(done, len(names), name)
@@ -109,12 +109,13 @@ class WebGPUDevice(Device):
         change one.
         """
         if name not in self.kernels:
-            path = shader_folder() / f"{name}.wgsl"
-            if not path.is_file():
+            try:
+                code = sources.text(f"{sources.SHADERS}{name}.wgsl")
+            except FileNotFoundError:
                 raise DeviceError(
-                    f"There is no kernel {name!r}: no file {path.name} in {path.parent}."
-                )
-            self.kernels[name] = Kernel(self.wgpu, name, path.read_text(encoding="utf-8"))
+                    f"There is no kernel {name!r}: no file shaders/{name}.wgsl."
+                ) from None
+            self.kernels[name] = Kernel(self.wgpu, name, code)
         return self.kernels[name]
 
     def _bytes(self, size: int, dtype: str) -> int:
