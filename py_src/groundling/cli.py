@@ -46,6 +46,7 @@ from .corpus import Corpus, shakespeare
 from .devices import DeviceError, open_device
 from .inspector import Contents, Difference, compare, size
 from .model import GPT
+from .samples import Evidence, prompt
 from .sampling import stream
 from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
@@ -53,7 +54,6 @@ from .twin import ITERS, Twin, feeds
 
 COMMANDS = "train | sample | inspect | twin | export | import | link | replay"
 SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
-PROMPT_LENGTH = 32  # characters of the validation text that a sample follows by default
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -96,9 +96,12 @@ def train_command(args: argparse.Namespace) -> int:
         ):
             for record in run.log:
                 print(log_line(record), file=log)
+            told = len(run.samples)
             for record in train(run, end):
                 print(log_line(record), file=log, flush=True)
                 progress.show(record)
+                told = _show_samples(run, told, progress)
+            _show_samples(run, told, progress)
     except NonFiniteLoss as error:
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
     except DeviceError as error:
@@ -109,6 +112,22 @@ def train_command(args: argparse.Namespace) -> int:
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
     print(f"{'Finished' if finished else 'Stopped at'} iter {run.iter}{val}: saved {saved}")
     return 0 if run.iter >= end else 130
+
+
+def _show_samples(run: Run, told: int, progress: "Progress") -> int:
+    """Print what the run has written since the first `told` samples; how many it is now."""
+    evidence = Evidence(run.corpus) if told < len(run.samples) else None
+    for sample in run.samples[told:]:
+        loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
+        found, text = evidence.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
+        words = "" if found.words is None else f", {found.words:.0%} of the words are known"
+        progress.above(
+            f"iter {sample.iter}{loss}: {sample.phase.name}",
+            f"    {text.replace(chr(10), '↵')}",
+            f"    {found.characters:.0%} of the {run.corpus.vocab_size} characters, "
+            f"KL {found.unigram_kl:.2f} (pairs {found.bigram_kl:.2f}) nats{words}",
+        )
+    return len(run.samples)
 
 
 def _begun(args: argparse.Namespace) -> Run:
@@ -157,20 +176,20 @@ def sample_command(args: argparse.Namespace) -> int:
     with bad_input():
         corpus = _corpus(args.corpus)
         ckpt = _read(args.file, corpus).ckpt
-        prompt = corpus.decode(corpus.val[:PROMPT_LENGTH]) if args.prompt is None else args.prompt
-        text = stream(
+        text = prompt(corpus) if args.prompt is None else args.prompt
+        parts = stream(
             GPT(ckpt.config, open_device(), ckpt.weights),
             corpus,
-            prompt,
+            text,
             args.length,
             ckpt.seed if args.seed is None else args.seed,
             temperature=args.temperature,
             top_k=args.top_k,
             top_p=args.top_p,
         )
-        first = next(text)  # here the settings are checked
-    print(prompt, first, sep="", end="", flush=True)
-    for part in text:
+        first = next(parts)  # here the settings are checked
+    print(text, first, sep="", end="", flush=True)
+    for part in parts:
         print(part, end="", flush=True)
     print()
     return 0
@@ -415,6 +434,14 @@ class Progress:
             line = self.line(done)
             print(f"\r{line}" if self.live else line, end="" if self.live else "\n", file=self.to)
             self.to.flush()
+
+    def above(self, *lines: str) -> None:
+        """Print lines that stay, above the one that is drawn over."""
+        end = f"\r{'':{shutil.get_terminal_size().columns - 1}}\r" if self.live else ""
+        print(end, "\n".join(lines), sep="", file=self.to)
+        if self.live and len(self.marks) > 1:
+            print(self.line(self.marks[-1][1]), end="", file=self.to)
+        self.to.flush()
 
     def line(self, done: int) -> str:
         """412/2000 [####------] 12.3 it/s  loss 2.6123  val 2.6231  ETA 2:09"""

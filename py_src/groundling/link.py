@@ -240,6 +240,7 @@ class Replay:
     def __init__(self, link: Link, corpus: Corpus, device: Device):
         check_corpus(link, corpus)
         self.link, self.run = link, Run(link.config, corpus, device, link.model)
+        self.run.sample_every = 0  # no link claims what the run wrote
         self.device = _line(f"{device.name}: {device.description}")
         self.furthest = 0.0  # nats between a recorded loss and ours
         self.parted: int | None = None  # the first recorded iteration whose loss is not ours

@@ -117,7 +117,8 @@ def distribution(
     ranked = np.argsort(-logits, kind="stable")
     top = ranked[:top_k]
     before = np.cumsum(weights[top]) - weights[top]  # of what ranks higher
-    nucleus = top[(before < top_p * weights[top].sum()) | (np.arange(len(top)) == 0)]
+    enough = top_p * weights[top].sum() if top_p < 1 else np.inf  # 1 is all, however it rounds
+    nucleus = top[(before < enough) | (np.arange(len(top)) == 0)]
     is_top, is_kept = (np.isin(np.arange(len(logits)), part) for part in (top, nucleus))
     drawn = np.where(is_kept, weights, 0.0)
     return Distribution(weights / weights.sum(), is_top, is_kept, drawn / drawn.sum(), ranked)

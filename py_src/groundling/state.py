@@ -30,6 +30,8 @@ from .corpus import Corpus
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
+from .rng import Stream
+from .samples import Sample
 from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
 from .train import Record, Run, State
 
@@ -163,12 +165,12 @@ def dumps(saved: Saved) -> bytes:
             "iter": state.iter,
             "val_loss": state.val_loss,
             "step": state.step,
-            "streams": {"batches": state.batches, "validation": state.validation},
+            "streams": {name: getattr(state, name) for name in STREAMS},
             "vocab_hash": saved.vocab_hash,
             "corpus_hash": saved.corpus_hash,
             "code_hash": saved.code_hash,
             "device": saved.device,
-            "samples": state.samples,
+            "samples": [[sample.iter, sample.loss, sample.text] for sample in state.samples],
             "log": {
                 "train": [record.train for record in log],
                 "smooth": [record.smooth for record in log],
@@ -247,6 +249,7 @@ def loads(data: bytes) -> Saved:
     return saved
 
 
+STREAMS = "batches", "validation", "sampling"
 META_KEYS = (
     *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
     *("corpus_hash", "code_hash", "device", "samples", "log"),
@@ -272,8 +275,11 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
         check_number("step", meta["step"], (0, TRAIN_LIMITS["iters"][1]))
         if meta["val_loss"] is not None:
             check_number("val_loss", meta["val_loss"], LOSS)
-        check_keys("streams", meta["streams"], ("batches", "validation"))
-        for name, words in meta["streams"].items():
+        streams = meta["streams"]
+        if isinstance(streams, dict):  # files from before runs had samples lack that stream
+            streams.setdefault("sampling", list(Stream(f"{config.seed}:sample").state))
+        check_keys("streams", streams, STREAMS)
+        for name, words in streams.items():
             check_list(f"streams.{name}", words, 4)
             for i, word in enumerate(words):
                 check_number(f"streams.{name}[{i}]", word, WORD)
@@ -287,8 +293,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
             iter=meta["iter"],
             val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
             step=meta["step"],
-            batches=tuple(meta["streams"]["batches"]),
-            validation=tuple(meta["streams"]["validation"]),
+            **{name: tuple(streams[name]) for name in STREAMS},
             log=_read_log(meta["log"], meta["first"], meta["iter"]),
             samples=_read_samples(meta["samples"]),
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
@@ -332,10 +337,12 @@ def _read_log(log: object, first: int, iter: int) -> list[Record]:
     ]
 
 
-def _read_samples(samples: object) -> list[tuple[int, str]]:
+def _read_samples(samples: object) -> list[Sample]:
     check_list("samples", samples)
     for i, sample in enumerate(samples):
-        check_list(f"samples[{i}]", sample, 2)
+        check_list(f"samples[{i}]", sample, 3)
         check_number(f"samples[{i}][0]", sample[0], (0, 2**53))
-        check_text(f"samples[{i}][1]", sample[1])
-    return [(it, text) for it, text in samples]
+        if sample[1] is not None:
+            check_number(f"samples[{i}][1]", sample[1], LOSS)
+        check_text(f"samples[{i}][2]", sample[2])
+    return [Sample(it, None if loss is None else float(loss), text) for it, loss, text in samples]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import samples
 from .checkpoint import Checkpoint, now
 from .config import GPTConfig, TrainConfig
 from .corpus import Corpus
@@ -27,6 +28,7 @@ from .model import GPT, initial_weights
 from .ops import gather_batch
 from .optim import AdamW, clip_grad_norm_
 from .rng import Stream, cyrb128
+from .samples import Sample
 from .tensor import no_grad
 
 
@@ -54,6 +56,8 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         it = run.iter
         last = it == run.config.iters - 1
         val = evaluate(run) if it % run.config.eval_interval == 0 or last else None
+        if run.sample_every and it % run.sample_every == 0:
+            write_sample(run)
         lr = learning_rate(it, run.config)
         offsets = run.corpus.offsets("train", run.batches, B, T)
         loss, norm = step(offsets, optimizer.hyper(lr), run.dropout_key())
@@ -62,6 +66,8 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         yield from run.records()
     run.losses.drain()
     yield from run.records()
+    if run.sample_every and run.iter == run.config.iters:
+        write_sample(run)
 
 
 def learning_rate(it: int, config: TrainConfig) -> float:
@@ -83,6 +89,16 @@ def evaluate(run: "Run") -> float:
         total += run.validation_loss(offsets).item()
     run.val_loss = total / config.eval_batches
     return run.val_loss
+
+
+def write_sample(run: "Run") -> None:
+    """Let the model write, once an iteration at most, and not when it is spoiled. Waits for the
+    device.
+    """
+    done = run.samples and run.samples[-1].iter == run.iter
+    if done or (run.val_loss is not None and not math.isfinite(run.val_loss)):
+        return
+    run.samples.append(samples.write(run.model, run.corpus, run.sampling, run.iter, run.val_loss))
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,8 @@ class State:
     batches: tuple[int, int, int, int]  # where the stream of training batches is
     validation: tuple[int, int, int, int]  # where the stream of validation batches is
     log: list[Record]
-    samples: list[tuple[int, str]]  # texts it has written, each with the iter
+    sampling: tuple[int, int, int, int]  # where the stream of sampled characters is
+    samples: list[Sample]  # what it has written so far
     weights: np.ndarray  # float32 (parameters,), in checkpoint order; and so are
     m: np.ndarray  # AdamW's averages of the gradient
     v: np.ndarray  # and of its square
@@ -131,8 +148,9 @@ class NonFiniteLoss(ArithmeticError):
 class Run:
     """A training run: the model, the optimizer and the random streams, and how far they have come.
 
-    `iter` counts the updates made. `log` has a Record of each, from iteration `first` on. Others
-    may add what the model wrote to `samples`. `val_loss` is the latest validation loss, or None.
+    `iter` counts the updates made. `log` has a Record of each, from iteration `first` on, and
+    `samples` what the model wrote: every `sample_every` iterations (0: never) and at the end.
+    `val_loss` is the latest validation loss, or None.
     """
 
     def __init__(
@@ -151,6 +169,7 @@ class Run:
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
         self.code_hash = code_hash()
         self.pausing = False
+        self.sample_every = samples.EVERY
         self._start(0, None)
 
         model, tokens = self.model, self.val_tokens  # not self: a run is freed when it is let go
@@ -166,12 +185,13 @@ class Run:
     def _start(self, it: int, val_loss: float | None) -> None:
         seed = self.config.seed
         self.batches, self.validation = Stream(seed), Stream(f"{seed}:val")
+        self.sampling = Stream(f"{seed}:sample")
         self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
         self.first = self.iter = it
         self.val_loss = val_loss
         self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
         self.log: list[Record] = []
-        self.samples: list[tuple[int, str]] = []
+        self.samples: list[Sample] = []
 
     @property
     def train_loss(self) -> float | None:
@@ -256,6 +276,7 @@ class Run:
             step=self.optimizer.t,
             batches=self.batches.state,
             validation=self.validation.state,
+            sampling=self.sampling.state,
             log=list(self.log),
             samples=list(self.samples),
             weights=self.model.weights(),
@@ -273,6 +294,7 @@ class Run:
         self._start(state.first, state.val_loss)
         self.iter, self.log, self.samples = state.iter, list(state.log), list(state.samples)
         self.batches.state, self.validation.state = state.batches, state.validation
+        self.sampling.state = state.sampling
         self.model.load(state.weights)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)

@@ -61,6 +61,8 @@ class Twin:
         self.seeds, self.iters = seeds, iters
         configs = [TrainConfig(seed=seed, iters=iters, warmup=WARMUP) for seed in seeds]
         self.runs = [Run(config, corpus, device) for config in configs]
+        for run in self.runs:
+            run.sample_every = 0  # what they write is not compared
         self.parted: int | None = None
         self._compared = 0  # records of each
         self._created_at = checkpoint.now()

@@ -82,7 +82,9 @@ def file(iter: int) -> bytes:
     """A state at that iteration, made that many seconds into the hour."""
     config, floats = TrainConfig(seed="yorick"), np.full(COUNT, iter, np.float32)
     words = (1, 2, 3, 4)
-    at = State(MODEL, config, iter, iter, None, iter, words, words, [], [], floats, floats, floats)
+    at = State(
+        MODEL, config, iter, iter, None, iter, words, words, [], words, [], floats, floats, floats
+    )
     time = f"2026-11-21T08:{iter // 60:02}:{iter % 60:02}.000Z"
     return state.dumps(Saved(at, "0" * 64, "1" * 64, "2" * 64, "numpy: here", time))
 

@@ -89,6 +89,17 @@ def test_a_line_is_in_the_log_as_soon_as_its_iteration_is_done(monkeypatch):
     assert lines == [1, 2, 3, 4]
 
 
+def test_training_shows_what_the_model_writes(capsys):
+    assert cli.main(["train", *SMALL, "--iters", "2"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    at = [i for i, line in enumerate(lines) if line.endswith(": Random and uniform")]
+    assert [lines[i].split(",")[0] for i in at] == ["iter 0", "iter 2"]
+    for i in at:
+        asked, written = lines[i + 1].strip().split("|", 1)
+        assert asked == "?↵↵GREMIO:↵Good morrow, neighbou" and len(written) >= 80
+        assert re.search(r"% of the 65 characters, KL \d\.\d\d \(pairs \d\.\d\d\)", lines[i + 2])
+
+
 def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
     lines = [cli.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
     assert lines == [
@@ -344,6 +355,19 @@ def test_on_a_terminal_one_line_is_drawn_over_and_over(monkeypatch):
     assert half.rstrip().endswith("] 20.0 it/s  loss 2.5000  val 2.6000  ETA 0:10")
     assert half.count("#") == half.count("-") == 15
     assert lines[-1].startswith("400/400 ")
+
+
+def test_lines_above_stay_and_the_one_below_is_drawn_again(monkeypatch):
+    to = Terminal()
+    show_all(to, 60, monkeypatch)
+    last = to.getvalue().rstrip("\n").split("\r")[-1]
+    with cli.Progress(FakeRun(60), to) as progress:
+        progress.show(Record(59, 2.5, 3e-4, 2.6, 1.0, 2.5))
+        at = to.tell()
+        progress.above("iter 60", "    Good morrow")
+    cleared, written = to.getvalue()[at:].rsplit("\r", 1)
+    assert cleared.strip() == "" and written.startswith("iter 60\n    Good morrow\n60/60 [")
+    assert last.startswith("60/60 [")
 
 
 @pytest.mark.parametrize("columns", [1, 20, 60, 80])

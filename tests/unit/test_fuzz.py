@@ -50,7 +50,6 @@ def kinds() -> dict[str, Kind]:
     run = Run(settings, corpus, NumPyDevice(), config)
     for _ in train(run, 5):
         pass
-    run.samples.append((3, "To be"))
     weights, whole = state.save_weights(run), state.save_state(run)
     ckpt = checkpoint.loads(weights)
     folder = interchange.to_gpt2(ckpt, corpus)

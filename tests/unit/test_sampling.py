@@ -218,7 +218,7 @@ def independent(logits: list, temperature: float, top_k: int, top_p: float) -> d
     top = ranked[:top_k]
     kept, so_far = [], 0.0
     for i in top:
-        if kept and so_far >= top_p * math.fsum(weights[j] for j in top):
+        if kept and top_p < 1 and so_far >= top_p * math.fsum(weights[j] for j in top):
             break
         kept.append(i)
         so_far += weights[i]

@@ -35,7 +35,7 @@ class FakeRun:
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
-        self.log, self.val_loss, self.pausing = [], None, False
+        self.log, self.val_loss, self.pausing, self.samples = [], None, False, []
         self.code_hash = code_hash()
 
     @property
@@ -69,7 +69,7 @@ class FakeRun:
         weights, words = self.weights(), (1, 2, 3, 4)
         return State(
             *(self.model.config, self.config, self.first, self.iter, self.val_loss, self.iter),
-            *(words, words, list(self.log), [], weights, weights, weights),
+            *(words, words, list(self.log), words, [], weights, weights, weights),
         )
 
     def restore(self, state):

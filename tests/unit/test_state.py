@@ -16,6 +16,8 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.rng import Stream
+from groundling.samples import Sample
 from groundling.state import OtherOrigin, Saved, load_state, loads, save_state
 from groundling.train import Run, train
 
@@ -51,7 +53,7 @@ def data() -> bytes:
     """The state of a small run on NumPy, after 18 of its 40 iterations."""
     run = small_run(NumPyDevice())
     finish(run, 18)
-    run.samples.append((18, "Tö be\ud800"))
+    run.samples.append(Sample(18, 2.5, "Tö be\ud800"))
     return save_state(run)
 
 
@@ -218,7 +220,7 @@ def test_the_file_is_a_header_facts_and_three_numbers_for_each_parameter(data, s
 
 def test_what_is_read_is_what_was_written(data, saved):
     assert state.dumps(saved) == data
-    assert saved.state.samples == [(18, "Tö be\ud800")]
+    assert saved.state.samples[1:] == [Sample(18, 2.5, "Tö be\ud800")]
     assert saved.corpus_hash == hashlib.sha256(TEXT.encode()).hexdigest()
     assert saved.vocab_hash == Corpus(TEXT).vocab_hash
     assert saved.code_hash == fingerprint.code_hash()
@@ -381,8 +383,10 @@ def test_floats_that_are_not_three_for_each_parameter(data):
         ({"streams__validation": [1, 2, 3, 0.5]}, "streams.validation[3] is 0.5"),
         ({"corpus_hash": "x"}, "corpus_hash is 'x'"),
         ({"device": 7}, "device is 7; it must be text."),
-        ({"samples": [[1]]}, "samples[0] has 1 entries; it must have 2."),
-        ({"samples": [[1, 2]]}, "samples[0][1] is 2; it must be text."),
+        ({"streams__sampling": None}, "streams.sampling is None; it must be a list."),
+        ({"samples": [[1]]}, "samples[0] has 1 entries; it must have 3."),
+        ({"samples": [[1, "low", ""]]}, "samples[0][1] is 'low'"),
+        ({"samples": [[1, 2, 3]]}, "samples[0][2] is 3; it must be text."),
         ({"log": None}, "log is None; it must be an object."),
         ({"log__train": [1.0]}, "log.train has 1 entries; it must have 18."),
         ({"log__train": [None] * 18}, "log.train[0] is None"),
@@ -444,3 +448,33 @@ def test_a_huge_declared_size_allocates_nothing(data):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1_000_000 + 10 * len(data)
+
+
+# what the run writes
+
+
+def test_a_resumed_run_writes_what_it_would_have_written():
+    """All of it, a third of it, and half of it: one stream of characters runs through every one."""
+    runs = []
+    for cuts in ((), (14,), (10, 20)):
+        run = small_run(NumPyDevice())
+        run.sample_every = 5
+        for cut in cuts:
+            finish(run, cut)
+            run = load_state(save_state(run), run.corpus, NumPyDevice())
+            run.sample_every = 5
+        finish(run)
+        runs.append(run)
+    assert [sample.iter for sample in runs[0].samples] == list(range(0, 41, 5))
+    assert len({sample.text for sample in runs[0].samples}) == 9
+    assert runs[0].samples == runs[1].samples == runs[2].samples
+    assert runs[0].sampling.state == runs[1].sampling.state == runs[2].sampling.state
+
+
+def test_a_file_from_before_runs_had_samples_begins_their_stream(data: bytes):
+    start = 512 + json.loads(data[:512])["metaBytes"]
+    facts = json.loads(data[512:start])
+    del facts["streams"]["sampling"]
+    facts["samples"] = []
+    old = loads(with_meta(data, json.dumps(facts)))
+    assert old.state.sampling == Stream("small:sample").state

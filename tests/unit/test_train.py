@@ -29,7 +29,9 @@ def small_run(device: Device, config: TrainConfig = CONFIG, **shape: float) -> R
     """A run of odd sizes and with dropout, of some milliseconds a step."""
     corpus = Corpus(TEXT)
     sizes = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
-    return Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes | shape))
+    run = Run(config, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes | shape))
+    run.sample_every = 0
+    return run
 
 
 def finish(run: Run, stop_at: int | None = None) -> list[Record]:

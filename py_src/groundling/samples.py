@@ -1,0 +1,188 @@
+"""What a model writes while it learns: the samples, the phase each is in, and what can be measured.
+
+sample = write(model, corpus, stream, iter=200, loss=2.77)
+sample.phase.name                  "Character frequency"
+Evidence(corpus).of(sample.text)   how far those 80 characters are from Shakespeare's
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .corpus import Corpus
+from .model import GPT
+from .rng import Stream
+from .sampling import generate
+
+EVERY = 200  # iterations between two samples
+LENGTH = 80  # characters of a sample
+TEMPERATURE = 0.8
+PROMPT_LENGTH = 32  # characters of the validation text that a sample goes on from
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")  # letters, with apostrophes among them
+REFERENCES = 200  # pieces of the validation text that a sample is compared with
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the default run, and what its samples look like."""
+
+    name: str
+    before: float  # the iteration it ends at
+    about: str
+
+
+PHASES = (
+    Phase(
+        "Random and uniform",
+        50,
+        "The weights are still noise, so all characters are about as likely, and none depends on "
+        "the one before it.",
+    ),
+    Phase(
+        "Character frequency",
+        300,
+        "The model has counted: spaces, e and t are common, z and capitals are rare. What follows "
+        "what, it knows only here and there.",
+    ),
+    Phase(
+        "Word shapes",
+        800,
+        "Vowels and consonants take turns, and the pieces are as long as words. Most of them are "
+        "not words yet.",
+    ),
+    Phase(
+        "Short words",
+        1500,
+        "Short and common words come out right: the, and, to, my. Lines break where lines do, and "
+        "begin with a capital.",
+    ),
+    Phase(
+        "Shakespeare-flavoured",
+        math.inf,
+        "Names with a colon, speeches under them, and words that are mostly words. They still add "
+        "up to nothing: the model has the sound, not the sense.",
+    ),
+)
+
+
+def phase_of(it: int) -> Phase:
+    """The phase that the default run is in after `it` iterations."""
+    return next(phase for phase in PHASES if it < phase.before)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a model wrote after its prompt, and when."""
+
+    iter: int  # how many updates had been made
+    loss: float | None  # nats, of the latest validation by then; None before the first
+    text: str
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that a run is in by then."""
+        return phase_of(self.iter)
+
+
+def prompt(corpus: Corpus) -> str:
+    """What every sample goes on from: the beginning of the validation text."""
+    return corpus.decode(corpus.val[:PROMPT_LENGTH])
+
+
+def write(model: GPT, corpus: Corpus, stream: Stream, iter: int, loss: float | None) -> Sample:
+    """Let the model write the next sample. The stream goes on from sample to sample."""
+    text = generate(model, corpus, prompt(corpus), LENGTH, stream, temperature=TEMPERATURE)
+    return Sample(iter, loss, text)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How a text compares with the corpus. KL is the Kullback-Leibler divergence, in nats: how much
+    longer a code made for the corpus would be than one made for the text, a character or a pair.
+    """
+
+    characters: float  # the share of the vocabulary that it uses
+    unigram_kl: float  # of its characters from the corpus's
+    bigram_kl: float  # of its pairs of neighbours from the corpus's
+    words: float | None  # the share of its whole words that the training text has; None without any
+
+
+class Evidence:
+    """Measures texts against the training part of a corpus, and its dictionary: its own words.
+
+    One is added to each of the corpus's counts, so that a pair it lacks has a price and no more.
+    """
+
+    def __init__(self, corpus: Corpus):
+        self.corpus = corpus
+        V, tokens = corpus.vocab_size, corpus.train.astype(np.int64)
+        self.unigram = _shares(np.bincount(tokens, minlength=V) + 1)
+        pairs = np.bincount(tokens[:-1] * V + tokens[1:], minlength=V * V)
+        self.bigram = _shares(pairs + 1)
+
+    @cached_property
+    def dictionary(self) -> frozenset[str]:
+        """Every word of the training text, in lower case."""
+        return frozenset(WORD.findall(self.corpus.decode(self.corpus.train).lower()))
+
+    def of(self, text: str) -> Measures:
+        """Measure a text of two characters or more. ValueError for one that is shorter.
+
+        Words at its two ends may be cut, so they do not count.
+        """
+        if len(text) < 2:
+            raise ValueError("A text of two characters at least can be measured.")
+        V, tokens = self.corpus.vocab_size, self.corpus.encode(text).astype(np.int64)
+        unigram = np.bincount(tokens, minlength=V)
+        bigram = np.bincount(tokens[:-1] * V + tokens[1:], minlength=V * V)
+        whole = [m[0] for m in WORD.finditer(text.lower()) if m.start() > 0 and m.end() < len(text)]
+        known = sum(word in self.dictionary for word in whole)
+        return Measures(
+            characters=len(set(text)) / V,
+            unigram_kl=_divergence(unigram, self.unigram),
+            bigram_kl=_divergence(bigram, self.bigram),
+            words=known / len(whole) if whole else None,
+        )
+
+    @cached_property
+    def written(self) -> Measures:
+        """What pieces of the validation text itself measure on average, as long as a sample.
+
+        Even they are some way off: 80 characters are few.
+        """
+        text = self.corpus.decode(self.corpus.val)
+        starts = np.linspace(0, max(0, len(text) - LENGTH), REFERENCES).astype(int)
+        return _mean([self.of(text[at : at + LENGTH]) for at in starts.tolist()])
+
+    @cached_property
+    def even(self) -> Measures:
+        """The same of characters that are drawn evenly, which is where training begins."""
+        u = Stream("an even guess").uniform(REFERENCES * LENGTH)
+        text = self.corpus.decode((u * self.corpus.vocab_size).astype(int))
+        pieces = [text[at : at + LENGTH] for at in range(0, len(text), LENGTH)]
+        return _mean([self.of(piece) for piece in pieces])
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    return counts / counts.sum()
+
+
+def _divergence(counts: np.ndarray, reference: np.ndarray) -> float:
+    """KL(text || corpus): sum of q log(q / p), in nats."""
+    seen = counts > 0
+    q, p = _shares(counts)[seen], reference[seen]
+    return float((q * np.log(q / p)).sum())
+
+
+def _mean(measures: list[Measures]) -> Measures:
+    words = [m.words for m in measures if m.words is not None]
+    return Measures(
+        *(
+            float(np.mean([getattr(m, name) for m in measures]))
+            for name in ("characters", "unigram_kl", "bigram_kl")
+        ),
+        words=float(np.mean(words)) if words else None,
+    )

@@ -1,0 +1,181 @@
+"""What a run writes as it learns, and how it is measured, against the same counted anew."""
+
+import math
+from collections import Counter
+
+import pytest
+
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import Device
+from groundling.rng import Stream
+from groundling.samples import LENGTH, PHASES, Evidence, phase_of, prompt, write
+from groundling.sampling import generate
+from groundling.train import Run, train
+
+TEXT = "To be, or not to be: that's the question.\nWhether 'tis nobler in the mind\n" * 30
+CORPUS = Corpus(TEXT)
+LEARNED = TEXT[: int(0.9 * len(TEXT))]
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return Evidence(CORPUS)
+
+
+@pytest.fixture(scope="module")
+def shakespeare_evidence(corpus: Corpus) -> Evidence:
+    return Evidence(corpus)
+
+
+def small_run(device: Device, **config: float) -> Run:
+    settings = TrainConfig(
+        seed="wrote", batch_size=2, warmup=1, eval_interval=2, eval_batches=1, **config
+    )
+    shape = GPTConfig(
+        vocab_size=CORPUS.vocab_size, block_size=7, n_layer=1, n_head=2, n_embd=8, d_ff=8
+    )
+    return Run(settings, CORPUS, device, shape)
+
+
+# The stream of samples
+
+
+def test_a_run_writes_at_the_start_every_so_often_and_at_the_end(device: Device):
+    run = small_run(device, iters=9)
+    run.sample_every = 4
+    losses = {record.iter: record.val for record in train(run)}
+    assert [sample.iter for sample in run.samples] == [0, 4, 8, 9]
+    assert [sample.loss for sample in run.samples] == [losses[0], losses[4], losses[8], losses[8]]
+    assert all(len(sample.text) == LENGTH for sample in run.samples)
+    assert list(train(run)) == [] and len(run.samples) == 4  # the end comes once
+
+
+def test_a_pause_writes_nothing_of_its_own(device: Device):
+    run = small_run(device, iters=9)
+    run.sample_every = 4
+    list(train(run, 4))
+    assert [sample.iter for sample in run.samples] == [0]
+    list(train(run, 5))
+    assert [sample.iter for sample in run.samples] == [0, 4]
+
+
+def test_samples_go_on_in_one_stream_from_one_prompt(device: Device):
+    run = small_run(device, iters=2)
+    run.sample_every = 1
+    stream = Stream("wrote:sample")
+    for _ in train(run, 1):
+        pass
+    assert run.sampling.state != stream.state
+    before = small_run(device, iters=2).model
+    assert prompt(CORPUS) == TEXT[len(LEARNED) :][:32]
+    assert run.samples[0].text == generate(before, CORPUS, prompt(CORPUS), LENGTH, stream)
+    for _ in train(run):
+        pass
+    list(stream.words(LENGTH))  # those of iter 1
+    again = write(run.model, CORPUS, stream, 2, run.val_loss)
+    assert run.samples[-1] == again
+
+
+def test_writing_changes_nothing_of_the_training(device: Device):
+    runs = [small_run(device, iters=6) for _ in range(2)]
+    runs[1].sample_every = 0
+    logs = [list(train(run)) for run in runs]
+    assert logs[0] == logs[1]
+    assert runs[0].model.weights().tobytes() == runs[1].model.weights().tobytes()
+    assert len(runs[0].samples) == 2 and runs[1].samples == []
+
+
+def test_a_spoiled_model_writes_nothing(device: Device):
+    run = small_run(device, iters=2)
+    run.model.load(run.model.weights() * math.nan)
+    with pytest.raises(ArithmeticError):
+        list(train(run))
+    assert run.samples == []
+
+
+@pytest.mark.parametrize(
+    ("it", "name"),
+    [
+        (0, "Random and uniform"),
+        (49, "Random and uniform"),
+        (50, "Character frequency"),
+        (299, "Character frequency"),
+        (300, "Word shapes"),
+        (799, "Word shapes"),
+        (800, "Short words"),
+        (1499, "Short words"),
+        (1500, "Shakespeare-flavoured"),
+        (10**9, "Shakespeare-flavoured"),
+    ],
+)
+def test_a_phase_begins_and_ends_where_it_says(it: int, name: str):
+    assert phase_of(it).name == name
+
+
+def test_every_phase_is_explained():
+    assert len({phase.about for phase in PHASES}) == len(PHASES) == 5
+    assert all(phase.about.endswith(".") for phase in PHASES)
+
+
+# The evidence
+
+
+def divergence(found: list, known: list, kinds: int) -> float:
+    """KL in nats of the shares found from the shares known, one added to each known count."""
+    q, p = Counter(found), Counter(known)
+    shares = [(n / len(found), (p[key] + 1) / (len(known) + kinds)) for key, n in q.items()]
+    return math.fsum(a * math.log(a / b) for a, b in shares)
+
+
+def pairs(text: str) -> list[str]:
+    return [text[i : i + 2] for i in range(len(text) - 1)]
+
+
+@pytest.mark.parametrize("text", ["To be the question.\n", "eeee" * 3, "bequ Thto ", "no"])
+def test_the_evidence_counts_characters_and_pairs(evidence: Evidence, text: str):
+    found, V = evidence.of(text), CORPUS.vocab_size
+    assert found.characters == pytest.approx(len(set(text)) / V)
+    assert found.unigram_kl == pytest.approx(divergence(list(text), list(LEARNED), V))
+    assert found.bigram_kl == pytest.approx(divergence(pairs(text), pairs(LEARNED), V * V))
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        (" to be or to ", 1.0),
+        ("nto be orn", 1.0),  # those at the ends may be cut
+        (" to bobe or ", 2 / 3),
+        (" that's 'tis ", 1.0),  # with their apostrophe within, and without it before
+        (" To be ", 1.0),
+        (" tis's ", 0.0),
+        (" ,.:\n ", None),
+        ("question", None),
+    ],
+)
+def test_the_evidence_looks_words_up_in_the_training_text(
+    evidence: Evidence, text: str, share: float | None
+):
+    assert evidence.of(text).words == (share if share is None else pytest.approx(share))
+
+
+def test_the_dictionary_is_the_training_texts_words(evidence: Evidence):
+    text = "to be or not that's the question whether tis nobler in mind"
+    assert evidence.dictionary == set(text.split(" "))
+
+
+def test_a_text_of_one_character_cannot_be_measured(evidence: Evidence):
+    with pytest.raises(ValueError, match="two characters"):
+        evidence.of("T")
+
+
+def test_shakespeare_is_far_from_an_even_guess(shakespeare_evidence: Evidence):
+    """The two ends of the scale that a sample is shown on. Of 65 even guesses 80 times, 71 % of
+    the characters come up: 1 - (64 / 65) ** 80.
+    """
+    written, even = shakespeare_evidence.written, shakespeare_evidence.even
+    assert even.characters == pytest.approx(1 - (64 / 65) ** 80, abs=0.02)
+    assert written.characters == pytest.approx(0.42, abs=0.02)
+    assert written.unigram_kl < 0.4 and even.unigram_kl > 1.5
+    assert written.bigram_kl < 2 and even.bigram_kl > 7
+    assert written.words > 0.9 and even.words < 0.15
