@@ -57,4 +57,4 @@ def test_it_writes_words(reference: Checkpoint, corpus: Corpus):
     run = Run(TrainConfig(), corpus, NumPyDevice())
     run.load(reference)
     found = Evidence(corpus).of(generate(run.model, corpus, prompt(corpus), 300, "hamlet"))
-    assert found.words > 0.5 and found.unigram_kl < 0.4
+    assert found.words > 0.25 and found.unigram_kl < 0.4
