@@ -5,10 +5,14 @@ SHA-256 would catch is sealed again in half of the cases, so that it reaches wha
 """
 
 import hashlib
+import io
 import json
 import os
 import re
+import struct
 import tracemalloc
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -16,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from groundling import checkpoint, interchange, link, state
+from groundling import checkpoint, interchange, link, project, state
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices.numpy import NumPyDevice
@@ -55,6 +59,9 @@ def kinds() -> dict[str, Kind]:
     folder = interchange.to_gpt2(ckpt, corpus)
     tensors = interchange.to_safetensors(ckpt)
     fragment = link.dumps(link.claim(state.loads(whole))).encode()
+    settings = TrainConfig(seed="b", iters=7, batch_size=2, lr=1e-3)
+    small = project.Project("Mine", {"shaders/x.wgsl": "// é\n"}, settings)
+    packed = project.to_zip(small)
     start = 512 + json.loads(whole[:512])["metaBytes"]
     bad_file = checkpoint.CheckpointError
 
@@ -90,7 +97,40 @@ def kinds() -> dict[str, Kind]:
             link.LinkError,
             10**9,
         ),
+        "zip": Kind(packed, project.from_zip, project.to_zip, project.ProjectError, 350, seal_zip),
+        "code": Kind(
+            project.to_link(small).encode(),
+            lambda data: project.from_link(data.decode("latin-1")),
+            lambda value: project.to_link(value).encode(),
+            project.ProjectError,
+            10**9,
+        ),
+        "project": Kind(  # what is in such a link
+            project.unpack(project.to_link(small).removeprefix("code="), 10**6),
+            lambda data: project.from_link("code=" + project.pack(data)),
+            lambda value: project.unpack(project.to_link(value).removeprefix("code="), 10**6),
+            project.ProjectError,
+            10**9,
+        ),
     }
+
+
+def seal_zip(data: bytes) -> bytes:
+    """A zip whose headers have the CRC-32 of what they stand for, if they can."""
+    sealed = bytearray(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            entries, at = packed.infolist(), packed.start_dir
+        for entry in entries:
+            start = entry.header_offset
+            names = struct.unpack_from("<HH", data, start + 26)
+            begin = start + 30 + sum(names)
+            crc = struct.pack("<I", zlib.crc32(data[begin : begin + entry.file_size]))
+            sealed[start + 14 : start + 18] = sealed[at + 16 : at + 20] = crc
+            at += 46 + sum(struct.unpack_from("<HHH", data, at + 28))
+    except (*project.PROBLEMS, MemoryError):
+        return data
+    return bytes(sealed)
 
 
 def seal(data: bytes) -> bytes:
