@@ -40,6 +40,11 @@ def original(path: str) -> str | None:
     return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
+def exists(path: str) -> bool:
+    """Whether there is such a file now."""
+    return path in overlay or on_disk(path).is_file()
+
+
 def text(path: str) -> str:
     """A file's text as it is now. FileNotFoundError."""
     edited = overlay.get(path)

@@ -1,0 +1,341 @@
+"""Edits, live: modules replaced while the program runs, and a run carried over to the new code.
+
+    before = load({"py_src/groundling/train.py": text})   # all of the reader's edits
+    new = carry(run, corpus, device)                      # the run, under the new code
+    ...
+    restore(before)                                       # or back, as if nothing had been
+
+`load` makes the modules that the edits change, and those that import them, anew under their names;
+what holds on to the old ones goes on with them untouched. So refer to what may be edited by its
+module, at the time of the call (`groundling.train.train(run)`), and hold a run until the next one
+has proved itself: its code and its buffers stay whole. Nothing is patched in place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import linecache
+import math
+import re
+import sys
+from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import fingerprint, sources
+from .sources import LIBRARY, SHADERS
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+    from .devices import Device
+    from .train import Run
+
+MAX_FILES = 100  # edited
+MAX_CHARACTERS = 1_000_000  # of one file
+MAX_DIFF = 20_000  # characters that are kept of one edit's diff
+FIXED = "__init__.py", "fingerprint.py", "live.py", "sources.py"
+"""What makes edits work cannot itself be edited."""
+DEVICES = "groundling.devices"
+PATH = re.compile(
+    rf"{LIBRARY}(devices/)?[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z]\w{{0,60}}\.wgsl"
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was in force before a `load`: the edits, and the modules that they made."""
+
+    overlay: dict[str, str]
+    modules: dict[str, ModuleType]
+
+
+def check(overlay: object) -> dict[str, str]:
+    """The edits, if that is what it is: paths and texts. ValueError."""
+    if not isinstance(overlay, dict) or len(overlay) > MAX_FILES:
+        raise ValueError(f"The edits must be a table of {MAX_FILES} files at most.")
+    for path, text in overlay.items():
+        if not isinstance(path, str) or not PATH.fullmatch(path):
+            raise ValueError(
+                f"{path!r:.100} cannot be edited: only {LIBRARY}NAME.py, {LIBRARY}devices/NAME.py "
+                f"and {SHADERS}NAME.wgsl can, in lower case."
+            )
+        if path.removeprefix(LIBRARY) in FIXED:
+            raise ValueError(f"{path} is part of what makes edits work; it cannot be edited.")
+        if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+            raise ValueError(f"{path} must be a text of {MAX_CHARACTERS:,} characters at most.")
+    return overlay
+
+
+def load(overlay: dict[str, str]) -> Loaded:
+    """Put these edits in force in place of those before; give what it returns to `restore`.
+
+    Whatever their code raises as it is compiled and imported is raised here, and nothing changes.
+    ValueError for what cannot be edited.
+    """
+    overlay = {p: text for p, text in check(overlay).items() if text != sources.original(p)}
+    before = Loaded(sources.overlay, _loaded())
+    changed = [path for path in changes(before.overlay, overlay) if path.endswith(".py")]
+    for path in changed:
+        if path in overlay:
+            _compiled(path, overlay[path])  # all of them, before any of them runs
+    _put_in_force(overlay)
+    again = _with_dependents({_name(path) for path in changed})
+    _finder.replacing, _finder.before = again, before
+    for name in again & before.modules.keys():
+        del sys.modules[name]
+    try:
+        for name in sorted(again & before.modules.keys()):
+            if sources.exists(_path(name)):
+                importlib.import_module(name)
+    except BaseException:
+        restore(before)
+        raise
+    finally:
+        _finder.replacing, _finder.before = set(), before
+    return before
+
+
+def restore(before: Loaded) -> None:
+    """Put back what was in force before a `load`."""
+    for name in _loaded():
+        del sys.modules[name]
+    for name, module in before.modules.items():
+        sys.modules[name] = module
+        package, _, short = name.rpartition(".")
+        setattr(sys.modules[package], short, module)
+    _put_in_force(before.overlay)
+
+
+def changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """The files that two sets of edits have otherwise."""
+    return sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
+
+
+def diff(old: dict[str, str], new: dict[str, str]) -> str:
+    """From one set of edits to another, as a unified diff, cut where it is too long to keep."""
+    lines: list[str] = []
+    for path in changes(old, new):
+        texts = [edits.get(path, sources.original(path) or "") for edits in (old, new)]
+        lines += difflib.unified_diff(
+            *(text.splitlines() for text in texts), path, path, "", "", 3, ""
+        )
+    text = "\n".join(lines)
+    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF].rpartition("\n")[0] + "\n…"
+
+
+# ---- a run under other code ----------------------------------------------------------------------
+
+
+class OtherShapes(ValueError):
+    """The edited model has other parameters; only those of one name and shape could be kept."""
+
+    def __init__(self, kept: list[str], fresh: list[str], dropped: list[str]):
+        super().__init__(
+            f"The model has other parameters now: {len(kept)} of them are as they were, "
+            f"{len(fresh)} are new or of another shape, {len(dropped)} are gone or were of another."
+        )
+        self.kept, self.fresh, self.dropped = kept, fresh, dropped
+
+
+def carry(run: Run, corpus: Corpus, device: Device, fit: bool = False) -> Run:
+    """A run like this one under the code in force: its weights, AdamW's averages, streams, records.
+
+    The old run must be between two iterations; it is left as it is. OtherShapes where the model's
+    parameters are not the old ones, unless fit: then those of one name and shape keep their
+    numbers, and the others begin anew.
+    """
+    config, train = (sys.modules[f"groundling.{name}"] for name in ("config", "train"))
+    state = run.state()
+    model = _again(config.GPTConfig, state.model)
+    new = train.Run(_again(config.TrainConfig, state.config), corpus, device, model)
+    old, now = run.model.shapes, new.model.shapes
+    if now == old:
+        weights, m, v = state.weights, state.m, state.v
+    else:
+        kept = [name for name in now if old.get(name) == now[name]]
+        if not fit:
+            fresh, dropped = ([n for n in names if n not in kept] for names in (now, old))
+            raise OtherShapes(kept, fresh, dropped)
+        begun = new.state()
+        weights, m, v = (
+            _fitted(getattr(state, what), old, getattr(begun, what), now)
+            for what in ("weights", "m", "v")
+        )
+    values = vars(state) | dict(
+        model=new.model.config, config=new.config, weights=weights, m=m, v=v
+    )
+    new.restore(train.State(**_known(train.State, values)))
+    return new
+
+
+def _fitted(old: np.ndarray, shapes: dict, new: np.ndarray, now: dict) -> np.ndarray:
+    """`new`, with the numbers of `old` where a parameter has the same name and shape."""
+    parts, start = {}, 0
+    for name, shape in shapes.items():
+        parts[name] = old[start : start + math.prod(shape)]
+        start += math.prod(shape)
+    fitted, start = new.copy(), 0
+    for name, shape in now.items():
+        if shapes.get(name) == shape:
+            fitted[start : start + math.prod(shape)] = parts[name]
+        start += math.prod(shape)
+    return fitted
+
+
+def _again(kind: type, value: Any) -> Any:
+    """A configuration as the code in force has it. Where an edit has changed a default, what had
+    the old default has the new one.
+    """
+    values = vars(value).copy()
+    new = {field.name: field.default for field in fields(kind)}
+    for field in fields(value):
+        default = new.get(field.name, MISSING)
+        if default is not MISSING and default != field.default == values[field.name]:
+            values[field.name] = default
+    return kind(**_known(kind, values))
+
+
+def _known(kind: type, values: dict) -> dict:
+    """Those of the values that a dataclass has a field for."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+# ---- modules ------------------------------------------------------------------------------------
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Makes edited modules, and those that `load` makes again, from their text in `sources`."""
+
+    replacing: set[str] = set()  # by name
+    before = Loaded({}, {})
+
+    def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
+        if not name.startswith("groundling."):
+            return None
+        if name not in self.replacing and _path(name) not in sources.overlay:
+            return None
+        spec = ModuleSpec(name, self, origin=_file(_path(name)), is_package=name == DEVICES)
+        spec.has_location = True
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(str(sources.folder(LIBRARY) / "devices"))
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """None: a plain module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        path = _path(name)
+        exec(_compiled(path, sources.text(path)), vars(module))
+        if name in self.replacing and (old := self.before.modules.get(name)):
+            text = self.before.overlay.get(path) or sources.original(path) or ""
+            _keep_exceptions(old, text, module, sources.text(path))
+
+
+_finder = _Finder()
+sys.meta_path.insert(0, _finder)
+
+
+def _keep_exceptions(old: ModuleType, text: str, new: ModuleType, now: str) -> None:
+    """Let exceptions that are defined as they were stay the same classes, so that what was written
+    to catch them still does.
+    """
+    for name, kind in vars(old).items():
+        is_error = isinstance(kind, type) and issubclass(kind, BaseException)
+        its_own = is_error and kind.__module__ == old.__name__
+        if its_own and _class(name, text) == _class(name, now):
+            setattr(new, name, kind)
+
+
+def _class(name: str, text: str) -> str:
+    """The text of a class, up to the next line that is not indented."""
+    found = re.search(rf"^class {name}\b.*?(?=^\S|\Z)", text, re.M | re.S)
+    return found[0].rstrip() if found else ""
+
+
+def _with_dependents(names: set[str]) -> set[str]:
+    """These modules and all loaded ones that import them, or import one that does, at their top."""
+    imported = {
+        name: _imports(name, sources.text(_path(name)))
+        for name in _loaded()
+        if sources.exists(_path(name))
+    }
+    found = set(names)
+    while more := {name for name, others in imported.items() if others & found} - found:
+        found |= more
+    return found
+
+
+@lru_cache(maxsize=256)
+def _imports(name: str, text: str) -> frozenset[str]:
+    """The modules of ours that a module's text imports at its top, and what may be one."""
+    package = name if name == DEVICES else name.rpartition(".")[0]
+    found = set()
+    for dots, module, names in re.findall(
+        r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)", text, re.M
+    ):
+        base = (
+            ".".join(package.split(".")[: len(package.split(".")) + 1 - len(dots)]) if dots else ""
+        )
+        base = ".".join(filter(None, (base, module)))
+        found |= {base, *(f"{base}.{each}" for each in re.findall(r"\w+", names))}
+    found |= {
+        each
+        for line in re.findall(r"^import (.*)", text, re.M)
+        for each in re.findall(r"[\w.]+", line)
+    }
+    return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _compiled(path: str, text: str) -> CodeType:
+    return compile(text, _file(path), "exec", dont_inherit=True)
+
+
+def _loaded() -> dict[str, ModuleType]:
+    """Our modules that can be made anew."""
+    fixed = {_name(LIBRARY + name) for name in FIXED}
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if name.startswith("groundling.") and name not in fixed
+    }
+
+
+def _put_in_force(overlay: dict[str, str]) -> None:
+    """Make these edits what `sources` has, and tracebacks show."""
+    for path in {*sources.overlay, *overlay}:
+        linecache.cache.pop(_file(path), None)
+    sources.overlay = overlay
+    for path, text in overlay.items():
+        linecache.cache[_file(path)] = (
+            len(text),
+            None,
+            text.splitlines(keepends=True),
+            _file(path),
+        )
+    fingerprint.code_hash.cache_clear()
+
+
+def _file(path: str) -> str:
+    """The name that tracebacks have for a file."""
+    return str(sources.on_disk(path))
+
+
+def _path(name: str) -> str:
+    """groundling.devices.numpy -> py_src/groundling/devices/numpy.py"""
+    if name == DEVICES:
+        return f"{LIBRARY}devices/__init__.py"
+    return LIBRARY + name.removeprefix("groundling.").replace(".", "/") + ".py"
+
+
+def _name(path: str) -> str:
+    """The reverse of _path."""
+    name = path.removeprefix(LIBRARY).removesuffix(".py").replace("/", ".")
+    return f"groundling.{name.removesuffix('.__init__')}"
