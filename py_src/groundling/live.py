@@ -171,6 +171,7 @@ def carry(run: Run, corpus: Corpus, device: Device, fit: bool = False) -> Run:
         model=new.model.config, config=new.config, weights=weights, m=m, v=v
     )
     new.restore(train.State(**_known(train.State, values)))
+    new.sample_every = run.sample_every
     return new
 
 

@@ -5,7 +5,7 @@
                      "sha256":"…","createdAt":"2026-11-21T08:00:00.000Z"}
     from byte 512    metaBytes of compact ASCII JSON, padded with spaces to a multiple of four: the
                      configurations, AdamW's step, where the random streams are, every iteration's
-                     record, and which text and code it was
+                     record, each change of the code on the way, and which text and code it was
     after it         little-endian float32: the weights, then AdamW's m, then its v, each in the
                      order of model.parameter_shapes
 
@@ -170,6 +170,7 @@ def dumps(saved: Saved) -> bytes:
             "corpus_hash": saved.corpus_hash,
             "code_hash": saved.code_hash,
             "device": saved.device,
+            "edits": state.edits,
             "samples": [[sample.iter, sample.loss, sample.text] for sample in state.samples],
             "log": {
                 "train": [record.train for record in log],
@@ -252,7 +253,7 @@ def loads(data: bytes) -> Saved:
 STREAMS = "batches", "validation", "sampling"
 META_KEYS = (
     *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "samples", "log"),
+    *("corpus_hash", "code_hash", "device", "edits", "samples", "log"),
 )
 
 
@@ -267,6 +268,8 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     try:
+        if isinstance(meta, dict):
+            meta.setdefault("edits", [])  # files from before code could change on the way lack it
         check_keys("it", meta, META_KEYS)
         model = check_config("model", meta["model"], GPTConfig)
         config = check_config("config", meta["config"], TrainConfig)
@@ -296,6 +299,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
             **{name: tuple(streams[name]) for name in STREAMS},
             log=_read_log(meta["log"], meta["first"], meta["iter"]),
             samples=_read_samples(meta["samples"]),
+            edits=_read_edits(meta["edits"], meta["iter"]),
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
         )
     except ValueError as error:
@@ -305,7 +309,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
 
 
 # What a number of the log may be. A gradient's norm can overflow in float32: then it is null.
-LOG = {"train": FINITE, "smooth": FINITE, "lr": TRAIN_LIMITS["lr"], "grad_norm": LOSS}
+LOG = {"train": FINITE, "smooth": FINITE, "lr": FINITE, "grad_norm": LOSS}
 
 
 def _read_log(log: object, first: int, iter: int) -> list[Record]:
@@ -346,3 +350,12 @@ def _read_samples(samples: object) -> list[Sample]:
             check_number(f"samples[{i}][1]", sample[1], LOSS)
         check_text(f"samples[{i}][2]", sample[2])
     return [Sample(it, None if loss is None else float(loss), text) for it, loss, text in samples]
+
+
+def _read_edits(edits: object, iter: int) -> list[tuple[int, str]]:
+    check_list("edits", edits)
+    for i, edit in enumerate(edits):
+        check_list(f"edits[{i}]", edit, 2)
+        check_number(f"edits[{i}][0]", edit[0], (0, iter))
+        check_text(f"edits[{i}][1]", edit[1])
+    return [(it, diff) for it, diff in edits]

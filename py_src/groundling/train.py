@@ -13,7 +13,7 @@ exactly where it was.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -133,6 +133,7 @@ class State:
     weights: np.ndarray  # float32 (parameters,), in checkpoint order; and so are
     m: np.ndarray  # AdamW's averages of the gradient
     v: np.ndarray  # and of its square
+    edits: list[tuple[int, str]] = field(default_factory=list)  # see Run
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -150,7 +151,8 @@ class Run:
 
     `iter` counts the updates made. `log` has a Record of each, from iteration `first` on, and
     `samples` what the model wrote: every `sample_every` iterations (0: never) and at the end.
-    `val_loss` is the latest validation loss, or None.
+    `val_loss` is the latest validation loss, or None. `edits` has each change of the code on the
+    way: the first iteration that was under it, and its diff.
     """
 
     def __init__(
@@ -192,6 +194,7 @@ class Run:
         self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
         self.log: list[Record] = []
         self.samples: list[Sample] = []
+        self.edits: list[tuple[int, str]] = []
 
     @property
     def train_loss(self) -> float | None:
@@ -282,6 +285,7 @@ class Run:
             weights=self.model.weights(),
             m=self.model.gather(self.optimizer.m),
             v=self.model.gather(self.optimizer.v),
+            edits=list(self.edits),
         )
 
     def restore(self, state: State) -> None:
@@ -294,7 +298,7 @@ class Run:
         self._start(state.first, state.val_loss)
         self.iter, self.log, self.samples = state.iter, list(state.log), list(state.samples)
         self.batches.state, self.validation.state = state.batches, state.validation
-        self.sampling.state = state.sampling
+        self.sampling.state, self.edits = state.sampling, list(state.edits)
         self.model.load(state.weights)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)

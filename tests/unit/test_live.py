@@ -1,6 +1,7 @@
 """Edits, live (live.py): modules made anew and put back, and runs carried over."""
 
 import sys
+import traceback
 
 import pytest
 
