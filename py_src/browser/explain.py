@@ -1,9 +1,12 @@
 """What went wrong, in words for the person at the page."""
 
-import traceback
+from dataclasses import asdict
+from typing import Any
 
 import wgpu
 
+import groundling.errors
+import groundling.sources
 from groundling.checkpoint import CheckpointError
 from groundling.devices import DeviceError, DeviceLost
 from groundling.train import NonFiniteLoss
@@ -12,15 +15,24 @@ LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 """What is raised when the GPU is gone; wgpu has a class for it in the page only."""
 
 
-def explain(error: BaseException) -> dict[str, str]:
-    """An error as a panel: title, message (what happened), hint (what to do), detail."""
+def explain(error: BaseException) -> dict[str, Any]:
+    """An error as a panel: title, message (what happened), hint (what to do), detail, frames."""
+    told = code_error(error)
+    known = isinstance(error, (NonFiniteLoss, CheckpointError, *LOST))
+    if not known and any(frame["yours"] for frame in told["frames"]):
+        return told
     title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
-    expected = isinstance(error, (NonFiniteLoss, ValueError, *LOST))
-    detail = "" if expected else "".join(traceback.format_exception(error)).strip()
-    message = str(error) or type(error).__name__
-    if title == UNKNOWN[0]:
-        message = f"{type(error).__name__}: {message}"
-    return {"title": title, "message": message, "hint": hint, "detail": detail}
+    detail = "" if known or isinstance(error, ValueError) else told["detail"]
+    message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
+    return {"title": title, "message": message, "hint": hint, "detail": detail, "frames": []}
+
+
+def code_error(error: BaseException) -> dict[str, Any]:
+    """An error in code that the reader may have edited, as the page has it."""
+    told = asdict(groundling.errors.describe(error, groundling.sources.overlay))
+    for frame in told["frames"]:
+        frame["endLine"], frame["endColumn"] = frame.pop("end_line"), frame.pop("end_column")
+    return told
 
 
 # The first class that fits the error has the words for it: title, hint.

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from autosave import Autosave, StoreError, StoreFull
+from console_view import ConsoleView
 from groundling_js import post as post_text
 from groundling_js import store as js_store
 from groundling_js import wake
@@ -83,6 +84,7 @@ def autosave() -> Autosave | None:
 
 post({"type": "sources", "files": sources()})
 session = Session(post, open_device, shakespeare(), autosave=autosave())
+next(view for view in session.views if isinstance(view, ConsoleView)).capture()
 
 
 def receive(text: str, data: JsBuffer | None = None) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autosave import Autosave, StoreError, StoreFull
+from console_view import ConsoleView
 from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
@@ -50,7 +51,7 @@ LIVE = ("lr", "log")
 """Commands that need not wait until nothing is in flight; the views have more."""
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
-VIEWS = TwinView, InspectorView, LinkView
+VIEWS = TwinView, InspectorView, LinkView, ConsoleView
 
 
 @dataclass
@@ -132,9 +133,11 @@ class Session:
         return self.stream is not None or beside or bool(self.inbox)
 
     def flush(self) -> None:
-        """Post the records that have gathered. The host may call it while `advance` waits."""
+        """Post what has gathered. The host may call it while `advance` waits."""
         if self.trial and len(self.trial.run.log) > self.trial.posted:
             self._post_steps()
+        for view in self.views:
+            view.flush()
 
     def open(self, name: str, missing: str = "") -> None:
         """Open a device: NumPy where there is no WebGPU, and the page is told what is missing."""

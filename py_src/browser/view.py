@@ -38,6 +38,9 @@ class View:
     def advance(self) -> None:
         """Go on for about a frame."""
 
+    def flush(self) -> None:
+        """Post what has gathered. The host may call it while `advance` waits for the device."""
+
     def stop(self) -> None:
         """End early what it has begun: the run is about to train, or another view begins."""
 
