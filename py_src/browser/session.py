@@ -22,6 +22,8 @@ from console_view import ConsoleView
 from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
+from samples_view import SamplesView
+from talk_view import TalkView
 from twin_view import TwinView
 from view import FRAME, Message
 
@@ -51,7 +53,14 @@ LIVE = ("lr", "log")
 """Commands that need not wait until nothing is in flight; the views have more."""
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
-VIEWS = TwinView, InspectorView, LinkView, ConsoleView
+VIEWS = (
+    SamplesView,
+    TalkView,
+    TwinView,
+    InspectorView,
+    LinkView,
+    ConsoleView,
+)
 
 
 @dataclass

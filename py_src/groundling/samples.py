@@ -38,32 +38,32 @@ PHASES = (
     Phase(
         "Random and uniform",
         50,
-        "The weights are still noise, so all characters are about as likely, and none depends on "
-        "the one before it.",
+        "The weights are still noise, so every character is about as likely as any other, whatever "
+        "came before it.",
     ),
     Phase(
         "Character frequency",
         300,
-        "The model has counted: spaces, e and t are common, z and capitals are rare. What follows "
-        "what, it knows only here and there.",
+        "The model has learned how common each character is: many spaces and e's, few capitals. "
+        "Which follows which, it knows only here and there.",
     ),
     Phase(
         "Word shapes",
         800,
-        "Vowels and consonants take turns, and the pieces are as long as words. Most of them are "
-        "not words yet.",
+        "Vowels and consonants take turns, and spaces come in time, so it looks like words. About "
+        "one in four is one.",
     ),
     Phase(
         "Short words",
         1500,
-        "Short and common words come out right: the, and, to, my. Lines break where lines do, and "
-        "begin with a capital.",
+        "Short words that are common come out right: the, and, thou, my. A line begins with a "
+        "capital. About one word in three is one.",
     ),
     Phase(
         "Shakespeare-flavoured",
         math.inf,
-        "Names with a colon, speeches under them, and words that are mostly words. They still add "
-        "up to nothing: the model has the sound, not the sense.",
+        "Lines and speeches, and at times a name with a colon. More of the words are words, and "
+        "none of it adds up: the model has the sound, not the sense.",
     ),
 )
 

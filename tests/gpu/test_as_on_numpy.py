@@ -4,7 +4,19 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-FILES = "tensor", "jit", "gradients", "model", "optim", "train", "sampling", "state", "twin", "link"
+FILES = (
+    "tensor",
+    "jit",
+    "gradients",
+    "model",
+    "optim",
+    "train",
+    "sampling",
+    "samples",
+    "state",
+    "twin",
+    "link",
+)
 FIXTURES = "model", "finished", "data", "saved"  # of these files
 
 

@@ -1,0 +1,74 @@
+"""The page's sample stream: what the run has written, the phase it was in, and what was measured.
+
+It knows nothing of the browser; site/src/samples.ts draws what it posts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from view import Message, View
+
+import groundling.samples
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.samples import Evidence, Sample
+    from groundling.train import Record, Run
+
+
+class SamplesView(View):
+    """What the page has been told of the run's samples."""
+
+    def __init__(self, session: Session):
+        super().__init__(session)
+        self.run: Run | None = None  # whose samples the page has
+        self.told = 0  # how many of them
+        self.evidence: Evidence | None = None
+
+    def drop(self) -> None:
+        """Nothing of it is on the device but the run."""
+        self.run = None
+
+    def on_phase(self, phase: str) -> None:
+        """Tell of another run's samples, or of the last one of this run."""
+        self._tell()
+
+    def on_records(self, records: list[Record]) -> None:
+        """Tell of what was written meanwhile."""
+        self._tell()
+
+    def _tell(self) -> None:
+        run = self.session.run
+        if run is not self.run:
+            self.run, self.told = run, 0
+        if run is None or len(run.samples) == self.told:
+            return
+        if self.evidence is None or self.evidence.corpus is not run.corpus:
+            self.evidence = groundling.samples.Evidence(run.corpus)
+        new, first = run.samples[self.told :], self.told
+        self.told = len(run.samples)
+        scale = {"written": asdict(self.evidence.written), "even": asdict(self.evidence.even)}
+        self.post(
+            {
+                "type": "samples",
+                "first": first,
+                "prompt": groundling.samples.prompt(run.corpus),
+                "vocabSize": run.corpus.vocab_size,
+                "scale": scale,
+                "samples": [self._row(sample) for sample in new],
+            }
+        )
+
+    def _row(self, sample: Sample) -> Message:
+        phase = groundling.samples.phase_of(sample.iter)
+        return {
+            "iter": sample.iter,
+            "loss": sample.loss,
+            "phase": phase.name,
+            "about": phase.about,
+            "text": sample.text,
+            "measures": asdict(self.evidence.of(sample.text)),
+        }

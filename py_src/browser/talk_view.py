@@ -1,0 +1,298 @@
+"""The page's sampler: a model that writes, and what each character was chosen from.
+
+It knows nothing of the browser; site/src/talk.ts draws what it posts. The model is one of three:
+the reference checkpoint, a file of the reader's, or the run itself, also while it trains: then a
+few characters are drawn between two frames of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from explain import LOST, explain
+from view import FRAME, Message, View
+
+import groundling.checkpoint
+import groundling.inspector
+import groundling.model
+import groundling.sampling
+import groundling.tensor
+from groundling.devices import DeviceError
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.checkpoint import Checkpoint
+    from groundling.corpus import Corpus
+    from groundling.model import GPT
+
+LONGEST = 2000  # characters of a text, and of a prompt
+READ_EVERY = 4  # characters between two reads: what a reader sees come in one go
+RECITED = 16  # characters that Credits gets at a time
+GONE = "The device went away while the model wrote."
+ENDS = DeviceError, MemoryError, ValueError
+"""What ends a text and nothing else; a lost device ends the session's run too."""
+
+
+@dataclass
+class Text:
+    """A prompt and what a model has written after it, with the logits behind every character."""
+
+    id: int
+    corpus: Corpus
+    settings: dict[str, float]  # temperature, top_k, top_p
+    prompt: str
+    written: str = ""
+    logits: list[np.ndarray | None] = field(default_factory=list)
+    """What each character was, or would have been, chosen from, (V,); None where there was no
+    context, or it was out of the model's reach. The last one is of the character to come, as long
+    as nothing is written."""
+    new: list[np.ndarray] = field(default_factory=list)  # those of characters to be posted
+
+
+class TalkView(View):
+    """At most one text that is being written, and the models that can write it."""
+
+    commands = "voice", "talk", "untalk", "recite"
+    live = ("weigh",)
+
+    def __init__(self, session: Session):
+        super().__init__(session)
+        self.voices: dict[str, Checkpoint] = {}  # "reference" and "file", once they were read
+        self.models: dict[str, GPT] = {}  # of these, those that are on the device
+        self.text: Text | None = None
+        self.parts: Iterator[str] | None = None  # what is still to be written
+        self.recital: Iterator[str] | None = None  # what Credits shows
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to write."""
+        return self.parts is not None
+
+    def drop(self) -> None:
+        """Let go of the models. The files that they came from are still here."""
+        if self.parts is not None:
+            self._end("failed", problem=GONE)
+        self.models.clear()
+        self.recital = None
+
+    # ---- commands -------------------------------------------------------------------------------
+
+    def do_voice(self, message: Message) -> None:
+        """Read a file as one of the models. One that is refused leaves the model as it was."""
+        source, corpus = message["source"], self.session.corpus
+        told = {"type": "voice", "source": source, "name": message["name"]}
+        try:
+            ckpt = groundling.inspector.Contents(message["bytes"]).ckpt
+            groundling.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
+            if ckpt.config.vocab_size != corpus.vocab_size:
+                raise ValueError(
+                    f"The file knows {ckpt.config.vocab_size} characters, and the text "
+                    f"{corpus.name!r} has {corpus.vocab_size}."
+                )
+        except (ValueError, MemoryError) as error:
+            self.post({**told, "problem": str(error) or "There is not enough memory to open it."})
+            return
+        self.voices[source] = ckpt
+        self.models.pop(source, None)
+        self.post(
+            {
+                **told,
+                "problem": "",
+                "seed": ckpt.seed,
+                "iter": ckpt.iter,
+                "valLoss": ckpt.val_loss,
+                "parameters": int(ckpt.weights.size),
+            }
+        )
+
+    def do_talk(self, message: Message) -> None:
+        """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
+        self.parts = None
+        settings = {
+            "temperature": message["temperature"],
+            "top_k": message["topK"],
+            "top_p": message["topP"],
+        }
+        prompt, length = message["prompt"], message["length"]
+        self.text = text = Text(message["id"], self.session.corpus, settings, prompt)
+        try:
+            model, text.corpus = self._model(message["source"])
+            groundling.sampling.check_settings(**settings)
+            for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
+                if not least <= size <= LONGEST:
+                    raise ValueError(
+                        f"The {what} is {size:,} characters; it may be {least} to {LONGEST:,}."
+                    )
+            text.logits = self._of_prompt(model, text.corpus, prompt)
+            begun = [self._surprise(i) for i in range(len(prompt))]
+            self._post("begun", prompt=prompt, nats=begun)
+            if length:
+                self.parts = groundling.sampling.stream(
+                    *(model, text.corpus, prompt, length, message["seed"]),
+                    **settings,
+                    logits=text.new,
+                    read_every=READ_EVERY,
+                )
+            else:
+                self._end("done")
+        except LOST:
+            self._end("failed", problem=GONE)
+            raise
+        except ENDS as error:
+            self._end("failed", problem=self._words(error))
+
+    def do_untalk(self, message: Message) -> None:
+        """End the text early."""
+        if self.parts is not None:
+            self._end("stopped")
+
+    def do_weigh(self, message: Message) -> None:
+        """Tell what the character at a place was chosen from, or the last one, with these settings.
+
+        No model runs: it is arithmetic on the logits that were read.
+        """
+        text = self.text
+        if text is None or not text.logits:
+            return
+        at = message["at"]
+        at = len(text.logits) - 1 if at is None else max(0, min(at, len(text.logits) - 1))
+        logits, all_of_it = text.logits[at], text.prompt + text.written
+        told = {"type": "weighed", "id": text.id, "at": at, "turn": message["turn"]}
+        character = all_of_it[at] if at < len(all_of_it) else None
+        if logits is None:
+            self.post({**told, "character": character, "bars": [], "chosen": None})
+            return
+        one = groundling.sampling.distribution(
+            logits, message["temperature"], message["topK"], message["topP"]
+        )
+        fates = np.where(one.is_kept, "kept", np.where(one.is_top, "top_p", "top_k"))
+        vocab = text.corpus.vocab
+        bars = [
+            [vocab[token], float(one.chances[token]), float(one.drawn[token]), str(fates[token])]
+            for token in one.ranked
+        ]
+        chosen = None
+        if character is not None:
+            token = vocab.index(character)
+            chosen = {
+                "nats": float(groundling.sampling.surprise(logits, np.array(token))),
+                "rank": int(np.flatnonzero(one.ranked == token)[0]) + 1,
+                "drawn": self._chance(at) if at >= len(text.prompt) else None,
+            }
+        self.post({**told, "character": character, "bars": bars, "chosen": chosen})
+
+    def do_recite(self, message: Message) -> None:
+        """Tell the next characters of an endless text by the reference model."""
+        if "reference" not in self.voices:
+            return
+        try:
+            part = next(self.recital, "") if self.recital is not None else ""
+            if not part:
+                model, corpus = self._model("reference")
+                self.recital = groundling.sampling.stream(
+                    *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
+                    read_every=RECITED,
+                )
+                part = next(self.recital)
+        except LOST:
+            raise
+        except ENDS as error:
+            self.recital = None
+            self.post({"type": "recited", "text": "", "problem": self._words(error)})
+            return
+        self.post({"type": "recited", "text": part, "problem": ""})
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Write for about a frame; beside a run that trains, a few characters."""
+        text, clock = self.text, self.session.clock
+        deadline, written = clock() + FRAME, []
+        try:
+            while (part := next(self.parts, None)) is not None:
+                written.append(part)
+                if clock() >= deadline or self.session.phase == "training":
+                    break
+            else:
+                self.parts = None
+        except LOST:
+            raise
+        except ENDS as error:
+            self._end("failed", problem=self._words(error))
+            return
+        if written:
+            first = len(text.prompt) + len(text.written)
+            text.written += "".join(written)
+            text.logits[first:], text.new[:] = text.new, []  # the one to come is behind us
+            self._post("writing", **self._since(first))
+        if self.parts is None:
+            self._end("done")
+
+    def _since(self, first: int) -> Message:
+        """What was written from a place on, and of each character its surprise and its chance."""
+        text = self.text
+        places = range(first, len(text.prompt) + len(text.written))
+        return {
+            "text": text.written[first - len(text.prompt) :],
+            "nats": [self._surprise(i) for i in places],
+            "chances": [self._chance(i) for i in places],
+        }
+
+    def _model(self, source: str) -> tuple[GPT, Corpus]:
+        """The model of a source, on the device, and the text whose characters it knows."""
+        run, device = self.session.run, self.session.device
+        if device is None or self.session.phase in ("booting", "error"):
+            raise ValueError("There is no device to run a model on. Reset, and try again.")
+        if source == "run":
+            if run is None:
+                raise ValueError("There is no run yet: press Start, or load one.")
+            return run.model, run.corpus
+        if source not in self.voices:
+            raise ValueError("No file is open: choose a .bin or a .state.")
+        if source not in self.models:
+            ckpt = self.voices[source]
+            self.models[source] = groundling.model.GPT(ckpt.config, device, ckpt.weights)
+        return self.models[source], self.session.corpus
+
+    def _of_prompt(self, model: GPT, corpus: Corpus, prompt: str) -> list[np.ndarray | None]:
+        """The logits of each character of the prompt and of the one after it, as Text has them."""
+        tokens = corpus.encode(prompt)[-model.config.block_size :]
+        model.dropout_key = None
+        with groundling.tensor.no_grad():
+            rows = model.forward(model.device.tensor(tokens[None])).numpy()[0]
+        return [None] * (len(prompt) + 1 - len(rows)) + list(rows)
+
+    def _surprise(self, at: int) -> float | None:
+        """How surprised the model was by the character at a place, in nats."""
+        text = self.text
+        if (logits := text.logits[at]) is None:
+            return None
+        token = text.corpus.vocab.index((text.prompt + text.written)[at])
+        return float(groundling.sampling.surprise(logits, np.array(token)))
+
+    def _chance(self, at: int) -> float:
+        """The chance with which the character at a place was drawn, with the text's settings."""
+        text = self.text
+        token = text.corpus.vocab.index(text.written[at - len(text.prompt)])
+        one = groundling.sampling.distribution(text.logits[at], **text.settings)
+        return float(one.drawn[token])
+
+    def _end(self, phase: str, problem: str = "") -> None:
+        self.parts = None
+        self._post(phase, problem=problem)
+
+    def _post(self, phase: str, **more: object) -> None:
+        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": ""}
+        self.post({"type": "talk", "id": self.text.id, "phase": phase, **usual, **more})
+
+    def _words(self, error: BaseException) -> str:
+        words = explain(error)
+        return (
+            words["message"]
+            if isinstance(error, ValueError)
+            else f"{words['title']}. " + (words["message"])
+        )

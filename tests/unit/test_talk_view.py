@@ -1,0 +1,307 @@
+"""The page's sampler and sample stream (py_src/browser/talk_view.py, samples_view.py), with no
+browser: what they post, and how they go on beside a run.
+"""
+
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from session import Session
+from talk_view import LONGEST
+
+from groundling import checkpoint
+from groundling.checkpoint import Checkpoint
+from groundling.config import GPTConfig
+from groundling.corpus import Corpus
+from groundling.devices import DeviceError, DeviceLost
+from groundling.devices.numpy import NumPyDevice
+from groundling.model import GPT, initial_weights
+from groundling.samples import Evidence, prompt
+from groundling.sampling import distribution, generate, surprise
+from groundling.tensor import no_grad
+
+TEXT = "To be, or not to be: that's the question.\nWhether 'tis nobler in the mind\n" * 40
+CORPUS = Corpus(TEXT)
+MODEL = GPTConfig(vocab_size=CORPUS.vocab_size, block_size=9, n_layer=1, n_head=2, n_embd=8, d_ff=8)
+ASKED = {"source": "reference", "prompt": "To be ", "temperature": 0.8, "topK": 65, "topP": 1.0}
+ASKED |= {"seed": "yorick", "length": 21, "id": 1}
+KNOBS = {"temperature": 0.8, "topK": 65, "topP": 1.0, "turn": 1}
+START = {"seed": "hamlet", "iters": 5, "batchSize": 8, "lr": 3e-4}
+
+
+def weights_file(corpus: Corpus = CORPUS, config: GPTConfig = MODEL) -> bytes:
+    """A `.bin` of a model that has opinions."""
+    weights = initial_weights(config, "talk") * 9
+    hash, made = corpus.vocab_hash, "2026-11-21T08:00:00.000Z"
+    return checkpoint.dumps(Checkpoint(config, "talk", 7, 2.5, hash, made, weights))
+
+
+class Bench:
+    """A session on NumPy, and the messages that it posted. They must be JSON."""
+
+    def __init__(self):
+        self.posted = []
+        self.session = Session(self._post, lambda *_: NumPyDevice(), CORPUS)
+        self.tell("device", name="numpy")
+
+    def _post(self, message):
+        json.dumps({**message, "bytes": None}, allow_nan=False)
+        self.posted.append(message)
+
+    def tell(self, type: str, **more) -> None:
+        self.session.receive({"type": type, **more})
+        while self.session.advance():
+            pass
+
+    def of(self, type: str) -> list[dict]:
+        return [message for message in self.posted if message["type"] == type]
+
+    def talk(self, **more) -> dict:
+        """All that was posted of a text, as one."""
+        self.posted.clear()
+        self.tell("talk", **ASKED | more)
+        parts = self.of("talk")
+        return {
+            "phases": [part["phase"] for part in parts],
+            "problem": parts[-1]["problem"],
+            "prompt_nats": parts[0]["nats"],
+            "text": "".join(part["text"] for part in parts),
+            "nats": [n for part in parts[1:] for n in part["nats"]],
+            "chances": [c for part in parts[1:] for c in part["chances"]],
+        }
+
+    def weigh(self, at: int | None, **more) -> dict:
+        self.posted.clear()
+        self.tell("weigh", at=at, **KNOBS | more)
+        [answer] = self.of("weighed")
+        return answer
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.tell("voice", source="reference", name="a.bin", bytes=weights_file())
+    return bench
+
+
+@pytest.fixture
+def model() -> GPT:
+    return GPT(MODEL, NumPyDevice(), checkpoint.loads(weights_file()).weights)
+
+
+def logits_after(model: GPT, text: str) -> np.ndarray:
+    tokens = CORPUS.encode(text)[-MODEL.block_size :]
+    with no_grad():
+        return model.forward(model.device.tensor(tokens[None])).numpy()[0, -1]
+
+
+# ---- the sampler ---------------------------------------------------------------------------------
+
+
+def test_a_file_becomes_a_voice_and_says_what_it_is(bench: Bench):
+    [voice] = bench.of("voice")
+    assert (voice["problem"], voice["seed"], voice["iter"]) == ("", "talk", 7)
+    assert (voice["name"], voice["valLoss"]) == ("a.bin", 2.5)
+    assert voice["parameters"] == initial_weights(MODEL, "talk").size
+
+
+@pytest.mark.parametrize(
+    "data, why",
+    [
+        (b"no", "fewer than the 512"),
+        (weights_file(Corpus("To be, or not" * 9)), "belongs to another text"),
+        (weights_file()[:-4], "cut short"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_and_the_voice_stays(bench: Bench, data: bytes, why: str):
+    before = bench.talk()["text"]
+    bench.posted.clear()
+    bench.tell("voice", source="reference", name="b.bin", bytes=data)
+    assert why in bench.of("voice")[0]["problem"]
+    assert bench.talk()["text"] == before
+
+
+def test_the_text_is_that_of_the_library_for_the_same_seed(bench: Bench, model: GPT):
+    written = bench.talk()
+    assert written["phases"][0] == "begun" and written["phases"][-1] == "done"
+    assert set(written["phases"][1:-1]) == {"writing"}
+    assert written["text"] == generate(model, CORPUS, "To be ", 21, "yorick")
+    assert bench.talk()["text"] == written["text"]
+    assert bench.talk(seed="other")["text"] != written["text"]
+    tight = dict(temperature=0.5, top_k=3, top_p=0.7)
+    assert bench.talk(temperature=0.5, topK=3, topP=0.7)["text"] == generate(
+        model, CORPUS, "To be ", 21, "yorick", **tight
+    )
+
+
+def test_each_character_tells_its_surprise_and_its_chance(bench: Bench, model: GPT):
+    written = bench.talk(temperature=1.3, topK=5, topP=0.8)
+    assert written["prompt_nats"][0] is None  # before it there is nothing
+    so_far = "T"
+    for character, nats in zip("o be ", written["prompt_nats"][1:], strict=True):
+        token = CORPUS.vocab.index(character)
+        assert nats == pytest.approx(float(surprise(logits_after(model, so_far), token)), rel=1e-4)
+        so_far += character
+    columns = written["text"], written["nats"], written["chances"]
+    assert len(written["text"]) == 21
+    for character, nats, chance in zip(*columns, strict=True):
+        logits, token = logits_after(model, so_far), CORPUS.vocab.index(character)
+        assert nats == pytest.approx(float(surprise(logits, token)), rel=1e-4)
+        assert chance == pytest.approx(distribution(logits, 1.3, 5, 0.8).drawn[token], rel=1e-3)
+        assert chance > 0
+        so_far += character
+
+
+def test_a_prompt_longer_than_the_context_has_surprises_for_its_end_only(bench: Bench):
+    nats = bench.talk(prompt="To be, or not to be", length=1)["prompt_nats"]
+    seen = MODEL.block_size - 1  # the first that the model sees has nothing before it
+    assert [n is None for n in nats] == [True] * (19 - seen) + [False] * seen
+
+
+def test_the_distribution_is_redrawn_from_the_logits_without_the_model(
+    bench: Bench, model: GPT, monkeypatch
+):
+    text = "To be " + bench.talk()["text"]
+    monkeypatch.setattr(GPT, "forward", None)
+    monkeypatch.setattr(GPT, "hidden", None)
+    for at, knobs in ((8, (0.8, 65, 1.0)), (20, (0.1, 65, 0.9)), (26, (2.0, 4, 0.5))):
+        found = bench.weigh(at, temperature=knobs[0], topK=knobs[1], topP=knobs[2])
+        monkeypatch.undo()
+        logits = logits_after(model, text[:at])
+        monkeypatch.setattr(GPT, "hidden", None)
+        expected = distribution(logits, *knobs)
+        assert found["character"] == text[at]
+        assert [bar[0] for bar in found["bars"]] == [CORPUS.vocab[t] for t in expected.ranked]
+        for character, chance, drawn, fate in found["bars"]:
+            token = CORPUS.vocab.index(character)
+            assert chance == pytest.approx(expected.chances[token], rel=1e-3, abs=1e-9)
+            assert drawn == pytest.approx(expected.drawn[token], rel=1e-3, abs=1e-9)
+            assert (fate == "kept") == expected.is_kept[token]
+            assert (fate == "top_k") == (not expected.is_top[token])
+        token = CORPUS.vocab.index(text[at])
+        nats = float(surprise(logits, np.array(token)))
+        assert found["chosen"]["nats"] == pytest.approx(nats, rel=1e-3)
+        assert found["chosen"]["rank"] == expected.ranked.tolist().index(token) + 1
+    assert bench.weigh(None)["at"] == 26  # the last character
+    assert bench.weigh(10**9)["at"] == 26
+
+
+def test_a_look_at_the_prompt_tells_what_may_come_next(bench: Bench, model: GPT):
+    looked = bench.talk(length=0)
+    assert (looked["phases"], looked["text"]) == (["begun", "done"], "")
+    found = bench.weigh(None)
+    assert (found["at"], found["character"], found["chosen"]) == (6, None, None)
+    expected = distribution(logits_after(model, "To be "), 0.8)
+    assert found["bars"][0][1] == pytest.approx(expected.chances.max(), rel=1e-4)
+    assert bench.weigh(0)["bars"] == []  # the first character has nothing before it
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        ({"prompt": ""}, "prompt is 0 characters"),
+        ({"prompt": "o" * (LONGEST + 1)}, "prompt is 2,001 characters"),
+        ({"prompt": "To €"}, "'€'"),
+        ({"length": LONGEST + 1}, "length is 2,001"),
+        ({"temperature": 0}, "temperature is 0"),
+        ({"topK": 0}, "top_k is 0"),
+        ({"topP": 1.5}, "top_p is 1.5"),
+        ({"source": "file"}, "No file is open"),
+        ({"source": "run"}, "There is no run yet"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_a_sentence(bench: Bench, change: dict, why: str):
+    written = bench.talk(**change)
+    assert written["phases"] == ["failed"] and why in written["problem"]
+    assert bench.session.phase == "ready"
+
+
+def test_a_text_is_stopped_between_two_characters(bench: Bench):
+    bench.session.clock = iter(range(10**6)).__next__  # a frame for each part
+    bench.session.receive({"type": "talk", **ASKED, "length": 200})
+    for _ in range(5):
+        bench.session.advance()
+    bench.tell("untalk")
+    assert bench.of("talk")[-1]["phase"] == "stopped"
+    assert 0 < len("".join(part["text"] for part in bench.of("talk"))) < 200
+    assert bench.weigh(None)["chosen"]["nats"] > 0
+
+
+def test_a_device_without_room_ends_the_text_alone(bench: Bench, monkeypatch):
+    def full(*_):
+        raise DeviceError("The buffer is too large.")
+
+    monkeypatch.setattr(GPT, "forward", full)
+    assert bench.talk()["problem"] == "The device cannot do this. The buffer is too large."
+    assert bench.session.phase == "ready"
+
+
+def test_a_lost_device_is_for_the_session_to_tell(bench: Bench, monkeypatch):
+    def lost(*_):
+        raise DeviceLost("The device is lost.")
+
+    monkeypatch.setattr(GPT, "forward", lost)
+    assert bench.talk()["problem"] == "The device went away while the model wrote."
+    assert bench.session.phase == "error"
+    monkeypatch.undo()
+    bench.tell("reset")
+    assert len(bench.talk()["text"]) == 21  # the file was still there
+
+
+def test_the_run_writes_while_it_trains_and_trains_as_if_it_had_not(bench: Bench):
+    """Beside a run whose every frame is one iteration."""
+    bench.tell("start", **START)
+    plain = bench.session.run.model.weights().tobytes()
+    bench.tell("reset")
+    bench.session.clock = iter(range(10**6)).__next__
+    bench.session.receive({"type": "start", **START})
+    bench.session.receive({"type": "talk", **ASKED, "source": "run", "length": 12})
+    phases = set()
+    while bench.session.advance():
+        if bench.session.views[1].running:
+            phases.add(bench.session.phase)
+    assert "training" in phases
+    assert bench.session.phase == "done"
+    assert len("".join(part["text"] for part in bench.of("talk"))) == 12
+    assert bench.session.run.model.weights().tobytes() == plain
+
+
+def test_credits_get_an_endless_text_by_the_reference(bench: Bench, model: GPT):
+    bench.posted.clear()
+    for _ in range(3):
+        bench.tell("recite", prompt="To ", seed="credits")
+    parts = [message["text"] for message in bench.of("recited")]
+    assert [len(part) for part in parts] == [16, 16, 16]
+    assert "".join(parts) == generate(model, CORPUS, "To ", 48, "credits")
+
+
+# ---- the sample stream ---------------------------------------------------------------------------
+
+
+def test_the_page_gets_each_sample_with_its_phase_and_its_measures(bench: Bench):
+    bench.tell("start", **START)
+    told = [sample for message in bench.of("samples") for sample in message["samples"]]
+    samples = bench.session.run.samples
+    assert [(s["iter"], s["text"]) for s in told] == [(s.iter, s.text) for s in samples]
+    assert [s["iter"] for s in told] == [0, 5]
+    evidence = Evidence(CORPUS)
+    for sample in told:
+        assert sample["measures"] == asdict(evidence.of(sample["text"]))
+        assert sample["phase"] == "Random and uniform" and sample["about"].endswith(".")
+        assert math.isfinite(sample["loss"])
+    message = bench.of("samples")[0]
+    assert message["prompt"] == prompt(CORPUS)
+    assert message["scale"]["even"] == asdict(evidence.even)
+    assert [m["first"] for m in bench.of("samples")] == [0, 1]
+
+
+def test_another_run_brings_its_own_samples(bench: Bench):
+    bench.tell("start", **START)
+    first = [s["text"] for m in bench.of("samples") for s in m["samples"]]
+    bench.tell("reset")
+    bench.posted.clear()
+    bench.tell("undo")
+    [message] = bench.of("samples")
+    assert (message["first"], [s["text"] for s in message["samples"]]) == (0, first)
