@@ -27,9 +27,12 @@ def explain(error: BaseException) -> dict[str, Any]:
     return {"title": title, "message": message, "hint": hint, "detail": detail, "frames": []}
 
 
-def code_error(error: BaseException) -> dict[str, Any]:
-    """An error in code that the reader may have edited, as the page has it."""
-    told = asdict(groundling.errors.describe(error, groundling.sources.overlay))
+def code_error(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
+    """An error in code that the reader may have edited, as the page has it; files are the edits,
+    where they are not those in force.
+    """
+    edits = groundling.sources.overlay if files is None else files
+    told = asdict(groundling.errors.describe(error, edits))
     for frame in told["frames"]:
         frame["endLine"], frame["endColumn"] = frame.pop("end_line"), frame.pop("end_column")
     return told

@@ -15,7 +15,7 @@ from groundling_js import wake
 from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 
-from groundling import devices
+import groundling.devices
 from groundling.corpus import shakespeare
 
 ROOT = Path("/app")
@@ -28,10 +28,10 @@ def post(message: Message) -> None:
     post_text(json.dumps(message, allow_nan=False), to_js(data))
 
 
-def open_device(name: str, stage) -> devices.Device:
+def open_device(name: str, stage) -> groundling.devices.Device:
     """Open a device and compile every kernel, telling the page how far it has come."""
     stage("adapter", 0, 1)
-    device = devices.open_device(name)
+    device = groundling.devices.open_device(name)
     stage("adapter", 1, 1, device.description)
     if name == "webgpu":
         device.compile_all(lambda done, total, kernel: stage("kernels", done, total, kernel))

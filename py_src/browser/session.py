@@ -22,6 +22,7 @@ from console_view import ConsoleView
 from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
+from live_view import LiveView
 from samples_view import SamplesView
 from talk_view import TalkView
 from twin_view import TwinView
@@ -97,13 +98,14 @@ class Session:
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.autosave, self.is_full = autosave, False
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
-        self.views = [kind(self) for kind in VIEWS]
+        self.live = LiveView(self)
+        self.views = [self.live, *(kind(self) for kind in VIEWS)]
         self.doers = {
             command: view
             for view in self.views
             for command in (*view.commands, *view.live, *view.begins)
         }
-        self.live = {*LIVE, *(command for view in self.views for command in view.live)}
+        self.at_once = {*LIVE, *(command for view in self.views for command in view.live)}
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -112,6 +114,7 @@ class Session:
         self.hidden = False
         self.inbox: deque[Message] = deque()
         self.stream: Iterator | None = None  # train(run), while something may be in flight
+        self.began = 0  # the iteration at which it began
         self.posted = self.since = -math.inf  # times: last post, start of training
         self.kept, self.keep_every = (-math.inf, 0), 0.0  # last copy: (time, iter); seconds
         self.marks: deque[tuple[float, int]] = deque()  # (time, iter), for the rate
@@ -121,7 +124,7 @@ class Session:
     def receive(self, message: Message) -> None:
         """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
         self.inbox.append(message)
-        if self.stream is not None and message["type"] not in self.live:
+        if self.stream is not None and message["type"] not in self.at_once:
             self.trial.run.pause()
 
     def advance(self) -> bool:
@@ -132,14 +135,18 @@ class Session:
             for view in self.views:
                 if view.running:
                     view.advance()
-            while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.live):
+            while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.at_once):
                 self._obey(self.inbox.popleft())
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except (Exception, KeyboardInterrupt) as error:
-            self._fail(error)
+            if self.live.change and not isinstance(error, LOST):
+                self.stream = None
+                self.live.refuse(error)
+            else:
+                self._fail(error)
         beside = any(view.running for view in self.views)
-        return self.stream is not None or beside or bool(self.inbox)
+        return self.phase == "training" or beside or bool(self.inbox)
 
     def flush(self) -> None:
         """Post what has gathered. The host may call it while `advance` waits."""
@@ -199,12 +206,19 @@ class Session:
         while (record := next(self.stream, None)) is not None:
             if record.val is not None and not math.isfinite(record.val):
                 raise NonFiniteLoss(record)
-            if any(message["type"] not in self.live for message in self.inbox):
+            if self.live.change:
+                self.live.adopt()
+            if any(message["type"] not in self.at_once for message in self.inbox):
                 self.trial.run.pause()
             if self.clock() >= deadline:
                 break
         else:
             self.stream = None
+            if self.trial.iter == self.began:
+                raise RuntimeError(
+                    f"train() ended at iteration {self.began} without having trained: it has to "
+                    "yield a Record for each iteration, until the last one or run.pause()."
+                )
         self.flush()
         if self._is_stale():
             self.trial.run.pause()  # so that nothing is in flight when it is copied
@@ -226,7 +240,7 @@ class Session:
         else:
             if self._is_stale():
                 self._keep()
-            self.stream = groundling.train.train(run)
+            self.stream, self.began = iter(groundling.train.train(run)), self.trial.iter
 
     def _post_steps(self) -> None:
         """Post where the run stands, with the records that have gathered."""
@@ -267,6 +281,8 @@ class Session:
     def _obey(self, message: Message) -> None:
         command = message["type"]
         try:
+            if self.live.change and self.stream is None:
+                self.live.rehearse()  # every other command is on code that has proved itself
             if view := self.doers.get(command):
                 if command in view.begins:
                     if self.phase not in RESTING:
@@ -279,7 +295,7 @@ class Session:
             self.post({"type": "error", **explain(error)})
 
     def _do_start(self, message: Message) -> None:
-        if self.phase == "ready":
+        if self.phase == "ready" and self.live.use(message):
             self.discarded = None
             self._begin(
                 Trial(groundling.train.Run(train_config(message), self.corpus, self.device))
@@ -326,6 +342,8 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
+        if not self.live.use(message):
+            return
         if groundling.state.is_state(message["bytes"]):
             self._load_state(message["name"], groundling.state.loads(message["bytes"]))
         else:
@@ -384,7 +402,7 @@ class Session:
 
     def _do_continue(self, message: Message) -> None:
         """Go on from the newest copy of autosave."""
-        if self.phase != "ready" or not self.autosave:
+        if self.phase != "ready" or not self.autosave or not self.live.use(message):
             return
         if not (saved := self.autosave.newest()):
             self._offer()
@@ -461,8 +479,17 @@ class Session:
     def _begin(self, trial: Trial) -> None:
         """Make a run the page's: its settings, its records, where it stands."""
         self.trial, trial.posted = trial, 0
-        self.post({"type": "run", **settings(trial.run.config)})
+        edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
+        self.post({"type": "run", **settings(trial.run.config), "edits": edits})
         self._post_steps()
+
+    def go_on_with(self, old: Trial) -> None:
+        """The run has taken the place of one that it goes on from: the page has most of it."""
+        run = self.run
+        if settings(run.config) != settings(old.run.config) or self.phase == "error":
+            self._begin(self.trial)
+        if self.phase == "error":
+            self._rest()
 
     def _rest(self) -> None:
         """Enter the phase of a run that does not train: paused, or done."""

@@ -1,7 +1,7 @@
 """Edits, live: modules replaced while the program runs, and a run carried over to the new code.
 
     before = load({"py_src/groundling/train.py": text})   # all of the reader's edits
-    new = carry(run, corpus, device)                      # the run, under the new code
+    new = carry(run, run.state(), corpus, device)         # the run, under the new code
     ...
     restore(before)                                       # or back, as if nothing had been
 
@@ -34,7 +34,7 @@ from .sources import LIBRARY, SHADERS
 if TYPE_CHECKING:
     from .corpus import Corpus
     from .devices import Device
-    from .train import Run
+    from .train import Run, State
 
 MAX_FILES = 100  # edited
 MAX_CHARACTERS = 1_000_000  # of one file
@@ -79,7 +79,7 @@ def load(overlay: dict[str, str]) -> Loaded:
     ValueError for what cannot be edited.
     """
     overlay = {p: text for p, text in check(overlay).items() if text != sources.original(p)}
-    before = Loaded(sources.overlay, _loaded())
+    before = Loaded(sources.overlay, loaded())
     changed = [path for path in changes(before.overlay, overlay) if path.endswith(".py")]
     for path in changed:
         if path in overlay:
@@ -103,7 +103,7 @@ def load(overlay: dict[str, str]) -> Loaded:
 
 def restore(before: Loaded) -> None:
     """Put back what was in force before a `load`."""
-    for name in _loaded():
+    for name in loaded():
         del sys.modules[name]
     for name, module in before.modules.items():
         sys.modules[name] = module
@@ -143,15 +143,13 @@ class OtherShapes(ValueError):
         self.kept, self.fresh, self.dropped = kept, fresh, dropped
 
 
-def carry(run: Run, corpus: Corpus, device: Device, fit: bool = False) -> Run:
-    """A run like this one under the code in force: its weights, AdamW's averages, streams, records.
-
-    The old run must be between two iterations; it is left as it is. OtherShapes where the model's
+def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = False) -> Run:
+    """A run under the code in force that goes on from a state of `run`: its weights, AdamW's
+    averages, streams and records. `run` is left as it is. OtherShapes where the model's
     parameters are not the old ones, unless fit: then those of one name and shape keep their
     numbers, and the others begin anew.
     """
     config, train = (sys.modules[f"groundling.{name}"] for name in ("config", "train"))
-    state = run.state()
     model = _again(config.GPTConfig, state.model)
     new = train.Run(_again(config.TrainConfig, state.config), corpus, device, model)
     old, now = run.model.shapes, new.model.shapes
@@ -264,7 +262,7 @@ def _with_dependents(names: set[str]) -> set[str]:
     """These modules and all loaded ones that import them, or import one that does, at their top."""
     imported = {
         name: _imports(name, sources.text(_path(name)))
-        for name in _loaded()
+        for name in loaded()
         if sources.exists(_path(name))
     }
     found = set(names)
@@ -299,7 +297,7 @@ def _compiled(path: str, text: str) -> CodeType:
     return compile(text, _file(path), "exec", dont_inherit=True)
 
 
-def _loaded() -> dict[str, ModuleType]:
+def loaded() -> dict[str, ModuleType]:
     """Our modules that can be made anew."""
     fixed = {_name(LIBRARY + name) for name in FIXED}
     return {

@@ -22,7 +22,7 @@ CONFIG = TrainConfig(iters=20, batch_size=2, warmup=4)
 @pytest.fixture(autouse=True)
 def put_back():
     """Whatever a test edits, the next one has the library as it is."""
-    before = live.Loaded(sources.overlay, live._loaded())
+    before = live.Loaded(sources.overlay, live.loaded())
     yield
     live.restore(before)
 
@@ -72,11 +72,11 @@ def test_an_edit_makes_its_module_and_those_that_import_it_anew_and_no_others():
 
 
 def test_putting_back_gives_the_very_modules_and_hash_of_before():
-    modules, code = dict(live._loaded()), fingerprint.code_hash()
+    modules, code = dict(live.loaded()), fingerprint.code_hash()
     before = live.load(TWICE)
     assert fingerprint.code_hash() != code
     live.restore(before)
-    assert live._loaded() == modules and fingerprint.code_hash() == code
+    assert live.loaded() == modules and fingerprint.code_hash() == code
     assert groundling.train is modules["groundling.train"] and sources.overlay == {}
 
 
@@ -98,10 +98,10 @@ def test_no_edits_again_are_the_code_of_the_beginning():
     ],
 )
 def test_code_that_does_not_load_changes_nothing(wrong, kind):
-    modules = dict(live._loaded())
+    modules = dict(live.loaded())
     with pytest.raises(kind):
         live.load({**TWICE, MODEL: sources.original(MODEL) + wrong})
-    assert live._loaded() == modules and sources.overlay == {}
+    assert live.loaded() == modules and sources.overlay == {}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_new_file_is_a_module_that_the_model_can_use():
 def test_an_edit_that_changes_nothing_goes_on_to_the_same_bits():
     straight, run = small(8), small(3)
     live.load({TRAIN: sources.original(TRAIN) + "\n# nothing\n"})
-    again = live.carry(run, run.corpus, run.device)
+    again = live.carry(run, run.state(), run.corpus, run.device)
     on(again, 5)
     assert same_bits(straight, again)
     assert [r.train for r in again.log] == [r.train for r in straight.log]
@@ -209,7 +209,7 @@ def test_twice_the_learning_rate_begins_at_one_iteration_and_keeps_the_rest():
     run = small(3)
     before = run.state()
     live.load(TWICE)
-    new = live.carry(run, run.corpus, run.device)
+    new = live.carry(run, run.state(), run.corpus, run.device)
     assert same_bits(run, new) and (new.iter, new.optimizer.t) == (3, 3)
     on(new, 2)
     rates = [record.lr for record in new.log]
@@ -222,7 +222,7 @@ def test_the_old_run_goes_on_as_if_the_new_code_had_never_been():
     straight, run = small(6), small(3)
     before = live.load(edit(TRAIN, ("        loss.backward()", "        loss.backwards()")))
     with pytest.raises(AttributeError, match="backwards"):
-        on(live.carry(run, run.corpus, run.device), 1)
+        on(live.carry(run, run.state(), run.corpus, run.device), 1)
     live.restore(before)
     on(run, 3)
     assert same_bits(straight, run)
@@ -234,7 +234,7 @@ def test_a_changed_default_counts_and_what_was_chosen_stays():
     text = text.replace("weight_decay: float = 0.1", "weight_decay: float = 0.3")
     text = text.replace("warmup: int = 100", "warmup: int = 50\n    extra: float = 7.0")
     live.load({"py_src/groundling/config.py": text})
-    new = live.carry(run, run.corpus, run.device)
+    new = live.carry(run, run.state(), run.corpus, run.device)
     assert (new.config.weight_decay, new.optimizer.weight_decay, new.config.extra) == (0.3, 0.3, 7)
     assert new.config.warmup == 4  # it was set, to another number than the old default
     assert len(on(new, 1)) == 1
@@ -251,11 +251,11 @@ def test_other_parameters_are_told_and_those_that_fit_can_be_kept():
     run = small(3)
     live.load(WIDER)
     with pytest.raises(OtherShapes) as raised:
-        live.carry(run, run.corpus, run.device)
+        live.carry(run, run.state(), run.corpus, run.device)
     names = {"h.0.mlp.c_fc", "h.0.mlp.c_proj", "h.1.mlp.c_fc", "h.1.mlp.c_proj"}
     assert set(raised.value.fresh) == set(raised.value.dropped) == names
     assert "wte" in raised.value.kept
-    new = live.carry(run, run.corpus, run.device, fit=True)
+    new = live.carry(run, run.state(), run.corpus, run.device, fit=True)
     for name in raised.value.kept:
         assert (new.model.parameters[name].numpy() == run.model.parameters[name].numpy()).all()
     at = new.model.offsets["h.0.mlp.c_fc"]
@@ -269,7 +269,7 @@ def test_a_run_of_another_device_is_carried_to_a_new_one_of_the_edited_class():
     live.load({path: sources.original(path) + "\n# nothing\n"})
     device = groundling.devices.open_device("numpy")
     assert not isinstance(device, NumPyDevice)
-    new = live.carry(run, run.corpus, device)
+    new = live.carry(run, run.state(), run.corpus, device)
     on(new, 2)
     assert same_bits(straight, new)
 

@@ -35,7 +35,8 @@ class FakeRun:
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
-        self.log, self.val_loss, self.pausing, self.samples = [], None, False, []
+        self.log, self.val_loss, self.pausing = [], None, False
+        self.samples, self.edits = [], []
         self.code_hash = code_hash()
 
     @property

@@ -1,0 +1,193 @@
+"""The page's edits: new code for the run that trains, and back to the old when it fails.
+
+An edit is on probation until the new code has taken its first step. Until then the old run is
+whole, with its code and its memory: whatever the new code raises, the old goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from explain import LOST, code_error
+from view import Message, View
+
+import groundling.corpus
+import groundling.train
+from groundling import live, sources
+from groundling.live import Loaded, OtherShapes
+from groundling.sources import SHADERS
+
+if TYPE_CHECKING:
+    from session import Session, Trial
+
+
+@dataclass
+class Change:
+    """New code in force, and the way back."""
+
+    before: Loaded
+    diff: str
+    files: list[str]  # that are not as they were
+    undo: Callable[[], None]
+    trial: Trial | None = None  # the old run, while the new one is on probation
+    iter: int = 0  # the first that is under the new code
+
+
+class LiveView(View):
+    """The reader's edits, and at most one change of code on probation."""
+
+    commands = ("apply",)
+
+    def __init__(self, session: Session):
+        super().__init__(session)
+        self.change: Change | None = None
+
+    # ---- what the session asks -------------------------------------------------------------------
+
+    def use(self, message: Message) -> bool:
+        """Put the edits of a command that begins a run in force; False if they are refused."""
+        if "files" not in message:
+            return True
+        return self._load(message["files"], message.get("anyway", False)) is not None
+
+    def adopt(self) -> None:
+        """The new code has taken its first step: let the old run go."""
+        change, self.change = self.change, None
+        if change.diff:
+            self.session.run.edits.append((change.iter, change.diff))
+        self._applied(change)
+        self.session.go_on_with(change.trial)
+
+    def refuse(self, error: BaseException) -> None:
+        """The new code has failed on probation: back to the old, which has not moved."""
+        change, self.change = self.change, None
+        files = sources.overlay
+        change.undo()
+        self.session.trial = change.trial
+        self._refused(error, files)
+
+    def drop(self) -> None:
+        """The device is gone: what was on probation is too."""
+        if self.change:
+            self.change.undo()
+            self.session.trial, self.change = self.change.trial, None
+
+    # ---- commands --------------------------------------------------------------------------------
+
+    def do_apply(self, message: Message) -> None:
+        """Go on with new code from the next iteration on."""
+        session = self.session
+        if session.phase == "booting":
+            return
+        change = self._load(message["files"], message.get("anyway", False))
+        if change is None:
+            return
+        old = session.trial
+        if not old:
+            self._applied(change)
+            return
+        try:
+            spoiled = session.phase == "error" and old.kept
+            state = old.kept.state if spoiled else old.run.state()
+            fit = message.get("fit", False)
+            run = live.carry(old.run, state, session.corpus, session.device, fit)
+        except OtherShapes as error:
+            change.undo()
+            names = {"kept": error.kept, "fresh": error.fresh, "dropped": error.dropped}
+            self.post({"type": "fit", **names})
+            return
+        except LOST:
+            change.undo()
+            raise
+        except Exception as error:
+            files = sources.overlay
+            change.undo()
+            self._refused(error, files)
+            return
+        change.trial, change.iter, self.change = old, state.iter, change
+        session.trial = replace(old, run=run)
+        if session.phase != "training":
+            self.rehearse()
+
+    def rehearse(self) -> None:
+        """Take the first step, and take it back: the run is at rest, and stays where it is."""
+        run = self.session.run
+        try:
+            state = run.state()
+            if run.iter < run.config.iters:
+                stream = groundling.train.train(run)
+                next(stream, None)
+                run.pause()
+                for _ in stream:
+                    pass
+                run.restore(state)
+        except LOST:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            self.refuse(error)
+            return
+        self.adopt()
+
+    # ---- code ------------------------------------------------------------------------------------
+
+    def _load(self, files: dict[str, str], anyway: bool) -> Change | None:
+        """Put edits in force; None, and nothing has changed, if they are refused."""
+        session = self.session
+        old, modules = sources.overlay, live.loaded()
+        try:
+            before = live.load(files)
+        except (Exception, SystemExit) as error:
+            self._refused(error, files if isinstance(files, dict) else {})
+            return None
+        device, corpus = session.device, session.corpus
+        changed = live.changes(old, sources.overlay)
+        names = [p.removeprefix(SHADERS)[:-5] for p in changed if p.startswith(SHADERS)]
+        kernels = {
+            name: device.kernels.pop(name, None) for name in names if device.name == "webgpu"
+        }
+
+        def undo() -> None:
+            live.restore(before)
+            for name, kernel in kernels.items():
+                device.kernels.pop(name, None)
+                if kernel:
+                    device.kernels[name] = kernel
+            session.device, session.corpus = device, corpus
+
+        change = Change(before, live.diff(old, sources.overlay), changed, undo)
+        now = live.loaded()
+        anew = {name for name in now if now[name] is not modules.get(name)}
+        try:
+            if "groundling.devices" in anew:  # its tensors are other classes now
+                session.device = session.open_device(device.name, lambda *_: None)
+            if "groundling.corpus" in anew:
+                text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
+                session.corpus = groundling.corpus.Corpus(text, corpus.name)
+            if names and not self._agree(names, anyway):
+                undo()
+                return None
+        except LOST:
+            undo()
+            raise
+        except Exception as error:
+            undo()
+            self._refused(error, files)
+            return None
+        return change
+
+    def _agree(self, names: list[str], anyway: bool) -> bool:
+        """Compare edited kernels with their NumPy twins, and tell the page; True to use them."""
+        for name in names:
+            if sources.exists(f"{SHADERS}{name}.wgsl"):
+                self.session.device.kernel(name).pipeline({})
+        return True
+
+    def _applied(self, change: Change) -> None:
+        told = {"iter": change.iter, "diff": change.diff, "files": change.files}
+        self.post({"type": "applied", **told})
+
+    def _refused(self, error: BaseException, files: dict[str, str]) -> None:
+        self.post({"type": "refused", "error": code_error(error, files)})

@@ -1,0 +1,269 @@
+"""The page's edits (py_src/browser/live_view.py), with no browser: new code for the run that
+trains, and the old one going on, to the bit, whenever the new one fails.
+"""
+
+import hashlib
+import json
+
+import pytest
+import session as session_module
+
+import groundling.devices
+from groundling import live, sources
+from groundling.corpus import Corpus
+
+TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
+TEXT = "To be, or not to be, that is the question:\n" * 20
+SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
+
+
+@pytest.fixture(autouse=True)
+def put_back():
+    """Whatever a test edits, the next one has the library as it is."""
+    before = live.Loaded(sources.overlay, live.loaded())
+    yield
+    live.restore(before)
+
+
+def edit(path: str, *changes: tuple[str, str]) -> dict[str, str]:
+    """An overlay of one file with these replacements, each found once."""
+    text = sources.original(path)
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return {path: text}
+
+
+TWICE = edit(
+    TRAIN, ("lr = learning_rate(it, run.config)", "lr = 2 * learning_rate(it, run.config)")
+)
+RAISES = edit(TRAIN, ("        loss.backward()", "        loss.backwards()"))
+NOTHING = {TRAIN: sources.original(TRAIN) + "\n# nothing\n"}
+
+
+class Page:
+    """A session on NumPy, what it posted, and ways to ask it."""
+
+    def __init__(self):
+        self.messages = []
+        self.session = session_module.Session(
+            self.post, lambda name, stage: groundling.devices.open_device(name), Corpus(TEXT)
+        )
+        self.session.receive({"type": "device", "name": "numpy"})
+        self.session.advance()
+
+    def post(self, message):
+        json.dumps({**message, "bytes": None}, allow_nan=False)
+        self.messages.append(message)
+
+    def of(self, type):
+        return [message for message in self.messages if message["type"] == type]
+
+    def tell(self, type, **values):
+        self.session.receive({"type": type, **values})
+        self.session.advance()
+
+    def until(self, iter):
+        """Train up to an iteration; a step of this model takes longer than a message's frame."""
+        while self.session.trial.iter < iter and self.session.advance():
+            pass
+        assert self.session.trial.iter >= iter
+        return self
+
+    def finish(self):
+        while self.session.advance():
+            pass
+        assert self.session.phase == "done", self.of("error")
+        return self
+
+    def started(self, **more):
+        self.tell("start", **SETTINGS, **more)
+        return self
+
+    @property
+    def digest(self):
+        """Of all that the run has come to."""
+        state = self.session.run.state()
+        parts = state.weights.tobytes(), state.m.tobytes(), state.v.tobytes()
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def untouched():
+    """The digest and the losses of a run that nothing has touched."""
+    page = Page().started().finish()
+    return page.digest, [record.train for record in page.session.run.log]
+
+
+def test_an_edit_takes_over_at_one_iteration_and_loses_nothing(untouched):
+    page = Page().started().until(5)
+    page.tell("apply", files=TWICE)
+    page.finish()
+    [applied] = page.of("applied")
+    k, log = applied["iter"], page.session.run.log
+    assert k >= 5 and applied["files"] == [TRAIN]
+    assert "+        lr = 2 * learning_rate(it, run.config)" in applied["diff"]
+    assert [record.iter for record in log] == list(range(12))
+    factors = [record.lr / (3e-4 * (record.iter + 1) / 100) for record in log]
+    assert factors == pytest.approx([1] * k + [2] * (12 - k))
+    assert [record.train for record in log[: k + 1]] == untouched[1][: k + 1]
+    assert page.session.run.edits == [(k, applied["diff"])]
+    steps = [step["iter"] for message in page.of("steps") for step in message["records"]]
+    assert steps == list(range(12)) and len(page.of("run")) == 1  # the curve goes on
+
+
+def test_an_edit_of_nothing_changes_no_bit(untouched):
+    page = Page().started().until(3)
+    page.tell("apply", files=NOTHING)
+    page.until(6).tell("apply", files={})
+    assert page.finish().digest == untouched[0]
+    assert [message["diff"] != "" for message in page.of("applied")] == [True, True]
+
+
+SWAPPED = edit(MODEL, ("y = linear(gelu(linear(x", "y = linear(layernorm(linear(x"))
+BROKEN = {
+    "not Python": ({TRAIN: sources.original(TRAIN) + "def f(:\n"}, "SyntaxError", TRAIN),
+    "no such module": ({TRAIN: "from .nowhere import x\n"}, "nowhere", TRAIN),
+    "raises as it is imported": ({MODEL: sources.original(MODEL) + "\n1 / 0\n"}, "Zero", MODEL),
+    "raises on its first step": (RAISES, "backwards", TRAIN),
+    "another shape": (SWAPPED, "missing", MODEL),
+    "no generator": (
+        edit(
+            TRAIN,
+            ("        yield from run.records()\n    run.l", "    run.l"),
+            ("    yield from run.records()\n    if", "    if"),
+        ),
+        "not iterable",
+        None,
+    ),
+    "ends at once": (
+        edit(TRAIN, ("    while run.iter < end", "    while False and run.iter < end")),
+        "without having trained",
+        None,
+    ),
+    "the loss is no number": (
+        edit(
+            MODEL,
+            (
+                "return cross_entropy(self.forward(tokens), targets)",
+                "return cross_entropy(self.forward(tokens), targets) * float('inf')",
+            ),
+        ),
+        "loss at iter",
+        None,
+    ),
+    "no file of ours": ({"py_src/groundling/../../x.py": ""}, "cannot be edited", None),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_code_that_fails_is_refused_and_the_old_goes_on_to_the_same_bits(kind, untouched):
+    files, why, path = BROKEN[kind]
+    page = Page().started().until(4)
+    page.tell("apply", files=files)
+    page.finish()
+    [refused] = page.of("refused")
+    assert why in json.dumps(refused["error"])
+    if path:
+        assert refused["error"]["frames"][-1]["path"] == path or any(
+            frame["yours"] and frame["path"] == path for frame in refused["error"]["frames"]
+        )
+    assert page.digest == untouched[0] and not page.of("applied") and not page.of("error")
+    assert sources.overlay == {}
+
+
+def test_a_paused_run_rehearses_the_step_and_stays_where_it_is(untouched):
+    page = Page().started().until(4)
+    page.tell("pause")
+    while page.session.advance():
+        pass
+    at = page.session.trial.iter
+    page.tell("apply", files=RAISES)
+    assert len(page.of("refused")) == 1
+    page.tell("apply", files=NOTHING)
+    assert (page.session.phase, page.session.trial.iter) == ("paused", at)
+    assert page.of("applied")[-1]["iter"] == at
+    page.tell("resume")
+    assert page.finish().digest == untouched[0]
+
+
+def test_edits_before_a_run_are_what_it_starts_with():
+    page = Page()
+    page.tell("apply", files=RAISES | {MODEL: "def f(:"})
+    assert page.of("refused") and page.session.phase == "ready"
+    page.tell("apply", files=TWICE)
+    assert page.of("applied")[-1]["iter"] == 0
+    page.started().finish()
+    assert page.session.run.log[0].lr == pytest.approx(2 * 3e-4 / 100)
+    assert page.session.run.edits == []
+    page.tell("reset")
+    page.started(files={}).finish()
+    assert page.session.run.log[0].lr == pytest.approx(3e-4 / 100)
+
+
+def test_a_start_with_code_that_does_not_load_does_not_begin():
+    page = Page().started(files={TRAIN: "def f(:"})
+    assert page.session.phase == "ready" and page.of("refused")
+
+
+def test_a_run_that_an_edit_stops_goes_on_once_it_is_mended(untouched):
+    late = edit(
+        TRAIN, ("        it = run.iter\n", "        it = run.iter\n        if it == 7: oops\n")
+    )
+    page = Page().started().until(3)
+    page.tell("apply", files=late)
+    while page.session.advance():
+        pass
+    assert page.session.phase == "error"
+    error = page.of("error")[-1]
+    assert "oops" in error["message"] and error["frames"][-1]["yours"]
+    page.tell("apply", files={})
+    assert page.session.phase == "paused"
+    page.tell("resume")
+    assert page.finish().digest == untouched[0]
+
+
+def test_other_shapes_are_asked_about_and_nothing_changes_until_answered():
+    wider = edit(
+        MODEL,
+        ('"mlp.c_fc": (C, F),', '"mlp.c_fc": (C, 2 * F),'),
+        ('"mlp.c_proj": (F, C),', '"mlp.c_proj": (2 * F, C),'),
+    )
+    page = Page().started().until(4)
+    page.tell("apply", files=wider)
+    [asked] = page.of("fit")
+    assert "h.0.mlp.c_fc" in asked["fresh"] and "wte" in asked["kept"]
+    assert sources.overlay == {} and not page.of("applied")
+    page.tell("apply", files=wider, fit=True)
+    page.finish()
+    [applied] = page.of("applied")
+    assert applied["iter"] >= 4 and len(page.session.run.log) == 12
+
+
+def test_commands_behind_an_edit_come_after_its_first_step(untouched):
+    page = Page().started().until(4)
+    page.session.receive({"type": "apply", "files": RAISES})
+    page.session.receive({"type": "save"})
+    page.session.receive({"type": "pause"})
+    while page.session.advance():
+        pass
+    assert page.session.phase == "paused" and page.of("refused") and page.of("file")
+    page.tell("resume")
+    assert page.finish().digest == untouched[0]
+
+
+def test_an_edit_of_the_tensors_opens_the_device_again(untouched):
+    path = "py_src/groundling/tensor.py"
+    page = Page().started().until(4)
+    device = page.session.device
+    page.tell("apply", files={path: sources.original(path) + "\n# nothing\n"})
+    assert page.finish().digest == untouched[0] and page.session.device is not device
+
+
+def test_a_default_that_was_edited_is_shown():
+    path = "py_src/groundling/config.py"
+    page = Page().started().until(4)
+    page.tell("apply", files=edit(path, ("    lr: float = 3e-4", "    lr: float = 6e-4")))
+    page.finish()
+    assert [message["lr"] for message in page.of("run")] == [3e-4, 6e-4]
+    assert page.session.run.log[-1].lr == pytest.approx(2 * 3e-4 * 12 / 100)
