@@ -1,5 +1,6 @@
 // y = (x - mean) * rstd * weight + bias, row by row, with rstd = 1 / sqrt(variance + eps).
-//   x, y (rows, n_embd)   weight, bias (n_embd)   mean, rstd (rows), kept for the backward pass
+//   x, y (rows, n_embd)   weight, bias (n_embd)   stats (rows, 2): each row's mean and rstd, kept
+//   for the backward pass
 // The variance is the mean of (x - mean)^2, in a second walk over the row: exact where E[x^2] -
 // mean^2 cancels. An invocation makes one row. (Ba, Kiros and Hinton 2016, "Layer Normalization".)
 // grid: rows / 64
@@ -10,9 +11,8 @@ struct Params { rows: u32, n_embd: u32, eps: f32 }
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(4) var<storage, read_write> stats: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -32,6 +32,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var c = 0u; c < p.n_embd; c++) {
     y[start + c] = (x[start + c] - mu) * r * weight[c] + bias[c];
   }
-  mean[row] = mu;
-  rstd[row] = r;
+  stats[2u * row] = mu;
+  stats[2u * row + 1u] = r;
 }

@@ -1,6 +1,6 @@
 // The input gradient of layernorm: with xhat = (x - mean) * rstd and g = dy * weight,
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat))
-//   x, dy, dx (rows, n_embd)   weight (n_embd)   mean, rstd (rows), as layernorm left them
+//   x, dy, dx (rows, n_embd)   weight (n_embd)   stats (rows, 2): mean and rstd, from layernorm
 // Added to what is there where `accumulate` is 1 (the residual stream's gradient, usually). One row
 // an invocation.
 // grid: rows / 64
@@ -9,11 +9,10 @@ struct Params { rows: u32, n_embd: u32, accumulate: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> mean: array<f32>;
-@group(0) @binding(3) var<storage, read> rstd: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> stats: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -21,8 +20,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let row = (group.y * groups.x + group.x) * 64u + lane;
   if (row >= p.rows) { return; }
   let start = row * p.n_embd;
-  let mu = mean[row];
-  let r = rstd[row];
+  let mu = stats[2u * row];
+  let r = stats[2u * row + 1u];
   var sum_g = 0.0;
   var sum_gx = 0.0;
   for (var c = 0u; c < p.n_embd; c++) {

@@ -9,7 +9,7 @@ from . import sources
 from .sources import LIBRARY, SHADERS
 
 # The rest of the library reads, writes and shows what these compute.
-MODULES = "config", "corpus", "jit", "model", "ops", "optim", "rng", "tensor", "train"
+MODULES = "config", "corpus", "fuse", "jit", "model", "ops", "optim", "rng", "tensor", "train"
 
 
 @cache

@@ -27,6 +27,7 @@ def jit(device: Device) -> Callable:
         def call(*arrays: np.ndarray):
             if not device.capturing_enabled:
                 return function(*[device.tensor(a) for a in arrays])
+            device.require_no_capture()
             key = tuple((a.shape, a.dtype.kind) for a in arrays)
             if key in captured:
                 inputs, plan, result = captured[key]

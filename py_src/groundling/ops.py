@@ -97,17 +97,17 @@ def layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Ten
             f"and the bias {bias.shape}; both must be ({C},)."
         )
     empty = x.device.empty
-    y, mean, rstd = empty(*x.shape), empty(rows), empty(rows)
-    x.device.run("layernorm", x, weight, bias, y, mean, rstd, rows=rows, n_embd=C, eps=eps)
+    y, stats = empty(*x.shape), empty(rows, 2)
+    x.device.run("layernorm", x, weight, bias, y, stats, rows=rows, n_embd=C, eps=eps)
 
     def backward(dy, into):
         run, sizes = dy.device.run, dict(rows=rows, n_embd=C)
         dweight, add_weight = into(weight)
         dbias, add_bias = into(bias)
         accumulate = dict(accumulate_weight=add_weight, accumulate_bias=add_bias)
-        run("layernorm_backward_params", x, mean, rstd, dy, dweight, dbias, **sizes, **accumulate)
+        run("layernorm_backward_params", x, stats, dy, dweight, dbias, **sizes, **accumulate)
         dx, accumulate = into(x)
-        run("layernorm_backward", x, weight, mean, rstd, dy, dx, **sizes, accumulate=accumulate)
+        run("layernorm_backward", x, weight, stats, dy, dx, **sizes, accumulate=accumulate)
 
     return record(y, (x, weight, bias), backward)
 
@@ -128,10 +128,9 @@ def causal_attention(qkv: Tensor, n_head: int) -> Tensor:
     out = y.detach()
 
     def backward(dy, into):
-        run, delta = dy.device.run, dy.device.empty(B, n_head, T)
         dqkv, accumulate = into(qkv)
-        run("attention_backward_q", qkv, out, lse, dy, dqkv, delta, **sizes, accumulate=accumulate)
-        run("attention_backward_kv", qkv, lse, delta, dy, dqkv, **sizes, accumulate=accumulate)
+        tensors = qkv, out, lse, dy, dqkv
+        dy.device.run("attention_backward", *tensors, **sizes, accumulate=accumulate)
 
     return record(y, (qkv,), backward)
 

@@ -26,7 +26,7 @@ _recording = True
 class Storage:
     """A device buffer, returned to the pool it came from when the last tensor on it is gone."""
 
-    __slots__ = ("buffer", "free")
+    __slots__ = ("__weakref__", "buffer", "free")
 
     def __init__(self, buffer, free: list):
         self.buffer, self.free = buffer, free
@@ -61,11 +61,6 @@ class Tensor:
         """A copy of the numbers, read back from the device. Waits for it. RuntimeError inside a
         jitted function, where it would read the first call's only.
         """
-        if self.device.capturing:
-            raise RuntimeError(
-                "item() and numpy() cannot read inside a jitted function: return the tensor, and "
-                "read it outside."
-            )
         return self.device.read(self)
 
     def item(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 FILES = (
     "tensor",
     "jit",
+    "fuse",
     "gradients",
     "model",
     "optim",

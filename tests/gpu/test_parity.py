@@ -27,6 +27,7 @@ BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)
 GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 TOLERANCE = 1e-5
 IN_PLACE = {("clip", "x"), ("adamw", "w"), ("adamw", "m"), ("adamw", "v")}
+IN_PLACE |= {("clip_adamw", name) for name in "gwmv"}
 
 # A case: the shapes of its buffers in the order of their bindings, or a function that makes one
 # from the random generator, and the parameters.
@@ -70,6 +71,12 @@ for size in SIZES:
         [exactly(1.0, 0.5, 0.7), size, size, size, positive(size)],
         **dict(size=size, beta1=0.9, beta2=0.95, eps=0.1, weight_decay=0.1),
     )
+    for max_norm in (1.0, 100.0):
+        case(
+            "clip_adamw",
+            [positive(256), exactly(1.0, 0.5, 0.7), size, size, size, positive(size), 1],
+            **dict(size=size, max_norm=max_norm, beta1=0.9, beta2=0.95, eps=0.1, weight_decay=0.1),
+        )
     for accumulate in (0, 1):
         case("copy", [size, size], size=size, factor=-0.7, accumulate=accumulate)
         case("gelu_backward", [scaled(size, by=3), size, size], size=size, accumulate=accumulate)
@@ -112,21 +119,28 @@ for V, (rows, C) in itertools.product((65, 256), ROWS_AND_WIDTHS):
 for rows, C in ROWS_AND_WIDTHS:
     n = rows * C
     sizes = dict(rows=rows, n_embd=C)
-    case("layernorm", [n, C, C, n, rows, rows], **sizes, eps=1e-5)
+    case("layernorm", [n, C, C, n, 2 * rows], **sizes, eps=1e-5)
     # A mean far from zero: E[x^2] - E[x]^2 would lose three digits.
     far = lambda rng, n=n: 20 + rng.standard_normal(n)  # noqa: E731
-    case("layernorm", [far, C, C, n, rows, rows], **sizes, eps=1e-5)
+    case("layernorm", [far, C, C, n, 2 * rows], **sizes, eps=1e-5)
+    for N in (1, 7, 66):
+        case("layernorm_matmul", [n, C, C, C * N, n, 2 * rows, rows * N], **sizes, n=N, eps=1e-5)
+        case(
+            "layernorm_matmul_gelu",
+            [far, C, C, C * N, n, 2 * rows, rows * N, rows * N],
+            **dict(rows=rows, n_embd=C, n=N, eps=1e-5),
+        )
     for accumulate in (0, 1):
         case(
             "layernorm_backward",
-            [n, C, rows, positive(rows), n, n],
+            [n, C, positive(2 * rows), n, n],
             **sizes,
             accumulate=accumulate,
         )
         for other in (0, 1):
             case(
                 "layernorm_backward_params",
-                [n, rows, positive(rows), n, C, C],
+                [n, positive(2 * rows), n, C, C],
                 **sizes,
                 accumulate_weight=accumulate,
                 accumulate_bias=other,
@@ -145,6 +159,10 @@ for (m, k, n), accumulate in itertools.product(M_K_N, (0, 1)):
     for kernel in ("matmul_nn", "matmul_nt", "matmul_tn"):
         case(kernel, [m * k, k * n, m * n], m=m, k=k, n=n, accumulate=accumulate)
 
+for m, k, n in M_K_N:
+    case("matmul_residual", [m * k, k * n, m * n, m * n], m=m, k=k, n=n)
+    case("matmul_nt_gelu_backward", [m * k, k * n, scaled(m * n, by=3), m * n], m=m, k=k, n=n)
+
 HEADS = (20, 1), (48, 3), (52, 4), (12, 4), (64, 2), (3, 3)  # width, number of heads
 for T, B, (C, n_head) in itertools.product((1, 63, 65), (1, 3), HEADS):
     n, rows = B * T * C, B * T * n_head
@@ -153,10 +171,7 @@ for T, B, (C, n_head) in itertools.product((1, 63, 65), (1, 3), HEADS):
     case("attention", [scaled(3 * n, by=5), n, rows], **sizes)  # one key takes nearly all
     for accumulate in (0, 1):
         lse = lambda rng, rows=rows: 3 + rng.standard_normal(rows)  # noqa: E731
-        case(
-            "attention_backward_q", [3 * n, n, lse, n, 3 * n, rows], **sizes, accumulate=accumulate
-        )
-        case("attention_backward_kv", [3 * n, lse, rows, n, 3 * n], **sizes, accumulate=accumulate)
+        case("attention_backward", [3 * n, n, lse, n, 3 * n], **sizes, accumulate=accumulate)
 
 for T, B in itertools.product((1, 63, 65), (1, 3)):
     case(
@@ -167,6 +182,11 @@ for T, B in itertools.product((1, 63, 65), (1, 3)):
     )
     for C in (20, 48, 52):
         period, total = T * C, 65 * C
+        case(
+            "embedding_position",
+            [integers(B * T, below=65), 65 * C, total, B * period],
+            **dict(rows=B * T, n_embd=C, vocab_size=65, period=period),
+        )
         case("position_embedding", [B * period, total, B * period], size=B * period, period=period)
         for accumulate in (0, 1):
             case(

@@ -10,14 +10,28 @@ buffers in the same order and the same parameters by name. Kernels run in the or
 and a read waits for them.
 """
 
+import hashlib
+import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .. import sources
+from ..fuse import JOINED, Command, fuse
 from ..tensor import Storage, Tensor
+
+BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
+STANDS_FOR = re.compile(r"^// stands for: (.+)$", re.M)
+
+
+def digest(code: str) -> str:
+    """What a kernel's `// stands for:` line calls the WGSL of another."""
+    return hashlib.sha256(code.encode()).hexdigest()[:8]
 
 
 class DeviceError(RuntimeError):
@@ -31,28 +45,74 @@ class DeviceLost(DeviceError):
 
 
 class Plan:
-    """The dispatches of one captured call, and the buffers that they use; `Device.replay` runs
-    them again.
+    """The commands of one captured call, joined where that pays (see fuse.py), and their memory.
+
+    A tensor that is made in a capture has no memory yet: its storage is an empty one, for which the
+    plan's commands have a twin of their own, so that the plan sees by the empty one which results
+    Python still holds when the capture ends. Only then memory is given out, to each storage for as
+    long as the commands need it, to a result for good.
     """
 
     def __init__(self, release: Callable):
         self._release = release
-        self.commands: list = []
-        self.pool: dict[int, list] = {}
-        self.storages: set[Storage] = set()  # memory from elsewhere that the dispatches use
-        self.compiled = None
+        self.commands: list[Command] = []
+        self.twins: WeakKeyDictionary[Storage, Storage] = WeakKeyDictionary()
+        self.bytes: dict[Storage, int] = {}  # of each twin
+        self.buffers: list = []  # all that were given out
+        self.prepared: list = []  # each command as the device has it
+        self.compiled = None  # all of them as it has them
 
-    def add(self, command, tensors: tuple[Tensor, ...]) -> None:
-        """Note a dispatch, and hold the memory it uses, lest another tensor gets it."""
-        self.commands.append(command)
-        for tensor in tensors:
-            if not any(tensor.storage.free is free for free in self.pool.values()):
-                self.storages.add(tensor.storage)
+    def storage(self, n_bytes: int) -> Storage:
+        """A storage for Python to hold."""
+        storage, twin = Storage(None, []), Storage(None, [])
+        self.twins[storage], self.bytes[twin] = twin, n_bytes
+        return storage
+
+    def add(self, kernel: str, tensors: tuple[Tensor, ...], params: dict[str, float]) -> None:
+        """Note a dispatch. It holds the memory that it uses, lest another tensor gets it."""
+        held = [
+            Tensor(t.device, self.twins.get(t.storage, t.storage), t.offset, t.shape, t.dtype)
+            for t in tensors
+        ]
+        self.commands.append(Command(kernel, tuple(held), params))
+
+    def results(self) -> set[Storage]:
+        """The twins of the storages that Python still holds."""
+        return set(self.twins.values())
+
+    def lay_out(self, allocate: Callable) -> None:
+        """Give memory to all that has none, from the first to the last command that uses it."""
+        last = {t.storage: i for i, c in enumerate(self.commands) for t in c.tensors}
+        free: dict[int, list] = {}
+        results = self.results()
+
+        def give(storage: Storage) -> None:
+            n_bytes = self.bytes[storage]
+            if not free.get(n_bytes):
+                buffer = allocate(n_bytes)
+                self.buffers.append(buffer)
+                free[n_bytes] = [buffer]
+            storage.buffer = free[n_bytes].pop()
+
+        for i, command in enumerate(self.commands):
+            storages = dict.fromkeys(t.storage for t in command.tensors if t.storage in self.bytes)
+            for storage in storages:
+                if storage.buffer is None:
+                    give(storage)
+            for storage in storages:
+                if last[storage] == i and storage not in results:
+                    free[self.bytes[storage]].append(storage.buffer)
+        free.clear()  # what no command uses may be used later on, and none shall write to it
+        for storage, twin in self.twins.items():
+            if twin.buffer is None:
+                give(twin)
+            storage.buffer = twin.buffer
 
     def __del__(self):
         # A browser's garbage collector does not see how large a GPU buffer is: give it back now.
-        for buffers in self.pool.values():
-            for buffer in buffers:
+        held = {id(twin.buffer) for twin in self.results()}
+        for buffer in self.buffers:
+            if id(buffer) not in held:
                 self._release(buffer)
 
 
@@ -68,8 +128,9 @@ class Counts:
 class Device:
     """What both devices share: memory that is used again, and the capture and replay of plans.
 
-    A subclass gives `_allocate`, `_release`, `_prepare` (a dispatch, ready to run again at any
-    time), `_execute`, `_replay`, `write`, `read` and `ring`.
+    A subclass gives `_allocate`, `_release`, `_check` (an error where a dispatch cannot be),
+    `_prepare` (a dispatch, ready to run again at any time), `_execute`, `_replay`, `_write`,
+    `_read`, `source`, `is_original` and `ring`.
     """
 
     name: str  # "webgpu" or "numpy"
@@ -91,14 +152,15 @@ class Device:
 
     def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
         """A tensor of whatever its memory held. dtype is "f32" or "u32"."""
-        size = int(np.prod(shape, dtype=np.int64))
-        free = self.pool.setdefault(self._bytes(size, dtype), [])
+        n_bytes = self._bytes(math.prod(shape), dtype)
+        if self._plan:
+            return Tensor(self, self._plan.storage(n_bytes), 0, shape, dtype)
+        free = self.pool.setdefault(n_bytes, [])
         if free:
             buffer = free.pop()
         else:
-            buffer = self._allocate(self._bytes(size, dtype))
-            if not self._plan:
-                self._buffers.append(buffer)
+            buffer = self._allocate(n_bytes)
+            self._buffers.append(buffer)
         return Tensor(self, Storage(buffer, free), 0, shape, dtype)
 
     def tensor(self, array) -> Tensor:
@@ -112,7 +174,7 @@ class Device:
             t = Tensor(self, Storage(buffer, []), 0, array.shape, dtype)
         else:
             t = self.empty(*array.shape, dtype=dtype)
-        self.write(t, array)
+        self._write(t, array)
         return t
 
     @cached_property
@@ -120,43 +182,88 @@ class Device:
         """The number 1: the gradient of a loss with respect to itself."""
         return self.tensor([1.0])
 
+    def write(self, tensor: Tensor, array) -> None:
+        """Put an array's numbers in a tensor, after all that was asked for before."""
+        if self._plan:
+            raise RuntimeError(
+                "write() cannot be used inside a jitted function: what changes from call to call "
+                "must come in as an array."
+            )
+        self._write(tensor, array)
+
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A copy of a tensor's numbers. Waits until they are there."""
+        if self._plan:
+            raise RuntimeError(
+                "item() and numpy() cannot read inside a jitted function: return the tensor, and "
+                "read it outside."
+            )
+        return self._read(tensor)
+
     # Kernels
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
-        """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
-        command = self._prepare(kernel, tensors, params)
+        """Run a kernel on tensors, in the order of its bindings, with its parameters by name.
+
+        In a capture it is noted, and runs when the capture ends.
+        """
+        self._check(kernel, tensors, params)
         if self._plan:
-            self._plan.add(command, tensors)
-        self._execute(command)
-        self.counts.dispatches += 1
+            self._plan.add(kernel, tensors, params)
+        else:
+            self._execute(self._prepare(kernel, tensors, params))
+            self.counts.dispatches += 1
 
     @contextmanager
     def capture(self) -> Iterator[Plan]:
-        """Record the kernels that run in the block, as they run.
+        """Note the kernels that are asked for in the block, and run them, as `replay` will, at its
+        end.
 
-        Buffers made in the block belong to the plan alone: its replays write to them, so nobody
-        else may have them.
+        Memory made in the block belongs to the plan alone: its replays write to it, so nobody else
+        may have it. Nothing can be read or written in the block, for nothing has run yet.
         """
-        self._require_no_capture()
-        plan = Plan(self._release)
-        outer, self.pool, self._plan = self.pool, plan.pool, plan
+        self.require_no_capture()
+        plan = self._plan = Plan(self._release)
         try:
             yield plan
+            plan.commands = fuse(plan.commands, self, plan.results())
+            plan.lay_out(self._allocate)
+            plan.prepared = [self._prepare(c.kernel, c.tensors, c.params) for c in plan.commands]
         finally:
-            self.pool, self._plan = outer, None
+            self._plan = None
+        self.replay(plan)
 
     def replay(self, plan: Plan) -> None:
         """Run a captured plan again, on what its buffers hold now."""
-        self._require_no_capture()
+        self.require_no_capture()
         self._replay(plan)
         self.counts.dispatches += len(plan.commands)
 
-    @property
-    def capturing(self) -> bool:
-        """Whether kernels are being recorded for a plan."""
-        return self._plan is not None
+    def writes(self, command: Command) -> list[bool]:
+        """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""
+        flags: list[bool] = []
+        for name in command.kernel.split(JOINED):
+            flags += [access == "read_write" for access in BINDING.findall(self.source(name))]
+        return flags if len(flags) == len(command.tensors) else [True] * len(command.tensors)
 
-    def _require_no_capture(self) -> None:
+    def stands(self, kernel: str) -> bool:
+        """Whether a kernel may stand for others: it knows them as they are now. Side by side are
+        only kernels as they came, so that an error in an edited one is told by its own lines.
+        """
+        if JOINED in kernel:
+            parts = kernel.split(JOINED)
+            return not any(f"{sources.SHADERS}{part}.wgsl" in sources.overlay for part in parts)
+        listed = STANDS_FOR.search(self.source(kernel))
+        pairs = [pair.split() for pair in listed[1].split(",")] if listed else []
+        return all(self.is_original(name, known) for name, known in pairs)
+
+    def source(self, kernel: str) -> str:
+        """A kernel's WGSL; nothing for one that has none."""
+        path = f"{sources.SHADERS}{kernel}.wgsl"
+        return sources.text(path) if sources.exists(path) else ""
+
+    def require_no_capture(self) -> None:
+        """RuntimeError within a capture."""
         if self._plan:
             raise RuntimeError(
                 "A captured function called another one; capture the outer one only."

@@ -10,10 +10,12 @@ the WGSL of the same name.
 
 import math
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
+from ..fuse import JOINED, split
 from ..tensor import Tensor
 from . import Device, DeviceError, Plan
 
@@ -38,14 +40,12 @@ class NumPyDevice(Device):
         self.description = f"NumPy {np.__version__} on the CPU"
         self.kernels = dict(KERNELS)
 
-    def write(self, tensor: Tensor, array) -> None:
-        """Put an array's numbers in a tensor."""
+    def _write(self, tensor: Tensor, array) -> None:
         if np.size(array) != tensor.size:
             raise ValueError(f"{np.size(array)} numbers do not fit a tensor of {tensor.shape}.")
         self._array(tensor)[:] = np.reshape(array, -1)
 
-    def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers."""
+    def _read(self, tensor: Tensor) -> np.ndarray:
         return self._array(tensor).reshape(tensor.shape).copy()
 
     def ring(self) -> "Ring":
@@ -64,17 +64,38 @@ class NumPyDevice(Device):
         array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])
         return array[tensor.offset : tensor.offset + tensor.size]
 
-    def _prepare(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> partial:
-        if kernel not in self.kernels:
-            raise DeviceError(f"There is no kernel {kernel!r} on the NumPy device.")
-        return partial(self.kernels[kernel], *[self._array(t) for t in tensors], **params)
+    def is_original(self, kernel: str, digest: str) -> bool:
+        """Whether nobody has put another function in the kernel's place."""
+        return self.kernels.get(kernel) is KERNELS.get(kernel)
 
-    def _execute(self, command: partial) -> None:
+    def _check(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> None:
+        for name in kernel.split(JOINED):
+            if name not in self.kernels:
+                raise DeviceError(f"There is no kernel {name!r} on the NumPy device.")
+
+    def _prepare(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> Callable:
+        arrays = [self._array(t) for t in tensors]
+        if JOINED not in kernel:
+            return partial(self.kernels[kernel], *arrays, **params)
+        parts = []
+        for name, mine, own in split(kernel, arrays, params, self._n_buffers):
+            parts.append(partial(self.kernels[name], *mine, **own))
+        return partial(_run_all, parts)
+
+    def _n_buffers(self, kernel: str) -> int:
+        return self.kernels[kernel].__code__.co_argcount
+
+    def _execute(self, command: Callable) -> None:
         command()
 
     def _replay(self, plan: Plan) -> None:
-        for command in plan.commands:
+        for command in plan.prepared:
             command()
+
+
+def _run_all(parts: list[Callable]) -> None:
+    for part in parts:
+        part()
 
 
 class Ring:
@@ -144,8 +165,9 @@ def position_embedding_backward(dy, dweight, *, size, period, total, accumulate)
 
 
 @kernel
-def layernorm(x, weight, bias, y, mean, rstd, *, rows, n_embd, eps):
+def layernorm(x, weight, bias, y, stats, *, rows, n_embd, eps):
     x, y = x.reshape(rows, n_embd), y.reshape(rows, n_embd)
+    mean, rstd = stats.reshape(rows, 2).T
     np.mean(x, axis=1, out=mean)
     np.subtract(x, mean[:, None], out=y)
     rstd[:] = 1 / np.sqrt(np.einsum("rc,rc->r", y, y) / n_embd + x.dtype.type(eps))
@@ -155,8 +177,9 @@ def layernorm(x, weight, bias, y, mean, rstd, *, rows, n_embd, eps):
 
 
 @kernel
-def layernorm_backward(x, weight, mean, rstd, dy, dx, *, rows, n_embd, accumulate):
+def layernorm_backward(x, weight, stats, dy, dx, *, rows, n_embd, accumulate):
     x, dy, dx = (a.reshape(rows, n_embd) for a in (x, dy, dx))
+    mean, rstd = stats.reshape(rows, 2).T
     xhat = x - mean[:, None]
     xhat *= rstd[:, None]
     g = dy * weight
@@ -170,9 +193,10 @@ def layernorm_backward(x, weight, mean, rstd, dy, dx, *, rows, n_embd, accumulat
 
 @kernel
 def layernorm_backward_params(
-    x, mean, rstd, dy, dweight, dbias, *, rows, n_embd, accumulate_weight, accumulate_bias
+    x, stats, dy, dweight, dbias, *, rows, n_embd, accumulate_weight, accumulate_bias
 ):
     x, dy = x.reshape(rows, n_embd), dy.reshape(rows, n_embd)
+    mean, rstd = stats.reshape(rows, 2).T
     xhat = x - mean[:, None]
     xhat *= rstd[:, None]
     _store(dweight, np.einsum("rc,rc->c", dy, xhat), accumulate_weight)
@@ -208,32 +232,17 @@ def attention(qkv, y, lse, *, batch, time, n_head, head_size):
 
 
 @kernel
-def attention_backward_q(
-    qkv, y, lse, dy, dqkv, delta, *, batch, time, n_head, head_size, accumulate
-):
+def attention_backward(qkv, y, lse, dy, dqkv, *, batch, time, n_head, head_size, accumulate):
     q, k, v = _heads(qkv, batch, time, n_head, head_size)
-    dq = _heads(dqkv, batch, time, n_head, head_size)[0]
+    dq, dk, dv = _heads(dqkv, batch, time, n_head, head_size)
     y, dy = (a.reshape(batch, time, n_head, head_size).swapaxes(1, 2) for a in (y, dy))
-    delta = delta.reshape(batch, n_head, time)
-    np.einsum("bhtc,bhtc->bht", y, dy, out=delta)
-    ds = dy @ v.swapaxes(2, 3)
-    ds -= delta[..., None]
-    ds *= _probabilities(q, k, lse, head_size)
-    ds /= math.sqrt(head_size)
-    _store(dq, ds @ k, accumulate)
-
-
-@kernel
-def attention_backward_kv(qkv, lse, delta, dy, dqkv, *, batch, time, n_head, head_size, accumulate):
-    q, k, v = _heads(qkv, batch, time, n_head, head_size)
-    _, dk, dv = _heads(dqkv, batch, time, n_head, head_size)
-    dy = dy.reshape(batch, time, n_head, head_size).swapaxes(1, 2)
     p = _probabilities(q, k, lse, head_size)
     _store(dv, p.swapaxes(2, 3) @ dy, accumulate)
     ds = dy @ v.swapaxes(2, 3)
-    ds -= delta.reshape(batch, n_head, time, 1)
+    ds -= np.einsum("bhtc,bhtc->bht", y, dy)[..., None]
     ds *= p
     ds /= math.sqrt(head_size)
+    _store(dq, ds @ k, accumulate)
     _store(dk, ds.swapaxes(2, 3) @ q, accumulate)
 
 
@@ -455,3 +464,46 @@ def sample_token(logits, uniforms, settings, window, length, out, count, *, voca
     else:
         window[:-1] = window[1:].copy()
         window[-1] = token
+
+
+# What fuse.py puts in the place of two: the two, one after the other.
+
+
+@kernel
+def embedding_position(tokens, wte, wpe, y, *, rows, n_embd, vocab_size, period):
+    embedding(tokens, wte, y, rows=rows, n_embd=n_embd, vocab_size=vocab_size)
+    y = y.reshape(-1, period)
+    y += wpe[:period]
+
+
+@kernel
+def matmul_residual(a, b, x, z, *, m, k, n):
+    matmul_nn(a, b, z, m=m, k=k, n=n, accumulate=0)
+    z += x
+
+
+@kernel
+def layernorm_matmul(x, weight, bias, b, h, stats, y, *, rows, n_embd, n, eps):
+    layernorm(x, weight, bias, h, stats, rows=rows, n_embd=n_embd, eps=eps)
+    matmul_nn(h, b, y, m=rows, k=n_embd, n=n, accumulate=0)
+
+
+@kernel
+def layernorm_matmul_gelu(x, weight, bias, b, h, stats, u, y, *, rows, n_embd, n, eps):
+    layernorm_matmul(x, weight, bias, b, h, stats, u, rows=rows, n_embd=n_embd, n=n, eps=eps)
+    gelu(u, y, size=u.size)
+
+
+@kernel
+def matmul_nt_gelu_backward(a, b, x, dx, *, m, k, n):
+    matmul_nt(a, b, dx, m=m, k=k, n=n, accumulate=0)
+    gelu_backward(x, dx, dx, size=dx.size, accumulate=0)
+
+
+@kernel
+def clip_adamw(
+    partial, hyper, g, w, m, v, norm, *, size, max_norm, beta1, beta2, eps, weight_decay
+):
+    clip(partial, g, norm, size=size, max_norm=max_norm)
+    settings = dict(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+    adamw(hyper, g, w, m, v, size=size, **settings)

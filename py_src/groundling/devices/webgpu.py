@@ -6,6 +6,7 @@ storage bindings in order, the parameters are the fields of `struct Params` in i
 line `// grid: rows * n_embd / 64` gives the workgroups along each axis, each a product of
 parameters divided, rounding up, by how many one workgroup does. A line `const HEAD_SIZE: u32 = 16;`
 is set anew from the parameter of that name in lower case, for what WGSL must know when it compiles.
+"a + b" is two kernels side by side in one dispatch, made of both files by wgsl.py.
 """
 
 import math
@@ -20,8 +21,9 @@ import numpy as np
 import wgpu
 
 from .. import sources
+from ..fuse import JOINED, region, split
 from ..tensor import Tensor
-from . import Device, DeviceError, Plan
+from . import Device, DeviceError, Plan, digest, wgsl
 
 LIMITS = (
     "max-buffer-size",
@@ -50,12 +52,12 @@ class WebGPUDevice(Device):
         self.description = _describe(adapter.info)
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
         self.kernels: dict[str, Kernel] = {}
+        self._joined: dict[tuple, Kernel] = {}  # by their sources, and which buffers they share
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
 
-    def write(self, tensor: Tensor, array) -> None:
-        """Put an array's numbers in a tensor, after all that was asked for before."""
+    def _write(self, tensor: Tensor, array) -> None:
         self.submit()
         data = np.ascontiguousarray(array, np.float32 if tensor.dtype == "f32" else np.uint32)
         if data.size != tensor.size:
@@ -63,8 +65,7 @@ class WebGPUDevice(Device):
         if data.size:
             self.wgpu.queue.write_buffer(tensor.storage.buffer, 4 * tensor.offset, data)
 
-    def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers. Waits until they are there."""
+    def _read(self, tensor: Tensor) -> np.ndarray:
         self.submit()
         start, size = 4 * tensor.offset, 4 * tensor.size
         with self.waiting():
@@ -133,12 +134,53 @@ class WebGPUDevice(Device):
     def _release(self, buffer: wgpu.GPUBuffer) -> None:
         self._unused.append(buffer)  # what is gathered but not yet sent may use it
 
-    def _prepare(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> tuple:
-        kernel = self.kernel(name)
-        if len(tensors) != kernel.n_buffers:
-            raise DeviceError(
-                f"Kernel {name} has {kernel.n_buffers} buffers; it was given {len(tensors)}."
+    def source(self, kernel: str) -> str:
+        """A kernel's WGSL, as it is now; nothing for several side by side."""
+        return "" if JOINED in kernel else self.kernel(kernel).code
+
+    def is_original(self, kernel: str, known: str) -> bool:
+        """Whether a kernel's WGSL is the one of that digest."""
+        return digest(self.kernel(kernel).code) == known
+
+    def _check(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> None:
+        kernel = self._kernel_for(name, tensors, params)[0]
+        kernel.pack(params)
+        self._fold(name, kernel.workgroups(params))
+
+    def _kernel_for(
+        self, name: str, tensors: tuple[Tensor, ...], params: dict
+    ) -> tuple["Kernel", list[Tensor]]:
+        """A kernel, or several side by side, and the tensors to bind: each stretch that both only
+        read is bound once.
+        """
+        if JOINED not in name:
+            kernel = self.kernel(name)
+            if len(tensors) != kernel.n_buffers:
+                raise DeviceError(
+                    f"Kernel {name} has {kernel.n_buffers} buffers; it was given {len(tensors)}."
+                )
+            return kernel, list(tensors)
+        parts = [
+            self._kernel_for(part, own, theirs)[0]
+            for part, own, theirs in split(
+                name, tensors, params, lambda part: self.kernel(part).n_buffers
             )
+        ]
+        writes = [kind == "storage, read_write" for part in parts for kind in part.access]
+        places: dict = {}
+        numbers = [
+            places.setdefault(i if written else region(t), i)
+            for i, (t, written) in enumerate(zip(tensors, writes, strict=True))
+        ]
+        key = *(part.code for part in parts), *numbers
+        if key not in self._joined:
+            grids = [",".join(part.grid) for part in parts]
+            code = wgsl.join([part.code for part in parts], grids, numbers)
+            self._joined[key] = Kernel(self.wgpu, name, code)
+        return self._joined[key], [tensors[i] for i in dict.fromkeys(numbers)]
+
+    def _prepare(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> tuple:
+        kernel, tensors = self._kernel_for(name, tensors, params)
         pipeline = kernel.pipeline(params)
         resources = [
             {
@@ -185,7 +227,7 @@ class WebGPUDevice(Device):
     def _replay(self, plan: Plan) -> None:
         self._end_pass()
         if plan.compiled is None:
-            plan.compiled = make_plan(plan.commands)
+            plan.compiled = make_plan(plan.prepared)
         encode_plan(self.encoder, plan.compiled)
 
     @property
@@ -220,7 +262,8 @@ class Kernel:
             raise DeviceError(
                 f"Kernel {name}: the uniform with its parameters must be the last binding."
             )
-        self.n_buffers = len(bindings) - 1
+        self.access = [kind for _, kind in bindings[:-1]]
+        self.n_buffers = len(self.access)
         fields = re.search(r"struct Params\s*{([^}]*)}", code)
         grid = re.search(r"^// grid: (.+)$", code, re.M)
         if not fields or not grid:
@@ -228,7 +271,7 @@ class Kernel:
                 f"Kernel {name}: it needs a `struct Params` and a line `// grid: ...`."
             )
         self.fields = re.findall(r"(\w+)\s*:\s*(u32|f32)", fields[1])
-        self.grid = [axis.split("/") for axis in grid[1].split(",")]
+        self.grid = grid[1].split(",")
         self.constants = dict(re.findall(r"^const ([A-Z_]+): u32 = (\d+);", code, re.M))
         types = {
             "uniform": "uniform",
@@ -263,10 +306,7 @@ class Kernel:
 
     def workgroups(self, params: dict) -> list[int]:
         """Workgroups along each axis of the grid."""
-        return [
-            -(-_product(axis[0], params) // math.prod(int(d) for d in axis[1:]))
-            for axis in self.grid
-        ]
+        return [_workgroups(axis, params) for axis in self.grid]
 
     def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
         """The compiled shader for these parameters: one for each setting of its constants."""
@@ -380,11 +420,19 @@ class Ring:
         self._last = now
 
 
-def _product(text: str, params: dict) -> int:
-    """The value of `rows * n_embd`, or of a number."""
-    return math.prod(
-        int(f) if f.isdigit() else params[f] for f in (f.strip() for f in text.split("*"))
-    )
+def _workgroups(axis: str, params: dict) -> int:
+    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such in
+    brackets.
+    """
+    axis = re.sub(r"\(([^()]*)\)", lambda m: str(_workgroups(m[1], params)), axis)
+    total = 0
+    for term in axis.split("+"):
+        factors, *by = term.split("/")
+        size = math.prod(
+            int(f) if f.isdigit() else params[f] for f in (f.strip() for f in factors.split("*"))
+        )
+        total += -(-size // math.prod(int(d) for d in by))
+    return total
 
 
 def _describe(info: dict) -> str:

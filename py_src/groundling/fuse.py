@@ -1,0 +1,232 @@
+"""Fewer dispatches: two kernels of a captured step become one where one can do the work of both.
+
+A step is captured as a list of commands, each a kernel, its tensors and its parameters, one for
+each op and each op's gradients. On a small model most of a step is the time between dispatches, so
+`fuse` rewrites that list by the rules below before it is laid out and replayed:
+
+* A `@rule` names two kernels, and the one kernel that does both in one walk over the numbers: a
+  matrix product that adds the residual before it stores, say. What only went from one to the other
+  is then never stored at all. The kernel's file lists what it stands for, each with a hash, so that
+  an edited kernel is never passed over for one that does not know of the edit.
+* `SIDE_BY_SIDE` names pairs that do not need each other, and so can share a dispatch: "matmul_nt +
+  matmul_tn" is both kernels as they are, some workgroups for each.
+
+Every rule is checked the same way: the two are joined only where nothing in between, and nobody
+afterwards, could tell. Kernels that no rule names stay as they are. To add a rule: write the kernel
+and its NumPy twin, list what it stands for, and say here which tensors become which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .devices import Device
+    from .tensor import Storage, Tensor
+
+JOINED = " + "  # between the names of kernels that share a dispatch
+MOST_BUFFERS = 8  # of one dispatch: what every WebGPU adapter has
+WIDEST_NORM = 128  # channels; past that a row is too long for one invocation to keep
+
+
+@dataclass(frozen=True)
+class Command:
+    """One dispatch, as a device was told it: `device.run(c.kernel, *c.tensors, **c.params)`."""
+
+    kernel: str
+    tensors: tuple[Tensor, ...]
+    params: dict[str, float]
+
+
+Join = Callable[[Command, Command], Command | None]
+RULES: list[tuple[str, str, Join]] = []
+
+
+def rule(first: str, second: str) -> Callable[[Join], Join]:
+    """Enter a rule: the function gives the command for both, or None where the two do not fit."""
+    return lambda join: RULES.append((first, second, join)) or join
+
+
+@rule("embedding", "position_embedding")
+def _(rows: Command, positions: Command) -> Command | None:
+    (tokens, wte, x), (embedded, wpe, y) = rows.tensors, positions.tensors
+    if not same(x, embedded):
+        return None
+    params = rows.params | {"period": positions.params["period"]}
+    return Command("embedding_position", (tokens, wte, wpe, y), params)
+
+
+@rule("matmul_nn", "add")
+def _(product: Command, total: Command) -> Command | None:
+    (a, b, y), (left, right, z) = product.tensors, total.tensors
+    if product.params["accumulate"] or same(left, y) == same(right, y):
+        return None
+    x = left if same(right, y) else right
+    return Command("matmul_residual", (a, b, x, z), sizes(product))
+
+
+@rule("layernorm", "matmul_nn")
+def _(norm: Command, product: Command) -> Command | None:
+    (x, weight, bias, h, stats), (a, b, y) = norm.tensors, product.tensors
+    width = norm.params["n_embd"]
+    if not same(h, a) or width != product.params["k"] or width > WIDEST_NORM:
+        return None
+    if product.params["accumulate"]:
+        return None
+    params = norm.params | {"n": product.params["n"]}
+    return Command("layernorm_matmul", (x, weight, bias, b, h, stats, y), params)
+
+
+@rule("layernorm_matmul", "gelu")
+def _(product: Command, gelu: Command) -> Command | None:
+    u, (x, y) = product.tensors[-1], gelu.tensors
+    if not same(u, x):
+        return None
+    return Command("layernorm_matmul_gelu", (*product.tensors, y), product.params)
+
+
+@rule("matmul_nt", "gelu_backward")
+def _(product: Command, gelu: Command) -> Command | None:
+    (a, b, y), (x, dy, dx) = product.tensors, gelu.tensors
+    if not same(y, dy) or product.params["accumulate"] or gelu.params["accumulate"]:
+        return None
+    return Command("matmul_nt_gelu_backward", (a, b, x, dx), sizes(product))
+
+
+@rule("clip", "adamw")
+def _(clip: Command, step: Command) -> Command | None:
+    (partial, grad, norm), (hyper, g, w, m, v) = clip.tensors, step.tensors
+    if not same(grad, g):
+        return None
+    tensors = partial, hyper, g, w, m, v, norm
+    return Command("clip_adamw", tensors, clip.params | step.params)
+
+
+SIDE_BY_SIDE = (
+    ("matmul_nt_gelu_backward", "matmul_tn"),  # the gradients of a linear layer, by x and by weight
+    ("matmul_nt", "matmul_tn"),
+    ("matmul_nn", "matmul_tn"),  # and of the unembedding
+    ("layernorm_backward_params", "layernorm_backward"),
+    ("position_embedding_backward", "embedding_backward"),
+)
+
+
+def fuse(commands: list[Command], device: Device, results: set[Storage]) -> list[Command]:
+    """The same work in fewer commands. `results` are storages whose numbers are needed after it."""
+    rules = [*RULES, *((a, b, side_by_side) for a, b in SIDE_BY_SIDE)]
+    for first, second, join in rules:
+        i = 0
+        while i < len(commands):
+            if commands[i].kernel == first:
+                commands = _join(commands, i, second, join, device, results)
+            i += 1
+    return commands
+
+
+def side_by_side(first: Command, second: Command) -> Command:
+    """Both in one dispatch: a's and b's tensors, and their parameters as `a_size` and `b_size`."""
+    params = {
+        f"{letter}_{name}": value
+        for letter, command in (("a", first), ("b", second))
+        for name, value in command.params.items()
+    }
+    name = first.kernel + JOINED + second.kernel
+    return Command(name, first.tensors + second.tensors, params)
+
+
+def split(
+    kernel: str, tensors: Sequence, params: dict[str, float], count: Callable[[str], int]
+) -> Iterator[tuple[str, list[Any], dict[str, float]]]:
+    """The parts of a shared dispatch: each kernel, its tensors (as many as `count` says) and its
+    own parameters.
+    """
+    at = 0
+    for letter, name in zip("ab", kernel.split(JOINED), strict=True):
+        own = {key[2:]: value for key, value in params.items() if key[:2] == f"{letter}_"}
+        yield name, list(tensors[at : at + count(name)]), own
+        at += count(name)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are the same stretch of the same memory."""
+    return region(a) == region(b)
+
+
+def region(t: Tensor) -> tuple[Storage, int, int, str]:
+    """Where a tensor lies, as something that can be compared."""
+    return t.storage, t.offset, t.size, t.dtype
+
+
+def sizes(product: Command) -> dict[str, float]:
+    """A matrix product's m, k and n."""
+    return {name: product.params[name] for name in "mkn"}
+
+
+def _join(
+    commands: list[Command],
+    i: int,
+    second: str,
+    join: Join,
+    device: Device,
+    results: set[Storage],
+) -> list[Command]:
+    """The commands with the i-th joined to the next of kernel `second` that it can be joined to."""
+    first = commands[i]
+    for j in range(i + 1, len(commands)):
+        if commands[j].kernel != second or not (joined := join(first, commands[j])):
+            continue
+        between = commands[i + 1 : j]
+        others = commands[:i] + between + commands[j + 1 :]
+        if not _is_possible(first, commands[j], joined, others, device, results):
+            continue
+        if not any(_depend(commands[j], c, device) for c in between):
+            return [*commands[:i], joined, *between, *commands[j + 1 :]]
+        if not any(_depend(first, c, device) for c in between):
+            return [*commands[:i], *between, joined, *commands[j + 1 :]]
+    return commands
+
+
+def _is_possible(
+    first: Command,
+    second: Command,
+    joined: Command,
+    others: list[Command],
+    device: Device,
+    results: set[Storage],
+) -> bool:
+    """Whether a command may stand for two: an adapter can run it, and nobody misses anything."""
+    if JOINED in joined.kernel and _depend(first, second, device):
+        return False
+    if not device.stands(joined.kernel) or len({region(t) for t in joined.tensors}) > MOST_BUFFERS:
+        return False
+    used = list(zip(joined.tensors, device.writes(joined), strict=True))
+    read = {t.storage for t, written in used if not written}
+    if any(written and t.storage in read for t, written in used):
+        return False  # WebGPU forbids one dispatch to read and write two parts of one buffer
+    stored = {region(t) for t in joined.tensors}
+    dropped = {
+        t.storage
+        for t in _written(first, device) + _written(second, device)
+        if region(t) not in stored
+    }
+    seen = {t.storage for command in others for t in command.tensors} | results
+    return not any(storage.buffer is not None or storage in seen for storage in dropped)
+
+
+def _depend(a: Command, b: Command, device: Device) -> bool:
+    """Whether the order of two commands matters: one writes what the other reads or writes."""
+    return _overlap(_written(a, device), b.tensors) or _overlap(_written(b, device), a.tensors)
+
+
+def _written(command: Command, device: Device) -> list[Tensor]:
+    return [t for t, w in zip(command.tensors, device.writes(command), strict=True) if w]
+
+
+def _overlap(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return any(
+        a.storage is b.storage and a.offset < b.offset + b.size and b.offset < a.offset + a.size
+        for a in some
+        for b in others
+    )

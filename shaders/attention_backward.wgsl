@@ -1,0 +1,137 @@
+// The gradients of attention. With P the probabilities, made again from q, k and lse,
+// dP_tj = dy_t . v_j and delta_t = dy_t . y_t,
+//   dS = P (dP - delta)    dq_t = sum over j <= t of dS_tj k_j / sqrt(head_size)
+//   dk_j = sum over t >= j of dS_tj q_t / sqrt(head_size)    dv_j = sum over t >= j of P_tj dy_t
+//   qkv, dqkv (batch, time, 3 n_embd)   y, dy (batch, time, n_embd)   lse (batch, n_head, time)
+// Along z the first workgroups make dq, the others dk and dv, each for four queries' or keys' rows
+// of one head an invocation, one to each lane of its vec4s, as in attention.wgsl. Added to what is
+// there where `accumulate` is 1. (Dao et al. 2022, "FlashAttention", appendix B.)
+// grid: time / 64, batch * n_head / 4, 2
+
+struct Params { batch: u32, time: u32, n_head: u32, accumulate: u32 }
+
+const HEAD_SIZE: u32 = 16;  // set by the device from the call's head_size
+
+@group(0) @binding(0) var<storage, read> qkv: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> lse: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dqkv: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
+
+fn gather_qkv(at: vec4u) -> vec4f {
+  return vec4f(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
+}
+
+fn gather_y(at: vec4u) -> vec4f {
+  return vec4f(y[at.x], y[at.y], y[at.z], y[at.w]);
+}
+
+fn gather_lse(at: vec4u) -> vec4f {
+  return vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]);
+}
+
+fn gather_dy(at: vec4u) -> vec4f {
+  return vec4f(dy[at.x], dy[at.y], dy[at.z], dy[at.w]);
+}
+
+fn store(at: vec4u, sum: vec4f) {
+  var v = sum;
+  if (p.accumulate == 1u) { v += vec4f(dqkv[at.x], dqkv[at.y], dqkv[at.z], dqkv[at.w]); }
+  dqkv[at.x] = v.x;
+  dqkv[at.y] = v.y;
+  dqkv[at.z] = v.z;
+  dqkv[at.w] = v.w;
+}
+
+fn backward_q(quad: u32, head: u32) {
+  let t = min(quad + vec4u(0u, 1u, 2u, 3u), vec4u(p.time - 1u));  // past the end: the last again
+  let n_embd = p.n_head * HEAD_SIZE;
+  let stride = 3u * n_embd;
+  let first = head / p.n_head * p.time;  // the sequence's first row
+  let channel = head % p.n_head * HEAD_SIZE;
+  let query = (first + t) * stride + channel;
+  let keys = first * stride + n_embd + channel;
+  let out = (first + t) * n_embd + channel;
+  let scale = 1.0 / sqrt(f32(HEAD_SIZE));
+  var q: array<vec4f, HEAD_SIZE>;
+  var dout: array<vec4f, HEAD_SIZE>;
+  var dq: array<vec4f, HEAD_SIZE>;
+  var delta = vec4f();
+  for (var c = 0u; c < HEAD_SIZE; c++) {
+    q[c] = gather_qkv(query + c) * scale;
+    dout[c] = gather_dy(out + c);
+    delta += dout[c] * gather_y(out + c);
+  }
+  let log_total = gather_lse(head * p.time + t);
+  for (var j = 0u; j <= t.w; j++) {
+    let key = keys + j * stride;
+    let value = key + n_embd;
+    var score = vec4f();
+    var dp = vec4f();
+    for (var c = 0u; c < HEAD_SIZE; c++) {
+      score += q[c] * qkv[key + c];
+      dp += dout[c] * qkv[value + c];
+    }
+    let prob = select(exp(score - log_total), vec4f(), vec4u(j) > t);
+    let ds = prob * (dp - delta) * scale;
+    for (var c = 0u; c < HEAD_SIZE; c++) { dq[c] += ds * qkv[key + c]; }
+  }
+  for (var c = 0u; c < HEAD_SIZE; c++) { store(query + c, dq[c]); }
+}
+
+fn backward_kv(quad: u32, head: u32) {
+  let j = min(quad + vec4u(0u, 1u, 2u, 3u), vec4u(p.time - 1u));  // past the end: the last again
+  let n_embd = p.n_head * HEAD_SIZE;
+  let stride = 3u * n_embd;
+  let first = head / p.n_head * p.time;
+  let channel = head % p.n_head * HEAD_SIZE;
+  let queries = first * stride + channel;
+  let outs = first * n_embd + channel;
+  let key = queries + j * stride + n_embd;
+  let value = key + n_embd;
+  let scale = 1.0 / sqrt(f32(HEAD_SIZE));
+  var k: array<vec4f, HEAD_SIZE>;
+  var v: array<vec4f, HEAD_SIZE>;
+  var dk: array<vec4f, HEAD_SIZE>;
+  var dv: array<vec4f, HEAD_SIZE>;
+  for (var c = 0u; c < HEAD_SIZE; c++) {
+    k[c] = gather_qkv(key + c) * scale;
+    v[c] = gather_qkv(value + c);
+  }
+  for (var t = quad; t < p.time; t++) {
+    let query = queries + t * stride;
+    let out = outs + t * n_embd;
+    var score = vec4f();
+    var dp = vec4f();
+    var delta = 0.0;
+    for (var c = 0u; c < HEAD_SIZE; c++) {
+      let d = dy[out + c];
+      score += k[c] * qkv[query + c];
+      dp += v[c] * d;
+      delta += d * y[out + c];
+    }
+    let prob = select(exp(score - lse[head * p.time + t]), vec4f(), j > vec4u(t));
+    let ds = prob * (dp - delta) * scale;
+    for (var c = 0u; c < HEAD_SIZE; c++) {
+      dk[c] += ds * qkv[query + c];
+      dv[c] += prob * dy[out + c];
+    }
+  }
+  for (var c = 0u; c < HEAD_SIZE; c++) {
+    store(key + c, dk[c]);
+    store(value + c, dv[c]);
+  }
+}
+
+@compute @workgroup_size(16, 4)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let quad = id.x * 4u;
+  let head = id.y;  // of batch * n_head
+  if (quad >= p.time || head >= p.batch * p.n_head) { return; }
+  if (id.z == 0u) {
+    backward_q(quad, head);
+  } else {
+    backward_kv(quad, head);
+  }
+}
