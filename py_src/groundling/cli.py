@@ -7,6 +7,7 @@ groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
                        [--length N] [--corpus TEXT]
 groundling inspect FILE [FILE]
+groundling doctor LOG.jsonl | --case NAME [--iters N] [--device ...]
 groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--corpus TEXT]
 groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--corpus TEXT]
 groundling import FILE OUT [--like FILE]
@@ -18,8 +19,8 @@ last iteration writes its weights. One that ends earlier, by --stop-at, writes w
 the state if there is a --state, the weights if there is an --out, or if there is neither.
 
 Ctrl-C ends the training after the iteration it is in and keeps what was learned. The exit code is
-0; 1 when the training failed, the twins differ, or the replay is not what the link says; 2, with
-one sentence, when the input is at fault; 130 after Ctrl-C.
+0; 1 when the training failed, the doctor finds something wrong, the twins differ, or the replay is
+not what the link says; 2, with one sentence, when the input is at fault; 130 after Ctrl-C.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from . import __version__, checkpoint, interchange, link, state
+from . import __version__, checkpoint, doctor, interchange, link, state
 from .checkpoint import HEADER_BYTES, CheckpointError
 from .config import TrainConfig
 from .corpus import Corpus, shakespeare
@@ -52,7 +53,7 @@ from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
-COMMANDS = "train | sample | inspect | twin | export | import | link | replay"
+COMMANDS = "train | sample | inspect | doctor | twin | export | import | link | replay"
 SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
 
 
@@ -103,6 +104,9 @@ def train_command(args: argparse.Namespace) -> int:
                 told = _show_samples(run, told, progress)
             _show_samples(run, told, progress)
     except NonFiniteLoss as error:
+        if args.log:  # so that `groundling doctor` sees it
+            with log_path.open("a", encoding="ascii") as log:
+                print(log_line(error.record), file=log)
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
     except DeviceError as error:
         return _complain(f"{error} Nothing was written.", code=1)
@@ -264,6 +268,40 @@ def _show_differences(one: Contents, two: Contents, differences: list[Difference
         print(f"All {len(differences)} tensors are the same, to the bit.")
 
 
+def doctor_command(args: argparse.Namespace) -> int:
+    """groundling doctor"""
+    with bad_input():
+        if (args.log is None) == (args.case is None):
+            raise ValueError("Name a log or a --case, one of the two.")
+        if args.log:
+            try:
+                curve = doctor.read_log(Path(args.log).read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{args.log}: {error}") from None
+        else:
+            case, device = doctor.CASES[args.case], open_device(args.device)
+            exam = doctor.Examination(case, shakespeare(), device, args.iters)
+    if args.case:
+        print(f"{case.wrong} {args.iters} iters, on {device.description}", file=sys.stderr)
+        try:
+            with Progress(exam.run, sys.stderr) as progress:
+                for record in exam.train():
+                    progress.show(record)
+        except DeviceError as error:
+            return _complain(error, code=1)
+        curve = exam.curve
+    verdict = doctor.diagnose(curve)
+    print(f"{verdict.title}. {verdict.says}")
+    print()
+    for what, value in verdict.evidence:
+        print(f"{what:<20} {value}")
+    print()
+    print(verdict.change)
+    if options := [f"--{name} {value:g}" for name, value in verdict.fix.items()]:
+        print(f"Try: groundling train {' '.join(options)}")
+    return 0 if verdict.healthy else 1
+
+
 def twin_command(args: argparse.Namespace) -> int:
     """groundling twin"""
     with bad_input():
@@ -364,11 +402,14 @@ def replay_command(args: argparse.Namespace) -> int:
 
 
 def log_line(record: Record) -> str:
-    """The record as JSON: iter, train, lr, and val where there was an evaluation."""
+    """The record as JSON: iter, train, lr, and val where there was an evaluation. A loss that is no
+    number is null.
+    """
     fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
     if record.val is not None:
         fields["val"] = record.val
-    return json.dumps(fields)
+    numbers = {name: x if math.isfinite(x) else None for name, x in fields.items()}
+    return json.dumps(numbers)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -578,6 +619,12 @@ def _parser() -> argparse.ArgumentParser:
     add = command("inspect", inspect_command, "Show what a file holds, or how two differ.")
     add("file", metavar="FILE", help="weights or a state")
     add("other", metavar="FILE", nargs="?", help="another one, to compare tensor by tensor")
+
+    add = command("doctor", doctor_command, "Read a loss curve, and say what is wrong with it.")
+    add("log", metavar="LOG.jsonl", nargs="?", help="what `train --log` has written")
+    add("--case", choices=doctor.CASES, help="train one of the doctor's own cases, and read it")
+    add("--iters", metavar="N", type=int, default=doctor.ITERS, help=f"of the case {value}")
+    device(add)
 
     add = command("twin", twin_command, "Train two seeds side by side; are they the same bytes?")
     add("--seed-a", metavar="A", default=default.seed, help=f"the one {value}")
