@@ -284,7 +284,7 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("sample mine.bin --corpus mine.txt --length 0", "length is 0; it must be"),
         ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("inspect folder", "folder: Is a directory."),
-        ("", "the following arguments are required: train | sample | inspect | twin"),
+        ("", "the following arguments are required: train | sample | inspect | doctor | twin"),
         ("trian", "invalid choice: 'trian'"),
     ],
 )
