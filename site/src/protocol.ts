@@ -43,6 +43,7 @@ export type Command =
   | { type: "device"; name: DeviceName }
   | TwinCommand
   | InspectorCommand
+  | TalkCommand
   | CodeCommand
   /** Asks for the run as a link. */
   | { type: "share" }
@@ -365,9 +366,111 @@ export interface ReplayReport {
   losses: [number, number][];
 }
 
+// ---- what the model writes ----------------------------------------------------------------------
+
+/** How a text compares with the corpus: shares, and divergences in nats (groundling/samples.py). */
+export interface Measures {
+  characters: number;
+  unigram_kl: number;
+  bigram_kl: number;
+  words: number | null;
+}
+
+export interface Sample {
+  iter: number;
+  /** The validation loss by then. */
+  loss: number | null;
+  phase: string;
+  /** What the phase is, in a sentence or two. */
+  about: string;
+  text: string;
+  measures: Measures;
+}
+
+/** Samples of the run from the `first` on; 0 is a run that is new to the page. */
+export interface SamplesReport {
+  type: "samples";
+  first: number;
+  prompt: string;
+  vocabSize: number;
+  /** The measures of the corpus's own text, and of even guesses. */
+  scale: { written: Measures; even: Measures };
+  samples: Sample[];
+}
+
+/** The models that can write. */
+export type VoiceName = "reference" | "file" | "run";
+
+export interface Knobs {
+  temperature: number;
+  topK: number;
+  topP: number;
+}
+
+export type TalkCommand =
+  /** Reads weights or a state as one of the models. */
+  | { type: "voice"; source: "reference" | "file"; name: string; bytes: Uint8Array }
+  /** Begins a text. A length of 0 looks at the prompt and writes nothing. */
+  | ({
+      type: "talk";
+      id: number;
+      source: VoiceName;
+      prompt: string;
+      seed: string;
+      length: number;
+    } & Knobs)
+  | { type: "untalk" }
+  /** Asks what the character at a place was chosen from, or the last one: with these knobs. */
+  | ({ type: "weigh"; turn: number; at: number | null } & Knobs)
+  /** Asks for the next characters of the text that Credits shows. */
+  | { type: "recite"; prompt: string; seed: string };
+
+export interface Voice {
+  name: string;
+  seed: string;
+  iter: number;
+  valLoss: number | null;
+  parameters: number;
+}
+
+/** Why a character cannot be drawn, if it cannot: it is among the top_k, but not in the nucleus;
+ * or not among the top_k. */
+export type Fate = "kept" | "top_p" | "top_k";
+
+export type TalkReport =
+  /** A file that was read, or why it was not. */
+  | ({ type: "voice"; source: "reference" | "file"; problem: string } & Partial<Voice>)
+  /** How far a text is. `nats` are the surprises of the new characters, `chances` with which they
+   * were drawn; those of the prompt come with `begun`, null where the model saw nothing before. */
+  | {
+      type: "talk";
+      id: number;
+      phase: "begun" | "writing" | "done" | "stopped" | "failed";
+      prompt: string | null;
+      text: string;
+      nats: (number | null)[];
+      chances: number[];
+      problem: string;
+    }
+  /** What the character at a place was chosen from, the likeliest first: character, its chance at
+   * this temperature, its chance to be drawn, and its fate. */
+  | {
+      type: "weighed";
+      id: number;
+      turn: number;
+      at: number;
+      /** The one that is there; null for the one to come. */
+      character: string | null;
+      bars: [string, number, number, Fate][];
+      chosen: { nats: number; rank: number; drawn: number | null } | null;
+    }
+  | { type: "recited"; text: string; problem: string };
+
 export type Report =
   | TwinReport
   | InspectorReport
+  | SamplesReport
+  | TalkReport
   | CodeReport
   /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
   | { type: "stage"; stage: Stage; done: number; total: number; detail: string }

@@ -15,6 +15,8 @@ import type {
   Stage,
   Step,
 } from "./protocol";
+import { clearSamples, receiveSamples } from "./samples";
+import { loseTalk, receiveTalk } from "./talk";
 import { loseTwin, receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
@@ -130,6 +132,7 @@ export function receive(message: Report): void {
       case "phase":
         if (message.phase === "ready") {
           clearHistory();
+          clearSamples();
           progress.value = noProgress;
           loaded.value = null;
         }
@@ -142,6 +145,7 @@ export function receive(message: Report): void {
         if (message.phase === "error") rescued.value = true;
         if (message.reason === "restart") {
           loseTwin();
+          loseTalk();
           replay.value = null;
           forget("a");
           forget("b");
@@ -153,6 +157,7 @@ export function receive(message: Report): void {
         break;
       case "run":
         clearHistory();
+        clearSamples();
         panel.value = kept.value = offer.value = autosaved.value = asked.value = null;
         rescued.value = false;
         showSettings(message);
@@ -200,6 +205,15 @@ export function receive(message: Report): void {
       case "bytes":
       case "compared":
         receiveInspector(message);
+        break;
+      case "samples":
+        receiveSamples(message);
+        break;
+      case "voice":
+      case "talk":
+      case "weighed":
+      case "recited":
+        receiveTalk(message);
         break;
       case "notice":
         notice.value = message.message;

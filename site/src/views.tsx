@@ -6,6 +6,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";
 import { Inspector } from "./components/Inspector";
+import { Talk } from "./components/Talk";
 import { Twin } from "./components/Twin";
 
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
@@ -17,6 +18,12 @@ interface View {
 }
 
 const VIEWS: View[] = [
+  {
+    id: "talk",
+    title: "Talk",
+    what: "Let a model write, turn its knobs, and see what each character was chosen from.",
+    component: Talk,
+  },
   {
     id: "twin",
     title: "Twin",

@@ -41,6 +41,50 @@ export const WORDS = {
     title: "The largest step",
     text: "The learning rate at its highest. It can be changed while the model trains. Too low, and little is learned; too high, and the loss stops falling or jumps.",
   },
+  logits: {
+    title: "Logits",
+    text: "What the model says of the next character: one number for each of the 65. Softmax turns them into chances that sum to 1: e to the power of each, divided by the sum of them all.",
+  },
+  temperature: {
+    title: "Temperature",
+    text: "The logits are divided by it before softmax. Below 1 the likely becomes likelier, and the text safer and more repetitive; above 1 the unlikely gets its turn. It changes the draw and not the model.",
+  },
+  topK: {
+    title: "Top-k",
+    text: "Only the k likeliest characters may be drawn; the others are left out, and the chances of those that stay are scaled up to sum to 1. At 65 all may be drawn, at 1 always the likeliest.",
+  },
+  topP: {
+    title: "Top-p, the nucleus",
+    text: "Only the nucleus may be drawn: the fewest of the likeliest characters whose chances together reach p. Where the model is sure the nucleus is small, where it is not it is large. Top-p comes after top-k.",
+  },
+  surprise: {
+    title: "Surprise",
+    text: "Minus the logarithm of the chance that the model gave to the character that came: in nats with the natural logarithm, in bits with that of base 2. Its mean over a text is the loss.",
+  },
+  charactersUsed: {
+    title: "Characters used",
+    text: "How many of the 65 characters the sample has at least once. Even guesses use about 71 % of them in 80 characters, Shakespeare 42 %: rare ones are rare.",
+  },
+  unigramKl: {
+    title: "KL of characters",
+    text: "The Kullback-Leibler divergence of the sample's characters from those of the text it learns from, in nats: 0 if each is as common in both. 80 characters are few, so pieces of Shakespeare itself are some way off too.",
+  },
+  bigramKl: {
+    title: "KL of pairs",
+    text: "The same for each two neighbours: does u follow q, and a space the comma? It falls later than that of single characters, because what follows what has to be learned after what there is.",
+  },
+  knownWords: {
+    title: "Known words",
+    text: "The share of the sample's whole words that the training text has as well. That text is the dictionary: 11,676 words, counted here.",
+  },
+  adamw: {
+    title: "AdamW",
+    text: "The optimizer. It keeps two running averages for every weight, of the gradient and of its square, and steps by the one over the root of the other; and it lets every weight shrink a little (weight decay).",
+  },
+  warmup: {
+    title: "Warm-up",
+    text: "For the first 100 iterations the learning rate rises from near zero to its peak. AdamW's averages are rough at first, and full steps along them would throw the weights about.",
+  },
 } as const;
 
 export type Word = keyof typeof WORDS;

@@ -7,6 +7,7 @@ import { Fields } from "./Fields";
 import { Claim, Share } from "./Link";
 import { Device, Panels } from "./Panels";
 import { Readouts } from "./Readouts";
+import { Samples } from "./Samples";
 
 /** The phase in words. */
 function status(): string {
@@ -68,6 +69,7 @@ export function Runner() {
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
       <Readouts />
       <Chart />
+      <Samples />
       <Share />
     </section>
   );

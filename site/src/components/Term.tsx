@@ -1,15 +1,63 @@
 import type { ComponentChildren } from "preact";
+import { useId, useRef } from "preact/hooks";
 import { WORDS, type Word } from "../words";
 
-/** A word that explains itself in a popover when it is pressed. */
+const WAIT_MS = 250; // a pointer that only passes by opens nothing
+const LEAVE_MS = 200; // time enough to go over to the explanation
+
+/** A word that explains itself: under the pointer, with the focus, or when it is pressed. */
 export function Term({ word, children }: { word: Word; children: ComponentChildren }) {
-  const id = `word-${word}`;
+  const id = `word${useId()}`;
+  const button = useRef<HTMLButtonElement>(null);
+  const popover = useRef<HTMLSpanElement>(null);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const pinned = useRef(false); // by a press: it stays when the pointer or the focus goes
+
+  const isOpen = () => popover.current?.matches(":popover-open") ?? false;
+  const open = () => {
+    if (!isOpen()) popover.current?.showPopover({ source: button.current! });
+  };
+  const close = () => {
+    if (isOpen() && !pinned.current) popover.current?.hidePopover();
+  };
+  const soon = (act: () => void, ms: number) => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(act, ms);
+  };
+
   return (
     <>
-      <button type="button" class="term" popovertarget={id}>
+      <button
+        ref={button}
+        type="button"
+        class="term"
+        aria-describedby={id}
+        {...(children === "?" ? { "aria-label": `What is ${WORDS[word].title}?` } : {})}
+        onClick={() => {
+          clearTimeout(timer.current);
+          pinned.current = !pinned.current;
+          if (pinned.current) open();
+          else close();
+        }}
+        onPointerEnter={(event) => event.pointerType === "mouse" && soon(open, WAIT_MS)}
+        onPointerLeave={() => soon(close, LEAVE_MS)}
+        onFocus={(event) => event.currentTarget.matches(":focus-visible") && open()}
+        onBlur={() => soon(close, LEAVE_MS)}
+      >
         {children}
       </button>
-      <span id={id} class="explanation" popover="auto" role="note">
+      <span
+        ref={popover}
+        id={id}
+        class="explanation"
+        popover="auto"
+        role="note"
+        onPointerEnter={() => clearTimeout(timer.current)}
+        onPointerLeave={() => soon(close, LEAVE_MS)}
+        onToggle={(event) => {
+          if (event.newState === "closed") pinned.current = false;
+        }}
+      >
         <strong>{WORDS[word].title}</strong>
         {WORDS[word].text}
       </span>

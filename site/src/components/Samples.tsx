@@ -1,0 +1,130 @@
+import "./samples.css";
+import * as format from "../format";
+import type { Measures, Sample } from "../protocol";
+import { samples, setting } from "../samples";
+import { hasRun, progress } from "../state";
+import type { Word } from "../words";
+import { Term } from "./Term";
+
+const share = (value: number | null) => (value === null ? "—" : `${Math.round(100 * value)} %`);
+const nats = (value: number | null) => (value === null ? "—" : value.toFixed(2));
+
+/** What is measured of a sample: its name, how its numbers are told, and the word that explains. */
+const ROWS: [keyof Measures, string, Word, (value: number | null) => string][] = [
+  ["characters", "Characters used", "charactersUsed", share],
+  ["unigram_kl", "KL, characters", "unigramKl", nats],
+  ["bigram_kl", "KL, pairs", "bigramKl", nats],
+  ["words", "Known words", "knownWords", share],
+];
+
+/** Line ends as people can see them. */
+export const visible = (text: string) => text.replaceAll("\n", "↵");
+
+function Written({ sample }: { sample: Sample }) {
+  return (
+    <p class="written">
+      <span class="given">{visible(setting.value!.prompt)}</span>
+      <span class="new">{visible(sample.text)}</span>
+    </p>
+  );
+}
+
+function Stamp({ sample }: { sample: Sample }) {
+  return (
+    <p class="stamp">
+      <b>Iteration {sample.iter.toLocaleString("en")}</b>
+      <span>val {format.loss(sample.loss)}</span>
+      <span class="phase">{sample.phase}</span>
+    </p>
+  );
+}
+
+/** One measure, and where it is between an even guess, on the left, and Shakespeare's own text. */
+function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) {
+  const [key, label, word, tell] = row;
+  const { written, even } = setting.value!.scale;
+  const value = sample.measures[key];
+  const [from, to] = [even[key] ?? 0, written[key] ?? 1];
+  const at = value === null ? 0 : Math.min(1, Math.max(0, (value - from) / (to - from)));
+  return (
+    <div class="measure" data-measure={key}>
+      <dt>
+        <Term word={word}>{label}</Term>
+      </dt>
+      <dd>
+        <b>{tell(value)}</b>
+        <span class="track" aria-hidden="true">
+          <svg viewBox="0 0 100 8" preserveAspectRatio="none">
+            <rect class="whole" width="100" height="8" />
+            <rect class="part" width={100 * at} height="8" />
+          </svg>
+        </span>
+        <span class="ends">
+          <span>{tell(from)}</span>
+          <span>{tell(to)}</span>
+        </span>
+      </dd>
+    </div>
+  );
+}
+
+/** What the run writes as it learns, the latest sample first. */
+export function Samples() {
+  const all = samples.value;
+  const latest = all.at(-1);
+  const earlier = all.slice(0, -1).reverse();
+  return (
+    <section class="samples" aria-labelledby="samples-title" data-samples={all.length}>
+      <header>
+        <h2 id="samples-title">What it writes</h2>
+        {latest && (
+          <p class="note">
+            at iterations 0, 200, 400 … and the end, <Term word="temperature">temperature</Term> 0.8
+          </p>
+        )}
+      </header>
+      {!latest && (
+        <p class="none">
+          {hasRun.value && progress.value.iter
+            ? "The next sample comes at the next iteration that 200 divides."
+            : "Every 200 iterations the model writes 80 characters here, after the same 32 of a text it does not learn from."}
+        </p>
+      )}
+      {latest && (
+        <div class="latest">
+          <Stamp sample={latest} />
+          <Written sample={latest} />
+          <p class="about">{latest.about}</p>
+          <dl class="evidence">
+            {ROWS.map((row) => (
+              <Meter key={row[0]} row={row} sample={latest} />
+            ))}
+          </dl>
+          <p class="note ends-told">
+            Each bar runs from what even guesses measure to what pieces of Shakespeare do.
+          </p>
+        </div>
+      )}
+      {earlier.length > 0 && (
+        <details class="earlier">
+          <summary>
+            {earlier.length === 1 ? "1 earlier sample" : `${earlier.length} earlier samples`}
+          </summary>
+          <ol tabIndex={0} aria-label="Earlier samples, the newest first">
+            {earlier.map((sample) => (
+              <li key={sample.iter}>
+                <Stamp sample={sample} />
+                <Written sample={sample} />
+                <p class="note">
+                  {ROWS.map(
+                    ([key, label, , tell]) => `${label} ${tell(sample.measures[key])}`,
+                  ).join(" · ")}
+                </p>
+              </li>
+            ))}
+          </ol>
+        </details>
+      )}
+    </section>
+  );
+}
