@@ -149,10 +149,12 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
     parameters are not the old ones, unless fit: then those of one name and shape keep their
     numbers, and the others begin anew.
     """
-    config, train = (sys.modules[f"groundling.{name}"] for name in ("config", "train"))
+    names = "config", "model", "train"
+    config, architecture, train = (sys.modules[f"groundling.{name}"] for name in names)
     model = _again(config.GPTConfig, state.model)
-    new = train.Run(_again(config.TrainConfig, state.config), corpus, device, model)
-    old, now = run.model.shapes, new.model.shapes
+    old, now = run.model.shapes, architecture.parameter_shapes(model)
+    known = state.weights if now == old else None
+    new = train.Run(_again(config.TrainConfig, state.config), corpus, device, model, known)
     if now == old:
         weights, m, v = state.weights, state.m, state.v
     else:

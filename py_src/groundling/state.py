@@ -125,7 +125,7 @@ def resume(saved: Saved, corpus: Corpus, device: Device, anyway: bool = False) -
         )
     if differences and not anyway:
         raise OtherOrigin(differences)
-    run = Run(saved.state.config, corpus, device, saved.state.model)
+    run = Run(saved.state.config, corpus, device, saved.state.model, saved.state.weights)
     run.restore(saved.state)
     return run
 

@@ -161,11 +161,14 @@ class Run:
         corpus: Corpus,
         device: Device,
         model_config: GPTConfig | None = None,
+        weights: np.ndarray | None = None,  # to begin with, in place of the seed's
     ):
         self.config, self.corpus, self.device = config, corpus, device
         model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
         corpus.require(model_config.block_size)
-        self.model = GPT(model_config, device, initial_weights(model_config, config.seed))
+        if weights is None:
+            weights = initial_weights(model_config, config.seed)
+        self.model = GPT(model_config, device, weights)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)

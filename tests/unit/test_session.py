@@ -31,7 +31,7 @@ Session = session_module.Session
 class FakeRun:
     """A run whose losses fall by 0.01 an iteration, and whose weights are the iteration."""
 
-    def __init__(self, config, corpus, device, model_config=None):
+    def __init__(self, config, corpus, device, model_config=None, weights=None):
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
