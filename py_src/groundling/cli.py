@@ -13,6 +13,7 @@ groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--corpus TEXT]
 groundling import FILE OUT [--like FILE]
 groundling link FILE
 groundling replay LINK [--device ...] [--corpus TEXT]
+groundling recipes [NAME]
 
 FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
 last iteration writes its weights. One that ends earlier, by --stop-at, writes what was asked for:
@@ -31,6 +32,7 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 import time
 import zipfile
 from collections import deque
@@ -40,7 +42,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from . import __version__, checkpoint, doctor, interchange, link, state
+from . import __version__, checkpoint, doctor, interchange, link, recipes, state
 from .checkpoint import HEADER_BYTES, CheckpointError
 from .config import TrainConfig
 from .corpus import Corpus, shakespeare
@@ -53,7 +55,7 @@ from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
-COMMANDS = "train | sample | inspect | doctor | twin | export | import | link | replay"
+COMMANDS = "train | sample | inspect | doctor | twin | export | import | link | replay | recipes"
 SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
 
 
@@ -565,6 +567,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help shows what there is.\n")
 
 
+def recipes_command(args: argparse.Namespace) -> int:
+    """groundling recipes"""
+    known = {recipe.name: recipe for recipe in recipes.RECIPES}
+    if args.name is None:
+        for recipe in known.values():
+            print(f"{recipe.name:<18}{recipe.title}")
+        return 0
+    if args.name not in known:
+        raise BadInput(f"There is no recipe {args.name!r}; there are {', '.join(known)}.")
+    recipe = known[args.name]
+    print(f"{recipe.title}\n", *textwrap.wrap(recipe.text, 100), "", sep="\n")
+    print(recipes.diff(recipe), end="")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     default = TrainConfig()
     parser = _Parser(prog="groundling", description="A GPT built from the ground up.")
@@ -651,4 +668,7 @@ def _parser() -> argparse.ArgumentParser:
     add("link", metavar="LINK", help="the link, or what follows its #")
     device(add)
     add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
+
+    add = command("recipes", recipes_command, "Short worked edits of this library to learn from.")
+    add("name", metavar="NAME", nargs="?", help="one of them, as a diff (a list of all)")
     return parser

@@ -17,8 +17,9 @@ FILES = (
     "state",
     "twin",
     "link",
+    "recipes",
 )
-FIXTURES = "model", "finished", "data", "saved"  # of these files
+FIXTURES = "model", "finished", "data", "saved", "use"  # of these files
 
 
 def load(path: Path) -> dict:

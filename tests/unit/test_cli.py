@@ -626,3 +626,22 @@ def test_an_import_without_our_header_takes_that_of_another_file(small):
     assert cli.main(["import", "bare.safetensors", "back.bin"]) == 2
     assert cli.main(["import", "bare.safetensors", "back.bin", "--like", small]) == 0
     assert Path("back.bin").read_bytes() == Path(small).read_bytes()
+
+
+# recipes
+
+
+def test_the_recipes_are_listed_and_shown_as_diffs(capsys):
+    assert cli.main(["recipes"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert "qk-norm" in names and len(names) == len(set(names)) == 9
+    for name in names:
+        assert cli.main(["recipes", name]) == 0
+        said = capsys.readouterr().out
+        assert "\n--- " in said and "\n@@ " in said
+        assert said.endswith("\n")
+
+
+def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are(capsys):
+    assert cli.main(["recipes", "soup"]) == 2
+    assert re.search("no recipe 'soup'; there are .*qk-norm", capsys.readouterr().err)

@@ -9,7 +9,7 @@ the WGSL of the same name.
 """
 
 import math
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable
 from functools import partial
 
@@ -38,7 +38,7 @@ class NumPyDevice(Device):
         super().__init__()
         self.dtypes = {"f32": np.dtype(dtype), "u32": np.dtype(np.uint32)}
         self.description = f"NumPy {np.__version__} on the CPU"
-        self.kernels = dict(KERNELS)
+        self.kernels = ChainMap({}, KERNELS)  # one's own, then those of all, also of later on
 
     def _write(self, tensor: Tensor, array) -> None:
         if np.size(array) != tensor.size:

@@ -1,0 +1,258 @@
+"""Whether a kernel does on the GPU what its NumPy twin does: asked of every edited kernel before it
+may touch a run.
+
+    for row in check(["gelu", "my_kernel"], device):
+        print(row.kernel, row.ok, row.message)
+
+There is no table of cases, so it works for kernels that nobody has thought of: a small model of
+awkward sizes is trained, evaluated and sampled from on the NumPy device, by the code as it is now,
+and what goes into the kernels on the way is noted. Then the WGSL as it is now runs on the very same
+numbers, and every number that comes out is compared with the twin's, in float64.
+
+Tolerance: 1e-5 of the largest number in a buffer, as in tests/gpu/test_parity.py. float32 keeps
+6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, the twin
+itself is that far off in float32; the tolerance is ten times its error if that is more.
+"""
+
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import sources
+from .config import GPTConfig, TrainConfig
+from .corpus import Corpus
+from .devices import Device, DeviceError
+from .devices.numpy import KERNELS, NumPyDevice
+from .errors import wgsl_problem
+from .rng import Stream
+from .sampling import generate
+from .train import Run, train
+
+TOLERANCE = 1e-5  # of the largest number
+CANCELLED = 10  # times the twin's own error in float32
+CALLS = 12  # of a kernel that are checked at most,
+ALIKE = 2  # and of those with the same sizes and parameters
+GUARD = 64  # numbers before and after each buffer: 256 bytes, where every adapter can bind one
+SENTINEL = 0x7FC0ABCD  # which they hold: a NaN that no arithmetic makes
+CHARACTERS = "".join(map(chr, range(48, 48 + 65)))
+SMALL = GPTConfig(65, block_size=67, n_layer=1, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
+ORDINARY = GPTConfig(65)  # for code that cannot do with SMALL
+BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (?:read|read_write)> (\w+)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one kernel compares with its twin. Numbers of the worst place; the error is None where
+    there is none, or where a number is not finite and should be.
+    """
+
+    kernel: str
+    ok: bool
+    largest: float | None
+    tolerance: float
+    where: str  # which buffer, which number of it, in a call with which parameters
+    message: str
+
+
+@dataclass
+class Call:
+    """One dispatch of a kernel on the NumPy device: its buffers before and after."""
+
+    params: dict[str, float]
+    before: list[np.ndarray]
+    after: list[np.ndarray]
+
+
+def check(kernels: Iterable[str], device: Device) -> list[Row]:
+    """Each of these kernels, as `shaders/` and the reader's edits have it now, on a WebGPU device.
+
+    The device's own kernels stay as they are, and so does what runs on it. Whatever the code that
+    is now in force raises on the way comes out of here.
+    """
+    kernels = sorted(kernels)
+    if device.name != "webgpu":
+        text = f"The {device.name} device has no use for WGSL, so it was not checked."
+        return [Row(kernel, True, None, 0.0, "", text) for kernel in kernels]
+    calls = trace(kernels)
+    return [_check(kernel, calls[kernel], device) for kernel in kernels]
+
+
+def trace(kernels: Iterable[str]) -> dict[str, list[Call]]:
+    """The calls of these kernels, by name, as a small model is trained and used on NumPy."""
+    try:
+        return _trace(kernels, SMALL)
+    except Exception:
+        return _trace(kernels, ORDINARY)  # the error that this raises, if it does, is the reader's
+
+
+def _trace(kernels: Iterable[str], config: GPTConfig) -> dict[str, list[Call]]:
+    calls: dict[str, list[Call]] = {kernel: [] for kernel in kernels}
+    device = _Unwritten()
+    for kernel in calls.keys() & KERNELS.keys():
+        device.kernels[kernel] = _Noted(KERNELS[kernel], calls[kernel])
+    stream = Stream("parity")
+    text = CHARACTERS + "".join(CHARACTERS[word % 65] for word in stream.words(1500))
+    settings = TrainConfig(
+        **dict(seed="parity", iters=2, batch_size=2, lr=0.1, min_lr=0.1, warmup=0),
+        **dict(eval_interval=1, eval_batches=1),
+    )
+    with redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+        run = Run(settings, Corpus(text), device, config)
+        run.sample_every = 0
+        weights = run.model.weights()  # fresh ones are so small that most of the model is linear
+        run.model.load(weights + 0.3 * stream.normal(weights.size).astype(weights.dtype))
+        for _ in train(run):
+            pass
+        generate(run.model, run.corpus, text[:3], 2, "parity")
+    return calls
+
+
+class _Unwritten(NumPyDevice):
+    """The NumPy device, whose memory holds NaNs until it is written to: a kernel that leaves out a
+    number, or adds to what it should overwrite, is found out.
+    """
+
+    def _allocate(self, n_bytes: int) -> np.ndarray:
+        return np.full(n_bytes, 0xFF, np.uint8)
+
+
+class _Noted:
+    """A twin that notes what it is called with."""
+
+    def __init__(self, twin: Callable, calls: list[Call]):
+        self.twin, self.calls = twin, calls
+        self.__code__ = twin.__code__  # by which the device knows how many buffers there are
+        self.met: Counter = Counter()  # calls with these sizes and parameters
+
+    def __call__(self, *arrays: np.ndarray, **params: float) -> None:
+        like = tuple(a.size for a in arrays), tuple(params.items())
+        self.met[like] += 1
+        if self.met[like] > ALIKE or len(self.calls) == CALLS:
+            self.twin(*arrays, **params)
+            return
+        before = [a.copy() for a in arrays]
+        self.twin(*arrays, **params)
+        self.calls.append(Call(params, before, [a.copy() for a in arrays]))
+
+
+def _check(name: str, calls: list[Call], device: Device) -> Row:
+    try:
+        code = sources.text(f"{sources.SHADERS}{name}.wgsl")
+        results = _run(name, code, calls, device)
+    except (DeviceError, FileNotFoundError) as error:
+        return _refused(name, str(error))
+    if name not in KERNELS:
+        return _refused(
+            name,
+            f"There is no NumPy twin to compare it with: write a function {name} of the same "
+            "buffers and parameters, under @kernel.",
+        )
+    if not calls:
+        text = "It compiles. This model does not use it, so it was not checked further."
+        return Row(name, True, None, 0.0, "", text)
+    names = BINDING.findall(code)
+    worst, row = -math.inf, None
+    for call, found in zip(calls, results, strict=True):
+        ratio, each = _compare(name, names, call, found)
+        if ratio > worst:
+            worst, row = ratio, each
+    if row.ok:
+        n = "one call" if len(calls) == 1 else f"{len(calls)} calls"
+        text = f"It does in {n} what its NumPy twin does."
+        return Row(name, True, row.largest, row.tolerance, row.where, text)
+    return row
+
+
+def _run(name: str, code: str, calls: list[Call], device: Device) -> list[list[np.ndarray]]:
+    """What each call's buffers, with their guards, hold after the kernel has run on them."""
+    from .devices.webgpu import Kernel  # here, since NumPy alone needs no wgpu
+
+    own = device.kernels.get(name)
+    device.kernels[name] = kernel = Kernel(device.wgpu, name, code)
+    try:
+        kernel.pipeline({})  # also where nobody calls it: does it compile?
+        wholes = []
+        for call in calls:
+            tensors = [device.tensor(_guarded(array)) for array in call.before]
+            views = [
+                tensor.view(array.size, offset=GUARD)
+                for tensor, array in zip(tensors, call.before, strict=True)
+            ]
+            device.run(name, *views, **call.params)
+            wholes.append(tensors)
+        return [[tensor.numpy() for tensor in tensors] for tensors in wholes]
+    finally:
+        if own:
+            device.kernels[name] = own
+        else:
+            del device.kernels[name]
+
+
+def _guarded(array: np.ndarray) -> np.ndarray:
+    """An array's bits between two guards, as uint32: no NaN changes on its way."""
+    guard = np.full(GUARD, SENTINEL, np.uint32)
+    return np.concatenate([guard, array.view(np.uint32), guard])
+
+
+def _compare(
+    kernel: str, names: list[str], call: Call, found: list[np.ndarray]
+) -> tuple[float, Row]:
+    """One call on both: the largest error in tolerances (infinite for what is just wrong), and a
+    row about it.
+    """
+    exact = [a.astype(np.float64) if a.dtype.kind == "f" else a.copy() for a in call.before]
+    with np.errstate(all="ignore"):
+        KERNELS[kernel](*exact, **call.params)
+    settings = ", ".join(f"{name}={value:g}" for name, value in call.params.items())
+    worst, row = -math.inf, Row(kernel, True, 0.0, 0.0, "", "")
+    for name, whole, before, own, expected in zip(
+        names, found, call.before, call.after, exact, strict=True
+    ):
+        guards = np.concatenate([whole[:GUARD], whole[-GUARD:]])
+        bits = whole[GUARD:-GUARD]
+        if (guards != SENTINEL).any():
+            text = f"It writes outside its buffer {name}."
+            return math.inf, Row(kernel, False, None, 0.0, f"{name} ({settings})", text)
+        result = bits.view(before.dtype)
+        with np.errstate(all="ignore"):
+            error = np.abs(result.astype(np.float64) - expected)
+            own_error = np.abs(own.astype(np.float64) - expected)
+        same = (bits == before.view(np.uint32)) & (own.view(np.uint32) == before.view(np.uint32))
+        same |= result == expected  # infinities too
+        same |= np.isnan(result) & np.isnan(expected)
+        error[same] = 0
+        tolerance = 0.0
+        if before.dtype.kind == "f":
+            finite = np.isfinite(expected) & np.isfinite(own_error)
+            largest = np.abs(expected[finite]).max(initial=0)
+            tolerance = max(TOLERANCE * largest, CANCELLED * own_error[finite].max(initial=0))
+        error[np.isnan(error)] = np.inf
+        at = int(error.argmax())
+        largest = float(error[at])
+        ratio = 0.0 if largest == 0 else largest / tolerance if tolerance else math.inf
+        if ratio > worst:
+            where = f"{name}[{at}] of {result.size:,} ({settings})" if largest else ""
+            wrong = int((error > tolerance).sum())
+            text = (
+                f"{name}[{at}] is {result[at]:.7g}, and its NumPy twin has {expected[at]:.7g}: "
+                f"{wrong:,} of {result.size:,} numbers are further off than rounding explains."
+            )
+            largest = largest if math.isfinite(largest) else None
+            worst = ratio
+            row = Row(kernel, bool(ratio <= 1), largest, float(tolerance), where, text)
+    return worst, row
+
+
+def _refused(kernel: str, said: str) -> Row:
+    """A kernel that cannot be run: its compiler's words with the place, or ours."""
+    where = ""
+    if problem := wgsl_problem(said):
+        said, line, column, _ = problem
+        where = f"line {line}, column {column}"
+    return Row(kernel, False, None, 0.0, where, said)
