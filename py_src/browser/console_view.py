@@ -160,6 +160,11 @@ class ConsoleView(View):
             self.output.add(self._refusal(error))
         self.flush()
 
+    def known(self) -> dict:
+        """Every name that means something at the prompt now."""
+        self._give()
+        return self.names
+
     def _evaluate(self, text: str) -> object:
         """The value of the last expression, or None."""
         self._give()

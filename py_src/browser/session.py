@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
 from console_view import ConsoleView
 from explain import LOST, explain
@@ -61,6 +62,7 @@ VIEWS = (
     InspectorView,
     LinkView,
     ConsoleView,
+    AssistView,
 )
 
 

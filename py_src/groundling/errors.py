@@ -232,7 +232,7 @@ def _wgsl_frame(kernel: str, problem: tuple | None, files: Mapping[str, str]) ->
 
 
 def _kinds(error: BaseException) -> set[str]:
-    return {kind.__name__ for kind in type(error).__mro__}
+    return {kind.__name__ for kind in MRO(type(error))}
 
 
 def _words(error: BaseException, said: str) -> tuple[str, str]:
@@ -263,12 +263,16 @@ def attributes(value: object) -> dict[str, object]:
     """What an object, its class and the classes it derives from hold, by name. Unlike getattr and
     dir this calls nothing of its class's own, which may do anything: a property is a property.
     """
-    kinds = type(value).__mro__ if not isinstance(value, type) else value.__mro__
-    found = {name: item for kind in reversed(kinds) for name, item in vars(kind).items()}
-    if not isinstance(value, type) and not isinstance(found.get("__dict__"), property):
+    is_class = issubclass(type(value), type)
+    kinds = MRO(value if is_class else type(value))
+    found = {name: item for kind in reversed(kinds) for name, item in DICT(kind).items()}
+    if not is_class and not isinstance(found.get("__dict__"), property):
         with suppress(AttributeError, TypeError):  # it may have slots instead, or nothing
             found |= object.__getattribute__(value, "__dict__")
     return found
+
+
+MRO, DICT = (vars(type)[name].__get__ for name in ("__mro__", "__dict__"))
 
 
 def _import_hint(error: ImportError) -> str:

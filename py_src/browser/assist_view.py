@@ -1,0 +1,68 @@
+"""What helps at the keyboard: lint, completion and documentation, answered at once.
+
+Nothing is run, and the device is not touched; site/src/editor.ts draws what this posts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import assist
+import lint
+from console_view import ConsoleView
+from view import Message, View
+
+CONSOLE = "run", "model", "optimizer", "sample", "corpus", "device", "np", "groundling", "_"
+
+
+class AssistView(View):
+    """Answers for the text in an editor (`path`), or at the prompt (path "")."""
+
+    live = "lint", "complete", "hover"
+
+    def __init__(self, session):
+        super().__init__(session)
+        self.assist = assist.Assist()
+
+    def do_lint(self, message: Message) -> None:
+        """Post what is wrong with a text."""
+        path, text = message["path"], message["text"]
+        if path.endswith(".wgsl"):
+            found = lint.wgsl(text)
+        else:
+            found = lint.python(text, () if path else {*CONSOLE, *self._names("")})
+        problems = [asdict(problem) for problem in found]
+        for problem in problems:
+            problem["endLine"] = problem.pop("end_line")
+            problem["endColumn"] = problem.pop("end_column")
+        self.post({"type": "linted", "id": message["id"], "path": path, "problems": problems})
+
+    def do_complete(self, message: Message) -> None:
+        """Post what could be typed next."""
+        path = message["path"]
+        start, options = self.assist.complete(
+            path, message["text"], message["at"], self._names(path)
+        )
+        found = [asdict(option) for option in options]
+        self.post({"type": "completions", "id": message["id"], "from": start, "options": found})
+
+    def do_hover(self, message: Message) -> None:
+        """Post what a name means."""
+        path, at = message["path"], message["at"]
+        doc = self.assist.hover(path, message["text"], at, self._names(path))
+        doc = doc or assist.Doc(at, at, "", "")
+        told = {"from": doc.start, "to": doc.end, "signature": doc.signature, "text": doc.text}
+        self.post({"type": "doc", "id": message["id"], **told})
+
+    def _names(self, path: str) -> dict[str, object]:
+        """The names that are there whatever a text says: the run's, and at the prompt the rest."""
+        session, names = self.session, {}
+        if run := session.run:
+            names = {"run": run, "model": run.model, "optimizer": run.optimizer}
+        names["corpus"] = session.corpus
+        if session.device:
+            names["device"] = session.device
+        if not path:
+            [console] = (view for view in session.views if isinstance(view, ConsoleView))
+            names = console.known() | names
+        return names
