@@ -15,6 +15,7 @@ from explain import LOST, code_error
 from view import Message, View
 
 import groundling.corpus
+import groundling.parity
 import groundling.train
 from groundling import live, sources
 from groundling.live import Loaded, OtherShapes
@@ -180,10 +181,15 @@ class LiveView(View):
 
     def _agree(self, names: list[str], anyway: bool) -> bool:
         """Compare edited kernels with their NumPy twins, and tell the page; True to use them."""
-        for name in names:
-            if sources.exists(f"{SHADERS}{name}.wgsl"):
-                self.session.device.kernel(name).pipeline({})
-        return True
+        device = self.session.device
+        names = [name for name in names if sources.exists(f"{SHADERS}{name}.wgsl")]
+        for name in names if device.name == "webgpu" else ():
+            device.kernel(name).pipeline({})  # what does not compile is shown at its place
+        if anyway or not names:
+            return True
+        rows = groundling.parity.check(names, device)
+        self.post({"type": "kernels", "rows": [vars(row) for row in rows]})
+        return all(row.ok for row in rows)
 
     def _applied(self, change: Change) -> None:
         told = {"iter": change.iter, "diff": change.diff, "files": change.files}

@@ -5,6 +5,7 @@ the GPU, so JavaScript enters it through `callPromising`, where it can.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from autosave import Autosave, StoreError, StoreFull
@@ -17,6 +18,7 @@ from session import Message, Session
 
 import groundling.devices
 from groundling.corpus import shakespeare
+from groundling.recipes import RECIPES
 
 ROOT = Path("/app")
 FIRST = ("train.py", "model.py", "ops.py", "tensor.py", "jit.py", "optim.py")
@@ -83,6 +85,7 @@ def autosave() -> Autosave | None:
 
 
 post({"type": "sources", "files": sources()})
+post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), autosave=autosave())
 next(view for view in session.views if isinstance(view, ConsoleView)).capture()
 

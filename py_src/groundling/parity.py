@@ -174,7 +174,8 @@ def _run(name: str, code: str, calls: list[Call], device: Device) -> list[list[n
     from .devices.webgpu import Kernel  # here, since NumPy alone needs no wgpu
 
     own = device.kernels.get(name)
-    device.kernels[name] = kernel = Kernel(device.wgpu, name, code)
+    is_this = own is not None and own.code == code
+    kernel = device.kernels[name] = own if is_this else Kernel(device.wgpu, name, code)
     try:
         kernel.pipeline({})  # also where nobody calls it: does it compile?
         wholes = []
