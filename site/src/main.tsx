@@ -4,6 +4,7 @@ import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { watchFragment } from "./claims";
+import { Again } from "./components/Guide";
 import { Runner } from "./components/Runner";
 import { Source } from "./components/Source";
 import { ThemeToggle } from "./components/ThemeToggle";
@@ -22,6 +23,7 @@ mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
 mount("source", <Source />);
 mount("views", <Views />);
+mount("around", <Again />);
 acceptDrops();
 watchFragment();
 

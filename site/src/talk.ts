@@ -5,7 +5,6 @@ import { batch, signal } from "@preact/signals";
 import type { Knobs, TalkReport, Voice, VoiceName } from "./protocol";
 
 export const LONGEST = 2000;
-const REFERENCE = "tinker-shakespeare-hamlet-iter2000.bin";
 
 /** The fields, as the reader has them. */
 export const fields = {
@@ -48,8 +47,8 @@ export const picked = signal<number | null>(null);
 
 /** What Credits has to show and has not shown yet. */
 export const recited = signal("");
-/** Counts up with every answer to `recite`, an empty one too. */
-export const recitals = signal(0);
+/** How many of its questions were answered, and what was wrong with the last one. */
+export const recital = signal({ answers: 0, problem: "" });
 
 export const knobs = (): Knobs => ({
   temperature: fields.temperature.value,
@@ -89,13 +88,6 @@ export function begin(length: number): number {
   return last;
 }
 
-/** The reference checkpoint; the browser has it from the second time on. */
-export async function fetchReference(): Promise<{ name: string; bytes: Uint8Array<ArrayBuffer> }> {
-  const response = await fetch(new URL(`./reference/${REFERENCE}`, import.meta.url));
-  if (!response.ok) throw new Error(`it could not be fetched (HTTP ${response.status})`);
-  return { name: REFERENCE, bytes: new Uint8Array(await response.arrayBuffer()) };
-}
-
 export function receiveTalk(message: TalkReport): void {
   switch (message.type) {
     case "voice": {
@@ -124,7 +116,7 @@ export function receiveTalk(message: TalkReport): void {
       break;
     case "recited":
       recited.value += message.text;
-      recitals.value++;
+      recital.value = { answers: recital.value.answers + 1, problem: message.problem };
       break;
   }
 }
@@ -134,4 +126,5 @@ export function loseTalk(): void {
   voices.reference.value = voices.file.value = null;
   refused.reference.value = refused.file.value = "";
   text.value = weighed.value = null;
+  recital.value = { answers: recital.value.answers + 1, problem: "" };
 }

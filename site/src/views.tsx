@@ -5,6 +5,7 @@ import "./components/tools.css";
 import { useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";
+import { Credits } from "./components/Credits";
 import { Inspector } from "./components/Inspector";
 import { Talk } from "./components/Talk";
 import { Twin } from "./components/Twin";
@@ -35,6 +36,12 @@ const VIEWS: View[] = [
     title: "Inspector",
     what: "What is in a saved file, byte by byte and tensor by tensor?",
     component: Inspector,
+  },
+  {
+    id: "credits",
+    title: "Credits",
+    what: "The files that ran, in the order to read them.",
+    component: Credits,
   },
 ];
 

@@ -5,6 +5,7 @@ import * as format from "../format";
 import { send } from "../link";
 import { autosaved, hasRun, keeping, loaded, phase } from "../state";
 import { room } from "../storage";
+import { Stop } from "./Guide";
 
 /** What autosave does, in small print. */
 function kept(): string {
@@ -50,6 +51,7 @@ export function Files() {
   );
   return (
     <div class="files">
+      <Stop at="save" />
       {pair("weights", "The model alone, to use or to share: 0.8 MB.")}
       {pair("state", "The whole run, to go on with exactly: 2.5 MB.")}
       <input

@@ -4,6 +4,7 @@ import { hasRun, minutesLeft, panel, phase, progress, reason, stopping } from ".
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
+import { Stop } from "./Guide";
 import { Claim, Share } from "./Link";
 import { Device, Panels } from "./Panels";
 import { Readouts } from "./Readouts";
@@ -64,11 +65,14 @@ export function Runner() {
       <Announcer />
       <Panels />
       <Claim />
+      <Stop at="start" />
       <Controls />
       <Fields />
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
       <Readouts />
+      <Stop at="curve" />
       <Chart />
+      <Stop at="samples" />
       <Samples />
       <Share />
     </section>

@@ -4,10 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import * as format from "../format";
 import { send } from "../link";
 import type { Fate, VoiceName } from "../protocol";
+import { loadReference } from "../reference";
 import { hasRun, phase, progress } from "../state";
 import {
   begin,
-  fetchReference,
   fields,
   knobs,
   LONGEST,
@@ -83,22 +83,6 @@ async function open(file: File): Promise<void> {
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
   send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
-}
-
-let fetching = false;
-
-export async function loadReference(): Promise<void> {
-  if (fetching || voices.reference.peek()) return;
-  fetching = true;
-  refused.reference.value = "";
-  try {
-    const { name, bytes } = await fetchReference();
-    send({ type: "voice", source: "reference", name, bytes }, [bytes.buffer]);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    refused.reference.value = `The reference checkpoint is not here: ${why}.`;
-  }
-  fetching = false;
 }
 
 /** The device is there, and so is the model that was chosen. */
@@ -193,7 +177,7 @@ function Knob({ name, label, min, max, step }: KnobProps) {
   return (
     <div class="knob">
       <label for={`knob-${name}`}>
-        {label} <output for={`knob-${name}`}>{told}</output>
+        {label} <b>{told}</b>
       </label>
       <Term word={name}>?</Term>
       <input
@@ -428,7 +412,16 @@ function status(): string {
 
 /** A model writes, and shows what each character was chosen from. */
 export function Talk() {
-  useEffect(() => void loadReference(), []);
+  const body = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const seen = new IntersectionObserver(([entry]) => {
+      if (!entry!.isIntersecting) return;
+      seen.disconnect();
+      void loadReference();
+    });
+    seen.observe(body.current!);
+    return () => seen.disconnect();
+  }, []);
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
 
@@ -464,7 +457,7 @@ export function Talk() {
   const busy = now?.phase === "writing" || now?.phase === "asked";
   const wrong = problem();
   return (
-    <div class="body talk-body" data-talk={now?.phase ?? "none"}>
+    <div class="body talk-body" ref={body} data-talk={now?.phase ?? "none"}>
       <div class="desk">
         <Source />
         <div class="field prompt-field">
@@ -524,7 +517,7 @@ export function Talk() {
             </button>
           )}
         </div>
-        <p class="status" role="status" data-failed={now?.phase === "failed"}>
+        <p class="status" aria-live="polite" data-failed={now?.phase === "failed"}>
           {wrong || status()}
         </p>
         <Written />
