@@ -7,10 +7,12 @@ import { watchFragment } from "./claims";
 import { Again } from "./components/Guide";
 import { Runner } from "./components/Runner";
 import { Source } from "./components/Source";
+import { Term } from "./components/Term";
 import { ThemeToggle } from "./components/ThemeToggle";
 import { acceptDrops } from "./files";
 import { phase, progress } from "./state";
 import { Views } from "./views";
+import type { Word } from "./words";
 
 const place = (id: string) => document.getElementById(id)!;
 
@@ -24,6 +26,11 @@ mount("runner", <Runner />);
 mount("source", <Source />);
 mount("views", <Views />);
 mount("around", <Again />);
+for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
+  const text = word.textContent!;
+  word.replaceChildren();
+  render(<Term word={word.dataset.term as Word}>{text}</Term>, word);
+}
 acceptDrops();
 watchFragment();
 

@@ -321,8 +321,8 @@ function Chart() {
       </p>
       {view.chosen && (
         <p class="surprise" data-nats={view.chosen.nats}>
-          Surprise <b>{surprise(view.chosen.nats)}</b>: number {view.chosen.rank} of{" "}
-          {view.bars.length}.
+          <Term word="surprise">Surprise</Term> <b>{surprise(view.chosen.nats)}</b>: number{" "}
+          {view.chosen.rank} of {view.bars.length}.
           {view.chosen.drawn !== null &&
             ` It was drawn with a chance of ${percent(view.chosen.drawn)}${moved ? ", before the knobs moved" : ""}.`}
         </p>

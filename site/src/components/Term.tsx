@@ -1,13 +1,16 @@
 import type { ComponentChildren } from "preact";
-import { useId, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { WORDS, type Word } from "../words";
 
 const WAIT_MS = 250; // a pointer that only passes by opens nothing
 const LEAVE_MS = 200; // time enough to go over to the explanation
 
+let count = 0; // of all terms: the page has several roots, and useId is unique in one
+
 /** A word that explains itself: under the pointer, with the focus, or when it is pressed. */
 export function Term({ word, children }: { word: Word; children: ComponentChildren }) {
-  const id = `word${useId()}`;
+  const id = useRef("");
+  id.current ||= `word-${++count}`;
   const button = useRef<HTMLButtonElement>(null);
   const popover = useRef<HTMLSpanElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -31,7 +34,7 @@ export function Term({ word, children }: { word: Word; children: ComponentChildr
         ref={button}
         type="button"
         class="term"
-        aria-describedby={id}
+        aria-describedby={id.current}
         {...(children === "?" ? { "aria-label": `What is ${WORDS[word].title}?` } : {})}
         onClick={() => {
           clearTimeout(timer.current);
@@ -48,7 +51,7 @@ export function Term({ word, children }: { word: Word; children: ComponentChildr
       </button>
       <span
         ref={popover}
-        id={id}
+        id={id.current}
         class="explanation"
         popover="auto"
         role="note"
