@@ -168,7 +168,7 @@ def position_embedding_backward(dy, dweight, *, size, period, total, accumulate)
 def layernorm(x, weight, bias, y, stats, *, rows, n_embd, eps):
     x, y = x.reshape(rows, n_embd), y.reshape(rows, n_embd)
     mean, rstd = stats.reshape(rows, 2).T
-    np.mean(x, axis=1, out=mean)
+    np.divide(x @ np.ones(n_embd, x.dtype), n_embd, out=mean)
     np.subtract(x, mean[:, None], out=y)
     rstd[:] = 1 / np.sqrt(np.einsum("rc,rc->r", y, y) / n_embd + x.dtype.type(eps))
     y *= rstd[:, None]
@@ -184,7 +184,7 @@ def layernorm_backward(x, weight, stats, dy, dx, *, rows, n_embd, accumulate):
     xhat *= rstd[:, None]
     g = dy * weight
     mean_gx = np.einsum("rc,rc->r", g, xhat) / n_embd
-    g -= g.mean(axis=1)[:, None]
+    g -= (g @ np.full(n_embd, 1 / n_embd, g.dtype))[:, None]
     xhat *= mean_gx[:, None]
     g -= xhat
     g *= rstd[:, None]
@@ -200,7 +200,7 @@ def layernorm_backward_params(
     xhat = x - mean[:, None]
     xhat *= rstd[:, None]
     _store(dweight, np.einsum("rc,rc->c", dy, xhat), accumulate_weight)
-    _store(dbias, dy.sum(axis=0), accumulate_bias)
+    _store(dbias, np.ones(rows, dy.dtype) @ dy, accumulate_bias)
 
 
 @kernel
@@ -221,13 +221,14 @@ def matmul_tn(a, b, y, *, m, k, n, accumulate):
 @kernel
 def attention(qkv, y, lse, *, batch, time, n_head, head_size):
     q, k, v = _heads(qkv, batch, time, n_head, head_size)
-    scores = _causal(q @ k.swapaxes(2, 3), head_size)
+    scores = _scores(q, k, head_size)
     highest = scores.max(axis=3)
     scores -= highest[..., None]
     np.exp(scores, out=scores)
-    total = scores.sum(axis=3)
-    scores /= total[..., None]
-    y.reshape(batch, time, n_head, head_size)[:] = (scores @ v).swapaxes(1, 2)
+    total = scores @ np.ones(time, scores.dtype)  # five times as fast as sum(axis=3)
+    out = scores @ v
+    out /= total[..., None]
+    y.reshape(batch, time, n_head, head_size)[:] = out.swapaxes(1, 2)
     lse.reshape(total.shape)[:] = highest + np.log(total)
 
 
@@ -236,14 +237,16 @@ def attention_backward(qkv, y, lse, dy, dqkv, *, batch, time, n_head, head_size,
     q, k, v = _heads(qkv, batch, time, n_head, head_size)
     dq, dk, dv = _heads(dqkv, batch, time, n_head, head_size)
     y, dy = (a.reshape(batch, time, n_head, head_size).swapaxes(1, 2) for a in (y, dy))
-    p = _probabilities(q, k, lse, head_size)
+    p = _scores(q, k, head_size)  # and now the probabilities, from their denominators
+    p -= lse.reshape(batch, n_head, time, 1)
+    np.exp(p, out=p)
     _store(dv, p.swapaxes(2, 3) @ dy, accumulate)
     ds = dy @ v.swapaxes(2, 3)
     ds -= np.einsum("bhtc,bhtc->bht", y, dy)[..., None]
     ds *= p
-    ds /= math.sqrt(head_size)
-    _store(dq, ds @ k, accumulate)
-    _store(dk, ds.swapaxes(2, 3) @ q, accumulate)
+    scale = 1 / math.sqrt(head_size)
+    _store(dq, ds @ (k * scale), accumulate)
+    _store(dk, ds.swapaxes(2, 3) @ (q * scale), accumulate)
 
 
 def _heads(qkv, batch, time, n_head, head_size):
@@ -251,38 +254,37 @@ def _heads(qkv, batch, time, n_head, head_size):
     return qkv.reshape(batch, time, 3, n_head, head_size).transpose(2, 0, 3, 1, 4)
 
 
-def _causal(scores, head_size):
-    """Scaled scores (..., T, T), in place, with -inf where the key comes after the query."""
-    time = scores.shape[-1]
-    scores /= math.sqrt(head_size)
+def _scores(q, k, head_size):
+    """Scaled scores (..., T, T), with -inf where the key comes after the query."""
+    time = q.shape[2]
+    scores = (q * (1 / math.sqrt(head_size))) @ k.swapaxes(2, 3)
     scores += np.triu(np.full((time, time), -np.inf, scores.dtype), 1)
     return scores
 
 
-def _probabilities(q, k, lse, head_size):
-    """The softmax of attention made again from its logarithmic denominators."""
-    scores = _causal(q @ k.swapaxes(2, 3), head_size)
-    scores -= lse.reshape(*scores.shape[:3], 1)
-    return np.exp(scores, out=scores)
-
-
 @kernel
 def gelu(x, y, *, size):
-    np.multiply(0.5 * x, 1 + _gelu_tanh(x), out=y)
+    t = _gelu_tanh(x)
+    t += 1
+    t *= 0.5
+    np.multiply(t, x, out=y)
 
 
 @kernel
 def gelu_backward(x, dy, dx, *, size, accumulate):
     t = _gelu_tanh(x)
-    slope = (3 * 0.044715 * _SQRT_2_PI) * x * x
+    slope = x * x
+    slope *= 3 * 0.044715 * _SQRT_2_PI
     slope += _SQRT_2_PI
     slope *= x
-    slope *= 1 - t * t
-    slope += t
-    slope += 1
-    slope *= 0.5
-    slope *= dy
-    _store(dx, slope, accumulate)
+    t += 1  # and 1 - tanh^2 is (1 + tanh) (2 - (1 + tanh))
+    rest = 2 - t
+    rest *= slope
+    rest += 1
+    t *= rest
+    t *= 0.5
+    t *= dy
+    _store(dx, t, accumulate)
 
 
 _SQRT_2_PI = math.sqrt(2 / math.pi)
