@@ -9,6 +9,7 @@ import importlib.util
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,87 @@ def page(chromium: Browser, site_url: str) -> Iterator[Page]:
     yield context.new_page()
     context.close()
     assert strangers == [], "the page asked another origin for something"
+
+
+class Worker:
+    """The site's own worker, without its page: commands in, messages out (site/src/protocol.ts).
+
+    `messages` are all that have come. One that has bytes comes with their number; see `file`.
+    """
+
+    START = """(url) => {
+      globalThis.seen = [];
+      globalThis.files = [];
+      globalThis.worker = new Worker(url, { type: "module" });
+      worker.onmessage = ({ data: { bytes, ...message } }) => {
+        if (message.type !== "heard" && message.type !== "stage") {
+          seen.push(bytes ? { ...message, bytes: files.push(bytes) - 1 } : message);
+        }
+      };
+      worker.onerror = (event) => seen.push({ type: "crash", message: event.message });
+    }"""
+
+    def __init__(self, page: Page, site_url: str):
+        self.page, self.site_url, self.messages = page, site_url, []
+        page.goto(f"{site_url}runner/pyodide_runner.html")
+        self.start()
+
+    def start(self) -> None:
+        """Start a worker, in the place of one that has ended, and wait until it is ready."""
+        self.page.evaluate(self.START, f"{self.site_url}worker.js")
+        self.wait("ready")
+
+    def end(self) -> None:
+        """End it at once, whatever it is doing."""
+        self.page.evaluate("worker.terminate()")
+
+    def tell(self, type: str, **values: object) -> None:
+        """Send a command."""
+        self.page.evaluate("(command) => worker.postMessage(command)", {"type": type, **values})
+
+    def take(self) -> list[dict]:
+        """The messages that are new."""
+        new = self.page.evaluate("seen.splice(0)")
+        self.messages += new
+        return new
+
+    def wait(
+        self, *types: str, timeout: float = STUCK, where: Callable[[dict], bool] = lambda _: True
+    ) -> dict:
+        """The next message of one of these types; fails at an error that was not waited for."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for message in self.page.evaluate("seen.splice(0, 1)"):
+                self.messages.append(message)
+                if message["type"] in types and where(message):
+                    return message
+                if message["type"] in ("crash", "error", "refused"):
+                    pytest.fail(f"the worker says {message}")
+            else:
+                self.page.wait_for_timeout(10)
+        pytest.fail(f"no {types} in {timeout:g} s; the last messages: {self.messages[-5:]}")
+
+    def file(self, message: dict) -> bytes:
+        """The bytes of a message."""
+        text = self.page.evaluate(
+            """(at) => {
+              let text = "";
+              for (let i = 0; i < files[at].length; i += 8192) {
+                text += String.fromCharCode(...files[at].subarray(i, i + 8192));
+              }
+              return text;
+            }""",
+            message["bytes"],
+        )
+        return text.encode("latin-1")
+
+
+@pytest.fixture(scope="module")
+def worker(chromium: Browser, site_url: str) -> Iterator[Worker]:
+    """The site's worker, ready, for the tests of a file to share."""
+    context = chromium.new_context(service_workers="block")
+    yield Worker(context.new_page(), site_url)
+    context.close()
 
 
 @dataclass(frozen=True)
