@@ -160,6 +160,7 @@ PYFLAKES = Asset(
     (Wheel("pyflakes==4.1.0"),),
 )
 ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE, PYFLAKES)
+RUFF_FILES = ("ruff_wasm.js", "ruff_wasm_bg.wasm")  # which site/package-lock.json pins
 
 # What a source that cannot be reached, or that has no such file, raises.
 UNREACHABLE = (BuildError, OSError, http.client.HTTPException, KeyError, zipfile.BadZipFile)
@@ -530,6 +531,9 @@ def build_site() -> Path:
             shutil.copyfile(assets[asset], new / "pyodide" / assets[asset].name)
         lock = new / "pyodide/pyodide-lock.json"
         lock.write_bytes(pyodide_lock(lock.read_bytes()))
+        (new / "ruff").mkdir()
+        for name in RUFF_FILES:
+            shutil.copyfile(NODE_MODULES / "@astral-sh/ruff-wasm-web" / name, new / "ruff" / name)
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         wheels = {"wheels/pyflakes.whl": assets[PYFLAKES]}  # imported from there when it is needed

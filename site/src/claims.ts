@@ -6,6 +6,8 @@ import { adapter, claim, historyVersion, phase, replay, shared } from "./state";
 
 /** What follows the # of the address, if that is not a place on the page. */
 export const fragment = signal("");
+/** The same, if it holds edits of the code. */
+const edits = signal("");
 /** What became of the link that was asked for: on the clipboard, or only in the field. */
 export const copied = signal<boolean | null>(null);
 
@@ -34,7 +36,8 @@ export function dismiss(): void {
 function read(): void {
   const text = location.hash.slice(1);
   claim.value = null;
-  fragment.value = document.getElementById(text) ? "" : text;
+  edits.value = text.startsWith("code=") ? text : "";
+  fragment.value = edits.value || document.getElementById(text) ? "" : text;
 }
 
 /** Has Python read the fragment whenever there is a new one. It is only ever read: see Link.tsx. */
@@ -42,9 +45,9 @@ export function watchFragment(): void {
   read();
   addEventListener("hashchange", read);
   effect(() => {
-    if (adapter.value && fragment.value && !claim.peek()) {
-      send({ type: "claim", text: fragment.value });
-    }
+    if (!adapter.value) return;
+    if (edits.value) send({ type: "code_claim", text: edits.value });
+    else if (fragment.value && !claim.peek()) send({ type: "claim", text: fragment.value });
   });
   effect(() => {
     const text = shared.value?.text;

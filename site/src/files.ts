@@ -1,5 +1,6 @@
-// Weights and states that the reader picks or drops on the page.
+// Weights, states and projects that the reader picks or drops on the page.
 
+import { edited, unzip } from "./edits";
 import { send } from "./link";
 import { notice, phase } from "./state";
 import { firstProblem, readSettings } from "./fields";
@@ -22,7 +23,7 @@ export async function load(file: File): Promise<void> {
 }
 
 export function loadBytes(name: string, bytes: Uint8Array<ArrayBuffer>): void {
-  send({ type: "load", name, bytes, ...readSettings() }, [bytes.buffer]);
+  send({ type: "load", name, bytes, ...readSettings(), files: edited() }, [bytes.buffer]);
 }
 
 /** Lets files be dropped anywhere; `data-dropping` on the root says that one is over the page. */
@@ -42,6 +43,6 @@ export function acceptDrops(): void {
     const file = event.dataTransfer?.files[0];
     if (!file) return;
     event.preventDefault();
-    void load(file);
+    void (file.name.endsWith(".zip") ? unzip(file) : load(file));
   });
 }

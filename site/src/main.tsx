@@ -4,11 +4,12 @@ import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { watchFragment } from "./claims";
+import { Code } from "./components/Code";
 import { Again } from "./components/Guide";
 import { Runner } from "./components/Runner";
-import { Source } from "./components/Source";
 import { Term } from "./components/Term";
 import { ThemeToggle } from "./components/ThemeToggle";
+import { keepEdits } from "./edits";
 import { acceptDrops } from "./files";
 import { phase, progress } from "./state";
 import { Views } from "./views";
@@ -21,9 +22,10 @@ function mount(id: string, component: Parameters<typeof render>[0]): void {
   render(component, place(id));
 }
 
+keepEdits();
 mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
-mount("source", <Source />);
+mount("code", <Code />);
 mount("views", <Views />);
 mount("around", <Again />);
 for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {

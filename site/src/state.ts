@@ -1,6 +1,8 @@
 // What the page knows, as signals. `receive` is the only place that worker messages change it.
 
 import { batch, computed, signal } from "@preact/signals";
+import { beginCode, followPhase, receiveCode, sources } from "./code";
+import { receiveConsole } from "./console";
 import { forget, receiveInspector } from "./inspector";
 import type {
   Adapter,
@@ -11,7 +13,6 @@ import type {
   ReplayReport,
   Report,
   Settings,
-  Source,
   Stage,
   Step,
 } from "./protocol";
@@ -25,7 +26,6 @@ export const stages = signal<Partial<Record<Stage, { done: number; total: number
 export const compiling = signal(""); // the kernel that is being compiled
 export const adapter = signal<Adapter | null>(null);
 export const model = signal({ uniformLoss: Math.log(65), vocabSize: 65, parameters: 206_016 });
-export const sources = signal<Source[]>([]);
 
 /** The fields, as they are typed; `readSettings` in fields.ts makes numbers of them. */
 export const fields = {
@@ -136,6 +136,7 @@ export function receive(message: Report): void {
           progress.value = noProgress;
           loaded.value = null;
         }
+        followPhase(message.phase);
         if (message.phase === "booting") {
           stages.value = {};
           offer.value = asked.value = null;
@@ -160,6 +161,7 @@ export function receive(message: Report): void {
         clearSamples();
         panel.value = kept.value = offer.value = autosaved.value = asked.value = null;
         rescued.value = false;
+        beginCode(message.edits ?? []);
         showSettings(message);
         break;
       case "steps": {
@@ -214,6 +216,21 @@ export function receive(message: Report): void {
       case "weighed":
       case "recited":
         receiveTalk(message);
+        break;
+      case "recipes":
+      case "applied":
+      case "refused":
+      case "fit":
+      case "kernels":
+      case "completions":
+      case "doc":
+      case "linted":
+      case "project":
+      case "code_link":
+        receiveCode(message);
+        break;
+      case "console":
+        receiveConsole(message.entries);
         break;
       case "notice":
         notice.value = message.message;

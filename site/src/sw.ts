@@ -1,5 +1,6 @@
-// Keeps the page for visits without a network: every file of the build, whole and checked. Where the
-// network answers it is asked first, so a new build is seen at once.
+// Keeps the page for visits without a network: every file of the build, whole and checked; those that
+// few visits need, once they have been asked for. Where the network answers it is asked first, so a
+// new build is seen at once.
 
 /** The files of this build and their SHA-256. build.py writes it at the head of the built sw.js. */
 declare const MANIFEST: Record<string, string>;
@@ -8,7 +9,7 @@ interface Lifetime extends Event {
   waitUntil(work: Promise<unknown>): void;
 }
 
-interface Fetch extends Event {
+interface Fetch extends Lifetime {
   request: Request;
   respondWith(response: Promise<Response>): void;
 }
@@ -23,14 +24,19 @@ const sha256 = async (bytes: BufferSource) => hex(await crypto.subtle.digest("SH
 const version = sha256(new TextEncoder().encode(JSON.stringify(MANIFEST)));
 const cache = version.then((digest) => caches.open(prefix + digest));
 
-/** Fetches every file, and fails unless each is what the build made. */
-async function keep(): Promise<void> {
-  const kept = await cache;
-  for (const [path, digest] of Object.entries(MANIFEST)) {
-    const response = await fetch(scope + path, { cache: "no-cache" });
-    const found = await sha256(await response.clone().arrayBuffer());
-    if (found !== digest) throw new Error(`${path} is not of this build.`);
-    await kept.put(scope + path, response);
+const isForLater = (path: string) => path.startsWith("ruff/");
+
+/** Keeps a file, and fails unless it is what the build made. */
+async function keep(path: string, response: Response): Promise<void> {
+  const found = await sha256(await response.clone().arrayBuffer());
+  if (found !== MANIFEST[path]) throw new Error(`${path} is not of this build.`);
+  await (await cache).put(scope + path, response);
+}
+
+/** Fetches every file that each visit needs. */
+async function keepAll(): Promise<void> {
+  for (const path of Object.keys(MANIFEST).filter((path) => !isForLater(path))) {
+    await keep(path, await fetch(scope + path, { cache: "no-cache" }));
   }
 }
 
@@ -41,22 +47,26 @@ async function tidy(): Promise<void> {
   await Promise.all(names.filter((name) => name !== current).map((name) => caches.delete(name)));
 }
 
-async function answer(request: Request): Promise<Response> {
+async function answer(event: Fetch): Promise<Response> {
+  const { request } = event;
+  const address = request.url.split(/[?#]/)[0]!;
   try {
-    return await fetch(request);
+    const response = await fetch(request);
+    const path = address.slice(scope.length);
+    if (isForLater(path)) event.waitUntil(keep(path, response.clone()).catch(() => {}));
+    return response;
   } catch (error) {
-    const [address] = request.url.split(/[?#]/);
-    const kept = await (await cache).match(address === scope ? `${scope}index.html` : address!);
+    const kept = await (await cache).match(address === scope ? `${scope}index.html` : address);
     if (!kept) throw error;
     return kept;
   }
 }
 
-addEventListener("install", (event) => (event as Lifetime).waitUntil(keep()));
+addEventListener("install", (event) => (event as Lifetime).waitUntil(keepAll()));
 addEventListener("activate", (event) => (event as Lifetime).waitUntil(tidy()));
 addEventListener("fetch", (event) => {
   const { request } = event as Fetch;
   if (request.method === "GET" && request.url.startsWith(scope)) {
-    (event as Fetch).respondWith(answer(request));
+    (event as Fetch).respondWith(answer(event as Fetch));
   }
 });

@@ -6,7 +6,7 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "groundling-theme";
 
 /** The browser's storage, where it allows one. */
-const storage = (() => {
+export const storage = (() => {
   try {
     return localStorage;
   } catch {

@@ -190,18 +190,6 @@ def test_the_log_comes_as_csv_and_the_chart_can_be_read_by_keyboard(
     expect(chart).to_have_attribute("aria-valuetext", re.compile(r"^iteration 1: batch 4\.\d+"))
 
 
-def test_what_runs_is_shown(page: Page, site_url: str) -> None:
-    """The files are those of the repository, train.py first."""
-    open_page(page, site_url)
-    expect(page.get_by_label("File", exact=True)).to_have_value("0")
-    editor = page.locator(".cm-content")
-    expect(editor).to_contain_text("Train a GPT on Shakespeare")
-    page.get_by_label("File", exact=True).select_option(label="model.py")
-    expect(editor).to_contain_text("The GPT")
-    page.get_by_label("File", exact=True).select_option(label="adamw.wgsl")
-    expect(editor).to_contain_text("@compute")
-
-
 # ---- pauses, keys, and eyes ----------------------------------------------------------------------
 
 

@@ -1,11 +1,14 @@
 import { effect, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { edits } from "../code";
 import * as format from "../format";
 import { send } from "../link";
+import { marks } from "../marks";
 import { history, historyVersion, hasRun, model, phase, progress } from "../state";
 import { colour, colours } from "../theme";
 import { Boot } from "./Boot";
+import { Edits } from "./Edits";
 
 const hovered = signal<number | null>(null); // an index into `history`
 
@@ -61,6 +64,7 @@ function options(width: number, height: number): uPlot.Options {
         points: { show: true, size: 6, fill: colour("--val") },
       },
     ],
+    plugins: [marks()],
     hooks: {
       setCursor: [(plot) => void (hovered.value = plot.cursor.idx ?? null)],
       draw: [
@@ -113,6 +117,7 @@ export function Chart() {
     const follow = effect(() => {
       historyVersion.value;
       progress.value.iters;
+      edits.value;
       frame ||= requestAnimationFrame(draw);
     });
     const resize = new ResizeObserver(() => {
@@ -209,6 +214,7 @@ export function Chart() {
           )
         )}
       </div>
+      <Edits />
     </section>
   );
 }

@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { edited } from "../edits";
 import { firstProblem, readSettings } from "../fields";
 import { send } from "../link";
 import type { Phase } from "../protocol";
@@ -24,7 +25,7 @@ const USEFUL: Partial<Record<Phase, string>> = {
 function start(): void {
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
-  send({ type: "start", ...readSettings() });
+  send({ type: "start", ...readSettings(), files: edited() });
   void askToPersist();
 }
 

@@ -1,4 +1,5 @@
 import "./state.css";
+import { edited } from "../edits";
 import * as format from "../format";
 import { send } from "../link";
 import type { Copy } from "../protocol";
@@ -32,7 +33,7 @@ export function Offer({ copy }: { copy: Copy }) {
           type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
-            send({ type: "continue" });
+            send({ type: "continue", files: edited() });
           }}
         >
           {isDone ? "Open it" : `Continue from iteration ${where}`}

@@ -1,0 +1,386 @@
+import "./code.css";
+import { openSearchPanel } from "@codemirror/search";
+import { nextDiagnostic } from "@codemirror/lint";
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import {
+  applied,
+  fit,
+  kernels,
+  LIBRARY,
+  nameOf,
+  originals,
+  overlay,
+  pendingFiles,
+  raised,
+  recipes,
+  refusal,
+  sent,
+  SHADERS,
+  sources,
+} from "../code";
+import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "../edits";
+import {
+  cursor,
+  mountEditor,
+  open,
+  problems,
+  setFiles,
+  showsDiff,
+  textOf,
+  theView,
+} from "../editor";
+import { hasRun, phase } from "../state";
+import { format } from "../ruff";
+import { Console } from "./Console";
+import { News } from "./News";
+import { Projects } from "./Projects";
+import { Recipes } from "./Recipes";
+
+const MOD = /Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl";
+const FIRST = ["train.py", "model.py", "optim.py", "sampling.py"].map((name) => LIBRARY + name);
+
+const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
+
+/** Where the edits stand, in a line. */
+function standing(): string {
+  const changed = Object.keys(overlay.value).length;
+  if (sent.value?.as === "apply") return "Applying at the next iteration …";
+  if (sent.value?.as === "run") return "Starting with this code …";
+  if (fit.value) return "Nothing was applied yet: the model has other parameters.";
+  if (kernels.value?.some((row) => !row.ok))
+    return "Nothing was applied: a kernel differs from its NumPy twin.";
+  if (refusal.value)
+    return hasRun.value ? "Refused: the old code goes on." : "Refused: nothing was started.";
+  if (!hasRun.value) {
+    if (!changed) return "The code as it came. Edit any file: Start trains with your edits.";
+    return `${counted(changed)} changed. Start trains with your edits.`;
+  }
+  const pending = pendingFiles.value.length;
+  if (pending) return `${counted(pending)} changed, not applied.`;
+  const now = applied.value;
+  if (now) return `Applied at iteration ${now.iter.toLocaleString("en")}.`;
+  return changed ? "The run has your edits." : "The run has the code as it came.";
+}
+
+/** The files in groups: those to read first, the further modules, the kernels, each with new ones. */
+function groups(): { title: string; paths: string[] }[] {
+  const known = sources.value.map(({ path }) => path);
+  const fresh = Object.keys(overlay.value).filter((path) => !originals.value.has(path));
+  const all = [...known, ...fresh.sort()];
+  return [
+    { title: "The run", paths: FIRST.filter((path) => known.includes(path)) },
+    {
+      title: "Further modules",
+      paths: all.filter((path) => path.startsWith(LIBRARY) && !FIRST.includes(path)),
+    },
+    { title: "Kernels", paths: all.filter((path) => path.startsWith(SHADERS)) },
+  ];
+}
+
+const remark = (path: string): string => {
+  if (raised.value.some((frame) => frame.path === path)) return "error";
+  if (!(path in overlay.value)) return "";
+  return originals.value.has(path) ? "changed" : "new";
+};
+
+function NewFile({ done }: { done: () => void }) {
+  const name = useSignal("");
+  const tried = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const { path, problem } = placeOf(name.value.trim());
+  return (
+    <form
+      class="naming"
+      onSubmit={(event) => {
+        event.preventDefault();
+        tried.value = true;
+        if (problem) return field.current?.focus();
+        addFile(path);
+        done();
+        theView()?.focus();
+      }}
+      onKeyDown={(event) => event.key === "Escape" && done()}
+    >
+      <label>
+        <span>Name of the new file</span>
+        <input
+          ref={field}
+          placeholder="my_op.py, my_op.wgsl"
+          value={name.value}
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          aria-invalid={tried.value && problem !== ""}
+          aria-describedby="new-file-problem"
+          onInput={(event) => (name.value = event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit">Make it</button>
+      <button type="button" class="link" onClick={done}>
+        Cancel
+      </button>
+      <p class="problem" id="new-file-problem">
+        {tried.value && problem}
+      </p>
+    </form>
+  );
+}
+
+/** The files: a list where there is room, else a menu. */
+function Tree() {
+  return (
+    <nav class="tree" aria-label="Files">
+      {groups().map(({ title, paths }) => (
+        <div key={title}>
+          <h4>{title}</h4>
+          <ul>
+            {paths.map((path) => (
+              <li key={path}>
+                <button
+                  type="button"
+                  aria-current={open.value === path}
+                  data-remark={remark(path)}
+                  onClick={() => (open.value = path)}
+                >
+                  {nameOf(path)}
+                  {remark(path) && <span class="for-readers">, {remark(path)}</span>}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </div>
+      ))}
+    </nav>
+  );
+}
+
+function Menu() {
+  return (
+    <label class="menu">
+      <span class="for-readers">File</span>
+      <select
+        disabled={!sources.value.length}
+        value={open.value}
+        onChange={(event) => (open.value = event.currentTarget.value)}
+      >
+        {groups().map(({ title, paths }) => (
+          <optgroup key={title} label={title}>
+            {paths.map((path) => (
+              <option key={path} value={path}>
+                {nameOf(path)}
+                {remark(path) && ` (${remark(path)})`}
+              </option>
+            ))}
+          </optgroup>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** What can be done with the file that is open. */
+function FileBar({ add }: { add: () => void }) {
+  const path = open.value;
+  const isNew = !originals.value.has(path);
+  const changed = path in overlay.value;
+  const formatting = useSignal(false);
+  const tidy = async () => {
+    formatting.value = true;
+    trouble.value = "";
+    try {
+      const text = await format(textOf(path));
+      setFiles({ ...overlay.peek(), [path]: text });
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      trouble.value = /fetch|import|network/i.test(said)
+        ? "ruff could not be fetched. It is 11 MB, and comes over the network when it is first used."
+        : `ruff could not format ${nameOf(path)}: ${said}`;
+    } finally {
+      formatting.value = false;
+    }
+  };
+  return (
+    <div class="file">
+      <Menu />
+      <h3>
+        {nameOf(path)} {remark(path) && <small data-remark={remark(path)}>{remark(path)}</small>}
+      </h3>
+      <div class="row">
+        <button type="button" class="link" onClick={add}>
+          New file
+        </button>
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            const view = theView();
+            if (view) openSearchPanel(view);
+          }}
+        >
+          Search
+        </button>
+        {path.endsWith(".py") && (
+          <button type="button" class="link" disabled={formatting.value} onClick={tidy}>
+            {formatting.value ? "Fetching ruff …" : "Format"}
+          </button>
+        )}
+        <button
+          type="button"
+          class="link"
+          aria-pressed={showsDiff.value}
+          disabled={!changed && !showsDiff.value}
+          onClick={() => (showsDiff.value = !showsDiff.value)}
+        >
+          {showsDiff.value ? "Hide changes" : "Show changes"}
+        </button>
+        <button type="button" class="link" disabled={!changed} onClick={() => revert(path)}>
+          {isNew && changed ? "Remove" : "Revert"}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Foot() {
+  const [line, column] = cursor.value;
+  const { count, first } = problems.value;
+  return (
+    <div class="foot">
+      <span class="at">
+        {line}:{column}
+      </span>
+      {count > 0 && (
+        <button
+          type="button"
+          class="link"
+          title={first}
+          onClick={() => {
+            const view = theView();
+            if (!view) return;
+            nextDiagnostic(view);
+            view.focus();
+          }}
+        >
+          {count === 1 ? first : `${count} problems; ${first}`}
+        </button>
+      )}
+      <span class="keys">
+        <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor. <kbd>F1</kbd>{" "}
+        tells of the word at the cursor.
+      </span>
+    </div>
+  );
+}
+
+/** The code that trains, to be read and edited while it does. */
+export function Code() {
+  const place = useRef<HTMLDivElement>(null);
+  const drawer = useSignal<"recipes" | "project" | null>(null);
+  const adding = useSignal(false);
+  useEffect(() => mountEditor(place.current!), []);
+
+  const toggle = (name: "recipes" | "project", label: string) => (
+    <button
+      type="button"
+      aria-expanded={drawer.value === name}
+      aria-controls="code-drawer"
+      onClick={() => (drawer.value = drawer.value === name ? null : name)}
+    >
+      {label}
+    </button>
+  );
+  const busy = sent.value?.as === "apply";
+  return (
+    <section
+      class="coding"
+      aria-labelledby="code-title"
+      onKeyDown={(event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        event.preventDefault();
+        if (event.shiftKey) run();
+        else apply();
+      }}
+    >
+      <header>
+        <h2 id="code-title">The code</h2>
+        <div class="row">
+          {recipes.value.length > 0 && toggle("recipes", "Recipes")}
+          {toggle("project", "Keep and share")}
+        </div>
+      </header>
+      <div class="go">
+        <button
+          type="button"
+          class={canApply() && pendingFiles.value.length ? "primary" : ""}
+          aria-busy={busy}
+          aria-disabled={!canApply()}
+          aria-describedby="go-note"
+          title={`${MOD} Enter`}
+          onClick={() => apply()}
+        >
+          Apply
+        </button>
+        <button
+          type="button"
+          disabled={phase.value === "booting"}
+          aria-describedby="go-note"
+          title={`${MOD} Shift Enter`}
+          onClick={run}
+        >
+          Run
+        </button>
+        <p class="standing" aria-live="polite">
+          {standing()}
+        </p>
+        <p class="note" id="go-note">
+          <b>Apply</b> (<kbd>{MOD}</kbd> <kbd>Enter</kbd>): the run goes on with this code, weights
+          and all. <b>Run</b> (<kbd>{MOD}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>): a new run begins
+          with it{hasRun.value && ", and the present one ends"}.
+        </p>
+      </div>
+      <News />
+      {drawer.value && (
+        <div class="drawer" id="code-drawer">
+          {drawer.value === "recipes" ? (
+            <Recipes close={() => (drawer.value = null)} />
+          ) : (
+            <Projects />
+          )}
+        </div>
+      )}
+      {(undoable.value || trouble.value) && (
+        <p class="done" aria-live="polite">
+          {trouble.value || undoable.value!.text}{" "}
+          {!trouble.value && (
+            <button type="button" class="link" onClick={undoable.value!.undo}>
+              Undo
+            </button>
+          )}
+          <button
+            type="button"
+            class="link"
+            onClick={() => {
+              undoable.value = null;
+              trouble.value = "";
+            }}
+          >
+            Close
+          </button>
+        </p>
+      )}
+      <FileBar add={() => (adding.value = true)} />
+      {adding.value && <NewFile done={() => (adding.value = false)} />}
+      <div class="desk">
+        <Tree />
+        <div class="code" ref={place} />
+        {!sources.value.length && (
+          <p class="empty">The files appear here as soon as Python has unpacked them.</p>
+        )}
+      </div>
+      <Foot />
+      <Console />
+    </section>
+  );
+}
