@@ -264,7 +264,7 @@ def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
     page.keyboard.press("Space")
     wait_for(page, "paused")
     expect(button(page, "Resume")).to_be_focused()
-    expect(page.get_by_role("status")).to_contain_text("Paused")
+    expect(page.locator(".runner").get_by_role("status")).to_contain_text("Paused")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -300,7 +300,7 @@ def test_axe_finds_nothing(chromium: Browser, site_url: str, scheme: str, width:
     page.keyboard.press("Escape")
     wait_for(page, "done")
     check("done")
-    page.locator("input[type=file]").set_input_files(
+    page.locator(".runner input[type=file]").set_input_files(
         {"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"}
     )
     expect(page.get_by_role("heading", name="This file was refused")).to_be_visible()
@@ -443,7 +443,7 @@ def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> No
     ckpt = checkpoint.loads(Path(save(page).path()).read_bytes())
     ckpt.weights[:] = 3e38
     ckpt.iter = 5
-    page.locator("input[type=file]").set_input_files(
+    page.locator(".runner input[type=file]").set_input_files(
         {
             "name": "large.bin",
             "mimeType": "application/octet-stream",
