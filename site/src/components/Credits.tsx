@@ -5,7 +5,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { send } from "../link";
 import type { Source } from "../protocol";
 import { loadReference } from "../reference";
-import { phase, sources } from "../state";
+import { sources } from "../code";
+import { phase } from "../state";
 import { recital, recited, refused, voices } from "../talk";
 
 const SPEED = 28; // px a second
