@@ -1,0 +1,315 @@
+"""What the model writes, in a real Chromium: the sampler, the sample stream, the credits, the first
+look, and the words that explain themselves. The numbers are read from the page.
+"""
+
+import math
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from groundling import checkpoint
+from groundling.corpus import shakespeare
+from groundling.devices.numpy import NumPyDevice
+from groundling.model import GPT
+from groundling.samples import Evidence, prompt
+from groundling.sampling import generate, stream
+
+HERE = Path(__file__).parent
+AXE = HERE.parents[1] / "site/node_modules/axe-core/axe.min.js"
+NAME = "tinker-shakespeare-hamlet-iter2000.bin"
+REFERENCE = HERE.parents[1] / "site/public/reference" / NAME
+BOOT_MS, TEXT_MS = 60_000, 60_000
+ASKED = "O brave new world"
+
+
+@pytest.fixture(scope="module")
+def reference() -> GPT:
+    """The reference model, natively."""
+    ckpt = checkpoint.loads(REFERENCE.read_bytes())
+    return GPT(ckpt.config, NumPyDevice(), ckpt.weights)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def wait_for(page: Page, phase: str) -> None:
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=BOOT_MS)
+
+
+def open_tab(page: Page, url: str, tab: str) -> Locator:
+    """The tab, open, on a page that is ready."""
+    page.goto(url)
+    wait_for(page, "ready")
+    page.get_by_role("tab", name=tab, exact=True).click()
+    return page.locator(f".tool.{tab.lower()}")
+
+
+def set_knobs(page: Page, temperature: float, top_k: int, top_p: float) -> None:
+    for name, value in (("temperature", temperature), ("topK", top_k), ("topP", top_p)):
+        page.locator(f"#knob-{name}").fill(str(value))
+
+
+def write(page: Page, length: int) -> str:
+    """Press Write and wait; the text that came, without the prompt."""
+    page.get_by_label("Length", exact=True).fill(str(length))
+    button(page, "Write").click()
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=TEXT_MS)
+    return page.evaluate(
+        "[...document.querySelectorAll('.talk .written span:not(.given)')]"
+        ".map((span) => span.textContent.replace('↵\\n', '\\n')).join('')"
+    )
+
+
+def bars(page: Page) -> list[dict]:
+    """The chart as the page has it: token, chance, drawn and fate of every character."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.bars tbody tr')].map((row) => ({...row.dataset}))"
+    )
+
+
+def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
+    page: Page, site_url: str, reference: GPT
+) -> None:
+    corpus = shakespeare()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url))
+    tool = open_tab(page, site_url, "Talk")
+    expect(tool.locator("[data-voice=reference]")).to_contain_text("validation loss 2.1774")
+    assert sum(NAME in url for url in fetched) == 1
+
+    # Before anything is written: what may follow the prompt.
+    page.get_by_label("Prompt", exact=True).fill(ASKED)
+    expect(tool.locator(".context")).to_contain_text("new␣world comes", timeout=TEXT_MS)
+
+    # The same seed gives the same text, here and natively; and the logits behind it agree.
+    settings, logits = dict(temperature=0.9, top_k=30, top_p=0.95), []
+    set_knobs(page, *settings.values())
+    text = write(page, 40)
+    parts = stream(reference, corpus, ASKED, 40, "hamlet", **settings, logits=logits)
+    assert text == "".join(parts)
+
+    # Softmax, temperature, top-k and top-p, once more, in float64.
+    for at, *knobs in ((3, 0.9, 30, 0.95), (17, 0.3, 65, 0.5), (39, 2.0, 5, 1.0)):
+        temperature, top_k, top_p = knobs
+        tool.locator(f"[data-at='{len(ASKED) + at}']").first.click()
+        set_knobs(page, temperature, top_k, top_p)
+        scaled = logits[at].astype(np.float64) / temperature
+        chances = np.exp(scaled - scaled.max())
+        chances /= chances.sum()
+        order = np.argsort(-chances, kind="stable")
+        top = order[:top_k]
+        before = np.cumsum(chances[top]) - chances[top]
+        kept = top[before < top_p * chances[top].sum()] if top_p < 1 else top
+        drawn = np.where(np.isin(np.arange(65), kept), chances, 0) / chances[kept].sum()
+        expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute(
+            "data-count", str(len(kept))
+        )
+        expect(tool.locator("[data-fate=top_k][data-count]")).to_have_attribute(
+            "data-count", str(65 - top_k)
+        )
+        expect(tool.locator(".chosen-from")).to_have_attribute("data-character", text[at])
+        expect(tool.locator(".bars tr.here")).to_have_attribute("data-token", text[at])
+        page.wait_for_timeout(100)
+        shown = bars(page)
+        assert len(shown) == 65
+        for bar in shown:
+            token = corpus.vocab.index(bar["token"])
+            assert float(bar["chance"]) == pytest.approx(chances[token], rel=2e-3, abs=1e-7)
+            assert float(bar["drawn"]) == pytest.approx(drawn[token], rel=2e-3, abs=1e-7)
+            fate = "kept" if token in kept else "top_p" if token in top else "top_k"
+            assert bar["fate"] == fate
+        plain = logits[at].astype(np.float64)
+        nats = math.log(np.exp(plain - plain.max()).sum()) + plain.max()
+        nats -= plain[corpus.vocab.index(text[at])]
+        told = tool.locator(".surprise")
+        assert float(told.get_attribute("data-nats")) == pytest.approx(nats, rel=1e-3, abs=1e-4)
+        expect(told).to_contain_text(f"{nats:.2f} nats, {nats / math.log(2):.2f} bits")
+
+    # By keys: the place is a slider.
+    place = page.get_by_role("slider", name="Character", exact=True)
+    place.press("Home")
+    expect(tool.get_by_text("had seen nothing before")).to_be_visible()
+    place.press("End")
+    expect(tool.locator(".chosen-from")).to_have_attribute("data-at", str(len(ASKED) + 39))
+
+    # Stop, and what cannot be.
+    page.get_by_label("Length", exact=True).fill("2000")
+    button(page, "Write").click()
+    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"), timeout=TEXT_MS)
+    button(page, "Stop writing").click()
+    expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"), timeout=TEXT_MS)
+    page.get_by_label("Prompt", exact=True).fill("€")
+    button(page, "Write").click()
+    expect(tool.locator(".status")).to_contain_text("The character '€'", timeout=TEXT_MS)
+    page.get_by_label("Prompt", exact=True).fill("")
+    expect(button(page, "Write")).to_be_disabled()
+
+
+def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
+    corpus = shakespeare()
+    tool = open_tab(page, site_url, "Talk")
+    stream_of = page.locator(".samples")
+    expect(stream_of).to_have_attribute("data-samples", "0")
+    page.get_by_label("Batch size", exact=True).fill("8")
+    page.get_by_label("Iterations", exact=True).fill("60")
+    button(page, "Start").click()
+    wait_for(page, "training")
+    expect(stream_of).to_have_attribute("data-samples", "1", timeout=TEXT_MS)
+    expect(stream_of.locator(".stamp")).to_contain_text("Iteration 0")
+    expect(stream_of.locator(".phase")).to_have_text("Random and uniform")
+    expect(stream_of.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
+    expect(stream_of.locator(".about")).to_contain_text("still noise")
+    text = stream_of.locator(".new").inner_text().replace("↵", "\n")
+    assert len(text) == 80
+    found = Evidence(corpus).of(text)
+    for key, said in (
+        ("characters", f"{round(100 * found.characters)} %"),
+        ("unigram_kl", f"{found.unigram_kl:.2f}"),
+        ("bigram_kl", f"{found.bigram_kl:.2f}"),
+        ("words", "—" if found.words is None else f"{round(100 * found.words)} %"),
+    ):
+        expect(stream_of.locator(f"[data-measure={key}] dd b")).to_have_text(said)
+
+    tool.get_by_role("radio", name="This run").check()
+    page.get_by_label("Length", exact=True).fill("12")
+    button(page, "Write").click()
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=TEXT_MS)
+    expect(tool.locator(".status")).to_contain_text("12 characters")
+    wait_for(page, "training")
+    button(page, "Reset").click()
+    wait_for(page, "ready")
+    expect(stream_of).to_have_attribute("data-samples", "0")
+
+
+def test_the_credits_roll_and_the_reference_writes_below_them(
+    page: Page, site_url: str, reference: GPT
+) -> None:
+    tool = open_tab(page, site_url, "Credits")
+    reel, said = tool.locator(".reel"), tool.locator(".said")
+
+    def speed(seconds: float) -> float:
+        start, at = time.monotonic(), reel.evaluate("(reel) => reel.scrollTop")
+        page.wait_for_timeout(1000 * seconds)
+        moved = reel.evaluate("(reel) => reel.scrollTop") - at
+        return moved / (time.monotonic() - start)
+
+    paths = reel.locator("article").evaluate_all("(all) => all.map((one) => one.dataset.path)")
+    assert paths[0] == "py_src/groundling/train.py" and "shaders/attention.wgsl" in paths
+    chips = reel.locator("[data-path='shaders/attention.wgsl'] .chips").inner_text().split("\n")
+    assert chips[:2] == ["WGSL", "kernel"] and chips[2].endswith("lines")
+    expect(reel.locator("[data-path='shaders/attention.wgsl'] pre")).to_contain_text("@compute")
+    assert speed(3) == pytest.approx(28, rel=0.2)
+
+    reel.hover()
+    page.mouse.wheel(0, 200)
+    page.wait_for_timeout(300)
+    assert speed(1.5) == 0  # for three seconds it is the reader's
+    page.wait_for_timeout(1800)
+    assert speed(1) > 10
+
+    button(page, "Skip").click()
+    expect(tool.locator(".remote")).to_contain_text(f"2 of {len(paths)}: {paths[1]}")
+    expect(said).not_to_have_attribute("data-length", "0", timeout=TEXT_MS)
+    button(page, "Pause the credits").click()
+    assert speed(1) == 0
+    length = int(said.get_attribute("data-length"))
+    text = said.inner_text().replace("↵\n", "\n")[:length]
+    assert text == generate(reference, shakespeare(), "\n", length, "credits")
+
+
+def test_the_credits_stand_still_where_less_motion_is_asked_for(page: Page, site_url: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    tool = open_tab(page, site_url, "Credits")
+    expect(tool.locator(".credits-body")).to_have_attribute("data-playing", "false")
+    page.wait_for_timeout(1000)
+    assert tool.locator(".reel").evaluate("(reel) => reel.scrollTop") == 0
+    expect(button(page, "Play the credits")).to_be_visible()
+
+
+def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_url: str) -> None:
+    page.goto(site_url)
+    wait_for(page, "ready")
+    targets = {
+        "start": ".transport",
+        "curve": ".chart",
+        "samples": ".samples",
+        "save": ".files .weights",
+    }
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for step, (at, target) in enumerate(targets.items()):
+            stop = page.locator(f"[data-stop={at}]")
+            expect(stop).to_be_visible()
+            assert f"{step + 1} of {len(targets)}" in stop.inner_text()
+            mine, its = stop.bounding_box(), page.locator(target).first.bounding_box()
+            assert mine["y"] + mine["height"] <= its["y"] < mine["y"] + mine["height"] + 60
+            if step:
+                expect(stop).to_be_focused()
+                page.wait_for_timeout(800)  # it scrolls there
+                expect(stop).to_be_in_viewport()
+            if at != "save":
+                stop.get_by_role("button", name="Next", exact=True).press("Enter")
+        page.locator("#around button").press("Enter")
+        expect(page.locator("[data-stop=start]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator(".stop")).to_have_count(0)
+    expect(button(page, "Start")).to_be_focused()
+    page.reload()
+    wait_for(page, "ready")
+    expect(page.locator(".stop")).to_have_count(0)
+
+
+def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url: str) -> None:
+    page.goto(site_url)
+    word = page.locator(".guide .term", has_text="AdamW")
+    said = page.get_by_text("two running averages for every weight")
+    word.hover()
+    expect(said).to_be_visible()
+    said.hover()  # the pointer may go over to it
+    page.wait_for_timeout(400)
+    expect(said).to_be_visible()
+    page.mouse.move(0, 0)
+    expect(said).to_be_hidden()
+    word.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(said).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(said).to_be_hidden()
+    word.click()
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(400)
+    expect(said).to_be_visible()  # pressed, it stays
+    page.keyboard.press("Escape")
+    expect(said).to_be_hidden()
+
+
+def test_axe_finds_nothing_in_what_is_written(chromium: Browser, site_url: str) -> None:
+    """Light and dark, wide and narrow; nothing scrolls sideways."""
+    context = chromium.new_context(bypass_csp=True)
+    page = context.new_page()
+    open_tab(page, site_url, "Talk")
+    page.add_script_tag(path=AXE)
+    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=TEXT_MS)
+    write(page, 60)
+    set_knobs(page, 0.8, 12, 0.8)
+    page.get_by_role("tab", name="Credits", exact=True).click()
+    expect(page.locator(".said")).not_to_have_attribute("data-length", "0", timeout=TEXT_MS)
+    for tab in ("Credits", "Talk"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        for scheme in ("light", "dark"):
+            for width in (1440, 390):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": 900})
+                found = page.evaluate(
+                    "axe.run('.tool:not([hidden]), .samples, .stop')"
+                    ".then((result) => result.violations.map((v) => v.id + v.nodes[0].html))"
+                )
+                assert found == [], f"{tab}, {scheme}, {width} wide"
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
