@@ -19,7 +19,8 @@ import linecache
 import math
 import re
 import sys
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -47,12 +48,21 @@ PATH = re.compile(
 )
 
 
+def twins() -> dict[str, Callable]:
+    """The NumPy kernels that modules have entered, by name; nothing where that device is unused."""
+    numpy = sys.modules.get(f"{DEVICES}.numpy")
+    return numpy.KERNELS if numpy else {}
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """What was in force before a `load`: the edits, and the modules that they made."""
+    """What was in force before a `load`: the edits, the modules that they made, and the kernels
+    that those had entered.
+    """
 
     overlay: dict[str, str]
     modules: dict[str, ModuleType]
+    twins: dict[str, Callable] = field(default_factory=lambda: dict(twins()))
 
 
 def check(overlay: object) -> dict[str, str]:
@@ -98,6 +108,9 @@ def load(overlay: dict[str, str]) -> Loaded:
         raise
     finally:
         _finder.replacing, _finder.before = set(), before
+    for name, twin in list(twins().items()):
+        if twin.__module__ not in sys.modules:  # its file is gone
+            del twins()[name]
     return before
 
 
@@ -109,6 +122,8 @@ def restore(before: Loaded) -> None:
         sys.modules[name] = module
         package, _, short = name.rpartition(".")
         setattr(sys.modules[package], short, module)
+    twins().clear()
+    twins().update(before.twins)
     _put_in_force(before.overlay)
 
 
@@ -194,11 +209,11 @@ def _again(kind: type, value: Any) -> Any:
     the old default has the new one.
     """
     values = vars(value).copy()
-    new = {field.name: field.default for field in fields(kind)}
-    for field in fields(value):
-        default = new.get(field.name, MISSING)
-        if default is not MISSING and default != field.default == values[field.name]:
-            values[field.name] = default
+    new = {each.name: each.default for each in fields(kind)}
+    for each in fields(value):
+        default = new.get(each.name, MISSING)
+        if default is not MISSING and default != each.default == values[each.name]:
+            values[each.name] = default
     return kind(**_known(kind, values))
 
 

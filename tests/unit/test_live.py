@@ -11,6 +11,7 @@ import groundling.train
 from groundling import fingerprint, live, sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
+from groundling.devices import DeviceError
 from groundling.devices.numpy import NumPyDevice
 from groundling.live import OtherShapes
 
@@ -86,6 +87,42 @@ def test_no_edits_again_are_the_code_of_the_beginning():
     live.load({})
     assert fingerprint.code_hash() == code
     assert small(1).log[0].lr == pytest.approx(CONFIG.lr / 4)
+
+
+MINE = """
+from .devices.numpy import kernel
+
+
+@kernel
+def mine(x, *, size):
+    x += %d
+"""
+
+
+def test_a_kernel_of_ones_own_goes_and_comes_back_with_its_module():
+    path, uses = (
+        f"{sources.LIBRARY}mine.py",
+        edit(MODEL, ("import math\n", "from . import mine\n\nimport math\n")),
+    )
+    device = NumPyDevice()
+
+    def added() -> float:
+        x = device.tensor([0.0])
+        device.run("mine", x, size=1)
+        return x.item()
+
+    first = live.load({path: MINE % 1, **uses})
+    assert added() == 1
+    second = live.load({path: MINE % 2, **uses})
+    assert added() == 2
+    live.restore(second)
+    assert added() == 1
+    live.load({})
+    with pytest.raises(DeviceError, match="no kernel 'mine'"):
+        added()
+    live.restore(first)
+    with pytest.raises(DeviceError, match="no kernel 'mine'"):
+        added()
 
 
 @pytest.mark.parametrize(
