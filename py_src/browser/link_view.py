@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from explain import LOST, explain
+from explain import LOST, code_error, explain
 from view import FRAME, Message, View
 
 import groundling.config
 import groundling.link
 import groundling.model
 import groundling.state
+from groundling import live, sources
 from groundling.checkpoint import CheckpointError
-from groundling.devices import DeviceError
-from groundling.fingerprint import code_hash
+from groundling.fingerprint import hash_of
 from groundling.link import LinkError
-from groundling.train import NonFiniteLoss
+from groundling.live import Loaded
 
 if TYPE_CHECKING:
     from session import Session
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from groundling.corpus import Corpus
     from groundling.link import Link, Replay
 
-ENDS = DeviceError, MemoryError, NonFiniteLoss, ValueError
-"""What ends a replay and nothing else; a lost device ends the session's run too."""
+ENDS = Exception, SystemExit
+"""What ends a replay and nothing else: its code may be anyone's. A lost device ends more."""
 
 
 class LinkView(View):
@@ -47,6 +48,7 @@ class LinkView(View):
         self.id, self.replay = "", None  # of the link that is replayed
         self.stream: Iterator | None = None  # replay.train(), until it has ended
         self.stopped = False
+        self.code = Loaded({}, {})  # what it is replayed by
 
     @property
     def running(self) -> bool:
@@ -86,17 +88,37 @@ class LinkView(View):
         self.stop()
         text = message["text"]
         self.id, self.replay, self.stopped = identity(text), None, False
+        edits: dict[str, str] = {}
         try:
-            link = groundling.link.loads(text)
-            corpus, device = self.session.corpus, self.session.device
-            self.replay = groundling.link.Replay(link, corpus, device)
+            link, device = groundling.link.loads(text), self.session.device
+            edits, ours = link.edits, in_force()
+            self.code = ours
+            if edits != sources.overlay:
+                live.load(edits)
+                self.code = in_force()
+                live.restore(ours)
+            with self._in_its_code():
+                if self.code is not ours:  # its kernels may be others than those we compiled
+                    device = self.session.open_device(device.name, lambda *_: None)
+                self.replay = groundling.link.Replay(link, self.session.corpus, device)
+                self.stream = self.replay.train()
         except LOST:
             raise
         except ENDS as error:
-            self._fail(error)
+            self._fail(error, edits)
             return
-        self.stream = self.replay.train()
         self._post("running", so_far(self.replay))
+
+    @contextmanager
+    def _in_its_code(self) -> Iterator[None]:
+        """In this block the code in force is the link's; what runs beside it keeps its own."""
+        ours = in_force()
+        live.restore(self.code)
+        try:
+            yield
+        finally:
+            self.code = in_force()  # with what it has imported since
+            live.restore(ours)
 
     def do_unreplay(self, message: Message) -> None:
         """End it early."""
@@ -122,12 +144,13 @@ class LinkView(View):
         """Train for about a frame, and post how far it agrees; at the end, the verdict."""
         replay, deadline = self.replay, self.session.clock() + FRAME
         try:
-            while next(self.stream, None) is not None:
-                if self.stopped:
-                    replay.run.pause()  # once more: `train` forgets it as it begins
-                elif self.session.clock() >= deadline:
-                    self._post("running", so_far(replay))
-                    return
+            with self._in_its_code():
+                while next(self.stream, None) is not None:
+                    if self.stopped:
+                        replay.run.pause()  # once more: `train` forgets it as it begins
+                    elif self.session.clock() >= deadline:
+                        self._post("running", so_far(replay))
+                        return
             self.stream = None
             if self.stopped and replay.failed is None and done(replay) < replay.link.iter:
                 where = f"Stopped at iter {done(replay):,} of {replay.link.iter:,}."
@@ -139,7 +162,7 @@ class LinkView(View):
             raise
         except ENDS as error:
             self.stream = None
-            self._fail(error)
+            self._fail(error, replay.link.edits)
         if not self.running:
             self.replay = None  # and with it its memory
 
@@ -152,9 +175,18 @@ class LinkView(View):
         told = {"phase": phase, "message": message, "verdict": verdict}
         self.post({"type": "replay", "id": self.id, **told, **at})
 
-    def _fail(self, error: BaseException) -> None:
-        words = explain(error)
-        self._post("failed", f"{words['title']}. {words['message']} A run beside it is as it was.")
+    def _fail(self, error: BaseException, edits: dict[str, str]) -> None:
+        told = code_error(error, edits)
+        places = [frame for frame in told["frames"] if frame["yours"]]
+        words = told if places else explain(error)
+        where = " (at {path}, line {line}).".format(**places[-1]) if places else ""
+        said = f"{words['title']}. {words['message']}{where}"
+        self._post("failed", f"{said} A run beside it is as it was.")
+
+
+def in_force() -> Loaded:
+    """The code as it is now, for live.restore."""
+    return Loaded(sources.overlay, live.loaded())
 
 
 def identity(text: str) -> str:
@@ -209,7 +241,8 @@ def facts(claimed: Link, corpus: Corpus) -> Message:
         "valLoss": claimed.val_loss,
         "losses": [[it, loss] for it, loss in claimed.losses.items()],
         "device": claimed.device,
-        "sameCode": claimed.code_hash == code_hash(),
+        "sameCode": claimed.code_hash == hash_of(claimed.edits),
+        "diff": live.diff({}, claimed.edits),
         "sameText": claimed.corpus_hash == corpus.sha256,
         "problem": problem,
     }

@@ -24,6 +24,7 @@ from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
 from live_view import LiveView
+from project_view import ProjectView
 from samples_view import SamplesView
 from talk_view import TalkView
 from twin_view import TwinView
@@ -63,6 +64,7 @@ VIEWS = (
     LinkView,
     ConsoleView,
     AssistView,
+    ProjectView,
 )
 
 

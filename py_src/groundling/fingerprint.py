@@ -20,10 +20,16 @@ def code_hash() -> str:
     code that runs when a file on the disk is edited meanwhile; live.py, which changes what runs,
     has it taken anew.
     """
+    return hash_of(sources.overlay)
+
+
+def hash_of(overlay: dict[str, str]) -> str:
+    """What code_hash is, or would be, under these edits; of none, that of the library itself."""
     digest = hashlib.sha256()
-    for name, path in sorted((path.removeprefix(LIBRARY), path) for path in sources.paths()):
-        if decides(path):
-            text = hashlib.sha256(sources.text(path).encode()).hexdigest()
+    texts = {path: sources.original(path) for path in sources.paths()} | overlay
+    for name, path in sorted((path.removeprefix(LIBRARY), path) for path in texts):
+        if texts[path] is not None and decides(path):
+            text = hashlib.sha256(texts[path].encode()).hexdigest()
             digest.update(f"{name}\0{text}\n".encode())
     return digest.hexdigest()
 

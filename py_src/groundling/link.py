@@ -2,8 +2,9 @@
 
 The fragment of the link is base64url of compact ASCII JSON: the two configurations (with the seed),
 how far it trained, its validation loss, which text, code and adapter it was, and what came out: 64
-of its training losses to the bit, a digest of all of them, and one of its weights. `Replay` trains
-it again from nothing and compares each recorded loss as it goes.
+of its training losses to the bit, a digest of all of them, and one of its weights. A run of edited
+code has the edited files there too, and its JSON is deflated. `Replay` trains it again from nothing
+and compares each recorded loss as it goes.
 
     link = claim(state.loads(data))        text = dumps(link)
     replay = Replay(loads(text), shakespeare(), open_device())
@@ -11,6 +12,8 @@ it again from nothing and compares each recorded loss as it goes.
     print(replay.verdict())
 
 A link was written by anyone. What is not exactly a link is refused by a LinkError: nothing runs.
+Its edits are put in force by live.load, once the person has read them and wants that, and never by
+what is here.
 """
 
 import base64
@@ -19,20 +22,23 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import strict
+from . import sources, strict
 from .config import GPTConfig, TrainConfig, check_number
 from .corpus import Corpus
 from .devices import Device
+from .fingerprint import code_hash
 from .model import parameter_shapes
+from .project import MAX_TOTAL, check_files, pack, unpack
 from .state import Saved
-from .strict import HASH, NotJSON, check_config, check_keys, check_list, check_text
+from .strict import HASH, NotJSON, check_config, check_keys, check_text
 from .train import Record, Run, learning_rate, train
 
 VERSION = 1
+DEFLATED = b"x"  # zlib's first byte
 MAX_LENGTH = 8192  # characters of the fragment
 MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give: parameters,
 MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
@@ -63,6 +69,7 @@ class Link:
     weights: str  # the first half of the weights' SHA-256
     trajectory: str  # and of that of all training losses, as float32
     losses: dict[int, float]  # some of them, by iteration
+    edits: dict[str, str] = field(default_factory=dict)  # of the code, from the run's beginning on
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,11 @@ def claim(saved: Saved) -> Link:
                 "The learning rate was changed while this run trained: at iter "
                 f"{record.iter} it is not what its settings make it. A link cannot tell that."
             )
+    if state.edits:
+        raise LinkError(
+            f"The code was changed at iter {state.edits[0][0]} while this run trained. A link can "
+            "tell only of a run whose code was the same from its beginning."
+        )
     losses = [record.train for record in state.log]
     return Link(
         config=state.config,
@@ -102,6 +114,7 @@ def claim(saved: Saved) -> Link:
         weights=_digest(state.weights),
         trajectory=_digest(losses),
         losses={it: losses[it] for it in recorded(state.iter)},
+        edits=dict(sources.overlay) if saved.code_hash == code_hash() else {},
     )
 
 
@@ -112,7 +125,7 @@ def recorded(iters: int) -> list[int]:
 
 
 def dumps(link: Link) -> str:
-    """The fragment. LinkError when it is too long."""
+    """The fragment. LinkError when it would be too long."""
     losses = np.array([link.losses[it] for it in recorded(link.iter)], "<f4")
     text = strict.dumps(
         {
@@ -121,7 +134,7 @@ def dumps(link: Link) -> str:
             "model": asdict(link.model),
             "iter": link.iter,
             "val_loss": link.val_loss,
-            "edits": [],
+            "edits": dict(sorted(link.edits.items())) or [],
             "corpus": link.corpus_hash,
             "code": link.code_hash,
             "device": link.device,
@@ -130,7 +143,12 @@ def dumps(link: Link) -> str:
             "losses": _base64(losses.tobytes()),
         }
     )
-    fragment = _base64(text.encode("ascii"))
+    fragment = pack(text.encode("ascii")) if link.edits else _base64(text.encode("ascii"))
+    if len(fragment) > MAX_LENGTH:
+        raise LinkError(
+            f"With the run's edits the link would take {len(fragment):,} characters, and a link "
+            f"has room for {MAX_LENGTH:,}. Save state, and share that file and the project's .zip."
+        )
     loads(fragment)
     return fragment
 
@@ -151,7 +169,9 @@ def loads(text: str) -> Link:
         )
     try:
         raw = base64.b64decode(fragment + "=" * (-len(fragment) % 4), altchars="-_", validate=True)
-        value = strict.parse(raw)
+        value = strict.parse(_inflated(fragment) if raw[:1] == DEFLATED else raw)
+    except LinkError:
+        raise
     except NotJSON as error:
         raise LinkError(f"The link is cut short or damaged: byte {error.at} of it.") from None
     except ValueError as error:
@@ -166,6 +186,13 @@ def loads(text: str) -> Link:
         return _check(value)
     except ValueError as error:
         raise LinkError(f"The link is wrong: {error}") from None
+
+
+def _inflated(fragment: str) -> bytes:
+    try:
+        return unpack(fragment, MAX_TOTAL)
+    except ValueError as error:
+        raise LinkError(f"The link {error}") from None
 
 
 def _check(value: dict) -> Link:
@@ -183,7 +210,8 @@ def _check(value: dict) -> Link:
     check_number("iter", value["iter"], (0, config.iters))
     if value["val_loss"] is not None:
         check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
-    check_list("edits", value["edits"], 0)
+    if value["edits"] != []:
+        check_files(value["edits"])
     check_text("corpus", value["corpus"], *HASH)
     check_text("code", value["code"], *HASH)
     check_text("device", value["device"], r"[ -~]{0,200}", "a line of text")
@@ -210,6 +238,7 @@ def _check(value: dict) -> Link:
         weights=value["weights"],
         trajectory=value["trajectory"],
         losses=dict(zip(places, losses.tolist(), strict=True)),
+        edits=value["edits"] or {},
     )
 
 
@@ -235,7 +264,9 @@ def check_corpus(link: Link, corpus: Corpus) -> None:
 
 
 class Replay:
-    """A link's run, trained again from nothing. LinkError when the text is not the one it names."""
+    """A link's run, trained again from nothing, by the code that is in force: so have its edits
+    loaded before. LinkError when the text is not the one it names.
+    """
 
     def __init__(self, link: Link, corpus: Corpus, device: Device):
         check_corpus(link, corpus)

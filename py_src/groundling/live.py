@@ -44,7 +44,7 @@ FIXED = "__init__.py", "fingerprint.py", "live.py", "sources.py"
 """What makes edits work cannot itself be edited."""
 DEVICES = "groundling.devices"
 PATH = re.compile(
-    rf"{LIBRARY}(devices/)?[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z]\w{{0,60}}\.wgsl"
+    rf"{LIBRARY}(devices/)?[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z][a-z0-9_]{{0,60}}\.wgsl"
 )
 
 

@@ -30,12 +30,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import __version__, strict
+from . import __version__, live, strict
 from .config import TrainConfig
+from .fingerprint import hash_of
 from .strict import HASH, NotJSON, check_keys, check_text
 
 FORMAT = "groundling-project-v1"
-MAX_FILES = 100
 MAX_FILE = 500_000  # bytes of UTF-8
 MAX_TOTAL = 2_000_000
 MAX_ZIP = 4_000_000
@@ -44,8 +44,6 @@ PREFIX = "code="
 NAME = r"[^\x00-\x1f\x7f]{1,60}"
 SETTINGS = "seed", "iters", "batch_size", "lr"
 KEYS = "format", "version", "code", "name", "settings"
-WORD = "[A-Za-z_][A-Za-z0-9_]{0,59}"
-PATH = re.compile(rf"py_src/groundling/({WORD}/){{0,2}}{WORD}[.]py|shaders/{WORD}[.]wgsl")
 PROBLEMS = (  # what zipfile raises of a damaged file
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
     *(OSError, OverflowError, IndexError, ValueError),
@@ -85,7 +83,7 @@ class Project:
     files: dict[str, str]
     config: TrainConfig = field(default_factory=TrainConfig)  # the SETTINGS of it are kept
     version: str = __version__
-    code: str = "0" * 64
+    code: str = field(default_factory=lambda: hash_of({}))
 
     def __post_init__(self):
         try:
@@ -102,8 +100,8 @@ def check_files(files: object) -> None:
     """ProjectError unless these are edits of the library: path to text, within the limits."""
     if not isinstance(files, dict):
         raise ProjectError("The project's files are not an object of paths and texts.")
-    if len(files) > MAX_FILES:
-        raise ProjectError(f"The project has {len(files):,} files; it may have {MAX_FILES}.")
+    if len(files) > live.MAX_FILES:
+        raise ProjectError(f"The project has {len(files):,} files; it may have {live.MAX_FILES}.")
     total = 0
     for path, text in files.items():
         check_path(path)
@@ -119,19 +117,14 @@ def check_files(files: object) -> None:
             raise ProjectError(f"The project's {path} has a NUL in it, which no source has.")
         total += size
         _check_size(path, size, total)
-    folded = {}
-    for path in files:
-        if (other := folded.setdefault(path.lower(), path)) != path:
-            raise ProjectError(f"The project has both {other} and {path}: too alike to keep apart.")
 
 
-def check_path(path: object) -> None:
-    """ProjectError unless a project may have a file there."""
-    if not isinstance(path, str) or not PATH.fullmatch(path):
-        raise ProjectError(
-            f"The project has a file {reprlib.repr(path)}; it may have Python in "
-            "py_src/groundling and WGSL in shaders, with plain names."
-        )
+def check_path(path: str) -> None:
+    """ProjectError unless it is a file that can be edited."""
+    try:
+        live.check({path: ""})
+    except ValueError as error:
+        raise ProjectError(f"The project cannot be used: {error}") from None
 
 
 def _check_size(path: str, size: int, total: int) -> None:
@@ -139,6 +132,11 @@ def _check_size(path: str, size: int, total: int) -> None:
         raise ProjectError(f"The project's {path} has {size:,} bytes; it may have {MAX_FILE:,}.")
     if total > MAX_TOTAL:
         raise ProjectError(f"The project has more than the {MAX_TOTAL:,} bytes that it may have.")
+
+
+def file_name(name: str) -> str:
+    """A project's name as that of a file."""
+    return (re.sub("[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "project") + ".zip"
 
 
 # ---- a zip ---------------------------------------------------------------------------------------
@@ -174,9 +172,9 @@ def from_zip(data: bytes) -> Project:
 def _unzip(packed: zipfile.ZipFile) -> dict[str, bytes]:
     """The entries, none larger than it may be, whatever it says of itself."""
     entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-    if len(entries) > MAX_FILES + 2:
+    if len(entries) > live.MAX_FILES + 2:
         raise ProjectError(
-            f"The .zip has {len(entries):,} files; a project's has {MAX_FILES + 2} at most."
+            f"The .zip has {len(entries):,} files; a project's has {live.MAX_FILES + 2} at most."
         )
     names = [entry.orig_filename for entry in entries]
     top = names[0].partition("/")[0] + "/" if names else ""
@@ -233,8 +231,8 @@ def read(path: Path) -> Project:
     for folder, pattern in (("py_src/groundling", "*.py"), ("shaders", "*.wgsl")):
         for file in sorted((path / folder).rglob(pattern)):
             names[file.relative_to(path).as_posix()] = file
-            if len(names) > MAX_FILES + 1:
-                raise ProjectError(f"The folder has more than {MAX_FILES} files.")
+            if len(names) > live.MAX_FILES + 1:
+                raise ProjectError(f"The folder has more than {live.MAX_FILES} files.")
     parts, total = {}, 0
     for name, file in names.items():
         if not file.is_file():

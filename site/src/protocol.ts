@@ -348,6 +348,8 @@ export interface Facts extends Settings {
   losses: [number, number][];
   device: string;
   sameCode: boolean;
+  /** How the run's code was edited, as a unified diff, or "". */
+  diff: string;
   sameText: boolean;
   /** Why it cannot be replayed here, or "". */
   problem: string;

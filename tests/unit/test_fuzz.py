@@ -14,7 +14,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,6 +62,7 @@ def kinds() -> dict[str, Kind]:
     settings = TrainConfig(seed="b", iters=7, batch_size=2, lr=1e-3)
     small = project.Project("Mine", {"shaders/x.wgsl": "// é\n"}, settings)
     packed = project.to_zip(small)
+    edited = link.dumps(replace(link.claim(state.loads(whole)), edits=small.files))
     start = 512 + json.loads(whole[:512])["metaBytes"]
     bad_file = checkpoint.CheckpointError
 
@@ -87,6 +88,13 @@ def kinds() -> dict[str, Kind]:
             fragment,
             lambda data: link.loads(data.decode("latin-1")),
             lambda value: link.dumps(value).encode(),
+            link.LinkError,
+            10**9,
+        ),
+        "edited": Kind(  # what is in a link of a run whose code was edited
+            project.unpack(edited, 10**6),
+            lambda data: link.loads(project.pack(data)),
+            lambda value: project.unpack(link.dumps(value), 10**6),
             link.LinkError,
             10**9,
         ),

@@ -1,14 +1,18 @@
 """A run as a link: what it claims, whether a replay bears it out, and what is no link at all."""
 
 import base64
+import hashlib
+import importlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from groundling import link as link_module
-from groundling import state
+from groundling import live, project, sources, state
 from groundling.config import MODEL_LIMITS, GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device
@@ -251,7 +255,7 @@ def test_what_is_no_link(text, told):
         ({"config": None}, "config is None; it must be an object."),
         ({"iter": 21}, "iter is 21; it must be a whole number from 0 to 20."),
         ({"val_loss": -1}, "val_loss is -1"),
-        ({"edits": [{"path": "model.py"}]}, "edits has 1 entries; it must have 0."),
+        ({"edits": [{"path": "model.py"}]}, "files are not an object"),
         ({"corpus": "x"}, "corpus is 'x'"),
         ({"device": "a\nb"}, "device is 'a\\nb'; it must be a line of text."),
         ({"weights": "abc"}, "weights is 'abc'; it must be 32 hexadecimal digits."),
@@ -281,3 +285,95 @@ def test_a_link_may_not_ask_for_the_world(fragment):
 @pytest.mark.parametrize("length", [10, 100, 700, -1])
 def test_a_link_cut_short(fragment, length):
     assert refusal(fragment[:length])
+
+
+# ---- edited code ---------------------------------------------------------------------------------
+
+OPTIM = "py_src/groundling/optim.py"
+TWICE = sources.text(OPTIM).replace("np.array([lr,", "np.array([2 * lr,")
+
+
+@pytest.fixture
+def edited() -> Iterator[None]:
+    """An optimizer that takes steps of twice the size."""
+    before = live.load({OPTIM: TWICE})
+    yield
+    live.restore(before)
+
+
+def module(name: str) -> ModuleType:
+    """A module of the library as it is now, edited or not."""
+    return importlib.import_module(f"groundling.{name}")
+
+
+def edited_link() -> str:
+    """The link of a run from its beginning on by the code in force."""
+    corpus, shape = Corpus(TEXT), dict(block_size=9, n_layer=1, n_head=1, n_embd=4, d_ff=8)
+    model = module("config").GPTConfig(vocab_size=corpus.vocab_size, **shape)
+    train = module("train")
+    run = train.Run(module("config").TrainConfig(**vars(CONFIG)), corpus, NumPyDevice(), model)
+    for _ in train.train(run, 6):
+        pass
+    saved = module("state").loads(module("state").save_state(run))
+    return module("link").dumps(module("link").claim(saved))
+
+
+def test_a_link_of_edited_code_holds_the_edits_and_replays_under_them_to_the_bit(edited):
+    text = edited_link()
+    claimed = module("link").loads(text)
+    assert claimed.edits == {OPTIM: TWICE}
+    replay = module("link").Replay(claimed, Corpus(TEXT), NumPyDevice())
+    assert not replay.other_code
+    assert len(list(replay.train())) == 6
+    assert replay.verdict().kind == "identical"
+
+
+def test_a_link_of_edited_code_is_not_borne_out_by_other_code():
+    before = live.load({OPTIM: TWICE})
+    text = edited_link()
+    live.restore(before)
+    claimed = loads(text)
+    replay = Replay(claimed, Corpus(TEXT), NumPyDevice())
+    assert replay.other_code
+    list(replay.train())
+    assert replay.verdict().kind == "different"
+
+
+def test_reading_a_link_of_edited_code_runs_nothing(on_numpy, monkeypatch):
+    loud = {OPTIM: "raise SystemExit('run')", "shaders/x.wgsl": "<script>alert(1)</script>"}
+    text = dumps(replace(on_numpy, edits=loud))
+    assert loads(text).edits == loud
+    assert sources.overlay == {}
+
+
+def test_edits_that_are_too_long_for_a_link_are_sent_elsewhere(on_numpy):
+    noise = "".join(f"# {hashlib.sha256(str(i).encode()).hexdigest()}\n" for i in range(400))
+    with pytest.raises(LinkError, match=r"room for 8,192. Save state, and share that file"):
+        dumps(replace(on_numpy, edits={OPTIM: noise}))
+
+
+def test_a_run_whose_code_changed_on_the_way_is_no_link():
+    run = small_run(NumPyDevice())
+    for _ in train(run, 4):
+        pass
+    run.edits.append((2, "--- a"))
+    with pytest.raises(LinkError, match="The code was changed at iter 2"):
+        claim(state.loads(state.save_state(run)))
+
+
+@pytest.mark.parametrize(
+    ("edits", "why"),
+    [
+        ({"../x.py": ""}, "cannot be edited"),
+        ({"py_src/groundling/live.py": ""}, "part of what makes edits work"),
+        ({OPTIM: 3}, "which is no text"),
+        ({OPTIM: "\0"}, "a NUL"),
+        ("import os", "not an object"),
+    ],
+)
+def test_edits_that_cannot_be_are_refused(fragment, edits, why):
+    assert why in refusal(encoded(value_of(fragment) | {"edits": edits}))
+
+
+def test_a_bomb_in_a_link_is_refused():
+    assert "unpacks to more than" in refusal(project.pack(b" " * 3_000_000))

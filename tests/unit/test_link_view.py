@@ -9,7 +9,7 @@ import link_view
 import pytest
 import session as session_module
 
-from groundling import devices, link, state
+from groundling import devices, link, live, sources, state
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
@@ -230,3 +230,76 @@ def test_a_name_with_other_characters_is_the_same_device():
     run = link.Run(link.TrainConfig(iters=1, batch_size=8), corpus, device)
     claimed = link.claim(state.snapshot(run))
     assert link.Replay(claimed, corpus, device).device == claimed.device
+
+
+# ---- edited code ---------------------------------------------------------------------------------
+
+OPTIM = "py_src/groundling/optim.py"
+ORIGINAL = sources.text(OPTIM)
+TWICE = ORIGINAL.replace("np.array([lr,", "np.array([2 * lr,")
+
+
+@pytest.fixture(scope="module")
+def edited_text():
+    """The link of such a run by edited code, which is no longer in force."""
+    page = Page()
+    page.tell("start", **SETTINGS, files={OPTIM: TWICE})
+    page.finish()
+    shared = page.shared()
+    page.tell("reset")
+    page.tell("apply", files={})
+    assert shared["problem"] == "" and sources.overlay == {}
+    return shared["text"]
+
+
+def test_a_link_of_edited_code_shows_the_edits_and_runs_nothing(edited_text):
+    page = Page()
+    page.tell("claim", text=edited_text)
+    facts = page.last("claim")["facts"]
+    assert facts["sameCode"]
+    added = [line for line in facts["diff"].split("\n") if line.startswith("+")]
+    assert [line for line in added if "2 * lr" in line] == added[1:]
+    assert sources.overlay == {} and page.of("replay") == []
+
+
+def test_a_link_of_edited_code_is_replayed_by_it_beside_a_run_by_ours(edited_text):
+    page = Page().trained(iters=3)
+    before = page.session.run.state()
+    modules = live.loaded()
+    told = page.verdict(edited_text)
+    assert told["verdict"] == "identical", told
+    assert sources.overlay == {} and live.loaded() == modules
+    assert page.session.run.state().weights.tobytes() == before.weights.tobytes()
+
+
+def test_a_link_of_the_library_s_own_code_is_replayed_by_that_whatever_the_page_has(text):
+    page = Page()
+    page.tell("apply", files={OPTIM: TWICE})
+    try:
+        assert page.verdict(text)["verdict"] == "identical"
+        assert sources.overlay == {OPTIM: TWICE}
+    finally:
+        page.tell("apply", files={})
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("raise SystemExit(3)\n", "exit"),
+        ("1 / 0\n", f"(at {OPTIM}, line 1)"),
+        ("def f(:\n", "This is not Python"),
+        (
+            ORIGINAL.replace("model = self.model\n", "model = self.modle\n"),
+            "has no attribute 'modle'",
+        ),
+    ],
+)
+def test_edits_that_fail_end_the_replay_and_nothing_else(text, code, told):
+    page = Page().trained(iters=2)
+    hostile = changed(text, edits={OPTIM: code})
+    last = page.verdict(hostile)
+    assert last["phase"] == "failed"
+    assert told in last["message"]
+    assert sources.overlay == {} and page.session.phase == "done"
+    page.tell("resume")
+    assert page.session.phase == "done"

@@ -28,7 +28,15 @@ function told(facts: Facts): [string, string, string?][] {
     ["Validation loss", format.loss(facts.valLoss)],
     ["Model", facts.model],
     ["Adapter", facts.device, same ? "the same as here" : `here: ${here ?? "none yet"}`],
-    ["Code", facts.sameCode ? "the same as here" : "other code than here"],
+    [
+      "Code",
+      facts.diff
+        ? "edited, as below"
+        : facts.sameCode
+          ? "the same as here"
+          : "other code than here",
+      facts.diff && !facts.sameCode ? "on another version than this one" : "",
+    ],
     ["Text", facts.sameText ? "the same as here" : "another text than here"],
   ];
 }
@@ -82,6 +90,14 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
           </div>
         ))}
       </dl>
+      {facts.diff && (
+        <details class="edits" open>
+          <summary>Its code was edited. Replay runs these edits: read them first.</summary>
+          <pre tabIndex={0} aria-label="The edits, as a diff">
+            {facts.diff}
+          </pre>
+        </details>
+      )}
       {facts.losses.length > 0 && <Dots facts={facts} replay={replay} />}
       {replay ? (
         <>
