@@ -1,4 +1,4 @@
-// A first look: stops along the page, each next to what it is about. It is shown until it is
+// A first look: five stops along the page, each next to what it is about. It is shown until it is
 // finished or skipped, and the browser remembers which.
 
 import { effect, signal } from "@preact/signals";
@@ -19,6 +19,11 @@ export const STOPS = [
     at: "samples",
     title: "Read what it writes",
     text: "Noise at first, then the right letters, then short words. Each sample says which phase it is in and shows what can be measured. In Talk, further down, you choose the prompt.",
+  },
+  {
+    at: "edit",
+    title: "Change one thing",
+    text: "This is the code that runs. Change a number in it, or take a recipe, which is an edit with a reason. Apply, and the run goes on with the new code; what does not work changes nothing.",
   },
   {
     at: "save",

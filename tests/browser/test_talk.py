@@ -238,6 +238,7 @@ def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_ur
         "start": ".transport",
         "curve": ".chart",
         "samples": ".samples",
+        "edit": ".coding > .go",
         "save": ".files .weights",
     }
     for width in (1440, 390):

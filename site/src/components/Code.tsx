@@ -33,6 +33,7 @@ import {
 import { hasRun, phase } from "../state";
 import { format } from "../ruff";
 import { Console } from "./Console";
+import { Stop } from "./Guide";
 import { News } from "./News";
 import { Projects } from "./Projects";
 import { Recipes } from "./Recipes";
@@ -310,6 +311,7 @@ export function Code() {
           {toggle("project", "Keep and share")}
         </div>
       </header>
+      <Stop at="edit" />
       <div class="go">
         <button
           type="button"

@@ -458,7 +458,7 @@ export function Talk() {
   const wrong = problem();
   return (
     <div class="body talk-body" ref={body} data-talk={now?.phase ?? "none"}>
-      <div class="desk">
+      <div class="talk-desk">
         <Source />
         <div class="field prompt-field">
           <label for="talk-prompt">Prompt</label>
