@@ -4,6 +4,7 @@ groundling train [--seed S] [--iters N] [--batch-size B] [--lr MAX] [--min-lr MI
                  [--device auto|webgpu|numpy] [--corpus TEXT] [--out FILE] [--log FILE.jsonl]
                  [--stop-at N] [--state FILE]
 groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device ...] [...]
+groundling run FOLDER|FILE.zip [as for train; what is not given comes from the project]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
                        [--length N] [--corpus TEXT]
 groundling inspect FILE [FILE]
@@ -12,7 +13,7 @@ groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--corpus TEXT]
 groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--corpus TEXT]
 groundling import FILE OUT [--like FILE]
 groundling link FILE
-groundling replay LINK [--device ...] [--corpus TEXT]
+groundling replay LINK [--edits] [--device ...] [--corpus TEXT]
 groundling recipes [NAME]
 
 FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
@@ -20,12 +21,14 @@ last iteration writes its weights. One that ends earlier, by --stop-at, writes w
 the state if there is a --state, the weights if there is an --out, or if there is neither.
 
 Ctrl-C ends the training after the iteration it is in and keeps what was learned. The exit code is
-0; 1 when the training failed, the doctor finds something wrong, the twins differ, or the replay is
-not what the link says; 2, with one sentence, when the input is at fault; 130 after Ctrl-C.
+0; 1 when the training failed, also by the code of a project, the doctor finds something wrong, the
+twins differ, or the replay is not what the link says; 2, with one sentence, when the input is at
+fault; 130 after Ctrl-C.
 """
 
 import argparse
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -42,11 +45,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from . import __version__, checkpoint, doctor, interchange, link, recipes, state
+from . import (
+    __version__,
+    checkpoint,
+    doctor,
+    interchange,
+    link,
+    live,
+    project,
+    recipes,
+    sources,
+    state,
+)
 from .checkpoint import HEADER_BYTES, CheckpointError
 from .config import TrainConfig
 from .corpus import Corpus, shakespeare
 from .devices import DeviceError, open_device
+from .errors import CodeError, describe
+from .fingerprint import hash_of
 from .inspector import Contents, Difference, compare, size
 from .model import GPT
 from .samples import Evidence, prompt
@@ -55,7 +71,9 @@ from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
-COMMANDS = "train | sample | inspect | doctor | twin | export | import | link | replay | recipes"
+COMMANDS = (
+    "train | run | sample | inspect | doctor | twin | export | import | link | replay | recipes"
+)
 SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
 
 
@@ -111,6 +129,8 @@ def train_command(args: argparse.Namespace) -> int:
                 print(log_line(error.record), file=log)
         return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
     except DeviceError as error:
+        if _of_edits(error):
+            raise
         return _complain(f"{error} Nothing was written.", code=1)
     finished = run.iter >= config.iters
     with bad_input():
@@ -175,6 +195,63 @@ def _keep(run: Run, args: argparse.Namespace, weights: object) -> str:
         write(Path(name), state.save_weights(run))
         names.append(name)
     return " and ".join(names)
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """groundling run"""
+    with bad_input():
+        try:
+            found = project.read(Path(args.project))
+        except project.ProjectError as error:
+            raise ValueError(f"{args.project}: {error}") from None
+    if not args.resume:
+        for name in project.SETTINGS:
+            if getattr(args, name) is None:
+                setattr(args, name, getattr(found.config, name))
+    if found.code != hash_of({}):
+        print(
+            f"groundling: the project's edits are of Groundling {found.version}, whose code was "
+            f"{found.code[:12]}…; here it is {hash_of({})[:12]}…. They may not fit.",
+            file=sys.stderr,
+        )
+    return _under(found.files, "train_command", args)
+
+
+def _under(edits: dict[str, str], command: str, args: argparse.Namespace) -> int:
+    """A command of ours by the library as edited. Where it is the edits that fail: where, and 1."""
+    try:
+        before = live.load(edits)
+        try:
+            return getattr(importlib.import_module(__name__), command)(args)
+        finally:
+            live.restore(before)
+    except (Exception, SystemExit) as error:
+        cause = error.__cause__ if isinstance(error, BadInput) else None
+        if told := _of_edits(cause or error, edits):
+            return _show_code_error(told)
+        raise
+
+
+def _of_edits(error: BaseException, edits: dict[str, str] | None = None) -> CodeError | None:
+    """What to tell of an error that edited code has raised; None if it is not in the edits."""
+    told = describe(error, sources.overlay if edits is None else edits)
+    return told if any(frame.yours for frame in told.frames) else None
+
+
+def _show_code_error(told: CodeError) -> int:
+    """Print the places in the edits that an error came by, and what it is."""
+    lines = []
+    for frame in told.frames:
+        if frame.yours:
+            within = f", in {frame.name}" if frame.name else ""
+            lines.append(f"{frame.path}, line {frame.line}{within}")
+            end = frame.end_column if frame.end_line == frame.line else len(frame.text)
+            text = frame.text.lstrip()
+            start = max(0, frame.column - (len(frame.text) - len(text)))
+            lines += [f"    {text}", f"    {' ' * start}{'^' * max(1, end - frame.column)}"]
+    lines += [told.message, *textwrap.wrap(told.hint, 100)]
+    print(*lines, sep="\n", file=sys.stderr)
+    return _complain(f"{told.title}. Nothing was written.", code=1)
 
 
 def sample_command(args: argparse.Namespace) -> int:
@@ -380,6 +457,15 @@ def replay_command(args: argparse.Namespace) -> int:
     """groundling replay"""
     with bad_input():
         claimed = link.loads(args.link)
+    if claimed.edits and claimed.edits != sources.overlay:
+        if args.edits:
+            return _under(claimed.edits, "replay_command", args)
+        print(live.diff({}, claimed.edits))
+        raise BadInput(
+            "the link's run was by edited code, as shown above. It was not run: read it, and run "
+            "this again with --edits if that is what you want."
+        )
+    with bad_input():
         replay = link.Replay(claimed, _corpus(args.corpus), open_device(args.device))
     config = claimed.config
     print(
@@ -395,6 +481,8 @@ def replay_command(args: argparse.Namespace) -> int:
             for record, _ in replay.train():
                 progress.show(record)
     except (NonFiniteLoss, DeviceError) as error:
+        if _of_edits(error):
+            raise
         return _complain(error, code=1)
     verdict = replay.verdict()
     print(verdict)
@@ -602,26 +690,32 @@ def _parser() -> argparse.ArgumentParser:
     def device(add):
         add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
 
+    def training(add, usual):
+        for name, metavar, kind, about in (
+            ("seed", "S", str, "names every random number"),
+            ("iters", "N", int, "how many updates"),
+            ("batch_size", "B", int, "texts an update"),
+            ("lr", "MAX", float, "peak learning rate"),
+            ("min_lr", "MIN", float, "the last learning rate"),
+            ("warmup", "W", int, "iters to the peak"),
+        ):
+            told = usual.get(name, getattr(default, name))
+            add(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, help=f"{about} ({told})")
+        device(add)
+        add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
+        add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
+        add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
+        add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule stays (no)")
+        add("--state", metavar="FILE", help="the whole run, for --resume (none)")
+        add("--resume", metavar="FILE", help="finish the run of a state, by its own settings (no)")
+        add("--anyway", action="store_true", help="resume with other code or on another text")
+
     value = "(%(default)s)"
-    add = command("train", train_command, "Train a GPT and save its weights.")
-    for name, metavar, kind, about in (
-        ("seed", "S", str, "names every random number"),
-        ("iters", "N", int, "how many updates"),
-        ("batch_size", "B", int, "texts an update"),
-        ("lr", "MAX", float, "peak learning rate"),
-        ("min_lr", "MIN", float, "the last learning rate"),
-        ("warmup", "W", int, "iters to the peak"),
-    ):
-        option, usual = f"--{name.replace('_', '-')}", getattr(default, name)
-        add(option, metavar=metavar, type=kind, help=f"{about} ({usual})")
-    device(add)
-    add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
-    add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
-    add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
-    add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule as it was (no)")
-    add("--state", metavar="FILE", help="the whole run, for --resume (none)")
-    add("--resume", metavar="FILE", help="finish the run of a state; all settings are its own (no)")
-    add("--anyway", action="store_true", help="resume with other code or on another text")
+    training(command("train", train_command, "Train a GPT and save its weights."), {})
+
+    add = command("run", run_command, "Train a project: edits of this library, and settings.")
+    add("project", metavar="FOLDER|FILE.zip", help="as the page's Code tab writes it")
+    training(add, dict.fromkeys(project.SETTINGS, "the project's"))
 
     add = command("sample", sample_command, "Let a trained GPT write.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
@@ -666,6 +760,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command("replay", replay_command, "Train a link's run again, and check what it claims.")
     add("link", metavar="LINK", help="the link, or what follows its #")
+    add("--edits", action="store_true", help="run the link's edits of the code, once you read them")
     device(add)
     add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
 

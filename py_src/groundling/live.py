@@ -99,6 +99,8 @@ def load(overlay: dict[str, str]) -> Loaded:
     _finder.replacing, _finder.before = again, before
     for name in again & before.modules.keys():
         del sys.modules[name]
+        package, _, short = name.rpartition(".")
+        vars(before.modules.get(package) or sys.modules[package]).pop(short, None)
     try:
         for name in sorted(again & before.modules.keys()):
             if sources.exists(_path(name)):

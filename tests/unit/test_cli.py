@@ -1,6 +1,7 @@
 """The command line: what it writes, what it says, and how it ends."""
 
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import checkpoint, cli, interchange, link, state
+from groundling import checkpoint, cli, interchange, link, live, project, recipes, sources, state
 from groundling.checkpoint import Checkpoint
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
@@ -284,7 +285,10 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("sample mine.bin --corpus mine.txt --length 0", "length is 0; it must be"),
         ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("inspect folder", "folder: Is a directory."),
-        ("", "the following arguments are required: train | sample | inspect | doctor | twin"),
+        (
+            "",
+            "the following arguments are required: train | run | sample | inspect | doctor | twin",
+        ),
         ("trian", "invalid choice: 'trian'"),
     ],
 )
@@ -645,3 +649,117 @@ def test_the_recipes_are_listed_and_shown_as_diffs(capsys):
 def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are(capsys):
     assert cli.main(["recipes", "soup"]) == 2
     assert re.search("no recipe 'soup'; there are .*qk-norm", capsys.readouterr().err)
+
+
+# run
+
+TRAIN, OPTIM, MODEL = (f"py_src/groundling/{name}.py" for name in ("train", "optim", "model"))
+RUN = [*SMALL, "--iters", "2", "--device", "numpy"]
+
+
+def edited(path: str, old: str, new: str) -> dict[str, str]:
+    text = sources.text(path)
+    assert text.count(old) == 1
+    return {path: text.replace(old, new)}
+
+
+def write_project(files: dict[str, str], **settings) -> None:
+    config = TrainConfig(**dict(seed="mine", iters=3, batch_size=2, lr=1e-3) | settings)
+    project.write_folder(project.Project("Mine", files, config), Path("mine"))
+
+
+def test_a_project_trains_by_its_code_and_settings(capsys):
+    write_project(edited(OPTIM, "np.array([lr,", "np.array([0 * lr,"))
+    assert cli.main(["run", "mine", "--corpus", "mine.txt", "--device", "numpy"]) == 0
+    assert "Finished iter 3" in capsys.readouterr().out
+    ckpt = checkpoint.loads(Path("tinker-shakespeare-mine-iter3.bin").read_bytes())
+    assert ckpt.seed == "mine"
+    np.testing.assert_array_equal(ckpt.weights, initial_weights(ckpt.config, "mine"))
+    assert sources.overlay == {}
+
+
+def test_a_project_with_a_new_op_and_its_kernel_trains_from_its_zip():
+    texts = {path: sources.text(path) for path in sources.paths()}
+    [silu] = [recipe for recipe in recipes.RECIPES if any("silu" in e.path for e in recipe.edits)]
+    files = recipes.apply(silu, texts)
+    changed = {path: text for path, text in files.items() if text != texts.get(path)}
+    assert {path.partition("/")[0] for path in changed} == {"py_src", "shaders"}
+    Path("mine.zip").write_bytes(project.to_zip(project.Project("SiLU", changed)))
+    assert cli.main(["run", "mine.zip", *RUN, "--out", "edited.bin"]) == 0
+    assert cli.main(["train", *RUN, "--out", "plain.bin"]) == 0
+    assert not np.array_equal(weights_of("edited.bin"), weights_of("plain.bin"))
+
+
+def test_options_stand_above_the_project_s_settings():
+    write_project({})
+    assert cli.main(["run", "mine", *RUN, "--seed", "other", "--out", "w.bin"]) == 0
+    ckpt = checkpoint.loads(Path("w.bin").read_bytes())
+    assert (ckpt.seed, ckpt.iter) == ("other", 2)
+    assert cli.main(["train", *RUN, "--seed", "other", "--lr", "1e-3", "--out", "v.bin"]) == 0
+    np.testing.assert_array_equal(ckpt.weights, weights_of("v.bin"))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "told"),
+    [
+        (
+            TRAIN,
+            "        loss = model.loss(x, y)\n",
+            "        loss = model.zero_grad()\n",
+            ["    loss.backward()\n", "'NoneType' object has no", "ends without `return`"],
+        ),
+        (
+            OPTIM,
+            "        self.t += 1\n",
+            "        self.t += 1\n        raise ValueError('no step')\n",
+            [f"{OPTIM}, line", "    raise ValueError('no step')\n    ^^^^^", "ValueError: no step"],
+        ),
+        (OPTIM, "import math\n", "import math\n1 +\n", ["line 4", "    1 +\n", "not Python"]),
+        (
+            MODEL,
+            "        self.config, self.device = config, device\n",
+            "        self.config, self.device = config, devise\n",
+            ["in __init__", "^^^^^^", "NameError", "Did you mean 'device'?"],
+        ),
+    ],
+)
+def test_an_error_in_the_reader_s_code_is_told_by_its_own_lines(path, old, new, told, capsys):
+    files = edited(path, old, new)
+    write_project(files)
+    assert cli.main(["run", "mine", *RUN]) == 1
+    said = capsys.readouterr().err
+    for words in told:
+        assert words in said
+    assert "Traceback" not in said and "cli.py" not in said and "groundling/jit.py" not in said
+    assert said.endswith("Nothing was written.\n")
+    assert sources.overlay == {} and not list(Path().glob("*.bin"))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nowhere", "No such file"), ("mine.txt", "not a whole .zip"), (".", "project.json")],
+)
+def test_what_is_no_project_ends_with_a_sentence(name, told, capsys):
+    assert cli.main(["run", name]) == 2
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1
+
+
+def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
+    write_project(edited(OPTIM, "np.array([lr,", "np.array([2 * lr,"), seed="hamlet")
+    options = ["--iters", "4", "--corpus", "mine.txt", "--device", "numpy", "--stop-at", "2"]
+    assert cli.main(["run", "mine", *options, "--state", "mine.state"]) == 0
+    before = live.load(project.read(Path("mine")).files)
+    try:
+        again = importlib.import_module("groundling.link")
+        saved = importlib.import_module("groundling.state").loads(Path("mine.state").read_bytes())
+        text = again.dumps(again.claim(saved))
+    finally:
+        live.restore(before)
+    capsys.readouterr()
+    replay = ["replay", text, "--corpus", "mine.txt", "--device", "numpy"]
+    assert cli.main(replay) == 2
+    shown = capsys.readouterr()
+    assert "2 * lr" in shown.out and "It was not run" in shown.err
+    assert cli.main([*replay, "--edits"]) == 0
+    assert "Bit-identical" in capsys.readouterr().out

@@ -318,3 +318,14 @@ def test_a_diff_names_files_and_is_bounded():
     assert live.diff(TWICE, TWICE) == ""
     long = live.diff({}, {"py_src/groundling/mine.py": "x = 1\n" * 10_000})
     assert len(long) <= live.MAX_DIFF + 2 and long.endswith("…")
+
+
+def test_modules_that_name_others_by_the_package_get_the_new_ones():
+    import groundling.cli  # `from . import link`: it comes before link in the alphabet
+
+    old = groundling.cli
+    live.load(TWICE)
+    new = sys.modules["groundling.cli"]
+    assert new is not old
+    assert new.link is sys.modules["groundling.link"] is not old.link
+    assert groundling.link is new.link
