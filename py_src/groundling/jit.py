@@ -31,13 +31,12 @@ def jit(device: Device) -> Callable:
             key = tuple((a.shape, a.dtype.kind) for a in arrays)
             if key in captured:
                 inputs, plan, result = captured[key]
-                for tensor, array in zip(inputs, arrays, strict=True):
-                    device.write(tensor, array)
-                device.replay(plan)
+                inputs.write(arrays)
+                device.replay(plan, inputs)
                 return result
-            inputs = [device.tensor(a) for a in arrays]
-            with device.capture() as plan:
-                result = function(*inputs)
+            inputs = device.inputs(arrays)
+            with device.capture(inputs) as plan:
+                result = function(*inputs.tensors)
             captured[key] = inputs, plan, result
             return result
 

@@ -4,7 +4,7 @@
 import type { PyodideAPI } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
 import { openStore } from "./opfs";
-import { encodePlan, makePlan } from "./plan";
+import { dropPlan, makePlan, runPlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
 
 /** py_src/browser/main.py, seen from here. */
@@ -112,8 +112,9 @@ async function boot(): Promise<Main> {
   const store = await storage;
   report({ type: "keeping", keeping: typeof store === "string" ? store : "here" });
   pyodide.registerJsModule("groundling_js", {
+    dropPlan,
     makePlan,
-    encodePlan,
+    runPlan,
     store: typeof store === "string" ? null : store,
     post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
       const message = JSON.parse(text) as Report;

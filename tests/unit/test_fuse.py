@@ -29,7 +29,12 @@ def small_run(device: Device, **model: float) -> Run:
 def plans_of(device: Device, work: Callable, monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """The plans that are replayed in the course of some work."""
     plans, replay = [], device.replay
-    monkeypatch.setattr(device, "replay", lambda plan: plans.append(plan) or replay(plan))
+
+    def watched(plan: Plan, *given: object) -> None:
+        plans.append(plan)
+        replay(plan, *given)
+
+    monkeypatch.setattr(device, "replay", watched)
     work()
     return plans
 

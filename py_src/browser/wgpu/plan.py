@@ -1,38 +1,61 @@
-"""A plan: many dispatches that are encoded by a single call into JavaScript. Not in wgpu-py."""
+"""A plan: many dispatches that are sent by a single call into JavaScript. Not in wgpu-py."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from pyodide.ffi import to_js
+import groundling_js  # site/src/plan.ts, registered by the worker
+from pyodide.ffi import create_proxy, to_js
 
 from .base import GPUBindGroup
-from .commands import GPUCommandEncoder
-from .device import GPUComputePipeline
+from .buffer import GPUBuffer
+from .device import GPUComputePipeline, GPUDevice
 
-try:
-    import groundling_js  # site/src/plan.ts, registered by the worker
-except ImportError:
-    groundling_js = None
-
-__all__ = ["encode_plan", "make_plan"]
+__all__ = ["make_plan", "run_plan"]
 
 Dispatch = tuple[GPUComputePipeline, GPUBindGroup, int, int, int]
+Place = tuple[GPUBuffer, int]  # a word's: its buffer, and where in it, in bytes
 
 
-def make_plan(dispatches: Sequence[Dispatch]) -> Any:
-    """Prepare (pipeline, bind group 0, x, y, z) dispatches for `encode_plan`."""
-    calls = [(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches]
-    return groundling_js.makePlan(to_js(calls)) if groundling_js else calls
+class Plan:
+    """Dispatches that are in JavaScript already, and what goes in and out with them."""
+
+    def __init__(self, calls: list[tuple]):
+        self.internal = groundling_js.makePlan(to_js(calls))
+        self.array: Any = None  # that is uploaded
+        self.bytes: Any = None  # the same, for JavaScript
+        self.scalars: Sequence[Place] = ()
+        self.places = to_js([])  # the same, for JavaScript
+
+    def __del__(self):
+        groundling_js.dropPlan(self.internal)
+        if self.bytes:
+            self.bytes.destroy()
 
 
-def encode_plan(encoder: GPUCommandEncoder, plan: Any) -> None:
-    """Encode the plan as one compute pass."""
-    if groundling_js:
-        groundling_js.encodePlan(encoder._internal, plan)
-        return
-    compute_pass = encoder._internal.beginComputePass()
-    for pipeline, group, x, y, z in plan:
-        compute_pass.setPipeline(pipeline)
-        compute_pass.setBindGroup(0, group)
-        compute_pass.dispatchWorkgroups(x, y, z)
-    compute_pass.end()
+def make_plan(dispatches: Sequence[Dispatch]) -> Plan:
+    """Prepare (pipeline, bind group 0, x, y, z) dispatches for `run_plan`."""
+    return Plan([(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches])
+
+
+def run_plan(
+    device: GPUDevice,
+    plan: Plan,
+    upload: tuple[GPUBuffer, Any] | None,
+    scalars: Sequence[Place],
+    target: GPUBuffer | None,
+    at: int,
+) -> None:
+    """Write an array to the start of a buffer, run the plan as one compute pass, and copy a word
+    from each of the places to byte `at` of the target and on: one submit.
+
+    The array must be the same one each time; what it holds then is what is written.
+    """
+    device._raise_if_lost()
+    buffer, array = upload or (None, None)
+    if array is not plan.array:
+        plan.array, plan.bytes = array, create_proxy(memoryview(array).cast("B"))
+    if scalars != plan.scalars:
+        plan.scalars = scalars
+        plan.places = to_js([[source._internal, offset] for source, offset in scalars])
+    into, out = buffer and buffer._internal, target and target._internal
+    groundling_js.runPlan(device._internal, plan.internal, into, plan.bytes, plan.places, out, at)

@@ -13,7 +13,7 @@ and a read waits for them.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,6 +116,19 @@ class Plan:
                 self._release(buffer)
 
 
+class Inputs:
+    """The tensors that a captured function gets, and their numbers at each call."""
+
+    def __init__(self, device: "Device", arrays: Sequence[np.ndarray]):
+        self.device = device
+        self.tensors = [device.tensor(array) for array in arrays]
+
+    def write(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take new numbers, for the next replay."""
+        for tensor, array in zip(self.tensors, arrays, strict=True):
+            self.device.write(tensor, array)
+
+
 @dataclass
 class Counts:
     """What a device has done so far."""
@@ -182,6 +195,10 @@ class Device:
         """The number 1: the gradient of a loss with respect to itself."""
         return self.tensor([1.0])
 
+    def inputs(self, arrays: Sequence[np.ndarray]) -> Inputs:
+        """Tensors for a captured function, with the numbers of its first call."""
+        return Inputs(self, arrays)
+
     def write(self, tensor: Tensor, array) -> None:
         """Put an array's numbers in a tensor, after all that was asked for before."""
         if self._plan:
@@ -215,7 +232,7 @@ class Device:
             self.counts.dispatches += 1
 
     @contextmanager
-    def capture(self) -> Iterator[Plan]:
+    def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
         """Note the kernels that are asked for in the block, and run them, as `replay` will, at its
         end.
 
@@ -231,12 +248,12 @@ class Device:
             plan.prepared = [self._prepare(c.kernel, c.tensors, c.params) for c in plan.commands]
         finally:
             self._plan = None
-        self.replay(plan)
+        self.replay(plan, inputs)
 
-    def replay(self, plan: Plan) -> None:
-        """Run a captured plan again, on what its buffers hold now."""
+    def replay(self, plan: Plan, inputs: Inputs | None = None) -> None:
+        """Run a captured plan again, on what its buffers and its inputs hold now."""
         self.require_no_capture()
-        self._replay(plan)
+        self._replay(plan, inputs)
         self.counts.dispatches += len(plan.commands)
 
     def writes(self, command: Command) -> list[bool]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..fuse import JOINED, split
 from ..tensor import Tensor
-from . import Device, DeviceError, Plan
+from . import Device, DeviceError, Inputs, Plan
 
 KERNELS = {}
 
@@ -88,7 +88,7 @@ class NumPyDevice(Device):
     def _execute(self, command: Callable) -> None:
         command()
 
-    def _replay(self, plan: Plan) -> None:
+    def _replay(self, plan: Plan, inputs: Inputs | None) -> None:
         for command in plan.prepared:
             command()
 

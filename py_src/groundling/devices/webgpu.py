@@ -14,21 +14,23 @@ import re
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import wgpu
 
 from .. import sources
 from ..fuse import JOINED, region, split
-from ..tensor import Tensor
-from . import Device, DeviceError, Plan, digest, wgsl
+from ..tensor import Storage, Tensor
+from . import Device, DeviceError, Inputs, Plan, digest, wgsl
 
 LIMITS = (
     "max-buffer-size",
     "max-storage-buffer-binding-size",
 )  # asked for in full: models are one buffer
+BINDABLE = 64  # words: 256 bytes, where every adapter can bind a buffer
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 
@@ -56,6 +58,7 @@ class WebGPUDevice(Device):
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
+        self._turn: Turn | None = None  # a plan that waits to be sent, when nothing else does
 
     def _write(self, tensor: Tensor, array) -> None:
         self.submit()
@@ -73,8 +76,17 @@ class WebGPUDevice(Device):
         dtype = np.float32 if tensor.dtype == "f32" else np.uint32
         return np.frombuffer(data, dtype).reshape(tensor.shape).copy()
 
+    def inputs(self, arrays: Sequence[np.ndarray]) -> "Upload":
+        """Tensors for a captured function, side by side in one buffer."""
+        return Upload(self, arrays)
+
     def submit(self) -> None:
         """Send the gathered dispatches and copies to the GPU."""
+        if turn := self._turn:
+            self._turn = None
+            upload = turn.upload and (turn.upload.buffer, turn.upload.data)
+            run_plan(self.wgpu, turn.plan.compiled, upload, turn.scalars, turn.target, turn.at)
+            self.counts.submits += 1
         if self._encoder:
             self._end_pass()
             encoder, self._encoder = self._encoder, None
@@ -217,6 +229,7 @@ class WebGPUDevice(Device):
         return tuple(grid + [1] * (3 - len(grid)))
 
     def _execute(self, command: tuple) -> None:
+        self._send_turn()
         pipeline, group, *grid = command
         if not self._pass:
             self._pass = self.encoder.begin_compute_pass()
@@ -224,11 +237,15 @@ class WebGPUDevice(Device):
         self._pass.set_bind_group(0, group)
         self._pass.dispatch_workgroups(*grid)
 
-    def _replay(self, plan: Plan) -> None:
-        self._end_pass()
+    def _replay(self, plan: Plan, inputs: "Upload | None") -> None:
+        self.submit()
         if plan.compiled is None:
             plan.compiled = make_plan(plan.prepared)
-        encode_plan(self.encoder, plan.compiled)
+        self._turn = Turn(plan, inputs)
+
+    def _send_turn(self) -> None:
+        if self._turn:
+            self.submit()
 
     @property
     def encoder(self) -> wgpu.GPUCommandEncoder:
@@ -241,11 +258,56 @@ class WebGPUDevice(Device):
             self._pass.end()
             self._pass = None
 
-    def copy_scalar(self, source: Tensor, target: wgpu.GPUBuffer, slot: int) -> None:
-        """Copy a tensor of one element into a buffer's slot-th word."""
+    def copy_scalars(self, sources: Sequence[Tensor], target: wgpu.GPUBuffer, slot: int) -> None:
+        """Copy tensors of one element into a buffer's words from the slot-th on."""
+        scalars = [(source.storage.buffer, 4 * source.offset) for source in sources]
+        if self._turn and not self._turn.scalars:
+            self._turn.scalars, self._turn.target, self._turn.at = scalars, target, 4 * slot
+            return
+        self._send_turn()
         self._end_pass()
-        buffer, offset = source.storage.buffer, 4 * source.offset
-        self.encoder.copy_buffer_to_buffer(buffer, offset, target, 4 * slot, 4)
+        for i, (buffer, offset) in enumerate(scalars, slot):
+            self.encoder.copy_buffer_to_buffer(buffer, offset, target, 4 * i, 4)
+
+
+@dataclass
+class Turn:
+    """A replay, to be sent by one call: an upload, the plan, and scalars copied out after it."""
+
+    plan: Plan
+    upload: "Upload | None"
+    scalars: Sequence[tuple[wgpu.GPUBuffer, int]] = ()  # and where in the buffer, in bytes
+    target: wgpu.GPUBuffer | None = None
+    at: int = 0  # bytes
+
+
+class Upload(Inputs):
+    """The inputs of a captured function in one buffer, so that a call uploads once."""
+
+    def __init__(self, device: WebGPUDevice, arrays: Sequence[np.ndarray]):
+        arrays = [np.asarray(array) for array in arrays]
+        dtypes = ["u32" if array.dtype.kind == "u" else "f32" for array in arrays]
+        starts, words = [], 0
+        for array in arrays:
+            starts.append(words)
+            words += -(-array.size // BINDABLE) * BINDABLE
+        self.data = np.zeros(max(words, 1), np.uint32)
+        self.buffer = device._allocate(self.data.nbytes)
+        storage = Storage(self.buffer, [])
+        self.tensors = [
+            Tensor(device, storage, start, array.shape, dtype)
+            for start, array, dtype in zip(starts, arrays, dtypes, strict=True)
+        ]
+        self._views = [
+            self.data[t.offset : t.offset + t.size].view("<f4" if t.dtype == "f32" else "<u4")
+            for t in self.tensors
+        ]
+        self.write(arrays)
+
+    def write(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take new numbers, for the next replay."""
+        for view, array in zip(self._views, arrays, strict=True):
+            view[:] = np.reshape(array, -1)
 
 
 class Kernel:
@@ -381,8 +443,7 @@ class Ring:
                 if self._free
                 else self.device.wgpu.create_buffer(size=size, usage=usage)
             )
-        for i, scalar in enumerate(scalars):
-            self.device.copy_scalar(scalar, self._buffer, len(self._tags) * self._width + i)
+        self.device.copy_scalars(scalars, self._buffer, len(self._tags) * self._width)
         self._tags.append(tag)
         self.device.submit()
         if len(self._tags) >= self._window:
@@ -452,7 +513,17 @@ def _make_plan(commands: Iterable[tuple]) -> list[tuple]:
     return list(commands)
 
 
-def _encode_plan(encoder: wgpu.GPUCommandEncoder, plan: list[tuple]) -> None:
+def _run_plan(
+    device: wgpu.GPUDevice,
+    plan: list[tuple],
+    upload: tuple[wgpu.GPUBuffer, np.ndarray] | None,
+    scalars: Sequence[tuple[wgpu.GPUBuffer, int]],
+    target: wgpu.GPUBuffer | None,
+    at: int,
+) -> None:
+    if upload:
+        device.queue.write_buffer(upload[0], 0, upload[1])
+    encoder = device.create_command_encoder()
     work = encoder.begin_compute_pass()
     before = None
     for pipeline, group, x, y, z in plan:
@@ -462,9 +533,12 @@ def _encode_plan(encoder: wgpu.GPUCommandEncoder, plan: list[tuple]) -> None:
         work.set_bind_group(0, group)
         work.dispatch_workgroups(x, y, z)
     work.end()
+    for i, (buffer, offset) in enumerate(scalars):
+        encoder.copy_buffer_to_buffer(buffer, offset, target, at + 4 * i, 4)
+    device.queue.submit([encoder.finish()])
 
 
-# In the page, a whole plan crosses into JavaScript once and each replay is one call: see
+# In the page, a whole plan crosses into JavaScript once and each step is one call: see
 # py_src/browser/wgpu.
 make_plan = getattr(wgpu, "make_plan", _make_plan)
-encode_plan = getattr(wgpu, "encode_plan", _encode_plan)
+run_plan = getattr(wgpu, "run_plan", _run_plan)
