@@ -46,8 +46,9 @@ class SamplesView(View):
             self.run, self.told = run, 0
         if run is None or len(run.samples) == self.told:
             return
-        if self.evidence is None or self.evidence.corpus is not run.corpus:
-            self.evidence = groundling.samples.Evidence(run.corpus)
+        kind, had = groundling.samples.Evidence, self.evidence
+        if type(had) is not kind or had.corpus is not run.corpus:  # new, or edited since
+            self.evidence = kind(run.corpus)
         new, first = run.samples[self.told :], self.told
         self.told = len(run.samples)
         scale = {"written": asdict(self.evidence.written), "even": asdict(self.evidence.even)}

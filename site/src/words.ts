@@ -83,7 +83,7 @@ export const WORDS = {
   },
   warmup: {
     title: "Warm-up",
-    text: "For the first 100 iterations the learning rate rises from near zero to its peak. AdamW's averages are rough at first, and full steps along them would throw the weights about.",
+    text: "For the first 100 iterations the learning rate rises from near zero to its peak. The optimizer's averages are rough at first, and full steps along them would throw the weights about.",
   },
 } as const;
 

@@ -5,7 +5,7 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Fate, VoiceName } from "../protocol";
 import { loadReference } from "../reference";
-import { hasRun, phase, progress } from "../state";
+import { hasRun, model, phase, progress } from "../state";
 import {
   begin,
   fields,
@@ -473,7 +473,7 @@ export function Talk() {
         </div>
         <div class="knobs">
           <Knob name="temperature" label="Temperature" min={0.1} max={2} step={0.05} />
-          <Knob name="topK" label="Top-k" min={1} max={65} step={1} />
+          <Knob name="topK" label="Top-k" min={1} max={model.value.vocabSize} step={1} />
           <Knob name="topP" label="Top-p" min={0.1} max={1} step={0.01} />
         </div>
         <div class="go">
