@@ -70,6 +70,16 @@ class LiveView(View):
         self.session.trial = change.trial
         self._refused(error, files)
 
+    def carried(self, trial: Trial) -> Trial:
+        """A run that was put aside, under the code in force. OtherShapes where it does not fit."""
+        diff = live.diff(trial.overlay, sources.overlay)
+        if not diff:
+            return trial
+        session, state = self.session, trial.run.state()
+        run = live.carry(trial.run, state, session.corpus, session.device)
+        run.edits.append((state.iter, diff))
+        return replace(trial, run=run, overlay=sources.overlay)
+
     def drop(self) -> None:
         """The device is gone: what was on probation is too."""
         if self.change:
@@ -109,7 +119,7 @@ class LiveView(View):
             self._refused(error, files)
             return
         change.trial, change.iter, self.change = old, state.iter, change
-        session.trial = replace(old, run=run)
+        session.trial = replace(old, run=run, overlay=sources.overlay)
         if session.phase != "training":
             self.rehearse()
 

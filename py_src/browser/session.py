@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assist_view import AssistView
@@ -35,6 +35,7 @@ import groundling.config
 import groundling.model
 import groundling.state
 import groundling.train
+from groundling import sources
 from groundling.checkpoint import CheckpointError
 from groundling.devices import DeviceError, DeviceLost
 from groundling.state import OtherOrigin
@@ -76,6 +77,7 @@ class Trial:
     posted: int = 0  # how many records of run.log the page has
     seconds: float = 0.0  # of training
     kept: Saved | None = None  # the last copy of its state
+    overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
 
     @property
     def iter(self) -> int:
@@ -335,7 +337,7 @@ class Session:
 
     def _do_undo(self, message: Message) -> None:
         if self.discarded and self.phase in RESTING:
-            trial, self.discarded = self.discarded, None
+            trial, self.discarded = self.live.carried(self.discarded), None
             self._begin(trial)
             self._rest()
 

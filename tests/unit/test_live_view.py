@@ -9,7 +9,7 @@ import pytest
 import session as session_module
 
 import groundling.devices
-from groundling import live, sources
+from groundling import fingerprint, live, sources
 from groundling.corpus import Corpus
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
@@ -266,4 +266,17 @@ def test_a_default_that_was_edited_is_shown():
     page.tell("apply", files=edit(path, ("    lr: float = 3e-4", "    lr: float = 6e-4")))
     page.finish()
     assert [message["lr"] for message in page.of("run")] == [3e-4, 6e-4]
+    assert page.session.run.log[-1].lr == pytest.approx(2 * 3e-4 * 12 / 100)
+
+
+def test_a_run_that_is_brought_back_goes_on_under_the_code_that_is_in_force_by_then():
+    page = Page().started().until(4)
+    page.tell("reset")
+    page.tell("apply", files=TWICE)
+    page.tell("undo")
+    run = page.session.run
+    assert page.session.phase == "paused" and run.code_hash == fingerprint.code_hash()
+    assert [edit["iter"] for edit in page.of("run")[-1]["edits"]] == [run.iter]
+    page.tell("resume")
+    page.finish()
     assert page.session.run.log[-1].lr == pytest.approx(2 * 3e-4 * 12 / 100)
