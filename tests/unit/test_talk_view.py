@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from session import Session
-from talk_view import LONGEST
+from talk_view import LONGEST, TalkView
 
 from groundling import checkpoint
 from groundling.checkpoint import Checkpoint
@@ -258,9 +258,10 @@ def test_the_run_writes_while_it_trains_and_trains_as_if_it_had_not(bench: Bench
     bench.session.clock = iter(range(10**6)).__next__
     bench.session.receive({"type": "start", **START})
     bench.session.receive({"type": "talk", **ASKED, "source": "run", "length": 12})
+    [talk] = [view for view in bench.session.views if isinstance(view, TalkView)]
     phases = set()
     while bench.session.advance():
-        if bench.session.views[1].running:
+        if talk.running:
             phases.add(bench.session.phase)
     assert "training" in phases
     assert bench.session.phase == "done"
