@@ -9,12 +9,20 @@ import pytest
 import session as session_module
 
 import groundling.devices
-from groundling import fingerprint, live, sources
+from groundling import fingerprint, live, samples, sources
 from groundling.corpus import Corpus
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 TEXT = "To be, or not to be, that is the question:\n" * 20
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_samples():
+    """Runs do not write, which takes as long as several iterations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "EVERY", 0)
+        yield
 
 
 @pytest.fixture(autouse=True)
