@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
 from console_view import ConsoleView
+from doctor_view import DoctorView
 from explain import LOST, explain
 from inspector_view import InspectorView
 from link_view import LinkView
@@ -66,6 +67,7 @@ VIEWS = (
     ConsoleView,
     AssistView,
     ProjectView,
+    DoctorView,
 )
 
 
@@ -532,6 +534,8 @@ class Session:
         """Stop, say why, and keep what there is."""
         self.stream = None
         panel = explain(error)
+        for view in self.views:
+            view.on_error(error)
         self._enter("error", panel["title"])
         self.post({"type": "error", **panel})
 
@@ -618,9 +622,11 @@ def settings(config: TrainConfig) -> Message:
 
 def train_config(message: Message) -> TrainConfig:
     """The run that the page's fields ask for. ValueError for what cannot be."""
+    lr, usual = message["lr"], groundling.config.TrainConfig.min_lr
     return groundling.config.TrainConfig(
         seed=message["seed"],
         iters=message["iters"],
         batch_size=message["batchSize"],
-        lr=message["lr"],
+        lr=lr,
+        min_lr=min(usual, lr) if isinstance(lr, (int, float)) else usual,
     )

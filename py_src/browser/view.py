@@ -57,3 +57,6 @@ class View:
 
     def on_records(self, records: list[Record]) -> None:
         """These records of the run have just been posted."""
+
+    def on_error(self, error: BaseException) -> None:
+        """This has stopped the session, which is about to enter the phase "error"."""

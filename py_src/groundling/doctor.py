@@ -12,7 +12,7 @@ import copy
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -658,5 +658,12 @@ class Examination:
             self.ended = str(error)
 
     def verdict(self) -> Verdict:
-        """The diagnosis of its curve so far."""
-        return diagnose(self.curve, self.uniform)
+        """The diagnosis of its curve so far. Its advice is for the page's own run."""
+        verdict = diagnose(self.curve, self.uniform)
+        if verdict.kind != "fork":
+            return verdict
+        change = (
+            "Give it more to read: the page's own run trains on the whole text. " + verdict.change
+        )
+        usual = TrainConfig()
+        return replace(verdict, change=change, fix={"iters": usual.iters, "lr": usual.lr})

@@ -43,6 +43,7 @@ export type Command =
   | { type: "device"; name: DeviceName }
   | TwinCommand
   | InspectorCommand
+  | DoctorCommand
   | TalkCommand
   | CodeCommand
   /** Asks for the run as a link. */
@@ -83,6 +84,12 @@ export type TwinCommand =
   | { type: "twin"; seeds: [string, string]; iters: number }
   /** Ends the twin that runs, without a verdict. */
   | { type: "untwin" };
+
+export type DoctorCommand =
+  /** Examines cases, one after the other, while no run trains. */
+  | { type: "case"; names: string[]; iters: number }
+  /** Ends the one on its way, and those to come. */
+  | { type: "uncase" };
 
 export type InspectorCommand =
   | { type: "inspect"; slot: Slot; name: string; bytes: Uint8Array }
@@ -286,6 +293,59 @@ export interface TwinReport {
   verdict: Verdict | null;
 }
 
+/** Settings that a verdict would change. */
+export type Fix = Partial<Record<"lr" | "iters" | "warmup", number>>;
+
+/** What a loss curve shows. */
+export interface Diagnosis {
+  kind: "early" | "clean" | "fork" | "plateau" | "divergence" | "dead" | "slow" | "spike";
+  title: string;
+  says: string;
+  /** What was measured, and what came out. */
+  evidence: [string, string][];
+  change: string;
+  fix: Fix;
+  /** The iteration where it shows. */
+  at: number | null;
+  healthy: boolean;
+}
+
+/** One of the doctor's six runs. */
+export interface Case {
+  name: string;
+  title: string;
+  wrong: string;
+  /** The diagnosis that it should get. */
+  expected: string;
+  /** The curve that it should have: [share of the run, training loss, validation loss]. */
+  shape: [number, number, number][];
+}
+
+/** A line on the loss curve, in nats; a band where it has `to`. */
+export interface Level {
+  name: string;
+  label: string;
+  nats: number;
+  to: number | null;
+  says: string;
+}
+
+export type DoctorReport =
+  | { type: "cases"; cases: Case[]; iters: number; fewest: number; most: number }
+  | {
+      type: "case";
+      name: string;
+      phase: "running" | "done" | "stopped" | "failed";
+      iters: number;
+      /** The new ones: iter, training loss, validation loss; null for what is no number. */
+      records: [number, number | null, number | null][];
+      message: string;
+      verdict: Diagnosis | null;
+    }
+  /** What the page's own run shows so far. */
+  | { type: "diagnosis"; iter: number; verdict: Diagnosis | null }
+  | { type: "levels"; levels: Level[] };
+
 /** A tensor in a file; `byte` is where it begins. */
 export interface Part {
   name: string;
@@ -469,6 +529,7 @@ export type TalkReport =
   | { type: "recited"; text: string; problem: string };
 
 export type Report =
+  | DoctorReport
   | TwinReport
   | InspectorReport
   | SamplesReport

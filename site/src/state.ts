@@ -3,6 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { beginCode, followPhase, receiveCode, sources } from "./code";
 import { receiveConsole } from "./console";
+import { loseCase, receiveDoctor } from "./doctor";
 import { forget, receiveInspector } from "./inspector";
 import type {
   Adapter,
@@ -146,6 +147,7 @@ export function receive(message: Report): void {
         if (message.phase === "error") rescued.value = true;
         if (message.reason === "restart") {
           loseTwin();
+          loseCase();
           loseTalk();
           replay.value = null;
           forget("a");
@@ -201,6 +203,12 @@ export function receive(message: Report): void {
         break;
       case "twin":
         receiveTwin(message);
+        break;
+      case "cases":
+      case "case":
+      case "diagnosis":
+      case "levels":
+        receiveDoctor(message);
         break;
       case "inspected":
       case "uninspected":

@@ -6,6 +6,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";
 import { Credits } from "./components/Credits";
+import { Doctor } from "./components/Doctor";
 import { Inspector } from "./components/Inspector";
 import { Talk } from "./components/Talk";
 import { Twin } from "./components/Twin";
@@ -24,6 +25,12 @@ const VIEWS: View[] = [
     title: "Talk",
     what: "Let a model write, turn its knobs, and see what each character was chosen from.",
     component: Talk,
+  },
+  {
+    id: "doctor",
+    title: "Doctor",
+    what: "What does a loss curve look like when something is wrong, and what cures it?",
+    component: Doctor,
   },
   {
     id: "twin",

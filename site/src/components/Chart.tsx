@@ -2,13 +2,16 @@ import { effect, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { edits } from "../code";
+import { showLevels } from "../doctor";
 import * as format from "../format";
+import { levelLines, lowest } from "../levels";
 import { send } from "../link";
 import { marks } from "../marks";
 import { history, historyVersion, hasRun, model, phase, progress } from "../state";
 import { colour, colours } from "../theme";
 import { Boot } from "./Boot";
 import { Edits } from "./Edits";
+import { Levels } from "./Levels";
 
 const hovered = signal<number | null>(null); // an index into `history`
 
@@ -40,7 +43,7 @@ function options(width: number, height: number): uPlot.Options {
       },
       y: {
         range: (_, min, max) => [
-          Math.floor(2 * Math.min(min ?? 2, uniform) - 0.1) / 2,
+          Math.floor(2 * Math.min(min ?? 2, uniform, ...lowest()) - 0.1) / 2,
           Math.max(max ?? uniform, uniform) + 0.2,
         ],
       },
@@ -64,7 +67,7 @@ function options(width: number, height: number): uPlot.Options {
         points: { show: true, size: 6, fill: colour("--val") },
       },
     ],
-    plugins: [marks()],
+    plugins: [levelLines, marks()],
     hooks: {
       setCursor: [(plot) => void (hovered.value = plot.cursor.idx ?? null)],
       draw: [
@@ -104,8 +107,9 @@ export function Chart() {
     let frame = 0;
     const size = () => [element.clientWidth, element.clientHeight] as const;
     const stop = effect(() => {
-      colours.value; // a new theme, or another vocabulary, makes a new chart
+      colours.value; // a new theme, another vocabulary, or lines that come make a new chart
       model.value;
+      showLevels.value;
       plot.current?.destroy();
       plot.current = new uPlot(options(...size()), history as uPlot.AlignedData, element);
     });
@@ -215,6 +219,7 @@ export function Chart() {
         )}
       </div>
       <Edits />
+      <Levels />
     </section>
   );
 }

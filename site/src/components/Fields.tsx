@@ -45,9 +45,10 @@ export function Fields() {
             aria-describedby="fields-note"
             aria-invalid={problem(name) !== ""}
             value={fields[name].value}
-            onInput={(event) => {
-              fields[name].value = event.currentTarget.value;
-              if (name === "lr" && problem("lr") === "") {
+            onInput={(event) => (fields[name].value = event.currentTarget.value)}
+            onChange={() => {
+              // Not while it is typed: on its way to 3e-4 it is a 3.
+              if (name === "lr" && hasRun.value && problem("lr") === "") {
                 send({ type: "lr", value: Number(fields.lr.value) });
               }
             }}
