@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from explain import LOST, explain
 from view import FRAME, Message, View
 
+import groundling.checkpoint
 import groundling.twin
 from groundling.devices import DeviceError
 from groundling.train import NonFiniteLoss
@@ -29,13 +30,15 @@ class TwinView(View):
     """At most one twin, and what the page knows of it."""
 
     commands = ("untwin",)
+    live = ("twin_file",)
     begins = ("twin",)
 
     def __init__(self, session: Session):
         super().__init__(session)
         self.twin: Twin | None = None
         self.stream: Iterator | None = None  # twin.train(), until both have ended
-        self.stopped = False
+        self.begun = self.stopped = False
+        self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
     @property
     def running(self) -> bool:
@@ -46,7 +49,8 @@ class TwinView(View):
         """Begin a twin in place of the one before."""
         seeds, iters = tuple(message["seeds"]), message["iters"]
         self.twin = self.stream = None  # its memory is free before the next takes more
-        self.stopped = False
+        self.files = []
+        self.begun = self.stopped = False
         try:
             if not 1 <= iters <= MOST_ITERS:
                 raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
@@ -65,6 +69,15 @@ class TwinView(View):
         """End it early."""
         self.stop()
 
+    def do_twin_file(self, message: Message) -> None:
+        """Give the page one of the two files that the last verdict is about."""
+        if not self.files:
+            text = "These files went with the Python that made them. Run the twin again."
+            self.post({"type": "notice", "message": text})
+            return
+        name, data = self.files[message["which"]]
+        self.post({"type": "file", "name": name, "mime": "application/octet-stream", "bytes": data})
+
     def stop(self) -> None:
         """End it early: what is in flight lands, and there is no verdict."""
         if self.stream is None:
@@ -72,6 +85,8 @@ class TwinView(View):
         self.stopped = True
         for run in self.twin.runs:
             run.pause()
+        if not self.begun:  # `train` would forget the pause as it begins
+            self.stream = iter(())
         while self.running:
             self.advance()
 
@@ -85,6 +100,7 @@ class TwinView(View):
     def advance(self) -> None:
         """Train for about a frame, and post what has come; at the end, the verdict."""
         deadline, records = self.session.clock() + FRAME, []
+        self.begun = True
         try:
             while (pair := next(self.stream, None)) is not None:
                 a, b = pair
@@ -96,6 +112,7 @@ class TwinView(View):
             if self.stopped:
                 self._post("stopped", records)
             else:
+                self.files = self._named(self.twin.files())
                 self._post("done", records, verdict=self.twin.verdict())
         except LOST:
             raise
@@ -104,6 +121,14 @@ class TwinView(View):
             self._fail(error, list(self.twin.seeds), self.twin.iters)
         if not self.running:
             self.twin = None  # and with it the memory of both
+
+    def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
+        """The two files, each with a name of its own even where the seeds are one."""
+        names = [groundling.checkpoint.file_name(seed, self.twin.iters) for seed in self.twin.seeds]
+        return [
+            (f"twin-{mark}-{name}", data)
+            for mark, name, data in zip("AB", names, files, strict=True)
+        ]
 
     def _post(
         self,

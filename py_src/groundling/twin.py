@@ -81,11 +81,16 @@ class Twin:
                     self.parted = a.iter
                 yield a, b
 
+    def files(self) -> tuple[bytes, bytes]:
+        """Each run's `.bin` as it is now, both with one createdAt."""
+        ckpts = [replace(run.checkpoint(), created_at=self._created_at) for run in self.runs]
+        return tuple(checkpoint.dumps(ckpt) for ckpt in ckpts)
+
     def verdict(self) -> Verdict:
         """How the two compare, as far as they have come."""
-        ckpts = [replace(run.checkpoint(), created_at=self._created_at) for run in self.runs]
-        files = tuple(_sha256(checkpoint.dumps(ckpt)) for ckpt in ckpts)
-        weights = tuple(_sha256(ckpt.weights.astype("<f4").tobytes()) for ckpt in ckpts)
+        both = self.files()
+        files = tuple(_sha256(data) for data in both)
+        weights = tuple(_sha256(data[checkpoint.HEADER_BYTES :]) for data in both)
         parted = self.parted
         if parted is None and weights[0] != weights[1]:
             parted = self._compared  # the last update, which no loss has shown yet

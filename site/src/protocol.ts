@@ -83,7 +83,9 @@ export type Slot = "a" | "b";
 export type TwinCommand =
   | { type: "twin"; seeds: [string, string]; iters: number }
   /** Ends the twin that runs, without a verdict. */
-  | { type: "untwin" };
+  | { type: "untwin" }
+  /** Asks for A's file, or B's, once there is a verdict. */
+  | { type: "twin_file"; which: 0 | 1 };
 
 export type DoctorCommand =
   /** Examines cases, one after the other, while no run trains. */

@@ -3,6 +3,7 @@
 A step of a twin is two of a run, and here each takes about a second: twins are short.
 """
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_one_seed_makes_the_same_bytes_and_a_character_more_makes_others(
     assert file_a == file_b and weights_a == weights_b and file_a != weights_a
     said = "Byte-identical: both runs of 'hamlet' made the same file in 2 iterations."
     expect(section.locator(".verdict")).to_have_text(said)
+
+    for name, said_hash in (("Save A.bin", file_a), ("Save B.bin", file_b)):
+        with page.expect_download() as download:
+            press(page, name)
+        data = Path(download.value.path()).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == said_hash
+        assert hashlib.sha256(data[512:]).hexdigest() == weights_a
+        assert download.value.suggested_filename.startswith(f"twin-{name[5]}-tinker-shakespeare-")
 
     # The verdict is of the seeds that ran, whatever the fields hold now.
     fill(page, "Seed B", "hamllet")

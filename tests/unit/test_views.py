@@ -189,6 +189,38 @@ def test_no_twin_begins_while_a_run_trains_and_one_that_runs_stops_for_it(sessio
     assert posted.of("twin")[-1]["seeds"] == ["a", "a"]
 
 
+def test_the_two_files_of_a_verdict_can_be_had_until_the_next_twin(session, posted):
+    tell(session, "twin_file", which=0)
+    assert "Run the twin again" in posted.of("notice")[-1]["message"]
+    tell(session, "twin", seeds=["a", "b"], iters=2)
+    while session.advance():
+        pass
+    for which, name in enumerate(["twin-A-tinker-shakespeare-a", "twin-B-tinker-shakespeare-b"]):
+        tell(session, "twin_file", which=which)
+        file, verdict = posted.of("file")[-1], posted.of("twin")[-1]["verdict"]
+        assert file["name"] == f"{name}-iter2.bin"
+        assert hashlib.sha256(file["bytes"]).hexdigest() == verdict["files"][which]
+        assert hashlib.sha256(file["bytes"][512:]).hexdigest() == verdict["weights"][which]
+    tell(session, "twin", seeds=["a", "a"], iters=500)
+    tell(session, "untwin")
+    tell(session, "twin_file", which=1)
+    assert len(posted.of("notice")) == 2
+
+
+def test_a_twin_that_is_stopped_in_the_turn_that_it_starts_in_does_not_train(session, posted):
+    session.receive({"type": "twin", "seeds": ["a", "b"], "iters": 500})
+    session.receive({"type": "untwin"})
+    while session.advance():
+        pass
+    running, stopped = posted.of("twin")
+    assert (running["phase"], stopped["phase"]) == ("running", "stopped")
+    assert stopped["records"] == [] and stopped["verdict"] is None
+    tell(session, "twin", seeds=["a", "a"], iters=2)
+    while session.advance():
+        pass
+    assert posted.of("twin")[-1]["verdict"]["kind"] == "identical"
+
+
 def test_the_reader_can_stop_a_twin_and_the_session_outlives_one_that_fails(session, posted):
     tell(session, "twin", seeds=["a", "a"], iters=500)
     tell(session, "untwin")

@@ -180,6 +180,13 @@ function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string]
     <div class="outcome">
       <p class="verdict">{verdict.text}</p>
       <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
+      <p class="saves">
+        {([0, 1] as const).map((which) => (
+          <button key={which} type="button" onClick={() => send({ type: "twin_file", which })}>
+            Save {"AB"[which]}.bin
+          </button>
+        ))}
+      </p>
       <Hashes what="The weights in them, SHA-256" seeds={seeds} pair={verdict.weights} />
       <p class="note">
         Both files have one createdAt. A file's header has its seed, so the weights are compared
