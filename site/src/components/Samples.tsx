@@ -6,7 +6,8 @@ import { hasRun, progress } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
-const share = (value: number | null) => (value === null ? "—" : `${Math.round(100 * value)} %`);
+const share = (value: number | null) =>
+  value === null ? "—" : `${Math.round(100 * value)}\u00a0%`;
 const nats = (value: number | null) => (value === null ? "—" : value.toFixed(2));
 
 /** What is measured of a sample: its name, how its numbers are told, and the word that explains. */
@@ -16,6 +17,10 @@ const ROWS: [keyof Measures, string, Word, (value: number | null) => string][] =
   ["bigram_kl", "KL, pairs", "bigramKl", nats],
   ["words", "Known words", "knownWords", share],
 ];
+
+const summary = (measures: Measures) =>
+  `${share(measures.characters)} of the characters, KL ${nats(measures.unigram_kl)} and ` +
+  `${nats(measures.bigram_kl)}, ${share(measures.words)} known words`;
 
 /** Line ends as people can see them. */
 export const visible = (text: string) => text.replaceAll("\n", "↵");
@@ -115,11 +120,7 @@ export function Samples() {
               <li key={sample.iter}>
                 <Stamp sample={sample} />
                 <Written sample={sample} />
-                <p class="note">
-                  {ROWS.map(
-                    ([key, label, , tell]) => `${label} ${tell(sample.measures[key])}`,
-                  ).join(" · ")}
-                </p>
+                <p class="note">{summary(sample.measures)}</p>
               </li>
             ))}
           </ol>

@@ -40,7 +40,7 @@ function name(character: string): string {
 }
 
 const percent = (share: number): string =>
-  share === 0 ? "—" : share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
+  share === 0 ? "—" : share < 0.0005 ? "<\u00a00.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
 
 export const surprise = (nats: number): string =>
   `${nats.toFixed(2)} nats, ${(nats / LN2).toFixed(2)} bits`;
@@ -53,6 +53,7 @@ let stale = false;
 
 /** Asks what the character on view was chosen from; one question at a time, the latest wins. */
 function weigh(): void {
+  if (!text.peek()?.nats.length) return; // nothing has been read yet
   if (answered < turn) {
     stale = true;
     return;
@@ -64,6 +65,7 @@ function weigh(): void {
 function write(length: number): void {
   const id = begin(length);
   answered = turn; // what was asked of the text before may not be answered
+  stale = false;
   send({
     type: "talk",
     id,
@@ -476,7 +478,7 @@ export function Talk() {
           <Knob name="topK" label="Top-k" min={1} max={model.value.vocabSize} step={1} />
           <Knob name="topP" label="Top-p" min={0.1} max={1} step={0.01} />
         </div>
-        <div class="go">
+        <div class="talk-go">
           <div class="field">
             <label for="talk-seed">Seed of the text</label>
             <input
