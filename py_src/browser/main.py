@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import wgpu
 from autosave import Autosave, StoreError, StoreFull
 from console_view import ConsoleView
 from groundling_js import post as post_text
@@ -88,6 +89,7 @@ post({"type": "sources", "files": sources()})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), autosave=autosave())
 next(view for view in session.views if isinstance(view, ConsoleView)).capture()
+wgpu.after_wait.append(session.after_wait)
 
 
 def receive(text: str, data: JsBuffer | None = None) -> None:

@@ -54,8 +54,13 @@ KEEP = 20.0  # seconds of training between two copies of the run's state; sooner
 KEEP_ITERS = 200  # so many iterations have been trained, and
 KEEP_LEAST = 5.0  # so many seconds
 KEEP_SHARE = 0.05  # of the time at most goes to copying
-LIVE = ("lr", "log")
+LIVE = ("lr", "log", "interrupt")
 """Commands that need not wait until nothing is in flight; the views have more."""
+STOPS = "pause", "reset", "interrupt"
+"""Commands that end code which does not end by itself: once it has waited for the device, and
+STOP_SECONDS, and what STOP_ITERS iterations take, have passed.
+"""
+STOP_SECONDS, STOP_ITERS = 1.5, 6  # the latter: what is in flight, the iteration and an evaluation
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
 VIEWS = (
@@ -120,6 +125,8 @@ class Session:
         self.trial: Trial | None = None
         self.discarded: Trial | None = None
         self.hidden = False
+        self.is_busy, self.overdue = False, math.inf  # in `advance`; when what runs is to be ended
+        self.rate: float | None = None  # iterations a second, as last told
         self.inbox: deque[Message] = deque()
         self.stream: Iterator | None = None  # train(run), while something may be in flight
         self.began = 0  # the iteration at which it began
@@ -132,11 +139,25 @@ class Session:
     def receive(self, message: Message) -> None:
         """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
         self.inbox.append(message)
+        if message["type"] in STOPS and self.is_busy:
+            self.overdue = min(self.overdue, self.clock() + self._patience())
         if self.stream is not None and message["type"] not in self.at_once:
             self.trial.run.pause()
 
+    def after_wait(self) -> None:
+        """End code that goes on waiting for the device though it was asked to stop.
+
+        The host calls it after each wait; an iteration that ends, as it should, is never ended so.
+        """
+        if self.clock() > self.overdue:
+            self.overdue = math.inf
+            raise KeyboardInterrupt("It did not come to an end by itself when you stopped it.")
+
     def advance(self) -> bool:
         """Train for about a frame and obey what was asked; True when there is more to do now."""
+        asked = any(message["type"] in STOPS for message in self.inbox)
+        self.overdue = self.clock() + self._patience() if asked else math.inf
+        self.is_busy = True
         try:
             if self.stream is not None:
                 self._train()
@@ -147,12 +168,14 @@ class Session:
                 self._obey(self.inbox.popleft())
             if self.phase == "training" and self.stream is None:
                 self._go_on()
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             if self.live.change and not isinstance(error, LOST):
                 self.stream = None
                 self.live.refuse(error)
             else:
                 self._fail(error)
+        finally:
+            self.is_busy, self.overdue = False, math.inf
         beside = any(view.running for view in self.views)
         return self.phase == "training" or beside or bool(self.inbox)
 
@@ -201,6 +224,10 @@ class Session:
     def run(self) -> Run | None:
         """The run that is the page's now."""
         return self.trial.run if self.trial else None
+
+    def _patience(self) -> float:
+        """Seconds in which what runs comes to the end of an iteration, if it ever does."""
+        return STOP_SECONDS + (STOP_ITERS / self.rate if self.rate else 0.0)
 
     def ask_boundary(self) -> None:
         """Have every view's `between` called once the run is between two iterations."""
@@ -261,6 +288,7 @@ class Session:
         rate = None
         if training and now > self.marks[0][0]:
             rate = (trial.iter - self.marks[0][1]) / (now - self.marks[0][0])
+        self.rate = rate or self.rate
         tokens = run.config.batch_size * run.model.config.block_size
         val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
         records, trial.posted = run.log[trial.posted :], len(run.log)
@@ -342,6 +370,9 @@ class Session:
             trial, self.discarded = self.live.carried(self.discarded), None
             self._begin(trial)
             self._rest()
+
+    def _do_interrupt(self, message: Message) -> None:
+        """Nothing, once what it was to end has ended."""
 
     def _do_lr(self, message: Message) -> None:
         if self.trial:

@@ -341,7 +341,8 @@ WORDS = (
         "KeyboardInterrupt",
         "",
         "Stopped",
-        "The code was ended where it was, as you asked.",
+        "The code was ended where it was, as you asked. A loop needs an end, and a training loop "
+        "yields a Record for each iteration.",
     ),
     (
         "SystemExit",

@@ -12,7 +12,7 @@ import autosave as autosave_module
 import pytest
 import session as session_module
 
-from groundling import checkpoint, devices, state, train
+from groundling import checkpoint, devices, live, sources, state, train
 from groundling.config import GPTConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
@@ -721,3 +721,104 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
     assert resumed.state.log == straight.state.log
     for what in ("weights", "m", "v"):
         assert getattr(resumed.state, what).tobytes() == getattr(straight.state, what).tobytes()
+
+
+# ---- code that does not end ----------------------------------------------------------------------
+
+TRAIN = "py_src/groundling/train.py"
+ENDLESS = sources.text(TRAIN).replace(
+    "        it = run.iter\n",
+    "        it = run.iter\n        while it >= 2:\n            wait()\n",
+)
+
+
+class Waiting:
+    """A page whose edited loop waits for the device without end: each wait takes 0.1 s, and after
+    the tenth the reader presses a button.
+    """
+
+    def __init__(self, monkeypatch, pressed):
+        self.messages, self.now, self.waits = [], 0.0, 0
+        self.pressed = pressed
+        open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
+        self.session = Session(self.messages.append, open_device, Corpus(TEXT), self.clock)
+        monkeypatch.setattr("builtins.wait", self.wait, raising=False)
+        self.tell("device", name="numpy")
+
+    def tell(self, type, **values):
+        self.session.receive({"type": type, **values})
+        self.session.advance()
+
+    def clock(self):
+        self.now += STEP
+        return self.now
+
+    def wait(self):
+        self.waits += 1
+        assert self.waits < 1000, "it was never ended"
+        self.now += 0.1
+        if self.waits == 10:
+            self.asked = self.now
+            self.session.receive({"type": self.pressed})
+        self.session.after_wait()
+
+    def last(self, type):
+        return [message for message in self.messages if message["type"] == type][-1]
+
+
+@pytest.fixture
+def put_back():
+    before = live.Loaded(sources.overlay, live.loaded())
+    yield
+    live.restore(before)
+
+
+@pytest.mark.parametrize("pressed", ["pause", "reset", "interrupt"])
+def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, put_back, pressed):
+    page = Waiting(monkeypatch, pressed)
+    page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: ENDLESS})
+    while page.session.phase == "training":
+        page.session.advance()
+    page.session.advance()
+    assert page.now - page.asked < 3
+    error = page.last("error")
+    assert error["title"] == "Stopped"
+    assert [f["text"].strip() for f in error["frames"] if f["yours"]][-1] == "wait()"
+    assert page.session.phase == ("ready" if pressed == "reset" else "error")
+
+
+def test_an_edit_on_probation_that_waits_without_end_is_refused_and_the_old_code_goes_on(
+    monkeypatch, put_back
+):
+    page = Waiting(monkeypatch, "interrupt")
+    page.tell("start", **SETTINGS | {"batchSize": 1})
+    while page.session.run.iter < 2:
+        page.session.advance()
+    page.tell("apply", files={TRAIN: ENDLESS})
+    while page.session.phase == "training":
+        page.session.advance()
+    assert page.last("refused")["error"]["title"] == "Stopped"
+    assert page.session.phase == "done" and sources.overlay == {}
+
+
+def test_an_evaluation_that_waits_without_end_is_ended_and_the_run_stays(monkeypatch):
+    page = Waiting(monkeypatch, "interrupt")
+    page.tell("evaluate", text="while True:\n    wait()")
+    [shown] = [e for e in page.last("console")["entries"] if e["kind"] == "error"]
+    assert shown["error"]["title"] == "Stopped"
+    assert page.session.phase == "ready"
+
+
+def test_a_stop_ends_nothing_that_comes_to_its_end(monkeypatch):
+    page = Waiting(monkeypatch, "pause")
+    page.tell("evaluate", text="for _ in range(20): wait()\n'done'")
+    assert page.last("console")["entries"][-1]["text"] == "'done'"
+
+
+def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch, put_back):
+    page = Waiting(monkeypatch, "pause")
+    text = ENDLESS.replace("wait()", "exit()")
+    page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: text})
+    while page.session.phase == "training":
+        page.session.advance()
+    assert page.last("error")["title"] == "The code asked Python to exit"
