@@ -23,6 +23,7 @@ from console_view import ConsoleView
 from doctor_view import DoctorView
 from explain import LOST, explain
 from inspector_view import InspectorView
+from lens_view import LensView
 from link_view import LinkView
 from live_view import LiveView
 from project_view import ProjectView
@@ -73,6 +74,7 @@ VIEWS = (
     AssistView,
     ProjectView,
     DoctorView,
+    LensView,
 )
 
 

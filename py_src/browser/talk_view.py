@@ -120,7 +120,7 @@ class TalkView(View):
         prompt, length = message["prompt"], message["length"]
         self.text = text = Text(message["id"], self.session.corpus, settings, prompt)
         try:
-            model, text.corpus = self._model(message["source"])
+            model, text.corpus = self.model_of(message["source"])
             groundling.sampling.check_settings(**settings)
             for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
                 if not least <= size <= LONGEST:
@@ -192,7 +192,7 @@ class TalkView(View):
         try:
             part = next(self.recital, "") if self.recital is not None else ""
             if not part:
-                model, corpus = self._model("reference")
+                model, corpus = self.model_of("reference")
                 self.recital = groundling.sampling.stream(
                     *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
                     read_every=RECITED,
@@ -242,7 +242,7 @@ class TalkView(View):
             "chances": [self._chance(i) for i in places],
         }
 
-    def _model(self, source: str) -> tuple[GPT, Corpus]:
+    def model_of(self, source: str) -> tuple[GPT, Corpus]:
         """The model of a source, on the device, and the text whose characters it knows."""
         run, device = self.session.run, self.session.device
         if device is None or self.session.phase in ("booting", "error"):

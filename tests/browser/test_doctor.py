@@ -1,7 +1,7 @@
 """The doctor's tab and the levels of the loss curve in a real Chromium, numbers read from the page.
 
-The cases run at the fewest iterations that they may have; at their usual length they run natively, in
-tests/unit/test_doctor.py.
+The cases run at the fewest iterations that they may have; at their usual length they run natively,
+in tests/unit/test_doctor.py.
 """
 
 import re

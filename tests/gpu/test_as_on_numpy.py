@@ -18,6 +18,7 @@ FILES = (
     "twin",
     "link",
     "recipes",
+    "lens",
 )
 FIXTURES = "model", "finished", "data", "saved", "use"  # of these files
 

@@ -1,0 +1,146 @@
+"""The page's look inside a model: its heads, its layers' guesses, and how its layers fare.
+
+It knows nothing of the browser; site/src/lens.ts draws what it posts. The model is one of those
+that the Talk tab can let write: the reference checkpoint, a file, or the run. Of a run that trains
+a look is taken anew every now and then, so seldom that training hardly slows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from explain import LOST, explain
+from talk_view import TalkView
+from view import Message, View
+
+import groundling.lens
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.corpus import Corpus
+    from groundling.lens import Lens, Look
+    from groundling.model import GPT
+
+EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
+SHARE = 0.02  # of the time at most goes to looking
+TOP = 3  # characters that are told of each guess
+
+
+class LensView(View):
+    """The look that the page has asked for, and those that follow it as the run trains."""
+
+    commands = ("lens",)
+    live = ("unlens",)
+
+    def __init__(self, session: Session):
+        super().__init__(session)
+        self.asked: Message | None = None
+        self.lens: Lens | None = None  # of the model that was last looked into
+        self.following = self.waiting = False
+        self.due = -math.inf
+
+    def do_lens(self, message: Message) -> None:
+        """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
+        self.asked, self.following = message, message["source"] == "run"
+        self._look()
+
+    def do_unlens(self, message: Message) -> None:
+        """Look no more: nobody sees it."""
+        self.following = False
+
+    def drop(self) -> None:
+        """Let go of what is on the device."""
+        self.lens, self.waiting = None, False
+
+    def on_phase(self, phase: str) -> None:
+        """Look at where a run has come to rest; let the model of one that is gone go."""
+        if phase == "ready":
+            self.lens, self.waiting = None, False
+        elif phase in ("paused", "done") and self.following:
+            self._look()
+
+    def on_records(self, records: list) -> None:
+        """Ask for a look, if it is time for one."""
+        training = self.session.phase == "training"
+        if training and self.following and not self.waiting and self.session.clock() >= self.due:
+            self.waiting = True
+            self.session.ask_boundary()
+
+    def between(self) -> None:
+        """Take the look that was asked for."""
+        if self.waiting:
+            self.waiting = False
+            if self.following:
+                self._look()
+
+    def _look(self) -> None:
+        began, source = self.session.clock(), self.asked["source"]
+        try:
+            model, corpus = self._model(source)
+            tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
+            if self.lens is None or self.lens.model is not model:
+                self.lens = groundling.lens.Lens(model)
+            look = self.lens.look(tokens)
+            told, bytes = self._told(look, corpus, tokens)
+            self.post({"type": "lens", **told, **self._where(source), "bytes": bytes})
+            if source == "run":
+                rows = [asdict(part) for part in groundling.lens.health(self.session.run)]
+                self.post({"type": "layers", **self._where(source), "rows": plain(rows)})
+        except LOST:
+            raise
+        except Exception as error:  # of the reader's own model, too: a look shall not end the run
+            self.following = False
+            words = explain(error)["message"]
+            self.post({"type": "unlens", "source": source, "message": words})
+        now = self.session.clock()
+        self.due = now + max(EVERY, (now - began) / SHARE)
+
+    def _model(self, source: str) -> tuple[GPT, Corpus]:
+        talk = next(view for view in self.session.views if isinstance(view, TalkView))
+        return talk.model_of(source)
+
+    def _where(self, source: str) -> Message:
+        run = self.session.run
+        return {"source": source, "iter": run.iter if source == "run" else None}
+
+    def _told(self, look: Look, corpus: Corpus, tokens: np.ndarray) -> tuple[Message, bytes]:
+        """A look as the page has it: the likeliest characters of each guess, and the attention in
+        65,535ths, as uint16.
+        """
+        if not (np.isfinite(look.lens).all() and np.isfinite(look.attention).all()):
+            raise ValueError("The model's numbers are no longer finite: there is nothing to see.")
+        order = np.argsort(-look.lens, axis=-1)[..., :TOP]
+        chances = np.take_along_axis(look.lens, order, axis=-1)
+        guesses = [
+            [
+                [
+                    [corpus.vocab[token], round(float(chance), 4)]
+                    for token, chance in zip(*guess, strict=True)
+                ]
+                for guess in zip(tops, odds, strict=True)
+            ]
+            for tops, odds in zip(order.tolist(), chances.tolist(), strict=True)
+        ]
+        layers, heads = look.attention.shape[:2]
+        told = {
+            "text": list(corpus.decode(tokens)),
+            "layers": layers,
+            "heads": heads,
+            "guesses": guesses,
+        }
+        return told, np.round(65535 * look.attention).astype("<u2").tobytes()
+
+
+def plain(rows: list[Message]) -> list[Message]:
+    """With None for what is no number, which JSON has none for."""
+    return [
+        {
+            name: None if isinstance(x, float) and not math.isfinite(x) else x
+            for name, x in row.items()
+        }
+        for row in rows
+    ]
