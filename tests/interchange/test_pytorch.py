@@ -11,6 +11,9 @@ Without them this fails: it never skips. The line that each test prints says wha
 
 import io
 import math
+import os
+import zipfile
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -178,19 +181,43 @@ def test_a_tensor_that_is_larger_than_what_is_stored_is_refused(ckpt):
         interchange.from_nanogpt(out.getvalue())
 
 
+def flipped(data: bytes, word: int, last: int) -> bytes:
+    """A bit of it flipped: of its last bytes, or of any."""
+    damaged = bytearray(data)
+    damaged[word % len(data) if word & 1 else -1 - word % min(last, len(data))] ^= 1 << (word >> 29)
+    return bytes(damaged)
+
+
+def with_pickle(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A ckpt.pt with another pickle in it, whose CRC-32 is right."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for entry in old.infolist():
+            text = old.read(entry)
+            new.writestr(entry, change(text) if entry.filename.endswith("data.pkl") else text)
+    return out.getvalue()
+
+
 def test_a_damaged_ckpt_is_read_or_refused_but_never_anything_else(ckpt):
+    """500 cases; GROUNDLING_FUZZ=20000 makes it that many. Half of them are in the pickle."""
+    cases = int(os.environ.get("GROUNDLING_FUZZ", 500))
     data, stream = interchange.to_nanogpt(ckpt), Stream("fuzz ckpt.pt")
     refused = 0
-    for word in stream.words(200):
-        damaged = bytearray(data)
-        damaged[word % len(data) if word & 1 else -1 - word % 20_000] ^= 1 << (word >> 29)
+    for case, word in enumerate(stream.words(cases)):
+        if case % 2:
+            damaged = with_pickle(data, lambda text, word=word: flipped(text, word, 10**9))
+        else:
+            damaged = flipped(data, word, 20_000)
         try:
-            interchange.from_nanogpt(bytes(damaged), like=ckpt)
+            read = interchange.from_nanogpt(damaged, like=ckpt)
         except CheckpointError as error:
             refused += 1
-            assert 10 < len(str(error)) < 400
-    print(f"{refused} of 200 refused")
-    assert refused
+            assert 10 < len(str(error)) < 500
+        else:
+            again = interchange.from_nanogpt(interchange.to_nanogpt(read))
+            assert again.weights.tobytes() == read.weights.tobytes()
+    print(f"{refused:,} of {cases:,} refused")
+    assert 0 < refused < cases
 
 
 @pytest.fixture(scope="module")
