@@ -1,44 +1,266 @@
-"""How long a training step takes on a device, and how much of that is ours, not the GPU's."""
+"""How fast a training step is on a device, and where each millisecond of it goes.
 
+    figures = measure(open_device(), shakespeare())
+    print(table(figures))
+
+Everything is measured on runs of its own, which are thrown away.
+"""
+
+import json
+import platform
 import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from statistics import median
 
-from .config import TrainConfig
+import numpy as np
+
+from .config import GPTConfig, TrainConfig
 from .corpus import Corpus
 from .devices import Device
+from .fuse import JOINED, Command, split
+from .sampling import generate
 from .train import Run, train
 
 WARMUP = 3  # windows that are not counted: they compile and capture
+LEAST = 0.02  # seconds that a kernel is timed for, over and over where it is short
+WIDTHS = 64, 128, 256, 384
+CONTEXTS = 64, 128, 256, 512
 
 
-def measure(device: Device, corpus: Corpus, batch_size: int = 16, windows: int = 12) -> dict:
-    """Train the default model for some windows of steps, and time them after three to warm up.
+def measure(
+    device: Device,
+    corpus: Corpus,
+    batch_size: int = 16,
+    windows: int = 12,
+    model: GPTConfig | None = None,
+) -> dict:
+    """Train a model, by default the default one, for some windows of steps, and time them after
+    three to warm up.
 
     A window is what comes back at once: one step where steps are slow, many where they are fast.
-    Seconds, each the median over windows: `step` is the time of a step, `host` what of it is not
-    spent waiting for the device (on NumPy, all). `dispatches` and `submits` are per step.
+    In seconds: `step`, the median over windows, and `spread`, their tenth and ninetieth of a
+    hundred; `host`, what of a step is not spent waiting for the device (on NumPy, all); `first`,
+    from nothing to the first loss. `dispatches`, `submits`, `bind_groups` and `uploaded` (bytes)
+    are per step; `memory` is in bytes; `flops` counts matrix products and attention.
     """
-    counts, marks = device.counts, []
-    run = Run(TrainConfig(batch_size=batch_size, eval_interval=10**6), corpus, device)
+    counts, marks, memory = device.counts, [], device.counts.memory
+    config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
+    began = time.perf_counter()
+    run = Run(config, corpus, device, model)
+    first = 0.0
     for record in train(run):
+        first = first or time.perf_counter() - began
         if not marks or not counts.waited or counts.waited > marks[-1][2]:
             marks.append((time.perf_counter(), record.iter, counts.waited))
             if len(marks) == WARMUP:
-                begun, dispatches, submits = run.iter, counts.dispatches, counts.submits
+                begun, before = run.iter, dict(vars(counts))
             if len(marks) == WARMUP + windows:
                 break
     spans = [
         ((t1 - t0) / (i1 - i0), (t1 - t0 - (w1 - w0)) / (i1 - i0))
         for (t0, i0, w0), (t1, i1, w1) in pairwise(marks[WARMUP - 1 :])
     ]
-    step, host = (median(column) for column in zip(*spans, strict=True))
+    steps, hosts = zip(*spans, strict=True)
+    done = run.iter - begun
+    step, sizes = median(steps), run.model.config
     return {
         "device": device.description,
+        "model": f"{sizes.n_layer} layers, {sizes.n_head} heads, width {sizes.n_embd}, "
+        f"context {sizes.block_size}",
         "batch_size": batch_size,
         "step": step,
-        "host": host,
-        "dispatches": (counts.dispatches - dispatches) / (run.iter - begun),
-        "submits": (counts.submits - submits) / (run.iter - begun),
-        "tokens_per_second": batch_size * run.model.config.block_size / step,
+        "spread": [float(q) for q in np.quantile(steps, (0.1, 0.9))],
+        "host": median(hosts),
+        "first": first,
+        **{
+            name: (getattr(counts, name) - before[name]) / done
+            for name in ("dispatches", "submits", "bind_groups", "uploaded")
+        },
+        "memory": counts.memory - memory,
+        "tokens_per_second": batch_size * sizes.block_size / step,
+        "flops": sum(flops(command) for command in device.replayed.commands),
     }
+
+
+def flops(command: Command) -> float:
+    """The floating-point operations of a command that count: products of matrices, and attention's
+    (half of each square of scores; what the backward pass makes again is not counted).
+    """
+    if JOINED in command.kernel:
+        parts = split(command.kernel, (), command.params, lambda _: 0)
+        return sum(flops(Command(name, (), params)) for name, _, params in parts)
+    p = command.params
+    if command.kernel.startswith("matmul"):
+        return 2.0 * p["m"] * p["k"] * p["n"]
+    if command.kernel.startswith("layernorm_matmul"):
+        return 2.0 * p["rows"] * p["n_embd"] * p["n"]
+    if command.kernel.startswith("attention"):
+        square = p["batch"] * p["n_head"] * p["time"] ** 2 * p["head_size"]
+        return square * (5.0 if "backward" in command.kernel else 2.0)
+    return 0.0
+
+
+def ceilings(device: Device, size: int = 384) -> dict:
+    """What the device does at its best with our kernels: `flops` per second in a product of two
+    square matrices, `bytes` per second in a copy of 16 MiB.
+    """
+    a, b, y = (device.empty(size, size) for _ in range(3))
+    device.run("fill", a, size=size * size, value=0.5)
+    device.run("fill", b, size=size * size, value=0.5)
+    sizes = dict(m=size, k=size, n=size, accumulate=0)
+    product = _seconds(device, lambda: device.run("matmul_nn", a, b, y, **sizes))
+    n = 2**22
+    long, other = device.empty(n), device.empty(n)
+    device.run("fill", long, size=n, value=1.0)
+    copy = dict(size=n, factor=1.0, accumulate=0)
+    moved = _seconds(device, lambda: device.run("copy", long, other, **copy))
+    return {"flops": 2 * size**3 / product, "bytes": 8 * n / moved}
+
+
+def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> list[dict]:
+    """Where a step's time goes: for each of its commands the `kernel`, the `line` of Python that
+    asked for it, and its `seconds` by itself. Waits for the device.
+    """
+    return list(profile_step_by_step(device, corpus, batch_size))
+
+
+def profile_step_by_step(device: Device, corpus: Corpus, batch_size: int) -> Iterator[dict]:
+    """`profile`, a command at a time."""
+    config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
+    steps = train(Run(config, corpus, device))
+    next(steps)  # which may be a second in flight, too
+    plan = device.replayed
+    for i, command in enumerate(plan.commands):
+        if i % 6 == 0:  # gradients that add up over the rounds would grow past all bounds
+            device.replay(plan)
+        call = lambda c=command: device.run(c.kernel, *c.tensors, **c.params)  # noqa: E731
+        yield {
+            "kernel": command.kernel,
+            "line": command.line,
+            "seconds": _seconds(device, call),
+            "flops": flops(command),
+        }
+    steps.close()
+
+
+def sampling(device: Device, corpus: Corpus, length: int = 64) -> float:
+    """Characters per second that the default model writes, once it has begun to."""
+    model = Run(TrainConfig(eval_batches=1), corpus, device).model
+    generate(model, corpus, "\n", 8, "warm")
+    began = time.perf_counter()
+    generate(model, corpus, "\n", length, "bench")
+    return length / (time.perf_counter() - began)
+
+
+def all_figures(device: Device, corpus: Corpus, batch_size: int) -> dict:
+    """`measure`, `ceilings`, `profile` and `sampling`, one after the other."""
+    return {
+        "step": measure(device, corpus, batch_size),
+        "ceilings": ceilings(device),
+        "commands": profile(device, corpus, batch_size),
+        "characters_per_second": sampling(device, corpus),
+    }
+
+
+def report(figures: dict) -> str:
+    """`all_figures` for people."""
+    best = figures["ceilings"]
+    return "\n".join(
+        [
+            table(figures["step"], best),
+            f"  at best   {best['flops'] / 1e9:9.2f} GFLOP/s in a product of matrices, "
+            f"{best['bytes'] / 1e9:.2f} GB/s in a copy",
+            f"  sampling  {figures['characters_per_second']:9.1f} characters/s",
+            "  each kernel by itself:",
+            by_kernel(figures["commands"]),
+        ]
+    )
+
+
+def by_size(device: Device, corpus: Corpus, batch_size: int = 2, windows: int = 3) -> list[dict]:
+    """`measure` for models of several widths, then of several contexts."""
+    found = []
+    for width, context in [(w, 64) for w in WIDTHS] + [(64, c) for c in CONTEXTS[1:]]:
+        sizes = dict(n_embd=width, n_head=width // 16, d_ff=4 * width, block_size=context)
+        model = GPTConfig(vocab_size=corpus.vocab_size, **sizes)
+        found.append(measure(device, corpus, batch_size, windows, model))
+    return found
+
+
+def machine() -> str:
+    """This computer, for people."""
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def table(m: dict, best: dict | None = None) -> str:
+    """What was measured, line by line."""
+    low, high = (1000 * q for q in m["spread"])
+    rate = m["flops"] / m["step"]
+    share = f", {rate / best['flops']:.0%} of its best product" if best else ""
+    return "\n".join(
+        [
+            f"{m['device']}: {m['model']}, batch {m['batch_size']}",
+            f"  step      {1000 * m['step']:9.2f} ms ({low:.2f} to {high:.2f}), "
+            f"{m['tokens_per_second']:,.0f} tokens/s, {rate / 1e9:.2f} GFLOP/s{share}",
+            f"  host      {1000 * m['host']:9.2f} ms of it",
+            f"  a step    {m['dispatches']:g} dispatches, {m['submits']:g} submits, "
+            f"{m['bind_groups']:g} bind groups, {m['uploaded']:,.0f} bytes uploaded",
+            f"  first     {m['first']:9.2f} s to the first loss; {m['memory'] / 1e6:.1f} MB",
+        ]
+    )
+
+
+def by_kernel(commands: list[dict]) -> str:
+    """Where the time goes, kernel by kernel, the longest first."""
+    totals: dict[str, list[float]] = {}
+    for c in commands:
+        times = totals.setdefault(c["kernel"], [])
+        times.append(c["seconds"])
+    whole = sum(map(sum, totals.values()))
+    ordered = sorted(totals.items(), key=lambda item: -sum(item[1]))
+    return "\n".join(
+        f"  {1000 * sum(times):9.2f} ms {sum(times) / whole:4.0%}  {len(times):2} x {kernel}"
+        for kernel, times in ordered
+    )
+
+
+def size_table(rows: list[dict]) -> str:
+    """What each size costs."""
+    lines = ["  model                                      ms a step  tokens/s  GFLOP/s"]
+    for m in rows:
+        rate = m["flops"] / m["step"] / 1e9
+        lines.append(
+            f"  {m['model']:40} {1000 * m['step']:11.1f} {m['tokens_per_second']:9,.0f} {rate:8.2f}"
+        )
+    return "\n".join(lines)
+
+
+def dumps(figures: dict) -> str:
+    """Figures as JSON, with the machine they are of."""
+    return json.dumps({"machine": machine(), **figures}, indent=1)
+
+
+def _seconds(device: Device, work: Callable[[], None]) -> float:
+    """How long some dispatches take: the least of three times, each over as many rounds as take a
+    while, less what waiting takes by itself.
+    """
+
+    def wait() -> float:
+        device.read(device.one)
+        return time.perf_counter()
+
+    work()
+    wait()
+    rounds, found = 1, []
+    idle = min(-time.perf_counter() + wait() for _ in range(3))
+    while len(found) < 3:
+        began = time.perf_counter()
+        for _ in range(rounds):
+            work()
+        seconds = wait() - began - idle
+        if seconds < LEAST and rounds < 1000 and not found:
+            rounds *= 4
+            continue
+        found.append(max(seconds, 0.0) / rounds)
+    return min(found)

@@ -15,6 +15,7 @@ groundling import FILE OUT [--like FILE]
 groundling link FILE
 groundling replay LINK [--edits] [--device ...] [--corpus TEXT]
 groundling recipes [NAME]
+groundling bench [--batch-size B] [--sizes] [--json FILE] [--device ...]
 
 FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
 last iteration writes its weights. One that ends earlier, by --stop-at, writes what was asked for:
@@ -41,12 +42,13 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from . import (
     __version__,
+    bench,
     checkpoint,
     doctor,
     interchange,
@@ -72,7 +74,8 @@ from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
 COMMANDS = (
-    "train | run | sample | inspect | doctor | twin | export | import | link | replay | recipes"
+    "train | run | sample | inspect | doctor | twin | export | import | link | replay | recipes |"
+    " bench"
 )
 SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
 
@@ -670,6 +673,28 @@ def recipes_command(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench_command(args: argparse.Namespace) -> int:
+    """groundling bench"""
+    with bad_input():
+        replace(TrainConfig(), batch_size=args.batch_size)
+        if args.json:
+            _require_writable(Path(args.json))
+        device, corpus = open_device(args.device), shakespeare()
+    try:
+        if args.sizes:
+            figures = {"sizes": bench.by_size(device, corpus)}
+            print(f"{bench.machine()}; {device.description}; batch 2")
+            print(bench.size_table(figures["sizes"]))
+        else:
+            figures = bench.all_figures(device, corpus, args.batch_size)
+            print(f"{bench.machine()}\n{bench.report(figures)}")
+    except DeviceError as error:
+        return _complain(error, code=1)
+    if args.json:
+        write(Path(args.json), bench.dumps(figures).encode())
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     default = TrainConfig()
     parser = _Parser(prog="groundling", description="A GPT built from the ground up.")
@@ -766,4 +791,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command("recipes", recipes_command, "Short worked edits of this library to learn from.")
     add("name", metavar="NAME", nargs="?", help="one of them, as a diff (a list of all)")
+
+    add = command("bench", bench_command, "Time a training step, and where its time goes.")
+    add("--batch-size", metavar="B", type=int, default=16, help=f"texts an update {value}")
+    add("--sizes", action="store_true", help="what wider models and longer contexts cost")
+    add("--json", metavar="FILE", help="the figures as JSON, too (none)")
+    device(add)
     return parser

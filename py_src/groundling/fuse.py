@@ -19,7 +19,7 @@ and its NumPy twin, list what it stands for, and say here which tensors become w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Command:
     kernel: str
     tensors: tuple[Tensor, ...]
     params: dict[str, float]
+    line: str = ""  # of the Python that asked for it: "model.py:73", and "back" for its gradient
 
 
 Join = Callable[[Command, Command], Command | None]
@@ -177,6 +178,9 @@ def _join(
     for j in range(i + 1, len(commands)):
         if commands[j].kernel != second or not (joined := join(first, commands[j])):
             continue
+        both = f"{first.line}, {commands[j].line}".split(", ")
+        lines = dict.fromkeys(line for line in both if line)
+        joined = replace(joined, line=", ".join(lines))
         between = commands[i + 1 : j]
         others = commands[:i] + between + commands[j + 1 :]
         if not _is_possible(first, commands[j], joined, others, device, results):

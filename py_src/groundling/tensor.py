@@ -56,6 +56,7 @@ class Tensor:
         )  # ops are numbered as they are recorded: a result comes after its inputs
         self._inputs: tuple[Tensor, ...] = ()
         self._backward: Callable | None = None
+        self._line = ""  # where it was made; only in a capture
 
     def numpy(self) -> np.ndarray:
         """A copy of the numbers, read back from the device. Waits for it. RuntimeError inside a
@@ -106,7 +107,11 @@ class Tensor:
         for node in _tape(self):
             dy = grads.pop(node.index, None)
             if dy is not None:
-                node._backward(dy, _Gradients(grads, dy))
+                self.device.line_of_gradient = node._line and f"{node._line} back"
+                try:
+                    node._backward(dy, _Gradients(grads, dy))
+                finally:
+                    self.device.line_of_gradient = ""
             node._backward, node._inputs = (
                 None,
                 (),
@@ -132,6 +137,8 @@ def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Te
     """
     if _recording:
         result._inputs, result._backward = inputs, backward
+        if result.device.capturing:
+            result._line = result.device.asking_line()
     return result
 
 

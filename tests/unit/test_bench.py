@@ -1,12 +1,75 @@
 """What the benchmark reports."""
 
-from groundling.bench import measure
+import json
+
+import pytest
+
+from groundling import bench, cli
 from groundling.corpus import Corpus
 from groundling.devices import Device
 
 
 def test_a_step_is_measured_and_its_kernels_counted(device: Device, corpus: Corpus):
-    m = measure(device, corpus, batch_size=1, windows=2)
+    m = bench.measure(device, corpus, batch_size=1, windows=2)
     assert 0 < m["host"] <= m["step"]
+    assert m["spread"][0] <= m["step"] <= m["spread"][1]
     assert 50 < m["dispatches"] <= 60
+    assert m["bind_groups"] == 0
+    assert m["uploaded"] <= 768  # the offsets, three settings and a key
+    assert m["memory"] > 4 * 4 * 206_016  # weights, gradients and two averages
     assert abs(m["tokens_per_second"] * m["step"] - 64) < 1e-9
+    assert "60 dispatches" in bench.table(m)
+
+
+def test_the_operations_of_a_step_are_those_of_its_products_and_attention(
+    device: Device, corpus: Corpus
+):
+    """Three times two for each weight that multiplies, and 7 products over half of each square."""
+    found = bench.measure(device, corpus, batch_size=2, windows=1)["flops"]
+    tokens, width, context, layers = 128, 64, 64, 4
+    products = 6 * tokens * (layers * 12 * width**2 + 65 * width)
+    attention = 7 * layers * tokens * context * width
+    assert found == products + attention
+
+
+def test_a_profile_says_which_line_each_kernel_is_of(device: Device, corpus: Corpus):
+    commands = bench.profile(device, corpus, batch_size=1)
+    assert len(commands) <= 60
+    assert all(c["seconds"] >= 0 for c in commands)
+    lines = [c["line"] for c in commands]
+    assert lines[0].startswith("train.py:")
+    attention = [c["line"] for c in commands if c["kernel"].startswith("attention")]
+    there, back = set(attention[:4]), set(attention[4:])
+    assert len(there) == 1
+    assert back == {f"{line} back" for line in there}
+    assert lines[-1].count("optim.py:") == 2
+    assert "4 x attention" in bench.by_kernel(commands)
+
+
+def test_each_size_is_measured(device: Device, corpus: Corpus, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench, "WIDTHS", (16, 32))
+    monkeypatch.setattr(bench, "CONTEXTS", (64, 8))
+    rows = bench.by_size(device, corpus, batch_size=1, windows=1)
+    assert [row["model"] for row in rows] == [
+        f"4 layers, {width // 16} heads, width {width}, context {context}"
+        for width, context in ((16, 64), (32, 64), (64, 8))
+    ]
+    assert all(row["model"] in bench.size_table(rows) for row in rows)
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "LEAST", 0.0)
+    out = tmp_path / "figures.json"
+    options = ["--batch-size", "1", "--device", "numpy", "--json", str(out)]
+    assert cli.main(["bench", *options]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["machine"] == bench.machine()
+    assert figures["step"]["batch_size"] == 1
+    assert figures["ceilings"]["flops"] > 0
+    assert figures["characters_per_second"] > 0
+    assert "characters/s" in capsys.readouterr().out
+
+
+def test_a_batch_of_nothing_is_refused(capsys):
+    assert cli.main(["bench", "--batch-size", "0", "--device", "numpy"]) == 2
+    assert "batch_size" in capsys.readouterr().err

@@ -13,10 +13,12 @@ and a read waits for them.
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,6 +29,17 @@ from ..tensor import Storage, Tensor
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
 STANDS_FOR = re.compile(r"^// stands for: (.+)$", re.M)
+
+
+INNER = "groundling.ops", "groundling.tensor", "groundling.devices", "groundling.jit"
+
+
+def asking_line() -> str:
+    """The line of Python, outside of the library's machinery, that asked for what is being done."""
+    frame = sys._getframe(1)
+    while frame and frame.f_globals.get("__name__") in INNER:
+        frame = frame.f_back
+    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
 
 
 def digest(code: str) -> str:
@@ -68,13 +81,15 @@ class Plan:
         self.twins[storage], self.bytes[twin] = twin, n_bytes
         return storage
 
-    def add(self, kernel: str, tensors: tuple[Tensor, ...], params: dict[str, float]) -> None:
+    def add(
+        self, kernel: str, tensors: tuple[Tensor, ...], params: dict[str, float], line: str
+    ) -> None:
         """Note a dispatch. It holds the memory that it uses, lest another tensor gets it."""
         held = [
             Tensor(t.device, self.twins.get(t.storage, t.storage), t.offset, t.shape, t.dtype)
             for t in tensors
         ]
-        self.commands.append(Command(kernel, tuple(held), params))
+        self.commands.append(Command(kernel, tuple(held), params, line))
 
     def results(self) -> set[Storage]:
         """The twins of the storages that Python still holds."""
@@ -135,6 +150,9 @@ class Counts:
 
     dispatches: int = 0  # kernels run
     submits: int = 0  # command buffers sent
+    bind_groups: int = 0  # made
+    uploaded: int = 0  # bytes written to tensors
+    memory: int = 0  # bytes held
     waited: float = 0.0  # seconds spent waiting for it
 
 
@@ -156,6 +174,8 @@ class Device:
         self._buffers: list = []  # all that were ever in the pool, lest the garbage collector
         # finalize one, with a cycle it is in, before its tensor puts it back
         self._plan: Plan | None = None
+        self.replayed: Plan | None = None  # last
+        self.line_of_gradient = ""  # while backward() runs: the line whose gradient it makes
         self.counts = Counts()
         self.capturing_enabled = (
             True  # False: jit calls the Python anew each time, for tests and for debugging
@@ -226,7 +246,7 @@ class Device:
         """
         self._check(kernel, tensors, params)
         if self._plan:
-            self._plan.add(kernel, tensors, params)
+            self._plan.add(kernel, tensors, params, self.line_of_gradient or asking_line())
         else:
             self._execute(self._prepare(kernel, tensors, params))
             self.counts.dispatches += 1
@@ -253,6 +273,7 @@ class Device:
     def replay(self, plan: Plan, inputs: Inputs | None = None) -> None:
         """Run a captured plan again, on what its buffers and its inputs hold now."""
         self.require_no_capture()
+        self.replayed = plan
         self._replay(plan, inputs)
         self.counts.dispatches += len(plan.commands)
 
@@ -278,6 +299,13 @@ class Device:
         """A kernel's WGSL; nothing for one that has none."""
         path = f"{sources.SHADERS}{kernel}.wgsl"
         return sources.text(path) if sources.exists(path) else ""
+
+    asking_line = staticmethod(asking_line)
+
+    @property
+    def capturing(self) -> bool:
+        """Whether kernels are noted for a plan, and not run."""
+        return self._plan is not None
 
     def require_no_capture(self) -> None:
         """RuntimeError within a capture."""

@@ -43,6 +43,7 @@ class NumPyDevice(Device):
     def _write(self, tensor: Tensor, array) -> None:
         if np.size(array) != tensor.size:
             raise ValueError(f"{np.size(array)} numbers do not fit a tensor of {tensor.shape}.")
+        self.counts.uploaded += 4 * tensor.size
         self._array(tensor)[:] = np.reshape(array, -1)
 
     def _read(self, tensor: Tensor) -> np.ndarray:
@@ -55,10 +56,11 @@ class NumPyDevice(Device):
         return size * self.dtypes[dtype].itemsize
 
     def _allocate(self, n_bytes: int) -> np.ndarray:
+        self.counts.memory += n_bytes
         return np.empty(n_bytes, np.uint8)
 
     def _release(self, buffer: np.ndarray) -> None:
-        """Nothing to do: Python frees it."""
+        self.counts.memory -= buffer.nbytes  # and Python frees it
 
     def _array(self, tensor: Tensor) -> np.ndarray:
         array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])

@@ -66,6 +66,7 @@ class WebGPUDevice(Device):
         if data.size != tensor.size:
             raise ValueError(f"{data.size} numbers do not fit a tensor of shape {tensor.shape}.")
         if data.size:
+            self.counts.uploaded += data.nbytes
             self.wgpu.queue.write_buffer(tensor.storage.buffer, 4 * tensor.offset, data)
 
     def _read(self, tensor: Tensor) -> np.ndarray:
@@ -84,7 +85,10 @@ class WebGPUDevice(Device):
         """Send the gathered dispatches and copies to the GPU."""
         if turn := self._turn:
             self._turn = None
-            upload = turn.upload and (turn.upload.buffer, turn.upload.data)
+            upload = None
+            if turn.upload:
+                upload = turn.upload.buffer, turn.upload.data
+                self.counts.uploaded += turn.upload.data.nbytes
             run_plan(self.wgpu, turn.plan.compiled, upload, turn.scalars, turn.target, turn.at)
             self.counts.submits += 1
         if self._encoder:
@@ -141,9 +145,11 @@ class WebGPUDevice(Device):
                     f"A tensor of {n_bytes:,} bytes is more than this adapter takes: "
                     f"its {name} is {self.wgpu.limits[name]:,}."
                 )
+        self.counts.memory += n_bytes
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
 
     def _release(self, buffer: wgpu.GPUBuffer) -> None:
+        self.counts.memory -= buffer.size
         self._unused.append(buffer)  # what is gathered but not yet sent may use it
 
     def source(self, kernel: str) -> str:
@@ -204,6 +210,7 @@ class WebGPUDevice(Device):
         ]
         resources.append({"buffer": self._uniform(kernel.pack(params))})
         entries = [{"binding": i, "resource": r} for i, r in enumerate(resources)]
+        self.counts.bind_groups += 1
         group = self.wgpu.create_bind_group(layout=kernel.layout, entries=entries)
         return pipeline, group, *self._fold(name, kernel.workgroups(params))
 
@@ -460,9 +467,9 @@ class Ring:
         self._last = None  # what comes next is not timed from here
 
     def _send(self) -> None:
-        self._in_flight.append(
-            (self._tags, self._width, self._buffer, self._buffer.map_async("READ"))
-        )
+        with self.device.waiting():  # natively, asking waits for all that was sent before
+            promise = self._buffer.map_async("READ")
+        self._in_flight.append((self._tags, self._width, self._buffer, promise))
         self._tags = []
 
     def _receive(self) -> None:
