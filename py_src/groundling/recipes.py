@@ -111,7 +111,7 @@ RELU_SQUARED = Recipe(
     "needs to be said about gradients.",
     (
         Edit(MODEL, "    gelu,\n", ""),
-        Edit(MODEL, "    position_embedding,\n", "    position_embedding,\n    relu,\n"),
+        Edit(MODEL, "    unembedding,\n", "    relu,\n    unembedding,\n"),
         Edit(
             MODEL,
             """\
@@ -149,11 +149,7 @@ QK_NORM = Recipe(
     "learning rates that are otherwise ruinous: at a peak of 0.2, 600 iterations of batch 8 ended "
     "at a validation loss of 2.49 instead of 2.75.",
     (
-        Edit(
-            MODEL,
-            "    position_embedding,\n",
-            "    position_embedding,\n    rmsnorm,\n",
-        ),
+        Edit(MODEL, "    unembedding,\n", "    rmsnorm,\n    unembedding,\n"),
         Edit(
             MODEL,
             """\

@@ -109,6 +109,20 @@ def test_a_recipe_finds_what_it_changes_exactly_once(name: str):
         assert text != sources.original(path)
 
 
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(RECIPES, 2)))
+def test_one_recipe_can_be_put_on_another(first: str, second: str):
+    """But for two activations in one place."""
+    files = overlay(first)
+    texts = {e.path: files.get(e.path) or sources.original(e.path) for e in RECIPES[second].edits}
+    texts = {path: text for path, text in texts.items() if text is not None}
+    if {first, second} == {"relu-squared", "custom-kernel"}:
+        with pytest.raises(ValueError, match="was changed where the recipe changes it"):
+            recipes.apply(RECIPES[second], texts)
+    else:
+        for path, text in recipes.apply(RECIPES[second], texts).items():
+            assert path.endswith(".wgsl") or compile(text, path, "exec")
+
+
 def test_a_recipe_is_refused_where_the_file_was_changed():
     recipe = RECIPES["constant-lr"]
     text = sources.original(recipes.TRAIN)
