@@ -19,12 +19,15 @@ import { firstProblem, readSettings } from "./fields";
 import { send } from "./link";
 import * as projects from "./projects";
 import type { Files, Recipe } from "./protocol";
-import { adapter, hasRun, phase, showSettings } from "./state";
+import { adapter, hasRun, phase, progress, showSettings } from "./state";
 
-const MOST_ZIP_BYTES = 4 << 20;
+const MOST_ZIP_BYTES = 4_000_000; // as groundling/project.py has it
+const DEAR = 100; // iterations that a run has to have before it is not let go without a word
 
 /** Something was done that can be taken back; it stands until the next such thing. */
 export const undoable = signal<{ text: string; undo: () => void } | null>(null);
+/** Run was asked for, which ends the present run: it waits for a yes. */
+export const ending = signal(false);
 /** What could not be done, or "". */
 export const trouble = signal("");
 
@@ -61,8 +64,13 @@ export function apply(options: { fit?: boolean; anyway?: boolean } = {}): void {
   send({ type: "apply", files: overlay.peek(), ...options });
 }
 
-/** A run from the beginning, with the code as it is now. */
+/** A run from the beginning, with the code as it is now. A run that is dear is asked about first. */
 export function run(): void {
+  if (hasRun.value && progress.value.iter >= DEAR && !ending.value) {
+    ending.value = true;
+    return;
+  }
+  ending.value = false;
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
   if (phase.value === "booting" || !adapter.value) return;

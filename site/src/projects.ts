@@ -10,9 +10,14 @@ const CURRENT = "groundling-project";
 const PREFIX = "groundling-project:";
 const FIRST = "My edits";
 
-export const MOST_FILES = 200;
-export const MOST_CHARACTERS = 1_000_000; // of a file
+// As groundling/project.py has them.
+const MOST_FILES = 100;
+const MOST_CHARACTERS = 500_000; // of a file
 const MOST_NAME = 60;
+const PATH = new RegExp(
+  `^(?:${LIBRARY}(?:[a-z_]\\w{0,59}/){0,2}[a-z_]\\w{0,59}\\.py|${SHADERS}[a-z_]\\w{0,59}\\.wgsl)$`,
+  "i",
+);
 
 /** The names of all projects, in alphabetical order, and the one that is open. */
 export const names = signal<string[]>([]);
@@ -20,10 +25,6 @@ export const current = signal(FIRST);
 /** Why the edits are not kept, or "". */
 export const notKept = signal("");
 
-const PATH = new RegExp(
-  `^(?:${LIBRARY}(?:[a-z_]\\w{0,40}/){0,3}[a-z_]\\w{0,60}\\.py|${SHADERS}[a-z_]\\w{0,60}\\.wgsl)$`,
-  "i",
-);
 export const isPath = (path: string): boolean => PATH.test(path);
 
 /** What of a value is a set of edits; the rest is left out. */

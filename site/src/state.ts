@@ -1,7 +1,7 @@
 // What the page knows, as signals. `receive` is the only place that worker messages change it.
 
 import { batch, computed, signal } from "@preact/signals";
-import { beginCode, followPhase, receiveCode, sources } from "./code";
+import { beginCode, followPhase, raise, receiveCode, sources } from "./code";
 import { receiveConsole } from "./console";
 import { loseCase, receiveDoctor } from "./doctor";
 import { forget, receiveInspector } from "./inspector";
@@ -54,12 +54,7 @@ export const noProgress: Progress = {
 };
 export const progress = signal<Progress>(noProgress);
 
-export interface Panel {
-  title: string;
-  message: string;
-  hint: string;
-  detail: string;
-}
+export type Panel = Omit<Extract<Report, { type: "error" }>, "type">;
 export const panel = signal<Panel | null>(null);
 export const notice = signal("");
 export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
@@ -245,6 +240,7 @@ export function receive(message: Report): void {
         break;
       case "error":
         panel.value = message;
+        raise(message.frames ?? []);
         break;
     }
   });

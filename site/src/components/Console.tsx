@@ -5,7 +5,6 @@ import { python } from "@codemirror/lang-python";
 import { bracketMatching } from "@codemirror/language";
 import { EditorState } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
-import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { help, pathOf } from "../assist";
 import {
@@ -43,7 +42,7 @@ function Picture({ array }: { array: ArrayView }) {
   }, [array]);
   const scale = Math.max(1, Math.min(8, Math.floor(128 / Math.max(width, height, 1))));
   return (
-    <span class="array">
+    <span class="picture">
       {width > 0 && height > 0 && (
         <canvas
           ref={canvas}
@@ -171,11 +170,14 @@ function Prompt() {
 /** What the code prints, and a prompt that asks the live run. */
 export function Console() {
   const box = useRef<HTMLDivElement>(null);
-  const stays = useSignal(false); // the reader scrolled up: what comes does not move it
+  const top = useRef(0); // where we scrolled to; above it, the reader did
+  const stays = useRef(false); // the reader scrolled up: what comes does not move it
   const all = blocks.value;
   const last = all.at(-1)?.lines.value;
   useLayoutEffect(() => {
-    if (box.current && !stays.peek()) box.current.scrollTop = box.current.scrollHeight;
+    if (!box.current || stays.current) return;
+    box.current.scrollTop = box.current.scrollHeight;
+    top.current = box.current.scrollTop;
   }, [all, last, query.value]);
   const found = query.value
     ? all.reduce(
@@ -210,7 +212,9 @@ export function Console() {
         aria-label="Console"
         tabIndex={0}
         onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-          stays.value = scrollHeight - scrollTop - clientHeight > 24;
+          if (scrollTop < top.current - 1) stays.current = true;
+          if (scrollHeight - scrollTop - clientHeight < 24) stays.current = false;
+          top.current = scrollTop;
         }}
       >
         {dropped.value > 0 && (

@@ -3,10 +3,10 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { fit, kernels, nameOf, offered, refusal } from "../code";
-import { apply, diffOf, leaveOffered, run, takeOffered } from "../edits";
+import { apply, diffOf, ending, leaveOffered, run, takeOffered } from "../edits";
 import { checked } from "../projects";
 import type { KernelCheck } from "../protocol";
-import { hasRun } from "../state";
+import { hasRun, progress } from "../state";
 import { Diff } from "./Diff";
 import { Fault } from "./Frames";
 
@@ -193,9 +193,32 @@ function Offered() {
   );
 }
 
+/** Run ends the present run, which may be dear. */
+function Ending() {
+  const yes = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => yes.current?.focus(), []);
+  return (
+    <Panel tone="advice" title="End this run?">
+      <p>
+        It is at iteration {progress.value.iter.toLocaleString("en")}. Run begins another one at 0
+        with the code as it is now, and lets this one go. Apply would go on with it.
+      </p>
+      <div class="row">
+        <button type="button" ref={yes} onClick={run}>
+          Begin a new run
+        </button>
+        <button type="button" class="link" onClick={() => (ending.value = false)}>
+          Keep this one
+        </button>
+      </div>
+    </Panel>
+  );
+}
+
 export function News() {
   return (
     <div class="news">
+      {ending.value && hasRun.value && <Ending />}
       {offered.value && <Offered />}
       {refusal.value && <Refused />}
       {fit.value && <Fit />}

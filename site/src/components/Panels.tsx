@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
+import { Frames } from "./Frames";
 import { Asked, Offer } from "./Offers";
 import {
   adapter,
@@ -144,6 +145,7 @@ export function Panels() {
         <Card tone="error" title={wrong.title}>
           <p>{wrong.message}</p>
           <p>{wrong.hint}</p>
+          <Frames frames={wrong.frames ?? []} />
           {wrong.detail && (
             <details>
               <summary>Details</summary>

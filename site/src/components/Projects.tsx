@@ -127,7 +127,7 @@ export function Projects() {
           Download .zip
         </button>
         <button type="button" onClick={() => picker.current?.click()}>
-          Open .zip
+          Open project
         </button>
         <button type="button" onClick={shareCode}>
           Copy link to the edits
