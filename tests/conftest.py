@@ -6,12 +6,14 @@ import groundling  # noqa: F401  before NumPy, which then takes one thread
 import json
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from groundling import live, sources
 from groundling.corpus import Corpus, shakespeare
 
 HERE = Path(__file__).parent
@@ -27,6 +29,18 @@ def golden() -> dict[str, Any]:
 def corpus() -> Corpus:
     """The real text, tiny-shakespeare."""
     return shakespeare()
+
+
+@pytest.fixture(autouse=True)
+def put_back() -> Iterator[None]:
+    """Whatever a test edits live, the next one has the library as it is."""
+    before = live.Loaded(sources.overlay, live.loaded())
+    yield
+    now = live.loaded()
+    if sources.overlay or any(
+        now.get(name) is not module for name, module in before.modules.items()
+    ):
+        live.restore(before)
 
 
 @pytest.fixture

@@ -20,14 +20,6 @@ TEXT = "To be, or not to be, that is the question:\n" * 20
 CONFIG = TrainConfig(iters=20, batch_size=2, warmup=4)
 
 
-@pytest.fixture(autouse=True)
-def put_back():
-    """Whatever a test edits, the next one has the library as it is."""
-    before = live.Loaded(sources.overlay, live.loaded())
-    yield
-    live.restore(before)
-
-
 def edit(path: str, *changes: tuple[str, str]) -> dict[str, str]:
     """An overlay of one file with these replacements, each found once."""
     text = sources.original(path)

@@ -9,7 +9,7 @@ import pytest
 import session as session_module
 
 import groundling.devices
-from groundling import fingerprint, live, samples, sources
+from groundling import fingerprint, samples, sources
 from groundling.corpus import Corpus
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
@@ -23,14 +23,6 @@ def no_samples():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "EVERY", 0)
         yield
-
-
-@pytest.fixture(autouse=True)
-def put_back():
-    """Whatever a test edits, the next one has the library as it is."""
-    before = live.Loaded(sources.overlay, live.loaded())
-    yield
-    live.restore(before)
 
 
 def edit(path: str, *changes: tuple[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import autosave as autosave_module
 import pytest
 import session as session_module
 
-from groundling import checkpoint, devices, live, sources, state, train
+from groundling import checkpoint, devices, sources, state, train
 from groundling.config import GPTConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
@@ -766,15 +766,8 @@ class Waiting:
         return [message for message in self.messages if message["type"] == type][-1]
 
 
-@pytest.fixture
-def put_back():
-    before = live.Loaded(sources.overlay, live.loaded())
-    yield
-    live.restore(before)
-
-
 @pytest.mark.parametrize("pressed", ["pause", "reset", "interrupt"])
-def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, put_back, pressed):
+def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, pressed):
     page = Waiting(monkeypatch, pressed)
     page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: ENDLESS})
     while page.session.phase == "training":
@@ -788,7 +781,7 @@ def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, 
 
 
 def test_an_edit_on_probation_that_waits_without_end_is_refused_and_the_old_code_goes_on(
-    monkeypatch, put_back
+    monkeypatch,
 ):
     page = Waiting(monkeypatch, "interrupt")
     page.tell("start", **SETTINGS | {"batchSize": 1})
@@ -815,7 +808,7 @@ def test_a_stop_ends_nothing_that_comes_to_its_end(monkeypatch):
     assert page.last("console")["entries"][-1]["text"] == "'done'"
 
 
-def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch, put_back):
+def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch):
     page = Waiting(monkeypatch, "pause")
     text = ENDLESS.replace("wait()", "exit()")
     page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: text})
