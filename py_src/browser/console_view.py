@@ -143,10 +143,15 @@ class ConsoleView(View):
             self.posted = now
             self.post({"type": "console", "entries": self.output.take()})
 
+    def _flush_now(self) -> None:
+        self.posted = -EVERY
+        self.flush()
+
     def do_evaluate(self, message: Message) -> None:
         """Run what was typed, and show its value; whatever it raises is shown too."""
         text = message["text"]
         self.output.add({"kind": "in", "text": text[:MAX_TEXT]})
+        self._flush_now()  # it may not end
         try:
             if len(text) > MAX_TEXT:
                 raise ValueError(f"The prompt takes {MAX_TEXT:,} characters; a file takes more.")
@@ -158,7 +163,9 @@ class ConsoleView(View):
             raise
         except BaseException as error:
             self.output.add(self._refusal(error))
-        self.flush()
+        finally:
+            self._flush_now()
+            self.post({"type": "evaluated"})
 
     def known(self) -> dict:
         """Every name that means something at the prompt now."""

@@ -4,10 +4,12 @@ import { batch } from "@preact/signals";
 import type { Command, Report } from "./protocol";
 import {
   adapter,
+  evaluating,
   kept,
   loaded,
   notice,
   panel,
+  phase,
   progress,
   receive,
   rescued,
@@ -15,7 +17,7 @@ import {
   stuck,
 } from "./state";
 
-const DEAF_MS = 2000; // no sign of life for this long, and what a few steps take: it is hung
+const DEAF_MS = 2000; // no sign of life for this long, or for what a few steps take: it is hung
 const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
 
 let pulse: ReturnType<typeof setInterval> | undefined;
@@ -51,24 +53,30 @@ function visibility(): Command {
 
 export function send(command: Command, transfer: Transferable[] = []): void {
   worker.postMessage(command, transfer);
-  if (command.type === "pause" || command.type === "reset") watch();
+  if (command.type === "evaluate") evaluating.value += 1;
+  if (command.type === "interrupt") watch(() => evaluating.value > 0);
+  if (command.type === "pause" || command.type === "reset") {
+    stopping.value = true;
+    watch(() => stopping.value);
+  }
 }
 
-/** After asking for a stop, asks for a sign of life until the phase changes. */
-function watch(): void {
+/** After asking for a stop, asks for a sign of life for as long as it is waited for. */
+function watch(waits: () => boolean): void {
   const asked = (heard = performance.now());
-  const patience = 8000 / (progress.value.itersPerSecond ?? 1); // between two steps it may be deaf
-  stopping.value = true;
+  // Between two steps it may be deaf; how long the first takes is not known.
+  const steps = phase.value === "training" ? 8000 / (progress.value.itersPerSecond ?? 1) : 0;
+  const patience = Math.max(DEAF_MS, steps);
   clearInterval(pulse);
   pulse = setInterval(() => {
     const now = performance.now();
-    if (!stopping.value) clearInterval(pulse);
-    else if (now - heard > DEAF_MS + patience) restart();
+    if (!waits()) clearInterval(pulse);
+    else if (now - heard > patience) restart();
     else {
       stuck.value = now - asked > STUCK_MS + patience;
       worker.postMessage({ type: "ping" } satisfies Command);
     }
-  }, 500);
+  }, 250);
 }
 
 /** Ends the worker, whatever it does, and boots a new one. What it had trained is lost. */

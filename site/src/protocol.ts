@@ -66,6 +66,8 @@ export type CodeCommand =
   | { type: "apply"; files: Files; fit?: boolean; anyway?: boolean }
   /** Runs what was typed at the console's prompt, against the live run. */
   | { type: "evaluate"; text: string }
+  /** Ends what was typed there, at its next wait for the device. */
+  | { type: "interrupt" }
   | { type: "complete"; id: number; path: string; text: string; at: number }
   | { type: "hover"; id: number; path: string; text: string; at: number }
   | { type: "lint"; id: number; path: string; text: string }
@@ -219,6 +221,8 @@ export type CodeReport =
   /** Of an apply with changed kernels. Unless all are ok, nothing was applied. */
   | { type: "kernels"; rows: KernelCheck[] }
   | { type: "console"; entries: ConsoleEntry[] }
+  /** What was typed at the prompt has run to its end; one for each `evaluate`. */
+  | { type: "evaluated" }
   /** They replace what stands from `from` on to where they were asked for. */
   | { type: "completions"; id: number; from: number; options: Completion[] }
   /** What stands from `from` to `to`; "" where there is nothing to tell. */

@@ -75,6 +75,8 @@ export const asked = signal<Extract<Report, { type: "asked" }> | null>(null);
 export const rescued = signal(false);
 /** A stop was asked for, and the phase has not changed since. */
 export const stopping = signal(false);
+/** How many of what was typed at the console's prompt have not run to their end. */
+export const evaluating = signal(0);
 /** Python takes long to stop: the reader may end it. */
 export const stuck = signal(false);
 
@@ -141,6 +143,7 @@ export function receive(message: Report): void {
         if (message.phase === "training") notice.value = "";
         if (message.phase === "error") rescued.value = true;
         if (message.reason === "restart") {
+          evaluating.value = 0;
           loseTwin();
           loseCase();
           loseTalk();
@@ -231,6 +234,10 @@ export function receive(message: Report): void {
       case "project":
       case "code_link":
         receiveCode(message);
+        break;
+      case "evaluated":
+        evaluating.value = Math.max(0, evaluating.value - 1);
+        if (!evaluating.value && !stopping.value) stuck.value = false;
         break;
       case "console":
         receiveConsole(message.entries);

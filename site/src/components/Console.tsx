@@ -5,6 +5,7 @@ import { python } from "@codemirror/lang-python";
 import { bracketMatching } from "@codemirror/language";
 import { EditorState } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
+import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { help, pathOf } from "../assist";
 import {
@@ -20,6 +21,7 @@ import {
 } from "../console";
 import { send } from "../link";
 import { looks } from "../looks";
+import { evaluating } from "../state";
 import type { ArrayView } from "../protocol";
 import { Fault } from "./Frames";
 
@@ -167,6 +169,22 @@ function Prompt() {
   );
 }
 
+/** Ends what was typed, if that takes a while. */
+function StopEvaluating() {
+  const shown = useSignal(false);
+  const running = evaluating.value > 0;
+  useEffect(() => {
+    const timer = setTimeout(() => (shown.value = running), running ? 500 : 0);
+    return () => clearTimeout(timer);
+  }, [running]);
+  if (!shown.value || !running) return null;
+  return (
+    <button type="button" class="link" onClick={() => send({ type: "interrupt" })}>
+      Stop it
+    </button>
+  );
+}
+
 /** What the code prints, and a prompt that asks the live run. */
 export function Console() {
   const box = useRef<HTMLDivElement>(null);
@@ -201,6 +219,7 @@ export function Console() {
         <span class="found" aria-live="polite">
           {query.value && (found === 1 ? "1 line" : `${found.toLocaleString("en")} lines`)}
         </span>
+        <StopEvaluating />
         <button type="button" class="link" disabled={!all.length} onClick={clearConsole}>
           Clear
         </button>
