@@ -124,21 +124,23 @@ function Source() {
         ))}
       </div>
       {source === "file" && (
-        <button type="button" onClick={() => picker.current?.click()}>
-          Choose a .bin or .state
-        </button>
+        <>
+          <button type="button" onClick={() => picker.current?.click()}>
+            Choose a .bin or .state
+          </button>
+          <input
+            ref={picker}
+            type="file"
+            accept=".bin,.state"
+            hidden
+            onChange={(event) => {
+              const file = event.currentTarget.files?.[0];
+              event.currentTarget.value = "";
+              if (file) void open(file);
+            }}
+          />
+        </>
       )}
-      <input
-        ref={picker}
-        type="file"
-        accept=".bin,.state"
-        hidden
-        onChange={(event) => {
-          const file = event.currentTarget.files?.[0];
-          event.currentTarget.value = "";
-          if (file) void open(file);
-        }}
-      />
       <p class="note voice" data-voice={voice ? source : ""} aria-live="polite">
         {source === "run"
           ? hasRun.value
