@@ -176,7 +176,7 @@ class LiveView(View):
                 session.device = session.open_device(device.name, lambda *_: None)
             if "groundling.corpus" in anew:
                 text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
-                session.corpus = groundling.corpus.Corpus(text, corpus.name)
+                session.corpus = groundling.corpus.Corpus(text, corpus.name, corpus.tokenizer)
             if names and not self._agree(names, anyway):
                 undo()
                 return None

@@ -120,7 +120,9 @@ class TalkView(View):
         prompt, length = message["prompt"], message["length"]
         self.text = text = Text(message["id"], self.session.corpus, settings, prompt)
         try:
-            model, text.corpus = self.model_of(message["source"])
+            model, corpus = self.model_of(message["source"])
+            text.corpus = corpus.by_token()  # each character of the text is one token
+            text.prompt = prompt = text.corpus.decode(corpus.encode(prompt))
             groundling.sampling.check_settings(**settings)
             for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
                 if not least <= size <= LONGEST:

@@ -5,6 +5,9 @@
                      "nHead":4,"nLayer":4,"dFF":256},"seed":"hamlet","vocabHash":"a2b8…","iter":200,
                      "valLoss":2.81,"createdAt":"2026-11-21T08:00:00.000Z"}
     from byte 512    little-endian float32, every parameter in the order of model.parameter_shapes
+    after them       the vocabulary, unless it is tiny-shakespeare's or the 256 bytes, which
+                     vocabHash is enough to name: compact ASCII JSON, {"vocab":"…"}, its characters
+                     in the order of their tokens
 
 A file that is anything else is refused, by a CheckpointError that says what is wrong and where.
 """
@@ -20,6 +23,7 @@ import numpy as np
 
 from . import strict
 from .config import MODEL_LIMITS, GPTConfig, check_number
+from .corpus import Vocabulary, known_vocabulary
 from .model import parameter_shapes
 from .strict import HASH, TIME, NotJSON, check_keys, check_text
 
@@ -34,6 +38,11 @@ CONFIG_KEYS = {
     "nLayer": "n_layer",
     "dFF": "d_ff",
 }
+DEFAULT = GPTConfig()
+SHAPE = tuple(
+    zip("lhdftv", ["n_layer", "n_head", "n_embd", "d_ff", "block_size", "vocab_size"], strict=True)
+)
+MAX_TRAILER = 2**25  # bytes: every character there is, each as \uXXXX\uXXXX
 
 
 class CheckpointError(ValueError):
@@ -51,6 +60,19 @@ class Checkpoint:
     vocab_hash: str  # SHA-256 of the vocabulary, in hexadecimal
     created_at: str  # as now() gives it
     weights: np.ndarray  # float32 (parameters,), in checkpoint order
+    vocab: str | None = None  # what a file carries of the vocabulary; see `vocabulary`
+
+
+def vocabulary(ckpt: Checkpoint) -> Vocabulary:
+    """What the model's tokens stand for. CheckpointError where only the text can tell."""
+    known = known_vocabulary(ckpt.vocab_hash)
+    if known is None and ckpt.vocab is not None:
+        known = Vocabulary(ckpt.vocab, "the file")
+    if known is None or known.vocab_size != ckpt.config.vocab_size:
+        raise CheckpointError(
+            "The file does not say what its tokens stand for: it needs the text it was trained on."
+        )
+    return known
 
 
 def now() -> str:
@@ -58,9 +80,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def file_name(seed: str, iter: int) -> str:
-    """tinker-shakespeare-{seed}-iter{N}.bin, the seed cut to 32 characters of [A-Za-z0-9_-]."""
-    return f"tinker-shakespeare-{re.sub('[^A-Za-z0-9_-]', '_', seed)[:32]}-iter{iter}.bin"
+def file_name(seed: str, iter: int, config: GPTConfig = DEFAULT) -> str:
+    """tinker-shakespeare-{seed}-iter{N}.bin, the seed cut to 32 characters of [A-Za-z0-9_-].
+
+    A model of another shape has its shape there instead: l4h4d128f512t128v256, for 4 layers, 4
+    heads, width 128, MLP 512, context 128 and a vocabulary of 256.
+    """
+    who = "shakespeare"
+    if any(getattr(config, name) != getattr(DEFAULT, name) for name in CONFIG_KEYS.values()):
+        who = "".join(f"{letter}{getattr(config, name)}" for letter, name in SHAPE)
+    return f"tinker-{who}-{re.sub('[^A-Za-z0-9_-]', '_', seed)[:32]}-iter{iter}.bin"
 
 
 def dumps(ckpt: Checkpoint) -> bytes:
@@ -82,6 +111,7 @@ def dumps(ckpt: Checkpoint) -> bytes:
             f"the seed is too long by {len(text) - HEADER_BYTES}."
         )
     data = text.encode("ascii").ljust(HEADER_BYTES) + ckpt.weights.astype("<f4").tobytes()
+    data += _trailer(ckpt)
     loads(data)
     return data
 
@@ -92,7 +122,9 @@ def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
     shapes = parameter_shapes(ckpt.config)
     count = sum(math.prod(shape) for shape in shapes.values())
     found, expected = len(data), HEADER_BYTES + 4 * count
-    if found != expected:
+    if found > expected and known_vocabulary(ckpt.vocab_hash) is None:
+        ckpt.vocab = read_trailer(bytes(data[expected:]), ckpt, expected)
+    elif found != expected:
         what = "missing; it was cut short" if found < expected else "too many"
         raise CheckpointError(
             f"The file has {found:,} bytes; its header says {count:,} weights, which make "
@@ -100,9 +132,43 @@ def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
         )
     if vocab_hash is not None:
         require_vocab(ckpt, vocab_hash)
-    ckpt.weights = np.frombuffer(data, "<f4", offset=HEADER_BYTES).astype(np.float32)
+    ckpt.weights = np.frombuffer(data, "<f4", count, HEADER_BYTES).astype(np.float32)
     check_finite(ckpt.weights, shapes, "weights")
     return ckpt
+
+
+def trailer_bytes(ckpt: Checkpoint) -> int:
+    """How many bytes follow the weights in the file."""
+    return len(_trailer(ckpt))
+
+
+def _trailer(ckpt: Checkpoint) -> bytes:
+    if ckpt.vocab is None or known_vocabulary(ckpt.vocab_hash):
+        return b""
+    return strict.dumps({"vocab": ckpt.vocab}).encode("ascii")
+
+
+def read_trailer(raw: bytes, ckpt: Checkpoint, at: int) -> str:
+    """The vocabulary that follows the weights, at byte `at`. CheckpointError."""
+    where = f"What follows the weights at byte {at:,} is no vocabulary"
+    if len(raw) > MAX_TRAILER:
+        raise CheckpointError(f"{where}: it has {len(raw):,} bytes, too many.")
+    try:
+        told = strict.parse(raw)
+        check_keys("it", told, ("vocab",))
+        check_vocab("vocab", told["vocab"], ckpt.config.vocab_size, ckpt.vocab_hash)
+    except ValueError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    return told["vocab"]
+
+
+def check_vocab(name: str, vocab: object, size: int, vocab_hash: str) -> None:
+    """ValueError unless vocab is that many characters in order, of that hash."""
+    check_text(name, vocab)
+    if len(vocab) != size or list(vocab) != sorted(set(vocab)):
+        raise ValueError(f"{name} is not {size:,} different characters in order.")
+    if Vocabulary(vocab).vocab_hash != vocab_hash:
+        raise ValueError(f"{name} is not the one of vocabHash {vocab_hash[:12]}….")
 
 
 def require_vocab(ckpt: Checkpoint, vocab_hash: str) -> None:

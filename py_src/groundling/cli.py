@@ -1,19 +1,20 @@
 """Train a GPT, let it write, and look inside its files, from the command line.
 
-groundling train [--seed S] [--iters N] [--batch-size B] [--lr MAX] [--min-lr MIN] [--warmup W]
-                 [--device auto|webgpu|numpy] [--corpus TEXT] [--out FILE] [--log FILE.jsonl]
+groundling train [--preset NAME] [--config FILE…] [--seed S] [--iters N] [... as --help has them]
+                 [--device auto|webgpu|numpy] [--text FILE…] [--out FILE] [--log FILE.jsonl]
                  [--stop-at N] [--state FILE]
 groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device ...] [...]
 groundling run FOLDER|FILE.zip [as for train; what is not given comes from the project]
+groundling presets [--device ...]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
-                       [--length N] [--corpus TEXT]
+                       [--length N] [--text FILE…]
 groundling inspect FILE [FILE]
 groundling doctor LOG.jsonl | --case NAME [--iters N] [--device ...]
-groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--corpus TEXT]
-groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--corpus TEXT]
+groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--text FILE…]
+groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--text FILE…]
 groundling import FILE OUT [--like FILE]
 groundling link FILE
-groundling replay LINK [--edits] [--device ...] [--corpus TEXT]
+groundling replay LINK [--edits] [--device ...] [--text FILE…]
 groundling recipes [NAME]
 groundling bench [--batch-size B] [--sizes] [--json FILE] [--device ...]
 
@@ -50,34 +51,37 @@ from . import (
     __version__,
     bench,
     checkpoint,
+    configfile,
     doctor,
     interchange,
     link,
     live,
+    presets,
     project,
     recipes,
     sources,
     state,
+    texts,
 )
-from .checkpoint import HEADER_BYTES, CheckpointError
-from .config import TrainConfig
-from .corpus import Corpus, shakespeare
+from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
+from .config import TRAIN_FIELDS, TrainConfig
+from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, shakespeare, tokenizer_of
 from .devices import DeviceError, open_device
 from .errors import CodeError, describe
 from .fingerprint import hash_of
 from .inspector import Contents, Difference, compare, size
 from .model import GPT
-from .samples import Evidence, prompt
+from .samples import Evidence, beginning, prompt
 from .sampling import stream
 from .state import OtherOrigin
 from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
 COMMANDS = (
-    "train | run | sample | inspect | doctor | twin | export | import | link | replay | recipes |"
-    " bench"
+    "train | run | presets | sample | inspect | doctor | twin | export | import | link | replay | "
+    "recipes | bench"
 )
-SETTINGS = "seed", "iters", "batch_size", "lr", "min_lr", "warmup"
+SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,7 +106,7 @@ def train_command(args: argparse.Namespace) -> int:
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if end < run.iter or (end == run.iter and end < config.iters):
             raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
-        weights = args.out or checkpoint.file_name(config.seed, end)
+        weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
         for path in filter(None, (weights, args.state)):
             _require_writable(Path(path))
         log_path = Path(args.log or os.devnull)
@@ -161,19 +165,57 @@ def _show_samples(run: Run, told: int, progress: "Progress") -> int:
 
 def _begun(args: argparse.Namespace) -> Run:
     """A new run, as the options have it."""
+    setup = _setup(args)
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    config = TrainConfig(**given)
-    return Run(config, _corpus(args.corpus), open_device(args.device))
+    if "lr" in given and setup.train.min_lr == setup.train.lr:
+        given.setdefault("min_lr", given["lr"])  # it stays as it is
+    setup = replace(setup, train=replace(setup.train, **given))
+    corpus, device = _corpus(args.text, setup.tokenizer), open_device(args.device)
+    if args.config and setup.model.vocab_size != corpus.vocab_size:
+        raise ValueError(
+            f"vocab_size is {setup.model.vocab_size}; the text {corpus.name!r} has "
+            f"{corpus.vocab_size} different characters."
+        )
+    setup = setup.on(corpus)
+    presets.check(setup, presets.limits(device), corpus)
+    if args.text:
+        parameters = presets.cost(setup).parameters
+        print(f"{texts.describe(corpus)} {texts.advice(corpus, parameters)[1]}", file=sys.stderr)
+    run = Run(setup.train, corpus, device, setup.model)
+    run.sample_every = setup.sample_interval
+    return run
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _setup(args: argparse.Namespace) -> configfile.Setup:
+    """The preset that the options name, under the config files that they name."""
+    if args.preset not in presets.PRESETS:
+        raise ValueError(
+            f"There is no preset {args.preset!r}; there are {', '.join(presets.PRESETS)}."
+        )
+    setup = presets.PRESETS[args.preset]
+    for path in args.config or ():
+        try:
+            setup = configfile.loads(Path(path).read_bytes(), setup)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return setup
 
 
 def _resumed(args: argparse.Namespace) -> Run:
     """The run in the state file that the options name."""
     for name in SETTINGS:
         if getattr(args, name) is not None:
-            raise ValueError(f"--{name.replace('_', '-')} comes from the state; leave it out.")
+            raise ValueError(f"{_option(name)} comes from the state; leave it out.")
     with _about(args.resume):
         saved = state.loads(Path(args.resume).read_bytes())
-        corpus, device = _corpus(args.corpus), open_device(args.device)
+        corpus, device = (
+            _corpus(args.text, tokenizer_of(saved.vocab_hash)),
+            open_device(args.device),
+        )
         try:
             run = state.resume(saved, corpus, device, args.anyway)
         except OtherOrigin as error:
@@ -194,7 +236,7 @@ def _keep(run: Run, args: argparse.Namespace, weights: object) -> str:
         write(Path(args.state), state.save_state(run))
         names.append(args.state)
     if weights:
-        name = args.out or checkpoint.file_name(run.config.seed, run.iter)
+        name = args.out or checkpoint.file_name(run.config.seed, run.iter, run.model.config)
         write(Path(name), state.save_weights(run))
         names.append(name)
     return " and ".join(names)
@@ -260,9 +302,8 @@ def _show_code_error(told: CodeError) -> int:
 def sample_command(args: argparse.Namespace) -> int:
     """groundling sample"""
     with bad_input():
-        corpus = _corpus(args.corpus)
-        ckpt = _read(args.file, corpus).ckpt
-        text = prompt(corpus) if args.prompt is None else args.prompt
+        ckpt, corpus = _weights(args)
+        text = beginning(corpus) if args.prompt is None else args.prompt
         parts = stream(
             GPT(ckpt.config, open_device(), ckpt.weights),
             corpus,
@@ -350,6 +391,34 @@ def _show_differences(one: Contents, two: Contents, differences: list[Difference
         print(f"All {len(differences)} tensors are the same, to the bit.")
 
 
+def presets_command(args: argparse.Namespace) -> int:
+    """groundling presets"""
+    with bad_input():
+        device = open_device(args.device)
+        rows = presets.table(presets.limits(device), presets.rate(device))
+    heads = ("preset", "layers", "heads", "width", "context", "parameters", "weights", "gradients")
+    heads += ("m and v", "activations", "GFLOP/step", "s/step")
+    print("{:<12}{:>7}{:>6}{:>6}{:>8}{:>13}{:>11}{:>11}{:>11}{:>13}{:>12}{:>9}".format(*heads))
+    for row in rows:
+        sizes = (
+            f"{_megabytes(row['weights']):>11}{_megabytes(row['weights']):>11}"
+            f"{_megabytes(row['moments']):>11}{_megabytes(row['activations']):>13}"
+        )
+        print(
+            f"{row['name']:<12}{row['layers']:>7}{row['heads']:>6}{row['width']:>6}"
+            f"{row['context']:>8}{row['parameters']:>13,}{sizes}"
+            f"{row['flops'] / 1e9:>12,.2f}{row['seconds']:>9.3g}"
+        )
+        if row["refusal"]:
+            print(f"{'':<12}not here: {row['refusal']}")
+    print(f"\nBatches as the presets have them. Times are estimates, for {device.description}.")
+    return 0
+
+
+def _megabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"
+
+
 def doctor_command(args: argparse.Namespace) -> int:
     """groundling doctor"""
     with bad_input():
@@ -388,7 +457,7 @@ def twin_command(args: argparse.Namespace) -> int:
     """groundling twin"""
     with bad_input():
         seeds, device = (args.seed_a, args.seed_b), open_device(args.device)
-        twin = Twin(seeds, _corpus(args.corpus), device, args.iters)
+        twin = Twin(seeds, _corpus(args.text), device, args.iters)
     print(f"{args.iters} iters each, on {device.description}")
     for seed in dict.fromkeys(seeds):
         print(f"{seed!r} decides " + ";\n    ".join(feeds(seed)))
@@ -416,14 +485,14 @@ def export_command(args: argparse.Namespace) -> int:
     """groundling export"""
     out = Path(args.out)
     with bad_input():
-        ckpt = _read(args.file).ckpt
         if args.to == "gpt2":
-            files = interchange.to_gpt2(ckpt, _corpus(args.corpus))
+            files = interchange.to_gpt2(*_weights(args))
             out.mkdir(exist_ok=True)
             for name, data in files.items():
                 write(out / name, data)
         else:
             _require_writable(out)
+            ckpt = _read(args.file).ckpt
             write(out, getattr(interchange, f"to_{args.to}")(ckpt))
     print(f"Exported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
     return 0
@@ -469,7 +538,9 @@ def replay_command(args: argparse.Namespace) -> int:
             "this again with --edits if that is what you want."
         )
     with bad_input():
-        replay = link.Replay(claimed, _corpus(args.corpus), open_device(args.device))
+        tokenizer = BYTES if claimed.model.vocab_size == 256 else CHARACTERS
+        corpus = _corpus(args.text, tokenizer)
+        replay = link.Replay(claimed, corpus, open_device(args.device))
     config = claimed.config
     print(
         f"The link claims: seed {config.seed!r}, iter {claimed.iter:,} of {config.iters:,}, ",
@@ -601,13 +672,20 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _corpus(path: str | None) -> Corpus:
-    if path is None:
-        return shakespeare()
-    try:
-        return Corpus(Path(path).read_bytes().decode(), name=Path(path).name)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be read.") from None
+def _corpus(paths: list[str] | None, tokenizer: str = CHARACTERS) -> Corpus:
+    if not paths:
+        return shakespeare(tokenizer)
+    return texts.read(((path, Path(path).read_bytes()) for path in paths), tokenizer)
+
+
+def _weights(args: argparse.Namespace) -> tuple[Checkpoint, Vocabulary]:
+    """The weights of a file, and what their tokens stand for: the text's, if one is given."""
+    ckpt = _read(args.file).ckpt
+    if args.text:
+        corpus = _corpus(args.text, tokenizer_of(ckpt.vocab_hash))
+        return _read(args.file, corpus).ckpt, corpus
+    with _about(args.file):
+        return ckpt, checkpoint.vocabulary(ckpt)
 
 
 def _read(path: str, corpus: Corpus | None = None) -> Contents:
@@ -715,19 +793,25 @@ def _parser() -> argparse.ArgumentParser:
     def device(add):
         add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
 
+    value = "(%(default)s)"
+
     def training(add, usual):
-        for name, metavar, kind, about in (
-            ("seed", "S", str, "names every random number"),
-            ("iters", "N", int, "how many updates"),
-            ("batch_size", "B", int, "texts an update"),
-            ("lr", "MAX", float, "peak learning rate"),
-            ("min_lr", "MIN", float, "the last learning rate"),
-            ("warmup", "W", int, "iters to the peak"),
-        ):
-            told = usual.get(name, getattr(default, name))
-            add(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, help=f"{about} ({told})")
+        told = usual.get("seed", default.seed)
+        add("--seed", metavar="S", help=f"names every random number ({told})")
+        for one in TRAIN_FIELDS:
+            told = usual.get(one.name, getattr(default, one.name))
+            low, high = one.limits
+            about = f"{one.about} From {low:,} to {high:,} ({told})"
+            add(_option(one.name), metavar="X", type=type(low), help=about)
+        add("--preset", metavar="NAME", default="shakespeare", help=f"a model {value}")
+        add(
+            "--config",
+            metavar="FILE",
+            nargs="+",
+            help="a model, its training, or both: JSON (none)",
+        )
         device(add)
-        add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
+        add("--text", metavar="FILE", nargs="+", help="UTF-8 files to learn (tiny-shakespeare)")
         add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
         add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
         add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule stays (no)")
@@ -735,22 +819,29 @@ def _parser() -> argparse.ArgumentParser:
         add("--resume", metavar="FILE", help="finish the run of a state, by its own settings (no)")
         add("--anyway", action="store_true", help="resume with other code or on another text")
 
-    value = "(%(default)s)"
     training(command("train", train_command, "Train a GPT and save its weights."), {})
 
     add = command("run", run_command, "Train a project: edits of this library, and settings.")
     add("project", metavar="FOLDER|FILE.zip", help="as the page's Code tab writes it")
     training(add, dict.fromkeys(project.SETTINGS, "the project's"))
 
+    add = command("presets", presets_command, "The presets, what they cost, and how fast they are.")
+    device(add)
+
     add = command("sample", sample_command, "Let a trained GPT write.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
-    add("--prompt", metavar="P", help="the text to go on from (the validation text's beginning)")
+    add("--prompt", metavar="P", help="the text to go on from (its text's beginning)")
     add("--seed", metavar="S", help="names every random number (the file's seed)")
     add("--temperature", metavar="T", type=float, default=0.8, help=f"how daring {value}")
     add("--top-k", metavar="K", type=int, help="draw among the K likeliest characters (all)")
     add("--top-p", metavar="P", type=float, default=1.0, help=f"... the likeliest P of all {value}")
     add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
-    add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
+    add(
+        "--text",
+        metavar="FILE",
+        nargs="+",
+        help="what it has learned (as the file says)",
+    )
 
     add = command("inspect", inspect_command, "Show what a file holds, or how two differ.")
     add("file", metavar="FILE", help="weights or a state")
@@ -767,13 +858,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed-b", metavar="B", default=default.seed, help=f"the other {value}")
     add("--iters", metavar="N", type=int, default=ITERS, help=f"how many updates {value}")
     device(add)
-    add("--corpus", metavar="TEXT", help="a UTF-8 text file to learn (tiny-shakespeare)")
+    add("--text", metavar="FILE", nargs="+", help="UTF-8 text files to learn (tiny-shakespeare)")
 
     add = command("export", export_command, "Write weights in another program's format.")
     add("file", metavar="FILE", help="weights or a state")
     add("--to", required=True, choices=interchange.KINDS, help="the format")
     add("out", metavar="OUT", help="a file; for gpt2 a folder")
-    add("--corpus", metavar="TEXT", help="gpt2: the text that it has learned (tiny-shakespeare)")
+    add(
+        "--text",
+        metavar="FILE",
+        nargs="+",
+        help="gpt2: what it has learned (as the file says)",
+    )
 
     add = command("import", import_command, "Read weights in another program's format.")
     add("file", metavar="FILE", help="a file or a folder, as `export` writes them")
@@ -787,7 +883,7 @@ def _parser() -> argparse.ArgumentParser:
     add("link", metavar="LINK", help="the link, or what follows its #")
     add("--edits", action="store_true", help="run the link's edits of the code, once you read them")
     device(add)
-    add("--corpus", metavar="TEXT", help="the text that it has learned (tiny-shakespeare)")
+    add("--text", metavar="FILE", nargs="+", help="the text that it has learned (tiny-shakespeare)")
 
     add = command("recipes", recipes_command, "Short worked edits of this library to learn from.")
     add("name", metavar="NAME", nargs="?", help="one of them, as a diff (a list of all)")

@@ -6,30 +6,53 @@ from dataclasses import dataclass
 
 MAX_SEED = 200  # characters, as ASCII JSON: what a checkpoint's 512-byte header always has room for
 
-# The range of every number, ends included.
-MODEL_LIMITS = {
-    "vocab_size": (1, 2**21),
-    "block_size": (1, 2**16),
-    "n_layer": (1, 256),
-    "n_head": (1, 256),
-    "n_embd": (1, 2**16),
-    "d_ff": (1, 2**18),
-    "dropout": (0.0, 0.99),
-}
-TRAIN_LIMITS = {
-    "iters": (0, 10_000_000),
-    "batch_size": (1, 4096),
-    "lr": (0.0, 1000.0),
-    "min_lr": (0.0, 1000.0),
-    "warmup": (0, 10_000_000),
-    "beta1": (0.0, 0.999999),
-    "beta2": (0.0, 0.999999),
-    "eps": (1e-30, 1.0),
-    "weight_decay": (0.0, 1000.0),
-    "grad_clip": (1e-6, 1e6),
-    "eval_interval": (1, 10_000_000),
-    "eval_batches": (1, 10_000),
-}
+
+@dataclass(frozen=True)
+class Field:
+    """A hyper-parameter: its name in Python, its key in a config file, its range with both ends,
+    what it is called, and a sentence about it. The page's form and the command line's help are made
+    of these.
+    """
+
+    name: str
+    key: str
+    limits: tuple[float, float]
+    label: str
+    about: str
+
+
+MODEL_FIELDS = (
+    Field("vocab_size", "vocab_size", (1, 2**21), "Vocabulary", "How many different tokens."),
+    Field("block_size", "context_length", (1, 2**16), "Context", "How many tokens it sees."),
+    Field("n_layer", "n_layers", (1, 256), "Layers", "How many blocks, one after the other."),
+    Field("n_head", "n_heads", (1, 256), "Heads", "How many ways to attend, side by side."),
+    Field("n_embd", "d_model", (1, 2**16), "Width", "How many channels each token has."),
+    Field("d_ff", "d_mlp", (1, 2**18), "MLP width", "The hidden layer of each block's MLP."),
+    Field("dropout", "dropout", (0.0, 0.99), "Dropout", "The share of channels that are zeroed."),
+)
+TRAIN_FIELDS = (
+    Field("iters", "max_steps", (0, 10_000_000), "Iterations", "How many updates."),
+    Field("batch_size", "batch_size", (1, 4096), "Batch size", "How many texts an update."),
+    Field(
+        "accumulate",
+        "accumulate",
+        (1, 4096),
+        "Parts of a batch",
+        "A batch that does not fit is trained in so many parts, whose gradients add up.",
+    ),
+    Field("lr", "learning_rate", (0.0, 1000.0), "Peak learning rate", "How far a step goes."),
+    Field("min_lr", "min_learning_rate", (0.0, 1000.0), "Last learning rate", "Where it ends."),
+    Field("warmup", "warmup_steps", (0, 10_000_000), "Warmup", "Iterations up to the peak."),
+    Field("beta1", "betas[0]", (0.0, 0.999999), "Beta 1", "AdamW's memory of the gradient."),
+    Field("beta2", "betas[1]", (0.0, 0.999999), "Beta 2", "AdamW's memory of its square."),
+    Field("eps", "eps", (1e-30, 1.0), "Epsilon", "What keeps AdamW from dividing by zero."),
+    Field("weight_decay", "weight_decay", (0.0, 1000.0), "Weight decay", "Pulls weights to zero."),
+    Field("grad_clip", "grad_clip", (1e-6, 1e6), "Clip", "The gradient's largest norm."),
+    Field("eval_interval", "eval_interval", (1, 10_000_000), "Evaluate", "So often, in iters."),
+    Field("eval_batches", "eval_batches", (1, 10_000), "Evaluation", "On so many batches."),
+)
+MODEL_LIMITS = {field.name: field.limits for field in MODEL_FIELDS}
+TRAIN_LIMITS = {field.name: field.limits for field in TRAIN_FIELDS}
 
 
 def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
@@ -72,6 +95,7 @@ class TrainConfig:
     seed: str = "hamlet"  # names every random number of the run
     iters: int = 2000
     batch_size: int = 32  # B, sequences a step
+    accumulate: int = 1  # parts of a batch, one after the other, where it does not fit at once
     # learning rate: linear warmup to lr, then a cosine down to min_lr at the last iteration
     lr: float = 3e-4
     min_lr: float = 3e-5
@@ -95,6 +119,11 @@ class TrainConfig:
             raise ValueError(
                 f"seed takes {length} characters as ASCII JSON; it may take {MAX_SEED} at most, "
                 "or it would not fit the header of a saved file."
+            )
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size is {self.batch_size} and accumulate is {self.accumulate}; "
+                "the batch must divide evenly into its parts."
             )
         if self.min_lr > self.lr:
             raise ValueError(

@@ -1,7 +1,9 @@
-"""A text as tokens: one per character, numbered in the vocabulary's order, split 90 / 10."""
+"""A text as tokens, split 90 / 10: its characters, numbered in code point order, or its bytes."""
 
+import codecs
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,29 +13,29 @@ from .rng import Stream
 
 SHAKESPEARE = "tinyshakespeare.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+SHAKESPEARE_VOCAB = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+CHARACTERS, BYTES = TOKENIZERS = "char-v1", "byte-v1"
+TRAIN_SPLIT = 0.9
 
 
-class Corpus:
-    """The tokens of a text. `vocab` is its distinct characters in code point order.
+class Vocabulary:
+    """What the tokens stand for. `vocab` has one character for each: the text's own for "char-v1";
+    for "byte-v1" the 256 bytes, shown as Latin-1 does.
 
-    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
-    that of the text in UTF-8. ValueError for an empty text.
+    `vocab_hash` is the SHA-256 of the vocabulary in UTF-8, or of the 256 bytes.
     """
 
-    def __init__(self, text: str, name: str = "tinyshakespeare"):
-        if not text:
-            raise ValueError(f"The text {name!r} is empty; there is nothing to learn from.")
-        self.name = name
-        self.sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        self.vocab = "".join(sorted(set(text)))
-        self.vocab_size = len(self.vocab)
-        self.vocab_hash = hashlib.sha256(self.vocab.encode("utf-8", "surrogatepass")).hexdigest()
-        tokens = self.encode(text)
-        split = int(0.9 * len(tokens))
-        self.train, self.val = tokens[:split], tokens[split:]
+    def __init__(self, vocab: str, name: str = "the text", tokenizer: str = CHARACTERS):
+        self.name, self.tokenizer, self.vocab = name, tokenizer, vocab
+        coding = "latin-1" if tokenizer == BYTES else "utf-8"
+        self.vocab_size = len(vocab)
+        self.vocab_hash = hashlib.sha256(vocab.encode(coding, "surrogatepass")).hexdigest()
 
     def encode(self, text: str) -> np.ndarray:
-        """Tokens of text, uint32 (characters,). ValueError for a character we have no token for."""
+        """Tokens of text, uint32 (tokens,). ValueError for a character we have no token for."""
+        if self.tokenizer == BYTES:
+            raw = text.encode("utf-8", "surrogatepass")
+            return np.frombuffer(raw, np.uint8).astype(np.uint32)
         points, known = _code_points(text), _code_points(self.vocab)
         tokens = np.searchsorted(known, points).astype(np.uint32)
         strange = known[np.minimum(tokens, self.vocab_size - 1)] != points
@@ -47,7 +49,27 @@ class Corpus:
         return tokens
 
     def decode(self, tokens) -> str:
-        """The text of a sequence of tokens. ValueError for a number that is no token."""
+        """The text of tokens; U+FFFD for bytes that make no character of UTF-8. ValueError for a
+        number that is no token.
+        """
+        return "".join(self.decoding([tokens]))
+
+    def decoding(self, parts: Iterable) -> Iterator[str]:
+        """The text of tokens that come in parts, also where a part ends within a character."""
+        if self.tokenizer == CHARACTERS:
+            yield from map(self._symbols, parts)
+            return
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        for part in parts:
+            yield utf8.decode(self._symbols(part).encode("latin-1"))
+        if rest := utf8.decode(b"", final=True):
+            yield rest
+
+    def by_token(self) -> "Vocabulary":
+        """The same tokens with one character for each: bytes as Latin-1 shows them."""
+        return Vocabulary(self.vocab, self.name)
+
+    def _symbols(self, tokens) -> str:
         tokens = np.asarray(tokens, dtype=np.int64)
         wrong = (tokens < 0) | (tokens >= self.vocab_size)
         if wrong.any():
@@ -57,6 +79,42 @@ class Corpus:
                 f"they go from 0 to {self.vocab_size - 1}."
             )
         return "".join([self.vocab[token] for token in tokens])
+
+
+def byte_vocabulary() -> Vocabulary:
+    """The 256 bytes."""
+    return Vocabulary(bytes(range(256)).decode("latin-1"), "bytes", BYTES)
+
+
+def known_vocabulary(vocab_hash: str) -> Vocabulary | None:
+    """The vocabulary of that hash, where it is tiny-shakespeare's or the bytes: no file has to
+    carry those.
+    """
+    ours = Vocabulary(SHAKESPEARE_VOCAB, "tinyshakespeare"), byte_vocabulary()
+    return next((known for known in ours if known.vocab_hash == vocab_hash), None)
+
+
+class Corpus(Vocabulary):
+    """The tokens of a text, and what they stand for.
+
+    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
+    that of the text in UTF-8, `raw_bytes` its length so. ValueError for an empty text.
+    """
+
+    def __init__(self, text: str, name: str = "tinyshakespeare", tokenizer: str = CHARACTERS):
+        if not text:
+            raise ValueError(f"The text {name!r} is empty; there is nothing to learn from.")
+        if tokenizer not in TOKENIZERS:
+            raise ValueError(f"tokenizer is {tokenizer!r}; it must be one of {TOKENIZERS}.")
+        if tokenizer == BYTES:
+            super().__init__(byte_vocabulary().vocab, name, BYTES)
+        else:
+            super().__init__("".join(sorted(set(text))), name)
+        raw = text.encode("utf-8", "surrogatepass")
+        self.sha256, self.raw_bytes = hashlib.sha256(raw).hexdigest(), len(raw)
+        tokens = self.encode(text)
+        split = int(TRAIN_SPLIT * len(tokens))
+        self.train, self.val = tokens[:split], tokens[split:]
 
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""
@@ -80,7 +138,12 @@ class Corpus:
         return (stream.uniform(batch_size) * (len(tokens) - block_size - 1)).astype(np.uint32)
 
 
-def shakespeare() -> Corpus:
+def tokenizer_of(vocab_hash: str) -> str:
+    """The tokenizer of a vocabulary."""
+    return BYTES if vocab_hash == byte_vocabulary().vocab_hash else CHARACTERS
+
+
+def shakespeare(tokenizer: str = CHARACTERS) -> Corpus:
     """tiny-shakespeare, from `data_path()`. OSError when it is missing, ValueError when changed."""
     path = data_path()
     if not path.is_file():
@@ -95,7 +158,7 @@ def shakespeare() -> Corpus:
             f"{path} is not the text we know: its SHA-256 is {found}, not {SHAKESPEARE_SHA256}. "
             "Delete it and run `python build.py setup`."
         )
-    return Corpus(data.decode())
+    return Corpus(data.decode(), tokenizer=tokenizer)
 
 
 def data_path() -> Path:

@@ -50,7 +50,9 @@ class Contents:
         if self.saved:
             moments |= {"m.": self.saved.state.m, "v.": self.saved.state.v}
         self.floats = sum(numbers.size for numbers in moments.values())
-        self.start = len(data) - 4 * self.floats  # the byte of the first float
+        after = 0 if self.saved else checkpoint.trailer_bytes(self.ckpt)
+        self.end = len(data) - after  # of the floats; after it may come the vocabulary
+        self.start = self.end - 4 * self.floats  # the byte of the first float
         self.parts: list[Part] = []
         at = 0
         for prefix, numbers in moments.items():

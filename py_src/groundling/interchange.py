@@ -24,7 +24,7 @@ import numpy as np
 from . import checkpoint, strict
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import MODEL_LIMITS, GPTConfig, check_number
-from .corpus import Corpus
+from .corpus import Vocabulary
 from .model import parameter_shapes
 from .strict import check_keys, check_list
 
@@ -246,7 +246,7 @@ GPT2 = {
 }
 
 
-def to_gpt2(ckpt: Checkpoint, corpus: Corpus) -> dict[str, bytes]:
+def to_gpt2(ckpt: Checkpoint, corpus: Vocabulary) -> dict[str, bytes]:
     """The files of the folder, by name: the model and, where all characters of the text are ASCII,
     a tokenizer that has a token for each. CheckpointError when the text is not the model's.
     """
@@ -326,8 +326,11 @@ def _pretty(value: dict) -> bytes:
 
 
 def _header_of(ckpt: Checkpoint) -> str:
-    """The header of the .bin, as text."""
-    return checkpoint.dumps(ckpt)[:HEADER_BYTES].decode("ascii").rstrip()
+    """The header of the .bin, as text, and in a second line the vocabulary, if it carries one."""
+    data = checkpoint.dumps(ckpt)
+    after = data[len(data) - checkpoint.trailer_bytes(ckpt) :]
+    lines = data[:HEADER_BYTES].decode("ascii").rstrip(), after.decode("ascii")
+    return "\n".join(filter(None, lines))
 
 
 def _config(said: object, where: str, d_ff: object) -> GPTConfig:
@@ -352,12 +355,15 @@ def _assemble(
 ) -> Checkpoint:
     """A checkpoint of parts under our names, with the header that came with them, or like's."""
     if like is None:
-        if not isinstance(header, str) or len(header) > HEADER_BYTES:
+        header, _, vocab = header.partition("\n") if isinstance(header, str) else (None, "", "")
+        if header is None or len(header) > HEADER_BYTES:
             raise CheckpointError(
                 "The file does not say its seed, its iter and its vocabulary as ours do; "
                 "--like FILE takes them from one of ours."
             )
         like = checkpoint.parse_header(header.encode("ascii", "replace").ljust(HEADER_BYTES))
+        if vocab:
+            like.vocab = checkpoint.read_trailer(vocab.encode("ascii", "replace"), like, 0)
     config = config or like.config
     if replace(like.config, dropout=config.dropout) != config:
         raise CheckpointError(f"The file's model is {config}, and its header says {like.config}.")

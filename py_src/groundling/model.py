@@ -25,6 +25,7 @@ from .ops import (
 from .rng import Stream
 from .tensor import Parameter, Tensor
 
+DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pairs
 ALIGN = 64  # floats: each parameter starts at a multiple of 256 bytes, where WebGPU can bind it
 
 
@@ -32,27 +33,30 @@ class GPT:
     """A GPT on a device, with the weights given: float32 (parameters,), in checkpoint order.
 
     `flat` and `flat_grad` hold all parameters and all gradients, each in one tensor, so that saving
-    is one read, AdamW one dispatch and the gradient norm one sum. `parameters` has them by name.
+    is one read, AdamW one dispatch and the gradient norm one sum: a list of one, or of as many as
+    it takes where the device's largest tensor is smaller. `parameters` has them by name.
     """
 
     def __init__(self, config: GPTConfig, device: Device, weights: np.ndarray):
         self.config, self.device = config, device
         self.shapes = parameter_shapes(config)
-        self.offsets, size = {}, 0
+        self.places, self.sizes = {}, [0]  # of each parameter: which tensor, and where in it
         for name, shape in self.shapes.items():
-            self.offsets[name] = size
-            size += -(-math.prod(shape) // ALIGN) * ALIGN
-        self.flat = device.empty(size)
-        self.flat_grad = device.tensor(np.zeros(size, np.float32))
+            size = -(-math.prod(shape) // ALIGN) * ALIGN
+            if 4 * (self.sizes[-1] + size) > device.largest_tensor and self.sizes[-1]:
+                self.sizes.append(0)
+            self.places[name] = len(self.sizes) - 1, self.sizes[-1]
+            self.sizes[-1] += size
+        self.flat = [device.empty(size) for size in self.sizes]
+        self.flat_grad = self.zeros()
         self.parameters = {
-            name: Parameter(
-                self.flat.view(*shape, offset=at), self.flat_grad.view(*shape, offset=at)
-            )
-            for (name, shape), at in zip(self.shapes.items(), self.offsets.values(), strict=True)
+            name: Parameter(self.own(self.flat, name), self.own(self.flat_grad, name))
+            for name in self.shapes
         }
         self.dropout_key: Tensor | None = (
             None  # set for training with dropout; see Dropout in train.py
         )
+        self.part = 0  # of the batch, where that is trained in parts: each has its own dropout
         self.load(weights)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -105,17 +109,24 @@ class GPT:
         """Replace all weights: float32 (parameters,), in checkpoint order."""
         self.scatter(weights, self.flat)
 
-    def gather(self, flat: Tensor) -> np.ndarray:
-        """What a tensor laid out as `flat` is (weights, gradients, moments) holds, in checkpoint
-        order, unpadded.
-        """
-        numbers, places = (
-            flat.numpy(),
-            zip(self.shapes.values(), self.offsets.values(), strict=True),
-        )
-        return np.concatenate([numbers[at : at + math.prod(shape)] for shape, at in places])
+    def own(self, flat: list[Tensor], name: str) -> Tensor:
+        """A parameter's place in what is laid out as `flat` is: a view of its shape."""
+        i, at = self.places[name]
+        return flat[i].view(*self.shapes[name], offset=at)
 
-    def scatter(self, numbers: np.ndarray, flat: Tensor) -> None:
+    def zeros(self) -> list[Tensor]:
+        """Zeros, laid out as `flat` is."""
+        return [self.device.tensor(np.zeros(size, np.float32)) for size in self.sizes]
+
+    def gather(self, flat: list[Tensor]) -> np.ndarray:
+        """What is laid out as `flat` is (weights, gradients, moments) holds, in checkpoint order,
+        unpadded.
+        """
+        numbers = [tensor.numpy() for tensor in flat]
+        places = zip(self.shapes.values(), self.places.values(), strict=True)
+        return np.concatenate([numbers[i][at : at + math.prod(shape)] for shape, (i, at) in places])
+
+    def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
         """The reverse of gather. ValueError when there are not as many numbers as the model has
         parameters.
         """
@@ -123,15 +134,17 @@ class GPT:
             raise ValueError(
                 f"The model has {expected:,} parameters; got {numbers.size:,} numbers."
             )
-        padded, start = np.zeros(flat.size, numbers.dtype), 0
-        for shape, at in zip(self.shapes.values(), self.offsets.values(), strict=True):
+        padded, start = [np.zeros(size, numbers.dtype) for size in self.sizes], 0
+        for shape, (i, at) in zip(self.shapes.values(), self.places.values(), strict=True):
             n = math.prod(shape)
-            padded[at : at + n] = numbers[start : start + n]
+            padded[i][at : at + n] = numbers[start : start + n]
             start += n
-        flat.device.write(flat, padded)
+        for tensor, values in zip(flat, padded, strict=True):
+            self.device.write(tensor, values)
 
     def _dropout(self, x: Tensor, layer: int) -> Tensor:
         if self.config.dropout and self.dropout_key:
+            layer += self.part * (2 * self.config.n_layer + 1)
             return dropout(x, self.dropout_key, self.config.dropout, layer)
         return x
 
@@ -156,13 +169,25 @@ def parameter_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
 
 
 def initial_weights(config: GPTConfig, seed: str) -> np.ndarray:
-    """The weights at iter 0, float32 (parameters,): gains 1, biases 0, all else N(0, 0.02)."""
-    stream = Stream(seed)
-    parts = []
-    for name, shape in parameter_shapes(config).items():
+    """The weights at iter 0, float32 (parameters,): gains 1, biases 0, all else N(0, 0.02).
+
+    The last gain of models wider than the default is smaller: their logits would otherwise begin
+    with a standard deviation of 0.02 sqrt(n_embd), and so with a loss well above that of an even
+    guess (0.1 nats above at a width of 192). As it is they begin with 0.03.
+    """
+    stream, shapes = Stream(seed), parameter_shapes(config)
+    weights = np.empty(sum(math.prod(shape) for shape in shapes.values()), np.float32)
+    at = 0
+    for name, shape in shapes.items():
         n = math.prod(shape)
-        if len(shape) == 2:
-            parts.append(stream.normal(n) * 0.02)
-        else:
-            parts.append(np.full(n, 1.0 if name.endswith(".weight") else 0.0))
-    return np.concatenate(parts, dtype=np.float32)
+        for start in range(at, at + n, DRAW):
+            part = weights[start : min(start + DRAW, at + n)]
+            if len(shape) == 2:
+                part[:] = stream.normal(part.size) * 0.02
+            else:
+                part[:] = 1.0 if name.endswith(".weight") else 0.0
+        at += n
+    if config.n_embd > GPTConfig.n_embd:
+        C = config.n_embd
+        weights[-2 * C : -C] = 0.03 / (0.02 * math.sqrt(C))
+    return weights

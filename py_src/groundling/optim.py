@@ -19,14 +19,13 @@ class AdamW:
     def __init__(self, model: GPT, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1):
         self.model = model
         self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
-        self.m = model.device.empty(*model.flat.shape)
-        self.v = model.device.empty(*model.flat.shape)
-        self.reset()
+        self.m, self.v = model.zeros(), model.zeros()
+        self.t = 0  # steps taken
 
     def reset(self) -> None:
         """Start anew: m = v = 0 and t = 0."""
-        self.t = 0  # steps taken
-        for moment in (self.m, self.v):
+        self.t = 0
+        for moment in (*self.m, *self.v):
             self.model.device.write(moment, np.zeros(moment.shape, np.float32))
 
     def hyper(self, lr: float) -> np.ndarray:
@@ -42,8 +41,8 @@ class AdamW:
         settings = dict(
             beta1=self.beta1, beta2=self.beta2, eps=self.eps, weight_decay=self.weight_decay
         )
-        tensors = hyper, model.flat_grad, model.flat, self.m, self.v
-        model.device.run("adamw", *tensors, size=model.flat.size, **settings)
+        for own in zip(model.flat_grad, model.flat, self.m, self.v, strict=True):
+            model.device.run("adamw", hyper, *own, size=own[0].size, **settings)
 
 
 def clip_grad_norm_(model: GPT, max_norm: float) -> Tensor:
@@ -55,11 +54,16 @@ def clip_grad_norm_(model: GPT, max_norm: float) -> Tensor:
             "No parameter has a gradient: call loss.backward(), after model.zero_grad() and before "
             "clip_grad_norm_."
         )
-    run, grad = model.device.run, model.flat_grad
+    run, empty = model.device.run, model.device.empty
     for parameter in model.parameters.values():
         if not parameter.has_grad:  # the loss was not made from it
             run("fill", parameter.grad, size=parameter.size, value=0.0)
-    partial, norm = model.device.empty(256), model.device.empty(1)
-    run("sum_squares", grad, partial, size=grad.size)
-    run("clip", partial, grad, norm, size=grad.size, max_norm=max_norm)
+    partial, norm = empty(256), empty(1)
+    for i, grad in enumerate(model.flat_grad):
+        own = empty(256) if i else partial
+        run("sum_squares", grad, own, size=grad.size)
+        if i:
+            run("copy", own, partial, size=256, factor=1.0, accumulate=1)
+    for grad in model.flat_grad:
+        run("clip", partial, grad, norm, size=grad.size, max_norm=max_norm)
     return norm

@@ -173,14 +173,14 @@ DECAY_MATRICES = Recipe(
         Edit(
             OPTIM,
             """\
-        tensors = hyper, model.flat_grad, model.flat, self.m, self.v
-        model.device.run("adamw", *tensors, size=model.flat.size, **settings)
+        for own in zip(model.flat_grad, model.flat, self.m, self.v, strict=True):
+            model.device.run("adamw", hyper, *own, size=own[0].size, **settings)
 """,
             """\
         for name, shape in model.shapes.items():
             settings["weight_decay"] = self.weight_decay if len(shape) == 2 else 0.0
-            flat = model.flat_grad, model.flat, self.m, self.v
-            own = [t.view(*shape, offset=model.offsets[name]) for t in flat]
+            flats = model.flat_grad, model.flat, self.m, self.v
+            own = [model.own(flat, name) for flat in flats]
             model.device.run("adamw", hyper, *own, size=own[0].size, **settings)
 """,
         ),

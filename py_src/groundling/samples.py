@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .corpus import Corpus
+from .corpus import SHAKESPEARE_VOCAB, Corpus, Vocabulary
 from .model import GPT
 from .rng import Stream
 from .sampling import generate
@@ -20,6 +20,7 @@ from .sampling import generate
 EVERY = 200  # iterations between two samples
 LENGTH = 80  # characters of a sample
 TEMPERATURE = 0.8
+SHAKESPEARE_PROMPT = "?\n\nGREMIO:\nGood morrow, neighbou"
 PROMPT_LENGTH = 32  # characters of the validation text that a sample goes on from
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")  # letters, with apostrophes among them
 REFERENCES = 200  # pieces of the validation text that a sample is compared with
@@ -89,7 +90,18 @@ class Sample:
 
 def prompt(corpus: Corpus) -> str:
     """What every sample goes on from: the beginning of the validation text."""
-    return corpus.decode(corpus.val[:PROMPT_LENGTH])
+    return corpus.decode(corpus.val[:PROMPT_LENGTH]).strip("\ufffd") or "\n"
+
+
+def beginning(vocabulary: Vocabulary) -> str:
+    """What to go on from where there may be no text: as `prompt`, for tiny-shakespeare without it;
+    else a line break, or the first of the characters.
+    """
+    if isinstance(vocabulary, Corpus):
+        return prompt(vocabulary)
+    if vocabulary.vocab == SHAKESPEARE_VOCAB:
+        return SHAKESPEARE_PROMPT
+    return "\n" if "\n" in vocabulary.vocab else vocabulary.vocab[0]
 
 
 def write(model: GPT, corpus: Corpus, stream: Stream, iter: int, loss: float | None) -> Sample:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .corpus import Corpus
+from .corpus import Vocabulary
 from .jit import jit
 from .model import GPT
 from .ops import last_row, unembedding
@@ -17,7 +17,7 @@ ALIGN = 64  # floats: where WebGPU can bind a row of logits
 
 
 def generate(
-    model: GPT, corpus: Corpus, prompt: str, length: int, seed: str | Stream, **settings: float
+    model: GPT, corpus: Vocabulary, prompt: str, length: int, seed: str | Stream, **settings: float
 ) -> str:
     """`length` characters that follow the prompt, all at once. Settings as in `stream`."""
     return "".join(stream(model, corpus, prompt, length, seed, **settings, read_every=length))
@@ -25,7 +25,7 @@ def generate(
 
 def stream(
     model: GPT,
-    corpus: Corpus,
+    corpus: Vocabulary,
     prompt: str,
     length: int,
     seed: str | Stream,
@@ -77,17 +77,20 @@ def stream(
         device.run("sample_token", *tensors, vocab_size=V, block_size=T)
         return logits
 
-    for start in range(0, length, read_every):
-        n = min(read_every, length - start)
-        for at in range(n):
-            latest = draw()
+    def parts():
+        for start in range(0, length, read_every):
+            n = min(read_every, length - start)
+            for at in range(n):
+                latest = draw()
+                if seen_logits:
+                    place = seen_logits.view(V, offset=at * row)
+                    device.run("copy", latest, place, size=V, factor=1.0, accumulate=0)
+                device.submit()
             if seen_logits:
-                place = seen_logits.view(V, offset=at * row)
-                device.run("copy", latest, place, size=V, factor=1.0, accumulate=0)
-            device.submit()
-        if seen_logits:
-            logits += list(seen_logits.numpy()[:n, :V])
-        yield corpus.decode(drawn.view(n, offset=start).numpy())
+                logits.extend(seen_logits.numpy()[:n, :V])
+            yield drawn.view(n, offset=start).numpy()
+
+    yield from corpus.decoding(parts())
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,17 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from . import checkpoint, strict
+from . import checkpoint, strict, texts
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, check_finite, now, read_header
 from .config import TRAIN_LIMITS, GPTConfig, TrainConfig, check_number
-from .corpus import Corpus
+from .corpus import Corpus, known_vocabulary
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
 from .rng import Stream
 from .samples import Sample
 from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
+from .texts import Manifest, check_manifest, manifest
 from .train import Record, Run, State
 
 FORMAT = "groundling-state-v1"
@@ -52,6 +53,8 @@ class Saved:
     code_hash: str  # as fingerprint.code_hash gives it
     device: str  # the adapter, for people
     created_at: str
+    dataset: Manifest | None = None  # which text that was; None in files from before there was one
+    vocab: str | None = None  # as in a Checkpoint
 
 
 class OtherOrigin(CheckpointError):
@@ -84,7 +87,9 @@ def save_state(run: Run) -> bytes:
 def snapshot(run: Run) -> Saved:
     """The whole run, as of now; see save_state."""
     hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
-    return Saved(run.state(), *hashes, device_of(run), now())
+    dataset = manifest(run.corpus, run.config.seed)
+    vocab = None if known_vocabulary(run.corpus.vocab_hash) else run.corpus.vocab
+    return Saved(run.state(), *hashes, device_of(run), now(), dataset, vocab)
 
 
 def device_of(run: Run) -> str:
@@ -92,9 +97,9 @@ def device_of(run: Run) -> str:
     return f"{run.device.name}: {run.device.description}"
 
 
-def file_name(seed: str, iter: int) -> str:
+def file_name(seed: str, iter: int, config: GPTConfig = checkpoint.DEFAULT) -> str:
     """As checkpoint.file_name, but .state."""
-    return checkpoint.file_name(seed, iter).removesuffix(".bin") + ".state"
+    return checkpoint.file_name(seed, iter, config).removesuffix(".bin") + ".state"
 
 
 def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
@@ -118,6 +123,8 @@ def resume(saved: Saved, corpus: Corpus, device: Device, anyway: bool = False) -
             f"The text is another one: the state was trained on one of SHA-256 "
             f"{saved.corpus_hash[:12]}…, and that of {corpus.name!r} is {corpus.sha256[:12]}…."
         )
+        if saved.dataset:
+            differences += texts.differences(saved.dataset, corpus)
     if saved.code_hash != code_hash():
         differences.append(
             f"The code is other code: the state was made by {saved.code_hash[:12]}…, and this is "
@@ -146,6 +153,7 @@ def weights_of(saved: Saved) -> Checkpoint:
         vocab_hash=saved.vocab_hash,
         created_at=saved.created_at,
         weights=state.weights,
+        vocab=saved.vocab,
     )
 
 
@@ -170,6 +178,8 @@ def dumps(saved: Saved) -> bytes:
             "corpus_hash": saved.corpus_hash,
             "code_hash": saved.code_hash,
             "device": saved.device,
+            "dataset": None if saved.dataset is None else asdict(saved.dataset),
+            "vocab": saved.vocab,
             "edits": state.edits,
             "samples": [[sample.iter, sample.loss, sample.text] for sample in state.samples],
             "log": {
@@ -253,7 +263,7 @@ def loads(data: bytes) -> Saved:
 STREAMS = "batches", "validation", "sampling"
 META_KEYS = (
     *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "edits", "samples", "log"),
+    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "samples", "log"),
 )
 
 
@@ -270,6 +280,8 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
     try:
         if isinstance(meta, dict):
             meta.setdefault("edits", [])  # files from before code could change on the way lack it
+            meta.setdefault("dataset", None)  # and from before there were texts of one's own, these
+            meta.setdefault("vocab", None)
         check_keys("it", meta, META_KEYS)
         model = check_config("model", meta["model"], GPTConfig)
         config = check_config("config", meta["config"], TrainConfig)
@@ -289,6 +301,12 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
         for name in ("vocab_hash", "corpus_hash", "code_hash"):
             check_text(name, meta[name], *HASH)
         check_text("device", meta["device"])
+        dataset = None if meta["dataset"] is None else check_manifest(meta["dataset"])
+        if dataset and dataset.dataset_id != meta["corpus_hash"]:
+            raise ValueError("dataset.dataset_id is not corpus_hash.")
+        if meta["vocab"] is not None:
+            size = model.vocab_size
+            checkpoint.check_vocab("vocab", meta["vocab"], size, meta["vocab_hash"])
         state = State(
             model=model,
             config=config,
@@ -305,7 +323,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     hashes = meta["vocab_hash"], meta["corpus_hash"], meta["code_hash"]
-    return Saved(state, *hashes, meta["device"], created_at)
+    return Saved(state, *hashes, meta["device"], created_at, dataset, meta["vocab"])
 
 
 # What a number of the log may be. A gradient's norm can overflow in float32: then it is null.

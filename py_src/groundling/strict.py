@@ -90,6 +90,8 @@ def check_text(name: str, value: object, pattern: str = "(?s).*", kind: str = "t
 
 def check_config(name: str, value: object, kind: type) -> Any:
     """GPTConfig or TrainConfig from its fields by name, whole numbers where it has floats too."""
+    if kind.__name__ == "TrainConfig" and isinstance(value, dict):
+        value.setdefault("accumulate", 1)  # what was written before batches had parts lacks it
     check_keys(name, value, [field.name for field in fields(kind)])
     for key, default in asdict(kind()).items():
         if isinstance(default, float) and type(value[key]) is int:

@@ -40,15 +40,19 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
     B, T = run.config.batch_size, model.config.block_size
 
     @jit(device)  # the first call records the kernels that this runs; after that they are replayed
-    def step(offsets, hyper, dropout_key):
-        model.dropout_key = dropout_key
-        x, y = gather_batch(run.train_tokens, offsets, T)
-        loss = model.loss(x, y)
+    def step(hyper, dropout_key, *parts):  # of the batch: one, unless it does not fit at once
+        model.dropout_key, total = dropout_key, None
         model.zero_grad()
-        loss.backward()
+        for model.part, offsets in enumerate(parts):
+            x, y = gather_batch(run.train_tokens, offsets, T)
+            loss = model.loss(x, y)
+            if len(parts) > 1:
+                loss = loss * (1 / len(parts))  # so that the gradients add up to the batch's mean
+            loss.backward()
+            total = loss.detach() if total is None else total + loss.detach()
         norm = clip_grad_norm_(model, run.config.grad_clip)
         optimizer.step(hyper)
-        return loss, norm
+        return total, norm
 
     run.pausing = False
     end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
@@ -60,7 +64,8 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
             write_sample(run)
         lr = learning_rate(it, run.config)
         offsets = run.corpus.offsets("train", run.batches, B, T)
-        loss, norm = step(offsets, optimizer.hyper(lr), run.dropout_key())
+        parts = np.split(offsets, run.config.accumulate)
+        loss, norm = step(optimizer.hyper(lr), run.dropout_key(), *parts)
         run.iter += 1
         run.losses.push((it, lr, val), loss, norm)  # some steps later it comes back
         yield from run.records()
@@ -86,7 +91,8 @@ def evaluate(run: "Run") -> float:
     total = 0.0
     for _ in range(config.eval_batches):
         offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
-        total += run.validation_loss(offsets).item()
+        parts = np.split(offsets, config.accumulate)
+        total += sum(run.validation_loss(part).item() for part in parts) / len(parts)
     run.val_loss = total / config.eval_batches
     return run.val_loss
 
@@ -239,6 +245,7 @@ class Run:
             vocab_hash=self.corpus.vocab_hash,
             created_at=now(),
             weights=self.model.weights(),
+            vocab=self.corpus.vocab,
         )
 
     def load(self, checkpoint: Checkpoint) -> None:

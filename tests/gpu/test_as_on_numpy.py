@@ -16,6 +16,7 @@ FILES = (
     "samples",
     "state",
     "twin",
+    "large",
     "link",
     "recipes",
     "lens",

@@ -25,7 +25,8 @@ from groundling.model import initial_weights
 from groundling.train import NonFiniteLoss, Record, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
-SMALL = ["--corpus", "mine.txt", "--batch-size", "2"]  # a step of a few milliseconds
+OTHER = "Now is the winter of our discontent\n" * 20
+SMALL = ["--text", "mine.txt", "--batch-size", "2"]  # a step of a few milliseconds
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +131,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(out, monkeypatch, capsys):
     handler = signal.getsignal(signal.SIGINT)
     interrupt_after(3, monkeypatch)
     assert cli.main(["train", *SMALL, *(["--out", out] if out else [])]) == 130
-    kept = out or "tinker-shakespeare-hamlet-iter3.bin"
+    kept = out or "tinker-l4h4d64f256t64v17-hamlet-iter3.bin"
     said = capsys.readouterr().out
     assert said.startswith("Stopped at iter 3, validation loss 2.")
     assert said.endswith(f": saved {kept}\n")
@@ -190,7 +191,7 @@ def small(small_file) -> str:
 
 def test_a_sample_is_the_prompt_and_as_many_characters_as_asked_for(small, capsys):
     capsys.readouterr()
-    sample = ["sample", small, "--corpus", "mine.txt", "--prompt", "To be", "--length", "40"]
+    sample = ["sample", small, "--text", "mine.txt", "--prompt", "To be", "--length", "40"]
     assert cli.main(sample) == 0
     text = capsys.readouterr().out
     assert text.startswith("To be")
@@ -204,7 +205,7 @@ def test_a_sample_is_the_prompt_and_as_many_characters_as_asked_for(small, capsy
 
 def test_without_a_prompt_a_sample_goes_on_from_the_validation_text(small, capsys):
     capsys.readouterr()
-    cli.main(["sample", small, "--corpus", "mine.txt", "--length", "1"])
+    cli.main(["sample", small, "--text", "mine.txt", "--length", "1"])
     corpus = Corpus(TEXT)
     assert capsys.readouterr().out[:32] == corpus.decode(corpus.val[:32])
 
@@ -214,7 +215,7 @@ def test_sampling_the_likeliest_character_only_needs_no_luck(small, capsys):
     for seed in "abc":
         capsys.readouterr()
         settings = ["--top-k", "1", "--seed", seed, "--length", "20"]
-        cli.main(["sample", small, "--corpus", "mine.txt", *settings])
+        cli.main(["sample", small, "--text", "mine.txt", *settings])
         texts.add(capsys.readouterr().out)
     assert len(texts) == 1
 
@@ -226,7 +227,7 @@ def test_a_file_whose_header_has_another_number_of_characters_is_refused(small, 
     mine.weights = np.pad(mine.weights, (0, width))
     Path("odd.bin").write_bytes(checkpoint.dumps(mine))
     capsys.readouterr()
-    assert cli.main(["sample", "odd.bin", "--corpus", "mine.txt"]) == 2
+    assert cli.main(["sample", "odd.bin", "--text", "mine.txt"]) == 2
     assert "It knows 18 characters and 'mine.txt' has 17" in capsys.readouterr().err
 
 
@@ -266,28 +267,28 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("train --lr 1e-6", "min_lr is 3e-05, above lr"),
         ("train --iter 5", "unrecognized arguments: --iter 5"),
         ("train --device tpu", "argument --device: invalid choice: 'tpu'"),
-        ("train --corpus nothing.txt", "nothing.txt: No such file or directory."),
-        ("train --corpus empty.txt", "The text 'empty.txt' is empty"),
-        ("train --corpus short.txt", "The text 'short.txt' is too short"),
-        ("train --corpus latin1.txt", "latin1.txt is not UTF-8 text: byte 3 "),
+        ("train --text nothing.txt", "nothing.txt: No such file or directory."),
+        ("train --text empty.txt", "The text 'empty.txt' is empty"),
+        ("train --text short.txt", "The text 'short.txt' is too short"),
+        ("train --text latin1.txt", "latin1.txt is not UTF-8 text: byte 3, 0xe9"),
         ("train --out folder", "folder is a folder, not the name of a file."),
         ("train --out nowhere/x.bin", "There is no folder nowhere to write x.bin in."),
         ("train --log nowhere/x.jsonl", "nowhere/x.jsonl: No such file or directory."),
         ("sample", "the following arguments are required: FILE"),
         ("sample nothing.bin", "nothing.bin: No such file or directory."),
         ("sample short.txt", "short.txt: The file has 5 bytes, fewer than the 512"),
-        ("sample mine.bin", "mine.bin: The file belongs to another text"),
+        ("sample mine.bin --text other.txt", "mine.bin: The file belongs to another text"),
         (
-            "sample mine.bin --corpus mine.txt --prompt £",
+            "sample mine.bin --text mine.txt --prompt £",
             "The character '£' (U+00A3) at position 0",
         ),
-        ("sample mine.bin --corpus mine.txt --top-p 2", "top_p is 2.0; it must be"),
-        ("sample mine.bin --corpus mine.txt --length 0", "length is 0; it must be"),
+        ("sample mine.bin --text mine.txt --top-p 2", "top_p is 2.0; it must be"),
+        ("sample mine.bin --text mine.txt --length 0", "length is 0; it must be"),
         ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("inspect folder", "folder: Is a directory."),
         (
             "",
-            "the following arguments are required: train | run | sample | inspect | doctor | twin",
+            "the following arguments are required: train | run | presets | sample | inspect",
         ),
         ("trian", "invalid choice: 'trian'"),
     ],
@@ -297,6 +298,7 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(command, told, small, capsy
     Path("empty.txt").touch()
     Path("short.txt").write_text("short")
     Path("latin1.txt").write_bytes(b"caf\xe9")
+    Path("other.txt").write_text(OTHER)
     capsys.readouterr()
     before = files()
     try:
@@ -429,7 +431,7 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
     assert train_to(4, "--state", "four.state") == 0
     assert capsys.readouterr().out.startswith("Stopped at iter 4, validation loss 2.")
     assert files() == ["four.state", "whole.bin"]  # no weights: nobody asked for them
-    resume = ["train", "--resume", "four.state", "--corpus", "mine.txt", "--log", "log.jsonl"]
+    resume = ["train", "--resume", "four.state", "--text", "mine.txt", "--log", "log.jsonl"]
     assert cli.main([*resume, "--out", "end.bin", "--state", "end.state"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("Finished iter 6, validation loss 2.")
@@ -444,7 +446,7 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
 @pytest.mark.parametrize(
     ("options", "written"),
     [
-        ([], ["tinker-shakespeare-hamlet-iter2.bin"]),
+        ([], ["tinker-l4h4d64f256t64v17-hamlet-iter2.bin"]),
         (["--out", "two.bin"], ["two.bin"]),
         (["--state", "two.state", "--out", "two.bin"], ["two.bin", "two.state"]),
     ],
@@ -467,7 +469,7 @@ def test_a_state_of_another_device_is_said_to_be(capsys):
     saved = state.loads(Path("a.state").read_bytes())
     saved.device = "webgpu: a GPU"
     Path("a.state").write_bytes(state.dumps(saved))
-    assert cli.main(["train", "--resume", "a.state", "--corpus", "mine.txt"]) == 0
+    assert cli.main(["train", "--resume", "a.state", "--text", "mine.txt"]) == 0
     said = capsys.readouterr().err
     assert (
         "the state comes from webgpu: a GPU; from here on the numbers are those of numpy:" in said
@@ -480,7 +482,7 @@ def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
     saved.code_hash = "0" * 64
     Path("a.state").write_bytes(state.dumps(saved))
     capsys.readouterr()
-    resume = ["train", "--resume", "a.state", "--corpus", "mine.txt"]
+    resume = ["train", "--resume", "a.state", "--text", "mine.txt"]
     assert cli.main(resume) == 2
     said = capsys.readouterr().err
     assert said.startswith("groundling: a.state: The code is other code: ")
@@ -504,7 +506,7 @@ def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
 def test_a_resumption_that_cannot_be(options, told, capsys):
     train_to(2, "--state", "a.state")
     capsys.readouterr()
-    assert cli.main(["train", "--corpus", "mine.txt", *options.split()]) == 2
+    assert cli.main(["train", "--text", "mine.txt", *options.split()]) == 2
     assert told in capsys.readouterr().err
     assert files() == ["a.state"]
 
@@ -514,7 +516,7 @@ def test_a_state_will_do_for_a_sample_and_for_an_inspection(capsys):
     capsys.readouterr()
     texts = []
     for file in ("a.state", "a.bin"):
-        assert cli.main(["sample", file, "--corpus", "mine.txt", "--length", "5"]) == 0
+        assert cli.main(["sample", file, "--text", "mine.txt", "--length", "5"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     assert cli.main(["inspect", "a.state"]) == 0
@@ -552,7 +554,7 @@ def test_inspect_compares_two_files_tensor_by_tensor(small, capsys):
 
 @pytest.mark.parametrize(("seed", "code"), [("hamlet", 0), ("hamllet", 1)])
 def test_the_twins_exit_code_says_whether_the_bytes_agree(seed, code, capsys):
-    command = ["twin", "--seed-b", seed, "--iters", "2", "--corpus", "mine.txt"]
+    command = ["twin", "--seed-b", seed, "--iters", "2", "--text", "mine.txt"]
     assert cli.main(command) == code
     said = capsys.readouterr().out
     assert "'hamlet' decides the initial weights (stream 'hamlet')" in said
@@ -569,7 +571,7 @@ def test_a_link_is_replayed_and_found_true(capsys):
     capsys.readouterr()
     assert cli.main(["link", "a.state"]) == 0
     fragment = capsys.readouterr().out.strip()
-    replay = ["replay", f"https://example.org/#{fragment}", "--corpus", "mine.txt"]
+    replay = ["replay", f"https://example.org/#{fragment}", "--text", "mine.txt"]
     assert cli.main(replay) == 0
     said = capsys.readouterr().out
     assert said.startswith("The link claims: seed 'hamlet', iter 3 of 6, validation loss 2.")
@@ -581,7 +583,7 @@ def test_a_link_that_is_not_so_is_found_out(capsys):
     claimed = link.claim(state.loads(Path("a.state").read_bytes()))
     other = replace(claimed, config=replace(claimed.config, seed="other"), code_hash="0" * 64)
     capsys.readouterr()
-    assert cli.main(["replay", link.dumps(other), "--corpus", "mine.txt"]) == 1
+    assert cli.main(["replay", link.dumps(other), "--text", "mine.txt"]) == 1
     said = capsys.readouterr().out
     assert "Its code was 000000000000…, which is not this code." in said
     assert "\nDifferent: from iter 0 on" in said
@@ -594,7 +596,7 @@ def test_a_link_that_is_not_so_is_found_out(capsys):
         ("replay AAAA", "The link is cut short or damaged"),
         ("link mine.bin", "mine.bin: The file's format is 'tinker-m18-v1'"),
         ("export mine.bin --to gguf x", "invalid choice: 'gguf'"),
-        ("export mine.bin --to gpt2 x", "belong to another text than 'tinyshakespeare'"),
+        ("export mine.bin x --to gpt2 --text other.txt", "belongs to another text"),
         ("import mine.txt x.bin", "mine.txt: The file is no safetensors"),
         ("import folder x.bin", "folder: The folder has no config.json."),
         ("inspect mine.bin mine.txt", "mine.txt: The file does not begin"),
@@ -603,6 +605,7 @@ def test_a_link_that_is_not_so_is_found_out(capsys):
 )
 def test_what_cannot_be_told_replayed_or_exchanged(command, told, small, capsys):
     Path("folder").mkdir()
+    Path("other.txt").write_text(OTHER)
     capsys.readouterr()
     before = files()
     try:
@@ -618,7 +621,7 @@ def test_what_cannot_be_told_replayed_or_exchanged(command, told, small, capsys)
 
 @pytest.mark.parametrize("kind", ["safetensors", "gpt2"])
 def test_what_is_exported_and_imported_is_the_same_file(kind, small):
-    assert cli.main(["export", small, "--to", kind, "--corpus", "mine.txt", "there"]) == 0
+    assert cli.main(["export", small, "there", "--to", kind, "--text", "mine.txt"]) == 0
     assert cli.main(["import", "there", "back.bin"]) == 0
     assert Path("back.bin").read_bytes() == Path(small).read_bytes()
 
@@ -670,9 +673,9 @@ def write_project(files: dict[str, str], **settings) -> None:
 
 def test_a_project_trains_by_its_code_and_settings(capsys):
     write_project(edited(OPTIM, "np.array([lr,", "np.array([0 * lr,"))
-    assert cli.main(["run", "mine", "--corpus", "mine.txt", "--device", "numpy"]) == 0
+    assert cli.main(["run", "mine", "--text", "mine.txt", "--device", "numpy"]) == 0
     assert "Finished iter 3" in capsys.readouterr().out
-    ckpt = checkpoint.loads(Path("tinker-shakespeare-mine-iter3.bin").read_bytes())
+    ckpt = checkpoint.loads(Path("tinker-l4h4d64f256t64v17-mine-iter3.bin").read_bytes())
     assert ckpt.seed == "mine"
     np.testing.assert_array_equal(ckpt.weights, initial_weights(ckpt.config, "mine"))
     assert sources.overlay == {}
@@ -747,7 +750,7 @@ def test_what_is_no_project_ends_with_a_sentence(name, told, capsys):
 
 def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
     write_project(edited(OPTIM, "np.array([lr,", "np.array([2 * lr,"), seed="hamlet")
-    options = ["--iters", "4", "--corpus", "mine.txt", "--device", "numpy", "--stop-at", "2"]
+    options = ["--iters", "4", "--text", "mine.txt", "--device", "numpy", "--stop-at", "2"]
     assert cli.main(["run", "mine", *options, "--state", "mine.state"]) == 0
     before = live.load(project.read(Path("mine")).files)
     try:
@@ -757,7 +760,7 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
     finally:
         live.restore(before)
     capsys.readouterr()
-    replay = ["replay", text, "--corpus", "mine.txt", "--device", "numpy"]
+    replay = ["replay", text, "--text", "mine.txt", "--device", "numpy"]
     assert cli.main(replay) == 2
     shown = capsys.readouterr()
     assert "2 * lr" in shown.out and "It was not run" in shown.err

@@ -24,6 +24,7 @@ def test_the_default_run_is_the_documented_one():
         "seed": "hamlet",
         "iters": 2000,
         "batch_size": 32,
+        "accumulate": 1,
         "lr": 3e-4,
         "min_lr": 3e-5,
         "warmup": 100,

@@ -349,7 +349,7 @@ def test_the_command_reads_a_log_and_ends_by_what_it_finds(tmp_path, capsys, rng
 def test_the_command_reads_the_log_of_a_run_and_of_one_that_overflowed(tmp_path, capsys):
     log, text = str(tmp_path / "log.jsonl"), tmp_path / "mine.txt"
     text.write_text("To be, or not to be, that is the question:\n" * 40)
-    run = ["train", "--corpus", str(text), "--batch-size", "2", "--device", "numpy", "--log", log]
+    run = ["train", "--text", str(text), "--batch-size", "2", "--device", "numpy", "--log", log]
     run += ["--out", str(tmp_path / "out.bin")]
     assert cli.main([*run, "--iters", "25", "--lr", "3e-3", "--warmup", "5"]) == 0
     capsys.readouterr()
@@ -366,7 +366,7 @@ def test_a_run_that_overflows_leaves_a_log_that_tells_it(tmp_path, monkeypatch, 
     monkeypatch.setattr(cli, "train", overflows)
     log, text = str(tmp_path / "log.jsonl"), tmp_path / "mine.txt"
     text.write_text("To be, or not to be, that is the question:\n" * 40)
-    run = ["train", "--corpus", str(text), "--device", "numpy", "--out", str(tmp_path / "out.bin")]
+    run = ["train", "--text", str(text), "--device", "numpy", "--out", str(tmp_path / "out.bin")]
     assert cli.main([*run, "--log", log]) == 1
     capsys.readouterr()
     assert cli.main(["doctor", log]) == 1

@@ -76,13 +76,13 @@ def test_a_step_of_four_layers_is_sixty_dispatches_at_most(device: Device, corpu
 def test_the_commands_of_a_plan_run_one_by_one_do_what_it_does(device: Device, monkeypatch):
     run = small_run(device)
     plan = plans_of(device, lambda: list(train(run, stop_at=3)), monkeypatch)[-1]
-    weights, grad = run.model.weights(), run.model.flat_grad
-    before = run.optimizer.m.numpy(), run.optimizer.v.numpy()
+    weights, grad = run.model.weights(), run.model.flat_grad[0]
+    before = run.optimizer.m[0].numpy(), run.optimizer.v[0].numpy()
 
     def rewind() -> None:
         run.model.load(weights)
-        device.write(run.optimizer.m, before[0])
-        device.write(run.optimizer.v, before[1])
+        device.write(run.optimizer.m[0], before[0])
+        device.write(run.optimizer.v[0], before[1])
 
     device.replay(plan)
     expected = run.model.weights(), grad.numpy()

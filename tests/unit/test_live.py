@@ -287,8 +287,8 @@ def test_other_parameters_are_told_and_those_that_fit_can_be_kept():
     new = live.carry(run, run.state(), run.corpus, run.device, fit=True)
     for name in raised.value.kept:
         assert (new.model.parameters[name].numpy() == run.model.parameters[name].numpy()).all()
-    at = new.model.offsets["h.0.mlp.c_fc"]
-    assert not new.optimizer.m.numpy()[at : at + 8 * 32].any()
+    at = new.model.places["h.0.mlp.c_fc"][1]
+    assert not new.optimizer.m[0].numpy()[at : at + 8 * 32].any()
     assert new.iter == 3 and len(on(new, 2)) == 2
 
 

@@ -259,8 +259,8 @@ def test_loaded_weights_restart_adamw_and_the_streams_and_keep_the_schedule(
     assert (run.config.seed, run.iter, run.train_loss, run.val_loss) == ("theirs", 8, None, 1.25)
     assert weights_of(run) == ckpt.weights.tobytes()
     assert run.optimizer.t == 0
-    assert not run.optimizer.m.numpy().any()
-    assert not run.optimizer.v.numpy().any()
+    assert not run.optimizer.m[0].numpy().any()
+    assert not run.optimizer.v[0].numpy().any()
     assert run.batches.state == Stream("theirs").state
     assert run.validation.state == Stream("theirs:val").state
     records = finish(run)

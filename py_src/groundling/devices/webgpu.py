@@ -51,6 +51,9 @@ class WebGPUDevice(Device):
             self.wgpu = adapter.request_device_sync(required_limits=limits)
         except (RuntimeError, ValueError, OSError) as error:
             raise DeviceError(f"No WebGPU adapter can be had here: {error}.") from error
+        self.largest_tensor = min(self.wgpu.limits[name] for name in LIMITS)
+        self.most_workgroups = self.wgpu.limits["max-compute-workgroups-per-dimension"]
+        self.workgroup_bytes = self.wgpu.limits["max-compute-workgroup-storage-size"]
         self.description = _describe(adapter.info)
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
         self.kernels: dict[str, Kernel] = {}
@@ -139,12 +142,12 @@ class WebGPUDevice(Device):
         return 4 * max(size, 1)
 
     def _allocate(self, n_bytes: int) -> wgpu.GPUBuffer:
-        for name in LIMITS:
-            if n_bytes > self.wgpu.limits[name]:
-                raise DeviceError(
-                    f"A tensor of {n_bytes:,} bytes is more than this adapter takes: "
-                    f"its {name} is {self.wgpu.limits[name]:,}."
-                )
+        if n_bytes > self.largest_tensor:
+            name = min(LIMITS, key=lambda name: self.wgpu.limits[name])
+            raise DeviceError(
+                f"A tensor of {n_bytes:,} bytes is more than this adapter takes: "
+                f"its {name} is {self.largest_tensor:,}."
+            )
         self.counts.memory += n_bytes
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
 

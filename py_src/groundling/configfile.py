@@ -1,0 +1,170 @@
+"""A configuration as JSON: a model, or how it is trained, or both as {"model":…, "training":…}.
+
+    {"model_name":"byte-tinygpt-v0","vocab_size":256,"context_length":128,"n_layers":4,"n_heads":4,
+     "d_model":128,"d_mlp":512,"dropout":0.0,"tie_embeddings":true,"dtype":"float32"}
+    {"batch_size":16,"learning_rate":0.0003,"optimizer":"adamw","betas":[0.9,0.95],"eps":1e-8,
+     "weight_decay":0.1,"grad_clip":1.0,"max_steps":10000,"eval_interval":100,
+     "sample_interval":500,"checkpoint_interval":500,"seed":42}
+
+A model may also say its "tokenizer" ("byte-v1" or "char-v1"; without, 256 tokens are bytes), and a
+training its "min_learning_rate" and "warmup_steps" (without, the learning rate stays as it
+is), "eval_batches" (4) and "accumulate" (1). All else must be there, and nothing more.
+"""
+
+import json
+import reprlib
+from dataclasses import dataclass, field, replace
+
+from . import samples, strict
+from .config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number
+from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus
+from .strict import check_keys, check_list, check_text
+
+INTERVAL = 1, 10_000_000
+MAX_CONFIG = 100_000  # bytes
+SAMPLE_FIELD = Field(
+    "sample_interval", "sample_interval", INTERVAL, "Sample", "Let it write so often, in iters."
+)
+CHECKPOINT_FIELD = Field(
+    "checkpoint_interval", "checkpoint_interval", INTERVAL, "Keep", "Keep its state so often."
+)
+FIXED = {"tie_embeddings": True, "dtype": "float32"}  # what a model has no choice of
+OPTIONAL = "min_learning_rate", "warmup_steps", "eval_batches", "accumulate"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A model and how it is trained: what a config file or a preset holds."""
+
+    name: str = "shakespeare"
+    tokenizer: str = CHARACTERS
+    model: GPTConfig = field(default_factory=GPTConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    sample_interval: int = samples.EVERY
+    checkpoint_interval: int = 500
+
+    def on(self, corpus: Corpus) -> "Setup":
+        """This on a text: with its characters for a vocabulary. ValueError where bytes are meant
+        and the text is not tokenized so, or the other way round.
+        """
+        if self.tokenizer != corpus.tokenizer:
+            raise ValueError(
+                f"tokenizer is {self.tokenizer!r}, and {corpus.name!r} is read as "
+                f"{corpus.tokenizer!r}."
+            )
+        return replace(self, model=replace(self.model, vocab_size=corpus.vocab_size))
+
+
+def loads(raw: bytes, base: Setup | None = None) -> Setup:
+    """The setup of a file; what it does not speak of, model or training, is that of `base`.
+
+    ValueError names the key, its value and the range.
+    """
+    if len(raw) > MAX_CONFIG:
+        raise ValueError(f"The file has {len(raw):,} bytes; a config has {MAX_CONFIG:,} at most.")
+    try:
+        value = strict.parse(raw)
+    except strict.NotJSON as error:
+        raise ValueError(f"It is no config: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"It is {reprlib.repr(value)}; it must be an object.")
+    setup = base or Setup()
+    if {"model", "training"} & value.keys():
+        check_keys("it", value, value.keys() & {"model", "training"})
+        parts = value.get("model"), value.get("training")
+    elif "n_layers" in value or "model_name" in value:
+        parts = value, None
+    else:
+        parts = None, value
+    if parts[0] is not None:
+        setup = _model(parts[0], setup)
+    if parts[1] is not None:
+        setup = _training(parts[1], setup)
+    return setup
+
+
+def _model(value: object, setup: Setup) -> Setup:
+    keys = "model_name", *(f.key for f in MODEL_FIELDS), *FIXED
+    check_keys("model", value, (*keys, *_given(value, ("tokenizer",))))
+    check_text("model_name", value["model_name"], r"[ -~]{1,60}", "a name of 1 to 60 characters")
+    for key, only in FIXED.items():
+        if value[key] is not only and value[key] != only:
+            raise ValueError(
+                f"{key} is {json.dumps(value[key]):.40}; it can only be {json.dumps(only)}."
+            )
+    for one in MODEL_FIELDS:
+        check_number(one.key, value[one.key], one.limits)
+    tokenizer = value.get("tokenizer", BYTES if value["vocab_size"] == 256 else CHARACTERS)
+    check_text("tokenizer", tokenizer, "|".join(TOKENIZERS), " or ".join(map(repr, TOKENIZERS)))
+    if tokenizer == BYTES and value["vocab_size"] != 256:
+        raise ValueError(f"vocab_size is {value['vocab_size']}; there are 256 bytes.")
+    if value["d_model"] % value["n_heads"]:
+        raise ValueError(
+            f"d_model is {value['d_model']} and n_heads is {value['n_heads']}; "
+            "the width must divide evenly among the heads."
+        )
+    numbers = {f.name: type(f.limits[0])(value[f.key]) for f in MODEL_FIELDS}
+    name = value["model_name"]
+    return replace(setup, name=name, tokenizer=tokenizer, model=GPTConfig(**numbers))
+
+
+def _training(value: object, setup: Setup) -> Setup:
+    plain = [f for f in TRAIN_FIELDS if f.name not in ("beta1", "beta2")]
+    others = SAMPLE_FIELD, CHECKPOINT_FIELD
+    needed = [f.key for f in (*plain, *others) if f.key not in OPTIONAL]
+    keys = *needed, "optimizer", "betas", "seed"
+    check_keys("training", value, (*keys, *_given(value, OPTIONAL)))
+    if value["optimizer"] != "adamw":
+        raise ValueError(
+            f'optimizer is {json.dumps(value["optimizer"]):.40}; it can only be "adamw".'
+        )
+    check_list("betas", value["betas"], 2)
+    limits = {f.key: f.limits for f in TRAIN_FIELDS}
+    for i, beta in enumerate(value["betas"]):
+        check_number(f"betas[{i}]", beta, limits[f"betas[{i}]"])
+    defaults = {
+        "min_learning_rate": value["learning_rate"],
+        "warmup_steps": 0,
+        "eval_batches": TrainConfig.eval_batches,
+        "accumulate": 1,
+    }
+    value = defaults | value
+    for one in (*plain, *others):
+        check_number(one.key, value[one.key], one.limits)
+    if value["min_learning_rate"] > value["learning_rate"]:
+        raise ValueError(
+            f"min_learning_rate is {value['min_learning_rate']:g}, above learning_rate, which is "
+            f"{value['learning_rate']:g}."
+        )
+    if isinstance(value["seed"], bool) or not isinstance(value["seed"], int | str):
+        raise ValueError(f"seed is {reprlib.repr(value['seed'])}; it must be text or a number.")
+    numbers = {f.name: type(f.limits[0])(value[f.key]) for f in plain}
+    beta1, beta2 = map(float, value["betas"])
+    train = TrainConfig(seed=str(value["seed"]), beta1=beta1, beta2=beta2, **numbers)
+    intervals = {f.name: value[f.key] for f in others}
+    return replace(setup, train=train, **intervals)
+
+
+def _given(value: object, keys: tuple[str, ...]) -> list[str]:
+    return [key for key in keys if isinstance(value, dict) and key in value]
+
+
+def as_json(setup: Setup) -> dict:
+    """The setup as a config file has it, in full."""
+    model = {f.key: getattr(setup.model, f.name) for f in MODEL_FIELDS}
+    numbers = {f.key: getattr(setup.train, f.name) for f in TRAIN_FIELDS if "[" not in f.key}
+    seed = setup.train.seed
+    training = numbers | {
+        "optimizer": "adamw",
+        "betas": [setup.train.beta1, setup.train.beta2],
+        "sample_interval": setup.sample_interval,
+        "checkpoint_interval": setup.checkpoint_interval,
+        "seed": int(seed) if seed.isdecimal() and seed == str(int(seed)) else seed,
+    }
+    model = {"model_name": setup.name, **model, **FIXED, "tokenizer": setup.tokenizer}
+    return {"model": model, "training": training}
+
+
+def dumps(setup: Setup) -> str:
+    """The file, for people: indented."""
+    return json.dumps(as_json(setup), indent=2) + "\n"

@@ -1,0 +1,249 @@
+"""The presets, from 69 thousand to 473 million parameters, and what each costs to train.
+
+    cost(setup)                    parameters, bytes and FLOPs
+    refusal(setup, limits(device)) why a device cannot train it, with the number, or ""
+    seconds(setup, rate(device))   about how long a step takes there
+
+One table for the page, the command line (`groundling presets`) and the README.
+"""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from .config import GPTConfig, TrainConfig
+from .configfile import Setup
+from .corpus import BYTES, Corpus
+from .devices import Device, DeviceError
+from .model import ALIGN, GPT, initial_weights, parameter_shapes
+
+MOST_HEAD_SIZE = 128  # WGSL promises a function 8,192 bytes of variables; attention has four rows
+WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take
+GUIDE = TrainConfig(
+    seed="42",
+    iters=10_000,
+    batch_size=16,
+    min_lr=3e-4,
+    warmup=0,
+    eval_interval=100,
+)
+
+
+def _byte(name: str, n_layer: int, n_head: int, n_embd: int, block_size: int) -> Setup:
+    model = GPTConfig(256, block_size, n_layer, n_head, n_embd, 4 * n_embd)
+    return Setup(name, BYTES, model, GUIDE, sample_interval=500)
+
+
+PRESETS = {
+    setup.name: setup
+    for setup in (
+        Setup(),
+        _byte("byte-v0", 4, 4, 128, 128),
+        _byte("tiny", 2, 3, 48, 32),
+        _byte("small", 3, 3, 96, 64),
+        _byte("medium", 4, 4, 128, 96),
+        _byte("large", 6, 6, 192, 128),
+        _byte("xl", 8, 8, 256, 128),
+        _byte("huge", 12, 8, 256, 256),
+        _byte("massive", 14, 12, 384, 256),
+        _byte("mega", 14, 12, 384, 512),
+        _byte("behemoth", 24, 20, 1280, 512),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training step needs: bytes, and floating-point operations."""
+
+    parameters: int
+    weights: int  # and as many for the gradients
+    moments: int  # m and v
+    activations: int  # what the forward pass keeps for the backward pass, of one part of a batch
+    largest: tuple[str, int]  # the largest tensor, and its bytes
+    flops: float  # a step: 6 a weight of a matrix and token, and attention
+
+    @property
+    def total(self) -> int:
+        """Bytes on the device."""
+        return 2 * self.weights + self.moments + self.activations
+
+
+def cost(setup: Setup) -> Cost:
+    """What a setup needs. FLOPs as in Chowdhery et al. 2022, "PaLM", appendix B."""
+    model, train = setup.model, setup.train
+    V, T, C, F, L = (
+        model.vocab_size,
+        model.block_size,
+        model.n_embd,
+        model.d_ff,
+        model.n_layer,
+    )
+    shapes = parameter_shapes(model)
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())
+    rows = train.batch_size // train.accumulate * T
+    # a block: two residual streams, two norms, Q K V, the attention's output and its projection,
+    # the MLP's hidden layer before and after the GELU, the MLP's output
+    block = rows * (9 * C + 2 * F + model.n_head)
+    logits = rows * V
+    tensors = {
+        "the logits": logits,
+        "an MLP's hidden layer": rows * F,
+        "Q, K and V": 3 * rows * C,
+        **{name: math.prod(shape) for name, shape in shapes.items()},
+    }
+    name = max(tensors, key=tensors.__getitem__)
+    matrices = L * (4 * C * C + 2 * C * F) + V * C
+    return Cost(
+        parameters=parameters,
+        weights=4 * padded,
+        moments=8 * padded,
+        activations=4 * (L * block + 2 * logits + 4 * rows * C),
+        largest=(name, 4 * tensors[name]),
+        flops=train.batch_size * T * (6 * matrices + 12 * L * T * C),
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a device can take."""
+
+    tensor: float  # bytes of the largest tensor
+    workgroups: float  # along an axis of a dispatch
+    shared_bytes: float  # of a workgroup's invocations, among which sampling ranks the vocabulary
+    host: float  # bytes of Python's own memory that a model's copies may take
+    shared: bool  # whether the device's memory is that same memory
+
+
+def limits(device: Device) -> Limits:
+    """The limits of a device."""
+    host = WASM_BYTES if sys.platform == "emscripten" else _memory()
+    return Limits(
+        device.largest_tensor,
+        device.most_workgroups,
+        device.workgroup_bytes,
+        host,
+        device.name == "numpy" or device.is_emulated,
+    )
+
+
+def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
+    """Why a device cannot train it, as a sentence with the number and the limit; or ""."""
+    need = cost(setup)
+    copies = 3 * need.weights  # of the weights as they are drawn, padded, and saved
+    if limits.shared:
+        copies += need.total
+    if copies > limits.host:
+        return (
+            f"Its {need.parameters:,} parameters take about {copies:,} bytes of memory, and there "
+            f"are {limits.host:,.0f} to be had here."
+        )
+    name, size = need.largest
+    if size > limits.tensor:
+        told = f"{name}: {size:,} bytes, and one tensor may have {limits.tensor:,.0f} here."
+        if name not in parameter_shapes(setup.model):
+            told += " Take a smaller batch, or more parts of it (accumulate)."
+        return told[0].upper() + told[1:]
+    rows = setup.train.batch_size // setup.train.accumulate * setup.model.block_size
+    heads = rows // setup.model.block_size * setup.model.n_head
+    for what, groups in (("Attention", -(-heads // 4)), ("A matrix product", -(-rows // 32))):
+        if groups > limits.workgroups:
+            return (
+                f"{what} needs {groups:,} workgroups along one axis, and this adapter has "
+                f"{limits.workgroups:,.0f}. Take a smaller batch, or more parts of it (accumulate)."
+            )
+    head_size = setup.model.n_embd // setup.model.n_head
+    if head_size > MOST_HEAD_SIZE and limits.workgroups < math.inf:
+        return (
+            f"Each of the {setup.model.n_head} heads is {head_size:,} wide, and attention's kernel "
+            f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
+        )
+    if 8 * setup.model.vocab_size > limits.shared_bytes:
+        return (
+            f"A vocabulary of {setup.model.vocab_size:,} takes {8 * setup.model.vocab_size:,} "
+            f"bytes to draw from, and this adapter's workgroups share {limits.shared_bytes:,.0f}. "
+            "Read the text as bytes: there are 256 of them."
+        )
+    if corpus is not None:
+        if 4 * len(corpus.train) > limits.tensor:
+            return (
+                f"The text {corpus.name!r} takes {4 * len(corpus.train):,} bytes as tokens, and "
+                f"one tensor may have {limits.tensor:,.0f} here. Take a shorter text."
+            )
+        try:
+            corpus.require(setup.model.block_size)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+def check(setup: Setup, limits: Limits, corpus: Corpus) -> None:
+    """DeviceError, before anything is done on the device, for what `refusal` refuses."""
+    if problem := refusal(setup, limits, corpus):
+        raise DeviceError(problem)
+
+
+PROBE = Setup("probe", BYTES, GPTConfig(256, 64, 1, 4, 128, 512), replace(GUIDE, batch_size=4))
+
+
+def rate(device: Device, patience: float = 0.5) -> float:
+    """FLOPs a second of forward and backward passes on a device, from a small model of one layer.
+
+    The best of a few passes, within about `patience` seconds. A larger model uses a GPU better.
+    """
+    import numpy as np
+
+    model = GPT(PROBE.model, device, initial_weights(PROBE.model, "probe"))
+    shape = PROBE.train.batch_size, PROBE.model.block_size
+    tokens = device.tensor(np.arange(math.prod(shape), dtype=np.uint32).reshape(shape) % 256)
+    best, end = math.inf, None
+    while end is None or time.perf_counter() < end:
+        begun = time.perf_counter()
+        loss = model.loss(tokens, tokens)
+        model.zero_grad()
+        loss.backward()
+        loss.item()
+        seconds = time.perf_counter() - begun
+        best = min(best, seconds) if end else math.inf  # the first one compiles
+        end = end or time.perf_counter() + patience
+        if best == math.inf and time.perf_counter() >= end:
+            best = seconds
+    return cost(PROBE).flops / best
+
+
+def seconds(setup: Setup, rate: float) -> float:
+    """About how long a step takes."""
+    return cost(setup).flops / rate
+
+
+def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[dict]:
+    """A row for each preset: its shape and cost, and on a device also the time of a step, and why
+    it is refused there.
+    """
+    for name, setup in PRESETS.items():
+        need, model = cost(setup), setup.model
+        yield {
+            "name": name,
+            "layers": model.n_layer,
+            "heads": model.n_head,
+            "width": model.n_embd,
+            "context": model.block_size,
+            "parameters": need.parameters,
+            "weights": need.weights,
+            "moments": need.moments,
+            "activations": need.activations,
+            "flops": need.flops,
+            "seconds": seconds(setup, rate) if rate else None,
+            "refusal": refusal(setup, limits) if limits else "",
+        }
+
+
+def _memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf

@@ -1,0 +1,199 @@
+"""Your own text: read from files, looked over, and named by a manifest.
+
+corpus = read([("a.txt", data), ("b.txt", more)], tokenizer="byte-v1")
+survey(corpus).unusual        the characters that may not be meant to be there
+advice(corpus, parameters)    whether there is enough of it, in tokens per parameter
+manifest(corpus, seed)        what a state file says of it
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import PurePath
+
+import numpy as np
+
+from .config import check_number
+from .corpus import CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
+from .strict import HASH, check_keys, check_text
+
+MAX_BYTES = 100_000_000  # of all files together
+MAX_NAME = 200  # characters
+MAX_UNUSUAL = 50  # that are listed
+RARE = 3  # a character that comes so often or less is rare
+LEAST_TOKENS = 1.0  # per parameter: below it a model learns the text by heart
+ENOUGH_TOKENS = 20.0  # per parameter, Hoffmann et al. 2022, "Training Compute-Optimal ..."
+MANIFEST_KEYS = (
+    *("dataset_id", "name", "raw_bytes", "token_count", "tokenizer", "train_split", "val_split"),
+    "seed",
+)
+
+
+def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Corpus:
+    """The text of one or more files, joined by line breaks where one does not end with it.
+
+    ValueError for none, more than MAX_BYTES, or what is not UTF-8 text: it names the byte.
+    """
+    files = list(files)
+    if not files:
+        raise ValueError("There is no file to read.")
+    size = sum(len(data) for _, data in files)
+    if size > MAX_BYTES:
+        raise ValueError(f"The text has {size:,} bytes; it may have {MAX_BYTES:,} in all.")
+    texts = [_decode(name, data) for name, data in files]
+    text = texts[0]
+    for more in texts[1:]:
+        text += more if text.endswith("\n") or not text else "\n" + more
+    name = PurePath(files[0][0]).name[:MAX_NAME] or "text"
+    if len(files) > 1:
+        name += f" and {len(files) - 1} more"
+    return Corpus(text, name, tokenizer)
+
+
+def _decode(name: str, data: bytes) -> str:
+    if (at := data.find(b"\0")) >= 0:
+        raise ValueError(
+            f"{name} is not text: byte {at:,} is 0, which no text has. Is it the right file?"
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{name} is not UTF-8 text: byte {error.start:,}, {data[error.start]:#04x}, cannot be "
+            "read. Save it as UTF-8 and give it again."
+        ) from None
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """A character that is rare, or that does not show: a control character, a mark, a gap."""
+
+    character: str
+    name: str  # of Unicode
+    count: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a text consists of."""
+
+    characters: int
+    lines: int
+    words: int
+    distinct: int
+    common: list[tuple[str, int]]  # the ten most common characters
+    unusual: list[Unusual]  # at most MAX_UNUSUAL
+    n_unusual: int
+
+
+def survey(corpus: Corpus) -> Survey:
+    """Count what is in the text."""
+    text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
+    points, counts = np.unique(
+        np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"), return_counts=True
+    )
+    pairs = [(chr(point), int(n)) for point, n in zip(points, counts, strict=True)]
+    unusual = [
+        Unusual(c, unicodedata.name(c, f"U+{ord(c):04X}"), n, why)
+        for c, n in pairs
+        if (why := _unusual(c, n, len(text)))
+    ]
+    common = sorted(pairs, key=lambda pair: -pair[1])[:10]
+    lines, words = text.count("\n") + 1, len(text.split())
+    shown = sorted(unusual, key=lambda one: one.why == "rare")[:MAX_UNUSUAL]
+    return Survey(len(text), lines, words, len(pairs), common, shown, len(unusual))
+
+
+def _unusual(character: str, count: int, length: int) -> str:
+    kind = unicodedata.category(character)
+    if character == "\ufeff":
+        return "a byte order mark"
+    if character == "\ufffd":
+        return "stands for what another program could not read"
+    if kind in ("Cc", "Cf", "Co", "Cn", "Cs") and character not in "\n\t":
+        return "does not show"
+    if kind == "Zs" and character != " ":
+        return "a space, but another one"
+    return "rare" if count <= RARE and length >= 10_000 else ""
+
+
+def describe(corpus: Corpus) -> str:
+    """The text in a sentence."""
+    n = len(corpus.train) + len(corpus.val)
+    return f"{corpus.name}: {corpus.raw_bytes:,} bytes, {n:,} tokens of {corpus.vocab_size} kinds."
+
+
+def advice(corpus: Corpus, parameters: int) -> tuple[float, str]:
+    """Tokens to train on per parameter, and what that means for a model of so many."""
+    n = len(corpus.train)
+    ratio = n / parameters
+    told = f"{n:,} tokens to train {parameters:,} parameters: {ratio:.3g} for each. "
+    if ratio < LEAST_TOKENS:
+        told += (
+            "That is too little text: the model can learn it by heart, and its validation loss "
+            "will turn up. Take a smaller model or more text."
+        )
+    elif ratio < ENOUGH_TOKENS:
+        told += (
+            f"It will do. Compute-optimal training sees about {ENOUGH_TOKENS:g}, so watch for the "
+            "validation loss to turn up."
+        )
+    else:
+        told += f"That is plenty: compute-optimal training sees about {ENOUGH_TOKENS:g}."
+    return ratio, told
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which text a run was trained on, in the guide's keys."""
+
+    dataset_id: str  # SHA-256 of the raw bytes
+    name: str
+    raw_bytes: int
+    token_count: int
+    tokenizer: str
+    train_split: float
+    val_split: float
+    seed: str
+
+
+def manifest(corpus: Corpus, seed: str) -> Manifest:
+    """The manifest of a run on this text."""
+    return Manifest(
+        dataset_id=corpus.sha256,
+        name=corpus.name,
+        raw_bytes=corpus.raw_bytes,
+        token_count=len(corpus.train) + len(corpus.val),
+        tokenizer=corpus.tokenizer,
+        train_split=TRAIN_SPLIT,
+        val_split=round(1 - TRAIN_SPLIT, 10),
+        seed=seed,
+    )
+
+
+def check_manifest(value: object) -> Manifest:
+    """A manifest from its JSON. ValueError."""
+    check_keys("dataset", value, MANIFEST_KEYS)
+    check_text("dataset.dataset_id", value["dataset_id"], *HASH)
+    check_text("dataset.name", value["name"])
+    check_number("dataset.raw_bytes", value["raw_bytes"], (1, 2**53))
+    check_number("dataset.token_count", value["token_count"], (1, 2**53))
+    check_text(
+        "dataset.tokenizer", value["tokenizer"], "|".join(TOKENIZERS), " or ".join(TOKENIZERS)
+    )
+    check_number("dataset.train_split", value["train_split"], (0.0, 1.0))
+    check_number("dataset.val_split", value["val_split"], (0.0, 1.0))
+    check_text("dataset.seed", value["seed"])
+    return Manifest(**value)
+
+
+def differences(made_on: Manifest, corpus: Corpus) -> list[str]:
+    """How the text that a run was made on is not this one, as sentences."""
+    here = asdict(manifest(corpus, made_on.seed))
+    was = asdict(made_on)
+    facts = "raw_bytes", "token_count", "tokenizer", "train_split", "val_split"
+    told = [
+        f"{fact} was {was[fact]}, and is {here[fact]}" for fact in facts if was[fact] != here[fact]
+    ]
+    return [f"It was {made_on.name!r}: {'; '.join(told)}."] if told else []
