@@ -486,7 +486,8 @@ def export_command(args: argparse.Namespace) -> int:
     out = Path(args.out)
     with bad_input():
         if args.to == "gpt2":
-            files = interchange.to_gpt2(*_weights(args))
+            ckpt, vocabulary = _weights(args)
+            files = interchange.to_gpt2(ckpt, vocabulary)
             out.mkdir(exist_ok=True)
             for name, data in files.items():
                 write(out / name, data)

@@ -12,16 +12,18 @@ TEXT = "To be, or not to be, that is the question:\n" * 20
 SHAPE = dict(block_size=8, n_layer=2, n_head=2, n_embd=12, d_ff=20)
 
 
-def losses(device: Device, dropout=0.0, **settings) -> tuple[list[float], Run]:
+def losses(device: Device, dropout=0.0, batch_size=2, **settings) -> tuple[list[float], Run]:
     corpus = Corpus(TEXT, "mine.txt")
-    config = TrainConfig(iters=8, batch_size=8, eval_interval=4, warmup=2, lr=1e-2, **settings)
+    config = TrainConfig(
+        iters=8, batch_size=batch_size, eval_interval=4, warmup=2, lr=1e-2, **settings
+    )
     model = GPTConfig(corpus.vocab_size, dropout=dropout, **SHAPE)
     run = Run(config, corpus, device, model)
     found = [number for r in train(run) for number in (r.train, r.val or 0.0, r.grad_norm)]
     return found, run
 
 
-@pytest.mark.parametrize("most", [4 * 1024, 4 * 600])
+@pytest.mark.parametrize("most", [8192, 4096])
 def test_a_model_in_several_buffers_trains_as_in_one(device: Device, monkeypatch, most: int):
     whole, one = losses(device)
     monkeypatch.setattr(device, "largest_tensor", most)
@@ -35,7 +37,7 @@ def test_a_model_in_several_buffers_trains_as_in_one(device: Device, monkeypatch
 def test_a_state_goes_from_one_buffer_to_several(device: Device, monkeypatch):
     _, one = losses(device)
     state = one.state()
-    monkeypatch.setattr(device, "largest_tensor", 4 * 600)
+    monkeypatch.setattr(device, "largest_tensor", 4096)
     several = Run(one.config, one.corpus, device, one.model.config)
     several.restore(state)
     again = several.state()
@@ -45,8 +47,8 @@ def test_a_state_goes_from_one_buffer_to_several(device: Device, monkeypatch):
 
 @pytest.mark.parametrize("parts", [2, 8])
 def test_a_batch_in_parts_trains_as_it_would_at_once(device: Device, parts: int):
-    whole, _ = losses(device)
-    split, _ = losses(device, accumulate=parts)
+    whole, _ = losses(device, batch_size=8)
+    split, _ = losses(device, batch_size=8, accumulate=parts)
     np.testing.assert_allclose(split, whole, rtol=2e-4)  # sums of another order, over 8 steps
 
 
