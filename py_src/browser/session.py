@@ -58,10 +58,12 @@ KEEP_SHARE = 0.05  # of the time at most goes to copying
 LIVE = ("lr", "log", "interrupt")
 """Commands that need not wait until nothing is in flight; the views have more."""
 STOPS = "pause", "reset", "interrupt"
-"""Commands that end code which does not end by itself: once it has waited for the device, and
-STOP_SECONDS, and what STOP_ITERS iterations take, have passed.
+"""Commands that end code which does not end by itself: after STOP_SECONDS, once it has waited for
+the device STOP_WAITS times, or for as long as STOP_ITERS iterations take.
 """
-STOP_SECONDS, STOP_ITERS = 1.5, 6  # the latter: what is in flight, the iteration and an evaluation
+STOP_SECONDS = 1.5
+STOP_WAITS = 200  # an iteration with an evaluation and a sample has about 15
+STOP_ITERS = 6  # what is in flight, the iteration and an evaluation
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
 VIEWS = (
@@ -127,7 +129,8 @@ class Session:
         self.trial: Trial | None = None
         self.discarded: Trial | None = None
         self.hidden = False
-        self.is_busy, self.overdue = False, math.inf  # in `advance`; when what runs is to be ended
+        self.is_busy = False  # in `advance`
+        self.asked_at, self.waits = math.inf, 0  # when it was asked to stop; its waits since
         self.rate: float | None = None  # iterations a second, as last told
         self.inbox: deque[Message] = deque()
         self.stream: Iterator | None = None  # train(run), while something may be in flight
@@ -141,8 +144,8 @@ class Session:
     def receive(self, message: Message) -> None:
         """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
         self.inbox.append(message)
-        if message["type"] in STOPS and self.is_busy:
-            self.overdue = min(self.overdue, self.clock() + self._patience())
+        if message["type"] in STOPS and self.is_busy and self.asked_at == math.inf:
+            self.asked_at = self.clock()
         if self.stream is not None and message["type"] not in self.at_once:
             self.trial.run.pause()
 
@@ -151,14 +154,19 @@ class Session:
 
         The host calls it after each wait; an iteration that ends, as it should, is never ended so.
         """
-        if self.clock() > self.overdue:
-            self.overdue = math.inf
+        if self.asked_at == math.inf:
+            return
+        self.waits += 1
+        seconds = self.clock() - self.asked_at - STOP_SECONDS
+        slow = STOP_ITERS / self.rate if self.rate else 0.0
+        if seconds > 0 and (self.waits > STOP_WAITS or seconds > slow):
+            self.asked_at, self.waits = math.inf, 0
             raise KeyboardInterrupt("It did not come to an end by itself when you stopped it.")
 
     def advance(self) -> bool:
         """Train for about a frame and obey what was asked; True when there is more to do now."""
         asked = any(message["type"] in STOPS for message in self.inbox)
-        self.overdue = self.clock() + self._patience() if asked else math.inf
+        self.asked_at, self.waits = self.clock() if asked else math.inf, 0
         self.is_busy = True
         try:
             if self.stream is not None:
@@ -177,7 +185,7 @@ class Session:
             else:
                 self._fail(error)
         finally:
-            self.is_busy, self.overdue = False, math.inf
+            self.is_busy, self.asked_at = False, math.inf
         beside = any(view.running for view in self.views)
         return self.phase == "training" or beside or bool(self.inbox)
 
@@ -226,10 +234,6 @@ class Session:
     def run(self) -> Run | None:
         """The run that is the page's now."""
         return self.trial.run if self.trial else None
-
-    def _patience(self) -> float:
-        """Seconds in which what runs comes to the end of an iteration, if it ever does."""
-        return STOP_SECONDS + (STOP_ITERS / self.rate if self.rate else 0.0)
 
     def ask_boundary(self) -> None:
         """Have every view's `between` called once the run is between two iterations."""

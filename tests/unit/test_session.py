@@ -737,8 +737,8 @@ class Waiting:
     the tenth the reader presses a button.
     """
 
-    def __init__(self, monkeypatch, pressed):
-        self.messages, self.now, self.waits = [], 0.0, 0
+    def __init__(self, monkeypatch, pressed, takes=0.1):
+        self.messages, self.now, self.waits, self.takes = [], 0.0, 0, takes
         self.pressed = pressed
         open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
         self.session = Session(self.messages.append, open_device, Corpus(TEXT), self.clock)
@@ -756,7 +756,7 @@ class Waiting:
     def wait(self):
         self.waits += 1
         assert self.waits < 1000, "it was never ended"
-        self.now += 0.1
+        self.now += self.takes
         if self.waits == 10:
             self.asked = self.now
             self.session.receive({"type": self.pressed})
@@ -800,6 +800,14 @@ def test_an_evaluation_that_waits_without_end_is_ended_and_the_run_stays(monkeyp
     [shown] = [e for e in page.last("console")["entries"] if e["kind"] == "error"]
     assert shown["error"]["title"] == "Stopped"
     assert page.session.phase == "ready"
+
+
+def test_on_a_slow_device_many_waits_tell_that_it_does_not_end(monkeypatch):
+    page = Waiting(monkeypatch, "interrupt", takes=0.01)
+    page.session.rate = 0.1  # iterations a second: to wait for six of them would be a minute
+    page.tell("evaluate", text="while True:\n    wait()")
+    assert page.last("console")["entries"][-1]["error"]["title"] == "Stopped"
+    assert page.now - page.asked < 4
 
 
 def test_a_stop_ends_nothing_that_comes_to_its_end(monkeypatch):
