@@ -324,9 +324,10 @@ export function mountEditor(place: HTMLElement): () => void {
       if (shown) view?.dispatch({ effects });
     }),
     effect(() => {
+      const frames = raised.value;
       if (!shown || !view) return;
-      view.dispatch({ effects: setRaised.of(raised.value) });
-      const last = raised.value.findLast((frame) => frame.path === shown);
+      view.dispatch({ effects: setRaised.of(frames) });
+      const last = frames.findLast((frame) => frame.path === shown);
       if (last) {
         const at = offset(view.state, last.line, last.column);
         view.dispatch({ effects: EditorView.scrollIntoView(at, { yMargin: 60 }) });

@@ -1,11 +1,30 @@
 """The editor in a real Chromium: the code that trains, changed while it trains."""
 
+import base64
+import csv
+import io
+import json
 import re
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Route, expect
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from groundling import checkpoint, project, sources
+
+AXE = Path(__file__).parents[2] / "site/node_modules/axe-core/axe.min.js"
 BOOT_MS = 60_000  # on two cores that other work may share
 LIBRARY = "py_src/groundling/"
+ITERS = 40
+PASTE = """(element, text) => {
+    const carried = new DataTransfer();
+    carried.setData("text/plain", text);
+    const options = { clipboardData: carried, bubbles: true, cancelable: true };
+    element.dispatchEvent(new ClipboardEvent("paste", options));
+}"""
 
 
 def button(page: Page, name: str) -> Locator:
@@ -52,6 +71,27 @@ def type_at_the_top(page: Page, text: str) -> None:
     editor(page).click()
     page.keyboard.press("Control+Home")
     page.keyboard.type(text)
+
+
+def path_of(name: str) -> str:
+    return ("shaders/" if name.endswith(".wgsl") else LIBRARY) + name
+
+
+def edited(name: str, *pairs: tuple[str, str]) -> str:
+    """A file of the library with replacements."""
+    text = sources.original(path_of(name))
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def put(page: Page, name: str, text: str) -> None:
+    """Make a file's text another, as by pasting it over all."""
+    show(page, name)
+    editor(page).click()
+    page.keyboard.press("Control+A")
+    editor(page).evaluate(PASTE, text)
 
 
 def kept_edits(page: Page) -> dict[str, str]:
@@ -116,3 +156,295 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     page.keyboard.press("Tab")
     expect(editor(page)).not_to_be_focused()
     assert errors == []
+
+
+# ---- apply ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trained:
+    """What came of a run: its log, row by row, and its weights."""
+
+    log: list[dict[str, str]]
+    weights: bytes
+
+
+def download(page: Page, name: str) -> bytes:
+    with page.expect_download() as downloaded:
+        press(page, name)
+    return Path(downloaded.value.path()).read_bytes()
+
+
+def train(page: Page) -> None:
+    """A few iterations of a small model, from the beginning."""
+    page.get_by_label("Iterations", exact=True).fill(str(ITERS))
+    page.get_by_label("Batch size", exact=True).fill("8")
+    press(page, "Start")
+    wait_for(page, "training")
+
+
+def outcome(page: Page) -> Trained:
+    wait_for(page, "done")
+    log = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode())))
+    weights = download(page, "Save weights")[checkpoint.HEADER_BYTES :]
+    press(page, "Reset")
+    wait_for(page, "ready")
+    return Trained(log, weights)
+
+
+def iteration(page: Page) -> int:
+    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
+
+
+def wait_for_iteration(page: Page, at_least: int) -> None:
+    deadline = time.monotonic() + BOOT_MS / 1000
+    while iteration(page) < at_least:
+        assert time.monotonic() < deadline, f"still at iteration {iteration(page)}"
+        page.wait_for_timeout(50)
+
+
+def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
+    page: Page, site_url: str
+) -> None:
+    """On WebGPU: an untouched run; one whose learning rate is doubled on its way; and one that is
+    given code that fails in five ways, and ends with the weights of the untouched one.
+    """
+    page.goto(site_url)
+    wait_for(page, "ready")
+    small = (
+        ("n_layer: int = 4", "n_layer: int = 1"),
+        ("eval_batches: int = 4", "eval_batches: int = 1"),
+    )
+    put(page, "config.py", edited("config.py", *small))
+    expect(standing(page)).to_have_text("1 file changed. Start trains with your edits.")
+    train(page)
+    untouched = outcome(page)
+    assert len(untouched.log) == ITERS
+    one_layer = 206_016 - 3 * 49_408
+    assert len(untouched.weights) == 4 * one_layer  # so Start sent the edit along
+
+    # Twice the learning rate, with what is typed meanwhile left whole.
+    train(page)
+    wait_for_iteration(page, 2)
+    lr = "config.lr * (it + 1) / config.warmup"
+    doubled = edited("train.py", (f"return {lr}", f"return 2 * {lr}"))
+    put(page, "train.py", doubled)
+    typed = "# The quick brown fox jumps over the lazy dog."
+    page.keyboard.press("Control+End")
+    page.keyboard.type(typed)
+    expect(editor(page)).to_contain_text(typed)
+    expect(standing(page)).to_have_text("1 file changed, not applied.")
+    page.keyboard.press("Control+Enter")
+    expect(standing(page)).to_contain_text("Applied at iteration", timeout=BOOT_MS)
+    at = int(re.search(r"iteration (\d+)", standing(page).inner_text())[1])
+    mark = page.get_by_role("button", name=re.compile(f"iteration {at} ?train.py"))
+    mark.click()
+    expect(page.get_by_role("region", name="What changes in train.py")).to_contain_text(
+        "return 2 * config.lr"
+    )
+    touched = outcome(page)
+    expect(mark).to_have_count(0)
+    assert [int(row["iter"]) for row in touched.log] == list(range(ITERS))
+    for before, after in zip(untouched.log, touched.log, strict=True):
+        it = int(after["iter"])
+        assert float(after["lr"]) == float(before["lr"]) * (1 if it < at else 2)
+        if it <= at:  # a loss is taken before its update: up to `at` the weights are the same
+            assert after["train"] == before["train"]
+    assert touched.weights != untouched.weights
+    press(page, "Revert")
+
+    # Five ways to be refused: two while it trains, three while it is paused.
+    train(page)
+    wait_for_iteration(page, 2)
+    c_fc, c_proj = (f'linear(x, w[f"h.{{layer}}.mlp.{name}"])' for name in ("c_fc", "c_proj"))
+    broken = [
+        ("train.py", "        loss.backward()\n", "        1 / 0\n", "ZeroDivisionError"),
+        ("gelu.wgsl", "let v = x[i];", "let v = x[i]", "expected"),
+        ("train.py", "def train(", "def train((", "This is not Python"),
+        ("train.py", "import math\n", "import maths\n", "This cannot be imported"),
+        ("model.py", c_fc, c_proj, "shape"),
+    ]
+    for name, old, new, said in broken:
+        put(page, name, edited(name, (old, new)))
+        page.keyboard.press("Control+Enter")
+        expect(standing(page)).to_have_text("Refused: the old code goes on.", timeout=BOOT_MS)
+        assert iteration(page) < ITERS
+        if name == "gelu.wgsl":
+            press(page, "Pause")
+            wait_for(page, "paused")
+        panel = page.locator(".news .panel.error")
+        expect(panel).to_contain_text(said)
+        panel.locator(".frame button").last.click()
+        expect(page.locator(".cm-raised-line").first).to_be_visible()
+        panel.get_by_role("button", name="Close").click()
+        press(page, "Revert")
+    press(page, "Resume")
+    assert outcome(page).weights == untouched.weights
+
+
+# ---- kept and shared -----------------------------------------------------------------------------
+
+
+def test_projects_are_kept_named_and_come_back_from_a_zip_and_a_link(
+    page: Page, site_url: str
+) -> None:
+    """Edits of a file or a link are read first, and become a project of their own; nothing runs."""
+    open_page(page, site_url)
+    type_at_the_top(page, "# shared\n")
+    expect(standing(page)).to_contain_text("1 file changed")
+    press(page, "Keep and share")
+    press(page, "Rename")
+    page.get_by_label("Another name for it").fill("Mine")
+    press(page, "Rename it")
+    zipped = download(page, "Download .zip")
+    found = project.from_zip(zipped)
+    assert (found.name, list(found.files)) == ("Mine", [LIBRARY + "train.py"])
+    assert found.files[LIBRARY + "train.py"].startswith("# shared\n")
+    press(page, "Copy link to the edits")
+    field = page.locator(".projects .made input")
+    expect(field).to_have_value(re.compile("#code="))
+    link = field.input_value()
+
+    press(page, "New")
+    page.get_by_label("Name of the new project").fill("Mine")
+    press(page, "Make it")
+    expect(page.get_by_text("There is a project of that name")).to_be_visible()
+    page.get_by_label("Name of the new project").fill("Other")
+    press(page, "Make it")
+    expect(standing(page)).to_contain_text("The code as it came")
+    choice = page.get_by_label("Project", exact=True)
+    choice.select_option("Mine")
+    expect(standing(page)).to_contain_text("1 file changed")
+    press(page, "Delete")
+    expect(choice.locator("option")).to_have_text(["Other"])
+    press(page, "Undo")
+    expect(choice).to_have_value("Mine")
+    expect(standing(page)).to_contain_text("1 file changed")
+    choice.select_option("Other")
+
+    page.locator(".projects input[type=file]").set_input_files(
+        {"name": "mine.zip", "mimeType": "application/zip", "buffer": zipped}
+    )
+    offered = page.get_by_role("region", name="“Mine”: edits to read")
+    expect(offered.get_by_role("region", name="What changes in train.py")).to_contain_text(
+        "# shared"
+    )
+    expect(standing(page)).to_contain_text("The code as it came")
+    press(page, "Use these edits")
+    expect(choice).to_have_value("Mine 2")
+    expect(editor(page)).to_contain_text("# shared")
+
+    page.goto(link)
+    page.reload()
+    wait_for(page, "ready")
+    expect(offered).to_contain_text("Nothing of them has run")
+    press(page, "Not now")
+    expect(offered).to_have_count(0)
+    assert page.evaluate("location.hash") == ""
+    wait_for(page, "ready")  # nothing of all this has run
+
+
+def packed(told: dict) -> str:
+    """A link's fragment of any JSON at all."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    data = deflate.compress(json.dumps(told).encode()) + deflate.flush()
+    return "code=" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: str) -> None:
+    """Script tags, a giant payload, a truncated one, another version; then one that is well made
+    but whose words are markup.
+    """
+    dialogs = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    good = project.to_link(project.Project("good", {LIBRARY + "train.py": "print('it ran')\n"}))
+    hostile = [
+        "code=<script>alert(1)</script>",
+        "code=" + "A" * 100_000,
+        good[: len(good) // 2],
+        packed({"format": "groundling-project-v2", "files": {}}),
+        packed({"files": {"../../etc/passwd": "x"}}),
+    ]
+    open_page(page, site_url)
+    refused = page.get_by_role("region", name="This link was refused")
+    for fragment in hostile:
+        page.evaluate("(fragment) => (location.hash = fragment)", fragment)
+        expect(refused).to_contain_text("Nothing of it has run.")
+        assert len(refused.locator("p").first.inner_text()) < 600
+        refused.get_by_role("button", name="Close").click()
+        expect(refused).to_have_count(0)
+    name, text = (
+        "<img src=x onerror=alert(1)>",
+        "# </pre><script>alert(2)</script>\nprint('it ran')\n",
+    )
+    markup = project.to_link(project.Project(name, {LIBRARY + "evil.py": text}))
+    page.evaluate("(fragment) => (location.hash = fragment)", markup)
+    offered = page.get_by_role("region", name="edits to read")
+    expect(offered).to_contain_text(name)
+    expect(offered.get_by_role("region", name="What changes in evil.py")).to_contain_text(
+        "<script>"
+    )
+    assert page.locator("img:not(.cm-widgetBuffer)").count() == 0
+    press(page, "Use these edits")
+    expect(standing(page)).to_contain_text("1 file changed")
+    wait_for(page, "ready")
+    expect(page.locator(".console .lines li")).to_have_count(0)
+    assert dialogs == []
+
+
+# ---- eyes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_code(chromium: Browser, site_url: str, scheme: str) -> None:
+    """No violation, and no scrolling sideways, of the changes, the drawers, a refusal, a question
+    of fit, kernels that differ, the console: at both widths.
+    """
+    context = chromium.new_context(
+        color_scheme=scheme, viewport={"width": 1440, "height": 900}, bypass_csp=True
+    )
+    page = context.new_page()
+    open_page(page, site_url)
+    page.add_script_tag(path=AXE)
+    found = {}
+
+    def check(when: str) -> None:
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            violations = page.evaluate("axe.run('#code').then((result) => result.violations)")
+            found[f"{when}, {width}"] = [
+                (violation["id"], [node["target"] for node in violation["nodes"]])
+                for violation in violations
+            ]
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
+        page.set_viewport_size({"width": 1440, "height": 900})
+
+    type_at_the_top(page, "undefined_name\n")
+    press(page, "Show changes")
+    expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
+    check("changes")
+    press(page, "Recipes")
+    page.locator(".recipes h3 button").first.click()
+    check("recipes")
+    press(page, "Keep and share")
+    press(page, "New")
+    check("projects")
+    press(page, "Keep and share")
+    page.get_by_role("textbox", name="Ask the run").click()
+    for text in ("print('hello')", "1 / 0", "__import__('numpy').eye(8)"):
+        page.keyboard.insert_text(text)
+        page.keyboard.press("Escape")
+        page.keyboard.press("Enter")
+    expect(page.locator(".console canvas")).to_be_visible(timeout=BOOT_MS)
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("textbox", name="Ask the run")).to_contain_text("eye(8)")
+    check("console")
+    page.get_by_label("Search the console").fill("hello")
+    expect(page.locator(".console .lines li")).to_have_count(2)
+    put(page, "train.py", "def train(:\n")
+    press(page, "Run")
+    expect(standing(page)).to_have_text("Refused: nothing was started.")
+    check("refused")
+    context.close()
+    assert {when: ids for when, ids in found.items() if ids} == {}

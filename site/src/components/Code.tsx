@@ -159,9 +159,12 @@ function Tree() {
 
 function Menu() {
   return (
-    <label class="menu">
-      <span class="for-readers">File</span>
+    <span class="menu">
+      <label class="for-readers" for="file-choice">
+        File
+      </label>
       <select
+        id="file-choice"
         disabled={!sources.value.length}
         value={open.value}
         onChange={(event) => (open.value = event.currentTarget.value)}
@@ -177,7 +180,7 @@ function Menu() {
           </optgroup>
         ))}
       </select>
-    </label>
+    </span>
   );
 }
 

@@ -99,16 +99,20 @@ export function Projects() {
   return (
     <div class="projects">
       <div class="row">
-        <label class="pick">
-          <span>Project</span>
-          <select value={current.value} onChange={(event) => switchTo(event.currentTarget.value)}>
+        <span class="pick">
+          <label for="project-choice">Project</label>
+          <select
+            id="project-choice"
+            value={current.value}
+            onChange={(event) => switchTo(event.currentTarget.value)}
+          >
             {names.value.map((name) => (
               <option key={name} value={name}>
                 {name}
               </option>
             ))}
           </select>
-        </label>
+        </span>
         <button type="button" onClick={() => (naming.value = "New")}>
           New
         </button>

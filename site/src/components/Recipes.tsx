@@ -13,7 +13,7 @@ export function Recipes({ close }: { close: () => void }) {
         const { files, problem } = isShown ? withRecipe(recipe) : { files: {}, problem: "" };
         return (
           <li key={recipe.name}>
-            <h4>
+            <h3>
               <button
                 type="button"
                 aria-expanded={isShown}
@@ -21,7 +21,7 @@ export function Recipes({ close }: { close: () => void }) {
               >
                 {recipe.title}
               </button>
-            </h4>
+            </h3>
             <p>{recipe.text}</p>
             {isShown && (
               <div class="chosen">
