@@ -149,6 +149,18 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     page.get_by_label("Prompt", exact=True).fill("")
     expect(button(page, "Write")).to_be_disabled()
 
+    # A file of the reader's; and one that is none, which changes nothing.
+    page.get_by_label("Prompt", exact=True).fill(ASKED)
+    tool.get_by_role("radio", name="Your file").check()
+    for file in (REFERENCE, HERE / "conftest.py"):
+        with page.expect_file_chooser() as chooser:
+            button(page, "Choose a .bin or .state").click()
+        chooser.value.set_files(file)
+        expect(tool.locator("[data-voice=file]")).to_contain_text("iteration 2,000")
+    expect(tool.get_by_role("alert")).to_contain_text("conftest.py: The file does not begin with")
+    set_knobs(page, 0.8, 65, 1.0)
+    assert write(page, 8) == generate(reference, corpus, ASKED, 8, "hamlet")
+
 
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
     corpus = shakespeare()
@@ -180,6 +192,8 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     button(page, "Write").click()
     expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=TEXT_MS)
     expect(tool.locator(".status")).to_contain_text("12 characters")
+    set_knobs(page, 0.5, 3, 1.0)  # the chart is redrawn while it trains
+    expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute("data-count", "3")
     wait_for(page, "training")
     button(page, "Reset").click()
     wait_for(page, "ready")
