@@ -176,6 +176,8 @@ class Session:
                     view.advance()
             while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.at_once):
                 self._obey(self.inbox.popleft())
+                if not any(message["type"] in STOPS for message in self.inbox):
+                    self.asked_at, self.waits = math.inf, 0  # it is obeyed; what follows may last
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except (Exception, KeyboardInterrupt, SystemExit) as error:

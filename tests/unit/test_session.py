@@ -816,6 +816,13 @@ def test_a_stop_ends_nothing_that_comes_to_its_end(monkeypatch):
     assert page.last("console")["entries"][-1]["text"] == "'done'"
 
 
+def test_what_was_asked_for_after_a_stop_is_not_ended_by_it(monkeypatch):
+    page = Waiting(monkeypatch, "log")  # a button that stops nothing
+    page.session.receive({"type": "reset"})
+    page.tell("evaluate", text="for _ in range(300): wait()\n'done'")
+    assert page.last("console")["entries"][-1]["text"] == "'done'"
+
+
 def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch):
     page = Waiting(monkeypatch, "pause")
     text = ENDLESS.replace("wait()", "exit()")
