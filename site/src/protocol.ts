@@ -44,6 +44,7 @@ export type Command =
   | TwinCommand
   | InspectorCommand
   | DoctorCommand
+  | LensCommand
   | TalkCommand
   | CodeCommand
   /** Asks for the run as a link. */
@@ -94,6 +95,12 @@ export type DoctorCommand =
   | { type: "case"; names: string[]; iters: number }
   /** Ends the one on its way, and those to come. */
   | { type: "uncase" };
+
+export type LensCommand =
+  /** Looks into a model as it reads a prompt; and into the run again and again as it trains. */
+  | { type: "lens"; source: VoiceName; prompt: string }
+  /** Nobody looks any more. */
+  | { type: "unlens" };
 
 export type InspectorCommand =
   | { type: "inspect"; slot: Slot; name: string; bytes: Uint8Array }
@@ -336,6 +343,40 @@ export interface Level {
   says: string;
 }
 
+/** A character and its probability. */
+export type Guess = [string, number];
+
+/** A look into a model: what n characters do in it. */
+export interface Look {
+  source: VoiceName;
+  /** Of the run. */
+  iter: number | null;
+  text: string[];
+  layers: number;
+  heads: number;
+  /** For every layer, before the first and after each, and every position: the likeliest next. */
+  guesses: Guess[][][];
+  /** uint16, in 65,535ths: (layers, heads, n, n), how much each takes from each. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** How a part of a model fares; `update` is a share of its weights' norm. */
+export interface Health {
+  name: string;
+  size: number;
+  mean: number | null;
+  rms: number | null;
+  norm: number | null;
+  gradient: number | null;
+  update: number | null;
+}
+
+export type LensReport =
+  | ({ type: "lens" } & Look)
+  | { type: "layers"; source: VoiceName; iter: number | null; rows: Health[] }
+  /** Why there is nothing to see. */
+  | { type: "unlens"; source: VoiceName; message: string };
+
 export type DoctorReport =
   | { type: "cases"; cases: Case[]; iters: number; fewest: number; most: number }
   | {
@@ -536,6 +577,7 @@ export type TalkReport =
 
 export type Report =
   | DoctorReport
+  | LensReport
   | TwinReport
   | InspectorReport
   | SamplesReport

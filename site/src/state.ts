@@ -18,6 +18,7 @@ import type {
   Step,
 } from "./protocol";
 import { clearSamples, receiveSamples } from "./samples";
+import { receiveLens } from "./lens";
 import { loseTalk, receiveTalk } from "./talk";
 import { loseTwin, receiveTwin } from "./twin";
 
@@ -207,6 +208,11 @@ export function receive(message: Report): void {
       case "diagnosis":
       case "levels":
         receiveDoctor(message);
+        break;
+      case "lens":
+      case "layers":
+      case "unlens":
+        receiveLens(message);
         break;
       case "inspected":
       case "uninspected":

@@ -8,6 +8,7 @@ import { useRef } from "preact/hooks";
 import { Credits } from "./components/Credits";
 import { Doctor } from "./components/Doctor";
 import { Inspector } from "./components/Inspector";
+import { LookInside } from "./components/LookInside";
 import { Talk } from "./components/Talk";
 import { Twin } from "./components/Twin";
 
@@ -25,6 +26,12 @@ const VIEWS: View[] = [
     title: "Talk",
     what: "Let a model write, turn its knobs, and see what each character was chosen from.",
     component: Talk,
+  },
+  {
+    id: "inside",
+    title: "Look inside",
+    what: "Where does each head look, and what would each layer say?",
+    component: LookInside,
   },
   {
     id: "doctor",
