@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groundling.model import GPT
 
 EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
-SHARE = 0.02  # of the time at most goes to looking
+SHARE = 0.03  # of the time at most goes to looking, and to getting the run to stop and go on for it
 TOP = 3  # characters that are told of each guess
 
 
@@ -42,6 +42,8 @@ class LensView(View):
         self.lens: Lens | None = None  # of the model that was last looked into
         self.following = self.waiting = False
         self.due = -math.inf
+        self.began: float | None = None  # when the last look did, until the run goes on
+        self.heard, self.pace = -math.inf, 0.0  # the last records, and seconds for each
 
     def do_lens(self, message: Message) -> None:
         """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
@@ -59,14 +61,24 @@ class LensView(View):
     def on_phase(self, phase: str) -> None:
         """Look at where a run has come to rest; let the model of one that is gone go."""
         if phase == "ready":
-            self.lens, self.waiting = None, False
+            self.lens, self.waiting, self.began = None, False, None
         elif phase in ("paused", "done") and self.following:
             self._look()
 
     def on_records(self, records: list) -> None:
-        """Ask for a look, if it is time for one."""
-        training = self.session.phase == "training"
-        if training and self.following and not self.waiting and self.session.clock() >= self.due:
+        """Ask for a look, if it is time for one. The last one has cost what it took the run to go
+        on, less what these records would have taken anyway.
+        """
+        if self.session.phase != "training":
+            return
+        now = self.session.clock()
+        if self.began is not None:
+            cost = now - self.began - self.pace * len(records)
+            self.due, self.began = now + max(EVERY, cost / SHARE), None
+        elif records:
+            self.pace = (now - self.heard) / len(records)
+        self.heard = now
+        if self.following and not self.waiting and now >= self.due:
             self.waiting = True
             self.session.ask_boundary()
 
@@ -78,7 +90,7 @@ class LensView(View):
                 self._look()
 
     def _look(self) -> None:
-        began, source = self.session.clock(), self.asked["source"]
+        self.began, source = self.session.clock(), self.asked["source"]
         try:
             model, corpus = self._model(source)
             tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
@@ -96,8 +108,6 @@ class LensView(View):
             self.following = False
             words = explain(error)["message"]
             self.post({"type": "unlens", "source": source, "message": words})
-        now = self.session.clock()
-        self.due = now + max(EVERY, (now - began) / SHARE)
 
     def _model(self, source: str) -> tuple[GPT, Corpus]:
         talk = next(view for view in self.session.views if isinstance(view, TalkView))

@@ -83,35 +83,31 @@ def test_a_long_prompt_is_looked_at_from_its_end(bench):
     assert "".join(bench.of("lens")[0]["text"]) == ", or not"
 
 
-def test_a_run_that_trains_is_looked_at_seldom_and_between_iterations(bench, monkeypatch):
-    bench.look()
+def test_a_run_that_trains_is_looked_at_seldom_and_between_iterations(bench):
     bench.session.phase = "training"
-    bench.view.on_records([])
+
+    def records(n: int, seconds: float) -> None:
+        bench.now += seconds
+        bench.view.on_records([None] * n)
+
+    bench.look()
+    records(1, 0.01)
     assert bench.asked == 0  # it is too soon
-    bench.now += 1.1
-    bench.view.on_records([])
-    bench.view.on_records([])
+    records(10, 0.1)
+    records(10, 1.1)
+    records(10, 0.1)
     assert bench.asked == 1 and len(bench.of("lens")) == 1
-    look = bench.view.lens.look
-
-    def slow(tokens):
-        bench.now += 0.5
-        return look(tokens)
-
-    monkeypatch.setattr(bench.view.lens, "look", slow)
     bench.view.between()
     assert len(bench.of("lens")) == 2
-    bench.now += 0.5 / lens_view.SHARE - 1
-    bench.view.on_records([])
+    records(10, 0.5)  # which take 0.1 s: the look and what it brought have taken 0.4
+    records(10, 0.4 / lens_view.SHARE - 0.5)
     assert bench.asked == 1
-    bench.now += 1.1
-    bench.view.on_records([])
+    records(10, 1.0)
     assert bench.asked == 2
     bench.view.do_unlens({})
     bench.view.between()
     assert len(bench.of("lens")) == 2  # nobody looks any more
-    bench.now += 1000
-    bench.view.on_records([])
+    records(10, 1000)
     assert bench.asked == 2
 
 

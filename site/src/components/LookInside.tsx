@@ -66,7 +66,7 @@ function Heads({ now }: { now: Look }) {
               key={`${layer}.${of}`}
               type="button"
               aria-pressed={chosen}
-              aria-label={`Layer ${layer + 1}, head ${of + 1}`}
+              aria-label={`${layer + 1}.${of + 1}: layer ${layer + 1}, head ${of + 1}`}
               onClick={() => (head.value = { layer, head: of })}
             >
               <Map layer={layer} of={of} />
@@ -391,7 +391,7 @@ export function LookInside() {
               <h3 id="attention-title">Where each head looks</h3>
               <p class="note">
                 Each row is a character that looks back, each column one that it can take from; the
-                darker, the more. Pick a head to see it large.
+                stronger, the more. Pick a head to see it large.
               </p>
               <div class="maps">
                 <Heads now={now} />

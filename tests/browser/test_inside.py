@@ -1,0 +1,83 @@
+"""The look inside in a real Chromium: what it tells is what NumPy finds in the same weights."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, expect
+
+from groundling import checkpoint
+from groundling.corpus import shakespeare
+from groundling.devices.numpy import NumPyDevice
+from groundling.lens import Lens
+from groundling.model import GPT
+
+SITE = Path(__file__).parents[2] / "site"
+AXE = SITE / "node_modules/axe-core/axe.min.js"
+REFERENCE = next(SITE.rglob("public/**/tinker-shakespeare-hamlet-iter2000.bin"))
+PROMPT = "JULIET:\nO Rom"
+BOOT_MS, STEP_MS = 60_000, 90_000
+
+
+def shown(character: str) -> str:
+    return {"\n": "↵", " ": "␣"}.get(character, character)
+
+
+def test_the_page_tells_what_the_weights_do(page: Page, site_url: str) -> None:
+    page.goto(site_url)
+    runner = page.locator(".runner")
+    expect(runner).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
+
+    # The reference model, which the Talk tab opens.
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=BOOT_MS)
+    page.get_by_role("tab", name="Look inside", exact=True).click()
+    inside = page.locator("#view-inside")
+    inside.get_by_label("The reference model").check()
+    inside.get_by_label("Prompt").fill(PROMPT)
+    grid = inside.get_by_role("slider", name="Guesses at each character")
+    expect(grid).to_have_attribute("aria-valuemax", str(len(PROMPT)), timeout=STEP_MS)
+
+    corpus = shakespeare()
+    ckpt = checkpoint.loads(REFERENCE.read_bytes(), corpus.vocab_hash)
+    look = Lens(GPT(ckpt.config, NumPyDevice(), ckpt.weights)).look(corpus.encode(PROMPT))
+    told = grid.get_attribute("aria-valuetext")
+    for layer, name in enumerate(("embeddings", *(f"after layer {i}" for i in range(1, 5)))):
+        token = look.lens[layer, -1].argmax()
+        character, share = re.search(rf"{name}: (.) ([\d.]+)%", told).groups()
+        assert character == shown(corpus.vocab[token])
+        assert abs(float(share) / 100 - look.lens[layer, -1, token]) < 0.006  # as it is rounded
+
+    inside.get_by_role("button", name="2.3: layer 2, head 3", exact=True).click()
+    large = inside.get_by_role("slider", name="Layer 2, head 3")
+    large.press("End")
+    large.press("ArrowLeft")
+    n = len(PROMPT)
+    share = re.search(
+        r"takes ([\d.]+)% from “(.)” \((\d+)\)", large.get_attribute("aria-valuetext")
+    )
+    assert share[2] == shown(PROMPT[-2]) and int(share[3]) == n - 1
+    assert abs(float(share[1]) / 100 - look.attention[1, 2, n - 1, n - 2]) < 0.006
+
+    page.evaluate(f"() => {{ {AXE.read_text()} }}")
+    found = "() => axe.run('#view-inside').then((r) => r.violations.map((v) => v.id))"
+    assert page.evaluate(found) == []
+
+    # A run of the reader's own, as it trains and where it rests.
+    inside.get_by_label("Your run").check()
+    expect(inside.locator(".empty")).to_contain_text("There is no run yet")
+    page.get_by_label("Iterations", exact=True).fill("40")
+    page.get_by_label("Batch size", exact=True).fill("8")
+    page.get_by_role("button", name="Start", exact=True).click()
+    inside.locator(".intro").scroll_into_view_if_needed()  # what is not seen is not looked at
+    expect(inside.locator(".status")).to_contain_text("Your run at iteration", timeout=STEP_MS)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(runner).to_have_attribute("data-phase", re.compile("paused|done"), timeout=STEP_MS)
+    inside.locator(".intro").scroll_into_view_if_needed()
+    trained = page.locator("[data-readout=iter]").inner_text().split()[0]
+    expect(inside.locator(".status")).to_have_attribute("data-iter", trained, timeout=STEP_MS)
+    updates = inside.locator("td.update").all_inner_texts()
+    assert len(updates) == 15
+    assert all(1e-7 < float(update) < 1 for update in updates)
+    norms = [float(x) for x in inside.locator(".layers tbody td:nth-child(6)").all_inner_texts()]
+    assert np.linalg.norm(norms) < 1.01  # the gradient is clipped at 1
