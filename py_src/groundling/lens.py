@@ -117,10 +117,10 @@ class _Tap:
 
 def _again(calls: list, was: Tensor, now: Tensor, result: Tensor, model: GPT) -> Tensor:
     """Run kernels again with another input; the tensor that stands where `result` was."""
-    place = {was.storage: now}
+    place, weights = {was.storage: now}, {tensor.storage for tensor in model.flat}
 
     def other(tensor: Tensor) -> Tensor:
-        if tensor.storage is model.flat.storage:
+        if tensor.storage in weights:
             return tensor
         if tensor.storage not in place:
             place[tensor.storage] = tensor.device.empty(*tensor.shape, dtype=tensor.dtype)
@@ -172,19 +172,20 @@ def health(run: Run) -> list[Health]:
     last norm. Reads weights, gradients and AdamW's averages; waits for the device.
     """
     model, optimizer, config = run.model, run.optimizer, run.config
-    w = model.flat.numpy().astype(np.float64)
+    w = model.weights().astype(np.float64)
     g = step = None
     if optimizer.t and run.log and run.log[-1].iter == run.iter - 1:
-        g = model.flat_grad.numpy()
-        m, v = optimizer.m.numpy().astype(np.float64), optimizer.v.numpy().astype(np.float64)
+        g = model.gather(model.flat_grad)
+        m, v = (model.gather(x).astype(np.float64) for x in (optimizer.m, optimizer.v))
         lr, t = run.log[-1].lr, optimizer.t
         adam = m / (1 - config.beta1**t) / (np.sqrt(v / (1 - config.beta2**t)) + config.eps)
         before = (w + lr * adam) / (1 - lr * config.weight_decay)
         step = w - before
     parts: dict[str, list[slice]] = {}
+    at = 0
     for name, shape in model.shapes.items():
-        at = model.offsets[name]
         parts.setdefault(_part(name), []).append(slice(at, at + math.prod(shape)))
+        at += math.prod(shape)
     return [_health(name, places, w, g, step) for name, places in parts.items()]
 
 
