@@ -144,9 +144,20 @@ class Worker:
         """End it at once, whatever it is doing."""
         self.page.evaluate("worker.terminate()")
 
-    def tell(self, type: str, **values: object) -> None:
+    def reload(self) -> None:
+        """Load the page anew, and with it a new worker."""
+        self.page.reload()
+        self.start()
+
+    def tell(self, type: str, bytes: bytes | None = None, **values: object) -> None:
         """Send a command."""
-        self.page.evaluate("(command) => worker.postMessage(command)", {"type": type, **values})
+        self.page.evaluate(
+            """([command, text]) => {
+              if (text !== null) command.bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
+              worker.postMessage(command);
+            }""",
+            [{"type": type, **values}, None if bytes is None else bytes.decode("latin-1")],
+        )
 
     def take(self) -> list[dict]:
         """The messages that are new."""

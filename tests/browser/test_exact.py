@@ -1,0 +1,108 @@
+"""In Chromium, on WebGPU: a run that is cut up in every way there is ends with the bits of one that
+went straight on, and the copies that autosave keeps outlive a worker that is killed.
+"""
+
+import os
+import random
+from hashlib import sha256
+
+from groundling import sources, state
+
+SETTINGS = {"seed": "hamlet", "iters": 200, "batchSize": 2, "lr": 3e-4}
+TRAIN = "py_src/groundling/train.py"
+NOTHING = {TRAIN: sources.original(TRAIN) + "\n# An edit that changes no number.\n"}
+KILLS = int(os.environ.get("GROUNDLING_KILLS", 2))
+
+
+LONG = 600  # seconds: 200 iterations, on two cores that other work may share
+
+
+def until(worker, iter: int) -> None:
+    worker.wait("steps", timeout=LONG, where=lambda message: message["iter"] >= iter)
+
+
+def phase(worker, phase: str, reason: str = "") -> None:
+    where = lambda m: (m["phase"], m["reason"]) == (phase, reason)  # noqa: E731
+    worker.wait("phase", timeout=LONG, where=where)
+
+
+def saved(worker) -> bytes:
+    worker.tell("state")
+    return worker.file(worker.wait("file"))
+
+
+def hashes(data: bytes) -> dict[str, str]:
+    """SHA-256 of the weights, and of AdamW's averages."""
+    now = state.loads(data).state
+    return {
+        what: sha256(getattr(now, what).tobytes()).hexdigest() for what in ("weights", "m", "v")
+    }
+
+
+def test_200_iterations_are_100_and_a_file_and_a_reload_and_100_more(worker):
+    """With a hidden tab, a pause and an applied edit in between."""
+    worker.tell("start", **SETTINGS)
+    phase(worker, "done")
+    straight = saved(worker)
+    assert state.loads(straight).state.iter == 200
+
+    worker.tell("reset")
+    worker.tell("start", **SETTINGS)
+    until(worker, 20)
+    worker.tell("hidden", hidden=True)
+    phase(worker, "paused", "hidden")
+    worker.tell("hidden", hidden=False)
+    until(worker, 45)
+    worker.tell("apply", files=NOTHING)
+    assert worker.wait("applied")["files"] == [TRAIN]
+    until(worker, 75)
+    worker.tell("pause")
+    phase(worker, "paused", "hand")
+    worker.tell("resume")
+    until(worker, 97)
+    worker.tell("pause")
+    phase(worker, "paused", "hand")
+    half = saved(worker)
+    assert 97 <= state.loads(half).state.iter < 130
+
+    worker.reload()
+    worker.tell("load", name="half.state", bytes=half, files=NOTHING)
+    assert worker.wait("loaded")["iter"] == state.loads(half).state.iter
+    worker.tell("resume")
+    phase(worker, "done")
+    pieces = saved(worker)
+    assert hashes(pieces) == hashes(straight)
+    assert state.loads(pieces).state.log == state.loads(straight).state.log
+
+
+def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_read(worker):
+    """At random moments. What was said to be kept is there each time, and the run goes on from it.
+    GROUNDLING_KILLS=50 kills that many; a worker takes seconds to come up (test_state.py has more).
+    """
+    chance, cut, kept = random.Random(0), 0, 0
+    begin = SETTINGS | {"iters": 1_000_000, "batchSize": 1}
+    worker.tell("reset")
+    phase(worker, "ready")
+    worker.tell("start", **begin)
+    for _ in range(KILLS):
+        start = len(worker.messages)
+        worker.wait("steps", where=lambda message: message["records"])
+        worker.tell("pause")
+        worker.wait("kept")  # it is made, and about to be written
+        worker.page.wait_for_timeout(chance.randrange(40))
+        worker.take()
+        said = [m["iter"] for m in worker.messages[start:] if m["type"] == "autosaved"]
+        kept, cut = max([kept, *said]), cut + (not said)
+        worker.end()
+        worker.start()
+        copy = worker.wait("offer")["copy"]
+        if copy is None:
+            assert kept == 0, "a copy that was kept is lost"
+            worker.tell("start", **begin)
+        else:
+            assert copy["iter"] >= kept
+            kept = copy["iter"]
+            worker.tell("continue")
+            assert worker.wait("loaded")["iter"] == kept
+    print(f"{cut} of {KILLS} were killed before they said that the copy was kept")
+    worker.tell("reset")
