@@ -1,0 +1,119 @@
+"""Stop, in a real Chromium: edited code that never ends is ended, and the run is not lost."""
+
+import re
+import time
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+STEP_MS = 60_000  # on two cores that other work may share
+SOON = 3.0  # seconds, and what ten iterations take: on a real GPU that is little
+TRAIN = (Path(__file__).parents[2] / "py_src/groundling/train.py").read_text(encoding="utf-8")
+LINE = "        it = run.iter\n"
+ENDLESS = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            pass\n")
+WAITING = TRAIN.replace(
+    LINE, f"{LINE}        while it >= 3:\n            model.parameters['wte'].numpy()\n"
+)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
+
+
+def iteration(page: Page) -> int:
+    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
+
+
+def open_page(page: Page, url: str) -> None:
+    page.goto(url)
+    wait_for(page, "ready")
+    page.get_by_label("Iterations", exact=True).fill("40")
+    page.get_by_label("Batch size", exact=True).fill("8")
+
+
+def on_numpy(route: Route) -> None:
+    response = route.fetch()
+    before = "delete WorkerNavigator.prototype.gpu;"
+    route.fulfill(response=response, body=before + response.text())
+
+
+def write(page: Page, text: str) -> None:
+    """Put a text in the editor, in place of train.py's."""
+    editor = page.get_by_role("textbox", name="to edit")
+    editor.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+    expect(editor).to_contain_text(text.split("\n")[-2])  # of the rest only what shows is there
+
+
+def start(page: Page) -> float:
+    """Begin, and give the seconds that an iteration takes, after the first."""
+    button(page, "Start").click()
+    wait_for(page, "training")
+    times = []
+    while len(times) < 2:
+        expect(page.locator('[data-readout="iter"]')).not_to_have_text(
+            re.compile(rf"^{len(times)} "), timeout=STEP_MS
+        )
+        times.append((time.monotonic(), iteration(page)))
+    (then, first), (now, last) = times
+    return (now - then) / max(1, last - first)
+
+
+def pressed_until(page: Page, name: str, phase: str) -> float:
+    """Seconds from pressing a button to a phase."""
+    began = time.monotonic()
+    button(page, name).click()
+    wait_for(page, phase)
+    return time.monotonic() - began
+
+
+def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it(
+    page: Page, site_url: str
+):
+    open_page(page, site_url)
+    write(page, WAITING)
+    pace = start(page)
+    page.wait_for_timeout(1000 + 2000 * pace)
+    took = pressed_until(page, "Pause", "error")
+    print(f"stopped after {took:.1f} s, at {pace:.2f} s an iteration")
+    assert took < SOON + 10 * pace
+    number = WAITING[: WAITING.index("            model.parameters['wte']")].count("\n") + 1
+    frame = page.get_by_role("button", name=f"train.py, line {number} in train")
+    expect(frame).to_be_visible()
+    write(page, TRAIN)
+    button(page, "Apply").click()
+    wait_for(page, "paused")
+    button(page, "Resume").click()
+    wait_for(page, "training")
+    expect(page.locator('[data-readout="iter"]')).to_have_text(re.compile(r"^([4-9]|\d\d) "))
+
+
+def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
+    page: Page, site_url: str
+):
+    page.route("**/worker.js", on_numpy)  # the faster here
+    open_page(page, site_url)
+    pace = start(page)
+    button(page, "Pause").click()
+    wait_for(page, "paused")
+    kept = iteration(page)
+    write(page, ENDLESS)
+    button(page, "Resume").click()
+    wait_for(page, "training")
+    at = page.locator('[data-readout="iter"]')
+    expect(at).not_to_have_text(re.compile(rf"^{kept} "), timeout=STEP_MS)
+    button(page, "Apply").click()
+    page.wait_for_timeout(1000 + 2000 * pace)
+    took = pressed_until(page, "Pause", "booting")
+    print(f"ended after {took:.1f} s, at {pace:.2f} s an iteration")
+    assert took < SOON + 10 * pace
+    wait_for(page, "ready")
+    write(page, TRAIN)
+    page.get_by_role("button", name=f"Continue from iteration {kept}").click()
+    wait_for(page, "training")
+    expect(at).to_have_text(re.compile(rf"^({kept}|{kept + 1}|{kept + 2}) "))
