@@ -28,6 +28,7 @@ from link_view import LinkView
 from live_view import LiveView
 from project_view import ProjectView
 from samples_view import SamplesView
+from speed_view import SpeedView
 from talk_view import TalkView
 from twin_view import TwinView
 from view import FRAME, Message
@@ -68,6 +69,7 @@ RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
 VIEWS = (
     SamplesView,
+    SpeedView,
     TalkView,
     TwinView,
     InspectorView,

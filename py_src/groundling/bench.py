@@ -9,7 +9,7 @@ Everything is measured on runs of its own, which are thrown away.
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import pairwise
 from statistics import median
 
@@ -35,6 +35,22 @@ def measure(
     windows: int = 12,
     model: GPTConfig | None = None,
 ) -> dict:
+    """What `measuring` ends with."""
+    work = measuring(device, corpus, batch_size, windows, model)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def measuring(
+    device: Device,
+    corpus: Corpus,
+    batch_size: int,
+    windows: int,
+    model: GPTConfig | None = None,
+) -> Generator[None, None, dict]:
     """Train a model, by default the default one, for some windows of steps, and time them after
     three to warm up.
 
@@ -49,7 +65,9 @@ def measure(
     began = time.perf_counter()
     run = Run(config, corpus, device, model)
     first = 0.0
-    for record in train(run):
+    training = train(run)
+    for record in training:
+        yield
         first = first or time.perf_counter() - began
         if not marks or not counts.waited or counts.waited > marks[-1][2]:
             marks.append((time.perf_counter(), record.iter, counts.waited))
@@ -61,6 +79,7 @@ def measure(
         ((t1 - t0) / (i1 - i0), (t1 - t0 - (w1 - w0)) / (i1 - i0))
         for (t0, i0, w0), (t1, i1, w1) in pairwise(marks[WARMUP - 1 :])
     ]
+    _land(run, training)
     steps, hosts = zip(*spans, strict=True)
     done = run.iter - begun
     step, sizes = median(steps), run.model.config
@@ -81,6 +100,13 @@ def measure(
         "tokens_per_second": batch_size * sizes.block_size / step,
         "flops": sum(flops(command) for command in device.replayed.commands),
     }
+
+
+def _land(run: Run, training: Iterator) -> None:
+    """End a training, with nothing left in flight."""
+    run.pause()
+    for _ in training:
+        pass
 
 
 def flops(command: Command) -> float:
@@ -128,8 +154,10 @@ def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> list[dict]:
 def profile_step_by_step(device: Device, corpus: Corpus, batch_size: int) -> Iterator[dict]:
     """`profile`, a command at a time."""
     config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
-    steps = train(Run(config, corpus, device))
-    next(steps)  # which may be a second in flight, too
+    run = Run(config, corpus, device)
+    training = train(run)
+    next(training)
+    _land(run, training)
     plan = device.replayed
     for i, command in enumerate(plan.commands):
         if i % 6 == 0:  # gradients that add up over the rounds would grow past all bounds
@@ -141,7 +169,6 @@ def profile_step_by_step(device: Device, corpus: Corpus, batch_size: int) -> Ite
             "seconds": _seconds(device, call),
             "flops": flops(command),
         }
-    steps.close()
 
 
 def sampling(device: Device, corpus: Corpus, length: int = 64) -> float:

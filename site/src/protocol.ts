@@ -42,6 +42,7 @@ export type Command =
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
   | TwinCommand
+  | SpeedCommand
   | InspectorCommand
   | DoctorCommand
   | LensCommand
@@ -82,6 +83,9 @@ export type CodeCommand =
 
 /** Two files can be open in the inspector. */
 export type Slot = "a" | "b";
+
+/** Measures a step on the reader's device, and where its time goes; or ends that. */
+export type SpeedCommand = { type: "speed"; batchSize: number } | { type: "unspeed" };
 
 export type TwinCommand =
   | { type: "twin"; seeds: [string, string]; iters: number }
@@ -290,6 +294,46 @@ export interface Verdict {
   weights: [string, string];
   /** What each seed decides, if they are two. */
   feeds: string[][];
+}
+
+/** How long a step takes; seconds and bytes, as groundling/bench.py has them. */
+export interface Figures {
+  device: string;
+  model: string;
+  batch_size: number;
+  step: number;
+  spread: [number, number];
+  host: number;
+  first: number;
+  dispatches: number;
+  submits: number;
+  bind_groups: number;
+  uploaded: number;
+  memory: number;
+  tokens_per_second: number;
+  flops: number;
+  /** What the device does at its best: operations a second, bytes a second. */
+  best_flops: number;
+  best_bytes: number;
+}
+
+/** What a line of Python costs in a step. */
+export interface LineCost {
+  line: string;
+  text: string[];
+  seconds: number;
+  /** How often each kernel runs for it. */
+  kernels: Record<string, number>;
+}
+
+export interface SpeedReport {
+  type: "speed";
+  phase: "running" | "stopped" | "failed" | "done";
+  figures: Figures | null;
+  lines: LineCost[];
+  message: string;
+  /** Kernels that have been timed. */
+  done: number;
 }
 
 export interface TwinReport {
@@ -579,6 +623,7 @@ export type Report =
   | DoctorReport
   | LensReport
   | TwinReport
+  | SpeedReport
   | InspectorReport
   | SamplesReport
   | TalkReport

@@ -20,6 +20,7 @@ import type {
 import { clearSamples, receiveSamples } from "./samples";
 import { receiveLens } from "./lens";
 import { loseTalk, receiveTalk } from "./talk";
+import { loseSpeed, receiveSpeed } from "./speed";
 import { loseTwin, receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
@@ -146,6 +147,7 @@ export function receive(message: Report): void {
         if (message.reason === "restart") {
           evaluating.value = 0;
           loseTwin();
+          loseSpeed();
           loseCase();
           loseTalk();
           replay.value = null;
@@ -199,6 +201,9 @@ export function receive(message: Report): void {
         break;
       case "autosaved":
         autosaved.value = message;
+        break;
+      case "speed":
+        receiveSpeed(message);
         break;
       case "twin":
         receiveTwin(message);

@@ -9,6 +9,7 @@ import { Credits } from "./components/Credits";
 import { Doctor } from "./components/Doctor";
 import { Inspector } from "./components/Inspector";
 import { LookInside } from "./components/LookInside";
+import { Speed } from "./components/Speed";
 import { Talk } from "./components/Talk";
 import { Twin } from "./components/Twin";
 
@@ -50,6 +51,12 @@ const VIEWS: View[] = [
     title: "Inspector",
     what: "What is in a saved file, byte by byte and tensor by tensor?",
     component: Inspector,
+  },
+  {
+    id: "speed",
+    title: "Speed",
+    what: "How fast is a step on your device, and where does each millisecond go?",
+    component: Speed,
   },
   {
     id: "credits",

@@ -1,0 +1,124 @@
+"""The page's figures of speed: how long a step takes on the reader's device, and which lines of the
+Python each millisecond of it is of.
+
+It knows nothing of the browser; site/src/speed.ts keeps what it posts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from explain import LOST, explain
+from view import FRAME, Message, View
+
+import groundling.bench
+from groundling import sources
+from groundling.devices import DeviceError
+
+WINDOWS = 4  # of steps, after three to warm up
+MOST_BATCH = 256
+
+
+class SpeedView(View):
+    """At most one measurement, on a run of its own."""
+
+    commands = ("unspeed",)
+    begins = ("speed",)
+
+    work: Iterator | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to measure."""
+        return self.work is not None
+
+    def do_speed(self, message: Message) -> None:
+        """Begin to measure, with this many texts an update."""
+        self.work = self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH))
+        self._post("running")
+
+    def do_unspeed(self, message: Message) -> None:
+        """End it early."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End it early; what it has made is let go."""
+        if self.work is not None:
+            self.work = None
+            self._post("stopped")
+
+    def drop(self) -> None:
+        """Let it go with its device."""
+        if self.work is not None:
+            self.work = None
+            self._post("failed", message="The device went away while it was measured.")
+
+    def advance(self) -> None:
+        """Go on for about a frame."""
+        deadline = self.session.clock() + FRAME
+        try:
+            while self.work is not None and self.session.clock() < deadline:
+                if next(self.work, self) is self:
+                    self.work = None
+        except LOST:
+            raise
+        except (DeviceError, MemoryError, ValueError) as error:
+            self.work = None
+            words = explain(error)
+            self._post("failed", message=f"{words['title']}. {words['message']}")
+
+    def _measure(self, batch_size: int) -> Iterator[None]:
+        bench, device, corpus = groundling.bench, self.session.device, self.session.corpus
+        figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
+        best = bench.ceilings(device)
+        figures |= {"best_flops": best["flops"], "best_bytes": best["bytes"]}
+        self._post("running", figures)
+        commands = []
+        for command in bench.profile_step_by_step(device, corpus, batch_size):
+            commands.append(command)
+            if len(commands) % 10 == 0:
+                self._post("running", figures, done=len(commands))
+            yield
+        self._post("done", figures, by_line(commands), done=len(commands))
+
+    def _post(
+        self,
+        phase: str,
+        figures: dict | None = None,
+        lines: list[Message] | None = None,
+        message: str = "",
+        done: int = 0,
+    ) -> None:
+        told = {"figures": figures, "lines": lines or [], "message": message, "done": done}
+        self.post({"type": "speed", "phase": phase, **told})
+
+
+def by_line(commands: list[dict]) -> list[Message]:
+    """Each line of Python (or lines, where kernels were joined) with its kernels and seconds, and
+    the text of the line; the costliest first.
+    """
+    found: dict[str, Message] = {}
+    for command in commands:
+        line = found.setdefault(
+            command["line"],
+            {"line": command["line"], "text": text_of(command["line"]), "seconds": 0.0}
+            | {"kernels": {}},
+        )
+        line["seconds"] += command["seconds"]
+        kernels = line["kernels"]
+        kernels[command["kernel"]] = kernels.get(command["kernel"], 0) + 1
+    return sorted(found.values(), key=lambda line: -line["seconds"])
+
+
+def text_of(lines: str) -> list[str]:
+    """The text of "model.py:73, optim.py:40 back", line by line."""
+    texts = []
+    for place in lines.split(", "):
+        name, _, number = place.removesuffix(" back").partition(":")
+        path = f"{sources.LIBRARY}{name}"
+        known = number.isdigit() and sources.exists(path)
+        rows = sources.text(path).splitlines() if known else []
+        at = int(number) - 1 if known else 0
+        if at < len(rows) and rows[at].strip() not in texts:
+            texts.append(rows[at].strip())
+    return texts
