@@ -52,7 +52,7 @@ def run_plan(
     """
     device._raise_if_lost()
     buffer, array = upload or (None, None)
-    if array is not plan.array:
+    if array is not None and array is not plan.array:
         plan.array, plan.bytes = array, create_proxy(memoryview(array).cast("B"))
     if scalars != plan.scalars:
         plan.scalars = scalars
