@@ -105,7 +105,7 @@ function Lines({ lines }: { lines: LineCost[] }) {
           {lines.map(({ line, text, seconds, kernels }) => (
             <tr key={line}>
               <th scope="row">
-                <span class="place">{place(line)}</span>
+                <span class="asked">{place(line)}</span>
                 {text.map((row) => (
                   <code key={row}>{row}</code>
                 ))}

@@ -1,0 +1,62 @@
+// Our default model in a worker like the site's own, for a bench that takes turns: the message
+// {device, batch} makes a run, {steps} trains so many and answers the milliseconds a step, and
+// {figures} answers all that groundling.bench finds, as JSON.
+import { loadPyodide } from "../pyodide/pyodide.mjs";
+import * as plan from "./plan.js";
+
+const PYTHON = `
+import time
+from groundling import bench
+from groundling.config import TrainConfig
+from groundling.corpus import shakespeare
+from groundling.devices import open_device
+from groundling.train import Run, train
+
+def begin(name, batch):
+    global device, run
+    device = open_device(name)
+    config = TrainConfig(batch_size=batch, eval_interval=10**6, eval_batches=1)
+    run = Run(config, shakespeare(), device)
+
+def window(steps):
+    began = time.perf_counter()
+    records = list(train(run, stop_at=run.iter + steps))
+    return [1000 * (time.perf_counter() - began) / steps, records[-1].train]
+
+def figures(batch):
+    return bench.dumps(bench.all_figures(device, shakespeare(), batch))
+`;
+
+async function boot() {
+  const pyodide = await loadPyodide({
+    packages: ["numpy"],
+    env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
+  });
+  pyodide.registerJsModule("groundling_js", { ...plan });
+  const library = await fetch("../groundling.zip");
+  pyodide.unpackArchive(await library.arrayBuffer(), "zip", { extractDir: "/app" });
+  pyodide.FS.mkdirTree("/app/data");
+  const corpus = await fetch("../data/tinyshakespeare.txt");
+  pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
+  pyodide.runPython("import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src']");
+  pyodide.runPython(PYTHON);
+  return pyodide.globals;
+}
+
+const booted = boot();
+
+onmessage = async ({ data }) => {
+  try {
+    const python = await booted;
+    const call = (name, ...given) => python.get(name).callPromising(...given);
+    if (data.device) await call("begin", data.device, data.batch);
+    if (data.steps) {
+      const [ms, loss] = (await call("window", data.steps)).toJs();
+      postMessage({ ms, loss });
+    } else {
+      postMessage({ figures: data.figures ? await call("figures", data.batch) : "" });
+    }
+  } catch (error) {
+    postMessage({ error: String(error) });
+  }
+};
