@@ -146,12 +146,17 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     expect(editor(page)).to_contain_text("# mine")
     assert list(kept_edits(page)) == [LIBRARY + "model.py"]
 
+    # ruff is fetched when it is asked for.
+    type_at_the_top(page, "answer = [ 42,1 ]\n")
+    press(page, "Format")
+    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=BOOT_MS)
+
     # Tab indents, and Esc then Tab goes on to what follows.
     type_at_the_top(page, "x")
     page.keyboard.press("Home")
     page.keyboard.press("Tab")
     expect(editor(page)).to_be_focused()
-    expect(editor(page).locator(".cm-line").first).to_have_text("    x# mine")
+    expect(editor(page).locator(".cm-line").first).to_have_text("    xanswer = [42, 1]")
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     expect(editor(page)).not_to_be_focused()

@@ -30,8 +30,9 @@ import {
   textOf,
   theView,
 } from "../editor";
+import * as format from "../format";
 import { hasRun, phase } from "../state";
-import { format } from "../ruff";
+import { format as tidied } from "../ruff";
 import { Console } from "./Console";
 import { Stop } from "./Guide";
 import { News } from "./News";
@@ -60,7 +61,8 @@ function standing(): string {
   const pending = pendingFiles.value.length;
   if (pending) return `${counted(pending)} changed, not applied.`;
   const now = applied.value;
-  if (now) return `Applied at iteration ${now.iter.toLocaleString("en")}.`;
+  if (now)
+    return `Applied at iteration ${now.iter.toLocaleString("en")}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
   return changed ? "The run has your edits." : "The run has the code as it came.";
 }
 
@@ -194,7 +196,7 @@ function FileBar({ add }: { add: () => void }) {
     formatting.value = true;
     trouble.value = "";
     try {
-      const text = await format(textOf(path));
+      const text = await tidied(textOf(path));
       setFiles({ ...overlay.peek(), [path]: text });
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
