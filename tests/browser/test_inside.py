@@ -28,6 +28,8 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str) -> None:
     runner = page.locator(".runner")
     expect(runner).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
 
+    page.get_by_role("button", name="Skip the first look").click()  # it scrolls to its next stop
+
     # The reference model, which the Talk tab opens.
     page.get_by_role("tab", name="Talk", exact=True).click()
     expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=BOOT_MS)
@@ -69,11 +71,16 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str) -> None:
     page.get_by_label("Iterations", exact=True).fill("40")
     page.get_by_label("Batch size", exact=True).fill("8")
     page.get_by_role("button", name="Start", exact=True).click()
-    inside.locator(".intro").scroll_into_view_if_needed()  # what is not seen is not looked at
-    expect(inside.locator(".status")).to_contain_text("Your run at iteration", timeout=STEP_MS)
+    status = inside.locator(".status")
+    for _ in range(60):  # what is not seen is not looked at, and the page grows as the run begins
+        inside.locator(".intro").evaluate("(it) => it.scrollIntoView({block: 'center'})")
+        if status.count():
+            break
+        page.wait_for_timeout(1000)
+    expect(status).to_contain_text("Your run at iteration")
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(runner).to_have_attribute("data-phase", re.compile("paused|done"), timeout=STEP_MS)
-    inside.locator(".intro").scroll_into_view_if_needed()
+    inside.locator(".intro").evaluate("(it) => it.scrollIntoView({block: 'center'})")
     trained = page.locator("[data-readout=iter]").inner_text().split()[0]
     expect(inside.locator(".status")).to_have_attribute("data-iter", trained, timeout=STEP_MS)
     updates = inside.locator("td.update").all_inner_texts()
