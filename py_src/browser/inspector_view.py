@@ -51,7 +51,7 @@ class InspectorView(View):
             return
         try:
             ckpt = run.checkpoint()
-            name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter)
+            name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
             self.read(slot, name, groundling.checkpoint.dumps(ckpt))
         except (*LOST, CheckpointError) as error:
             self.refuse(slot, name, str(error))

@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assist_view import AssistView
@@ -30,11 +30,13 @@ from project_view import ProjectView
 from samples_view import SamplesView
 from speed_view import SpeedView
 from talk_view import TalkView
+from text_view import TextView
 from twin_view import TwinView
 from view import FRAME, Message
 
 import groundling.checkpoint
 import groundling.config
+import groundling.configfile
 import groundling.model
 import groundling.state
 import groundling.train
@@ -79,6 +81,7 @@ VIEWS = (
     ProjectView,
     DoctorView,
     LensView,
+    TextView,
 )
 
 
@@ -116,6 +119,7 @@ class Session:
     ):
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.autosave, self.is_full = autosave, False
+        self.setup = groundling.configfile.Setup().on(corpus)  # of the next run
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
         self.live = LiveView(self)
         self.views = [self.live, *(kind(self) for kind in VIEWS)]
@@ -212,9 +216,6 @@ class Session:
                 raise
             missing, detail = "adapter", str(error)
             self.device = self.open_device("numpy", self._stage)
-        train_config = groundling.config.TrainConfig()
-        model = groundling.config.GPTConfig(vocab_size=self.corpus.vocab_size)
-        shapes = groundling.model.parameter_shapes(model)
         self.post(
             {
                 "type": "ready",
@@ -225,14 +226,26 @@ class Session:
                     "missing": missing,
                     "detail": detail,
                 },
-                "defaults": settings(train_config),
-                "uniformLoss": math.log(self.corpus.vocab_size),
-                "vocabSize": self.corpus.vocab_size,
-                "parameters": sum(math.prod(shape) for shape in shapes.values()),
+                "defaults": settings(self.setup.train),
+                **self._model(),
             }
         )
         self._enter("ready")
         self._offer()
+
+    def post_model(self) -> None:
+        """Tell the page of the model and the settings that the next run begins with."""
+        self.post({"type": "setup", **self._model(), "settings": settings(self.setup.train)})
+
+    def _model(self) -> Message:
+        shapes = groundling.model.parameter_shapes(self.setup.model)
+        return {
+            "uniformLoss": math.log(self.corpus.vocab_size),
+            "vocabSize": self.corpus.vocab_size,
+            "parameters": sum(math.prod(shape) for shape in shapes.values()),
+            "setup": self.setup.name,
+            "text": self.corpus.name,
+        }
 
     @property
     def run(self) -> Run | None:
@@ -343,9 +356,10 @@ class Session:
     def _do_start(self, message: Message) -> None:
         if self.phase == "ready" and self.live.use(message):
             self.discarded = None
-            self._begin(
-                Trial(groundling.train.Run(train_config(message), self.corpus, self.device))
-            )
+            config, setup = train_config(message, self.setup.train), self.setup
+            run = groundling.train.Run(config, self.corpus, self.device, setup.model)
+            run.sample_every = setup.sample_interval
+            self._begin(Trial(run))
             self._enter("training")
 
     def _do_pause(self, message: Message) -> None:
@@ -400,7 +414,7 @@ class Session:
 
     def _load_weights(self, message: Message) -> None:
         ckpt = groundling.checkpoint.loads(message["bytes"], self.corpus.vocab_hash)
-        config = replace(train_config(message), seed=ckpt.seed)
+        config = replace(train_config(message, self.setup.train), seed=ckpt.seed)
         run = groundling.train.Run(config, self.corpus, self.device, ckpt.config)
         run.load(ckpt)
         note = (
@@ -497,7 +511,8 @@ class Session:
             data, iter = of_copy(copy), copy.state.iter
             text += f"What was saved is the last good copy, of iteration {iter:,}."
             self.post({"type": "notice", "message": text})
-        self._post_file(file_name(run.config.seed, iter), "application/octet-stream", data)
+        name = file_name(run.config.seed, iter, run.model.config)
+        self._post_file(name, "application/octet-stream", data)
 
     def _do_log(self, message: Message) -> None:
         if not self.trial:
@@ -506,7 +521,8 @@ class Session:
         rows = csv.DictWriter(out, ["iter", "train", "smooth", "lr", "val"], lineterminator="\n")
         rows.writeheader()
         rows.writerows(map(row, self.trial.run.log))
-        name = groundling.checkpoint.file_name(self.trial.run.config.seed, self.trial.iter)
+        run = self.trial.run
+        name = groundling.checkpoint.file_name(run.config.seed, self.trial.iter, run.model.config)
         self._post_file(name.replace(".bin", ".csv"), "text/csv", out.getvalue().encode())
 
     def _do_lost(self, message: Message) -> None:
@@ -589,7 +605,8 @@ class Session:
         except CheckpointError:  # spoiled, as the loss will soon tell
             return
         self.trial.kept = saved
-        name = groundling.state.file_name(saved.state.config.seed, saved.state.iter)
+        at = saved.state
+        name = groundling.state.file_name(at.config.seed, at.iter, at.model)
         self.post({"type": "kept", "name": name, "iter": saved.state.iter, "bytes": data})
         if self.autosave:
             self._autosave(saved, data)
@@ -661,13 +678,20 @@ def settings(config: TrainConfig) -> Message:
     }
 
 
-def train_config(message: Message) -> TrainConfig:
-    """The run that the page's fields ask for. ValueError for what cannot be."""
-    lr, usual = message["lr"], groundling.config.TrainConfig.min_lr
+def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
+    """The run that the page's fields ask for, and for the rest the usual one. ValueError for what
+    cannot be.
+    """
+    lr = message["lr"]
     return groundling.config.TrainConfig(
-        seed=message["seed"],
-        iters=message["iters"],
-        batch_size=message["batchSize"],
-        lr=lr,
-        min_lr=min(usual, lr) if isinstance(lr, (int, float)) else usual,
+        **asdict(usual)
+        | dict(
+            seed=message["seed"],
+            iters=message["iters"],
+            batch_size=message["batchSize"],
+            lr=lr,
+            min_lr=min(usual.min_lr, lr)
+            if isinstance(lr, int | float) and lr > 0
+            else usual.min_lr,
+        )
     )

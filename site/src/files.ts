@@ -1,11 +1,14 @@
 // Weights, states and projects that the reader picks or drops on the page.
 
 import { edited, unzip } from "./edits";
+import { bring } from "./text";
 import { send } from "./link";
 import { notice, phase } from "./state";
 import { firstProblem, readSettings } from "./fields";
 
 const MOST_BYTES = 1 << 30;
+
+const showText = () => document.getElementById("tab-text")?.click();
 
 /** Sends a file to Python, which says whether it is one of ours. */
 export async function load(file: File): Promise<void> {
@@ -40,9 +43,14 @@ export function acceptDrops(): void {
   });
   addEventListener("drop", (event) => {
     delete root.dataset.dropping;
-    const file = event.dataTransfer?.files[0];
+    const files = [...(event.dataTransfer?.files ?? [])];
+    const file = files[0];
     if (!file) return;
     event.preventDefault();
+    if (files.every(({ name }) => /\.txt$/i.test(name))) {
+      showText();
+      return void bring(files);
+    }
     void (file.name.endsWith(".zip") ? unzip(file) : load(file));
   });
 }

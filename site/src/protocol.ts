@@ -41,6 +41,7 @@ export type Command =
   | { type: "discard" }
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
+  | TextCommand
   | TwinCommand
   | SpeedCommand
   | InspectorCommand
@@ -81,6 +82,21 @@ export type CodeCommand =
   /** Asks what edits a link holds: of the address's fragment. */
   | { type: "code_claim"; text: string };
 
+/** `text` is a config as JSON: a model, its training, or both. */
+export type TextCommand =
+  /** Asks for the presets as this device can train them, the form's fields, and what is in force. */
+  | { type: "setups" }
+  /** A file of the reader's text; `more` of them are still to come. */
+  | { type: "text"; name: string; bytes: Uint8Array; more: number }
+  /** Goes back to tiny-shakespeare. */
+  | { type: "untext" }
+  /** Asks what a config costs, or what is wrong with it. */
+  | { type: "draft"; text: string }
+  /** Makes it the next run's. */
+  | { type: "use"; text: string }
+  /** Asks for it as a file. */
+  | { type: "config"; text: string };
+
 /** Two files can be open in the inspector. */
 export type Slot = "a" | "b";
 
@@ -112,6 +128,88 @@ export type InspectorCommand =
   /** Asks for a page of 512 bytes. */
   | { type: "look"; slot: Slot; page: number }
   | { type: "close"; slot: Slot };
+
+// ---- text and model ----------------------------------------------------------------------------
+
+export type ConfigValue = number | string | boolean | number[];
+/** A config file of both parts; its keys are those of `FormField`, and some that have no choice. */
+export type Config = Record<"model" | "training", Record<string, ConfigValue>>;
+
+export interface FormField {
+  part: "model" | "training";
+  key: string;
+  label: string;
+  about: string;
+  min: number;
+  max: number;
+  whole: boolean;
+}
+
+export interface Preset {
+  name: string;
+  layers: number;
+  heads: number;
+  width: number;
+  context: number;
+  parameters: number;
+  weights: number;
+  moments: number;
+  activations: number;
+  flops: number;
+  seconds: number | null;
+  refusal: string;
+  config: Config;
+}
+
+export interface TextFacts {
+  ours: boolean;
+  manifest: {
+    dataset_id: string;
+    name: string;
+    raw_bytes: number;
+    token_count: number;
+    tokenizer: string;
+    train_split: number;
+    val_split: number;
+    seed: string;
+  };
+  characters: number;
+  lines: number;
+  words: number;
+  distinct: number;
+  common: [string, number][];
+  unusual: { character: string; name: string; count: number; why: string }[];
+  nUnusual: number;
+  ratio: number;
+  advice: string;
+}
+
+/** With a problem, `config` is null where it is none at all, and the rest is missing then. */
+export interface Draft {
+  problem: string;
+  config: Config | null;
+  inForce?: boolean;
+  parameters?: number;
+  memory?: number;
+  flops?: number;
+  seconds?: number | null;
+  advice?: string;
+}
+
+export type TextReport =
+  | { type: "setups"; presets: Preset[]; fields: FormField[] }
+  | ({ type: "text"; problem: string } & Partial<TextFacts>)
+  | ({ type: "draft" } & Draft)
+  /** The model and the settings that the next run begins with. */
+  | {
+      type: "setup";
+      uniformLoss: number;
+      vocabSize: number;
+      parameters: number;
+      setup: string;
+      text: string;
+      settings: Settings;
+    };
 
 // ---- worker to page ----------------------------------------------------------------------------
 
@@ -620,6 +718,7 @@ export type TalkReport =
   | { type: "recited"; text: string; problem: string };
 
 export type Report =
+  | TextReport
   | DoctorReport
   | LensReport
   | TwinReport

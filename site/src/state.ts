@@ -21,6 +21,7 @@ import { clearSamples, receiveSamples } from "./samples";
 import { receiveLens } from "./lens";
 import { loseTalk, receiveTalk } from "./talk";
 import { loseSpeed, receiveSpeed } from "./speed";
+import { receiveText } from "./text";
 import { loseTwin, receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
@@ -204,6 +205,14 @@ export function receive(message: Report): void {
         break;
       case "speed":
         receiveSpeed(message);
+      case "setup":
+        model.value = message;
+        showSettings(message.settings);
+        break;
+      case "setups":
+      case "text":
+      case "draft":
+        receiveText(message);
         break;
       case "twin":
         receiveTwin(message);

@@ -11,6 +11,7 @@ import { Inspector } from "./components/Inspector";
 import { LookInside } from "./components/LookInside";
 import { Speed } from "./components/Speed";
 import { Talk } from "./components/Talk";
+import { Text } from "./components/Text";
 import { Twin } from "./components/Twin";
 
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
@@ -22,6 +23,12 @@ interface View {
 }
 
 const VIEWS: View[] = [
+  {
+    id: "text",
+    title: "Text and model",
+    what: "Bring your own text, and choose the model that learns it.",
+    component: Text,
+  },
   {
     id: "talk",
     title: "Talk",
@@ -71,7 +78,7 @@ const KEPT = "groundling.tab";
 /** The tab that was open at the last visit, if there is still one of that name. */
 function first(): string {
   const kept = localStorage.getItem(KEPT);
-  return VIEWS.find(({ id }) => id === kept)?.id ?? VIEWS[0]!.id;
+  return VIEWS.find(({ id }) => id === kept)?.id ?? "talk";
 }
 
 export function Views() {

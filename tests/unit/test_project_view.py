@@ -6,6 +6,7 @@ import pytest
 from session import Session, train_config
 
 from groundling import devices, live, project, sources
+from groundling.config import TrainConfig
 from groundling.corpus import Corpus
 
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 4, "lr": 1e-3}
@@ -73,7 +74,7 @@ def test_a_project_goes_out_as_a_link_and_comes_back_unrun(page):
 def test_what_is_no_project_is_told_in_a_sentence(page, type, values, why):
     told = page.tell(type, **values)
     assert told["type"] == "project" and why in told["problem"]
-    assert told["files"] == {} and train_config(told["settings"])
+    assert told["files"] == {} and train_config(told["settings"], TrainConfig())
 
 
 def test_a_project_that_cannot_be_is_an_error_or_a_problem(page):

@@ -348,7 +348,7 @@ def test_saving_gives_the_weights_of_the_iteration_that_is_shown(bench):
     bench.until("done")
     [file] = bench.of("file")
     ckpt = checkpoint.loads(file["bytes"])
-    assert file["name"] == f"tinker-shakespeare-hamlet-iter{ckpt.iter}.bin"
+    assert file["name"] == f"tinker-l4h4d64f256t64v16-hamlet-iter{ckpt.iter}.bin"
     assert set(ckpt.weights) == {ckpt.iter}
     assert bench.session.phase == "done"
 
@@ -363,7 +363,7 @@ def test_the_log_is_csv_with_a_line_an_iteration(bench):
     assert len(lines) == 9
     assert lines[1].startswith("0,4.17,4.17,0.0003,4.17")
     assert lines[2].endswith(",")
-    assert file["name"] == "tinker-shakespeare-hamlet-iter8.csv"
+    assert file["name"] == "tinker-l4h4d64f256t64v16-hamlet-iter8.csv"
 
 
 def saved(bench, seed="yorick", iter=5):
@@ -436,7 +436,7 @@ def paused(bench, **settings):
 def test_a_state_brings_its_seed_its_length_and_its_curve(bench):
     at = paused(bench, seed="yorick", lr=1e-3)
     file = state_file(bench)
-    assert bench.of("file")[-1]["name"] == f"tinker-shakespeare-yorick-iter{at}.state"
+    assert bench.of("file")[-1]["name"] == f"tinker-l4h4d64f256t64v16-yorick-iter{at}.state"
     bench.tell("reset")
     bench.messages.clear()
     bench.tell("load", name="mine.state", bytes=file, **SETTINGS)

@@ -1,0 +1,199 @@
+"""The page's Text and model tab: a text of one's own, and the model and training to learn it by."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from view import Message, View
+
+import groundling.config
+import groundling.configfile
+import groundling.corpus
+import groundling.presets
+import groundling.texts
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from groundling.configfile import Setup
+    from groundling.corpus import Corpus
+
+OURS = "tinyshakespeare"
+SHOWN = 12  # unusual characters that the page lists
+
+
+class TextView(View):
+    """Reads texts, checks drafts of a config, and gives both to the session for its next run."""
+
+    commands = ("setups", "text", "untext", "use")
+    live = ("draft", "config")
+
+    def __init__(self, session: Session):
+        super().__init__(session)
+        self.files: list[tuple[str, bytes]] = []  # of the text that is coming in
+        self.rates: dict[str, float] = {}  # FLOPs a second, by device
+
+    # ---- commands -------------------------------------------------------------------------------
+
+    def do_setups(self, message: Message) -> None:
+        """Tell the presets, as this device can train them, and the form's fields."""
+        limits, rate = self._limits(), self._rate(measure=True)
+        rows = [
+            row | {"config": groundling.configfile.as_json(groundling.presets.PRESETS[row["name"]])}
+            for row in groundling.presets.table(limits, rate)
+        ]
+        self.post({"type": "setups", "presets": rows, "fields": _fields()})
+        self._post_text()
+        self._post_draft(self.session.setup)
+
+    def do_text(self, message: Message) -> None:
+        """Take a file of the text; with no `more` of them to come, read it."""
+        self.files.append((message["name"], message["bytes"]))
+        if message["more"]:
+            return
+        files, self.files = self.files, []
+        try:
+            self._require_rest()
+            tokenizer = self.session.setup.tokenizer
+            corpus = groundling.texts.read(files, tokenizer)
+            self._take(self.session.setup, corpus)
+        except (ValueError, MemoryError) as error:
+            self._post_text(str(error) or "There is not enough memory to read it.")
+
+    def do_untext(self, message: Message) -> None:
+        """Go back to tiny-shakespeare."""
+        try:
+            self._require_rest()
+            setup = self.session.setup
+            self._take(setup, groundling.corpus.shakespeare(setup.tokenizer))
+        except ValueError as error:
+            self._post_text(str(error))
+
+    def do_draft(self, message: Message) -> None:
+        """Check a config, as JSON, and tell what it costs."""
+        try:
+            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
+            self._post_draft(setup)
+        except ValueError as error:
+            self.post({"type": "draft", "problem": str(error), "config": None})
+
+    def do_use(self, message: Message) -> None:
+        """Make a config that of the next run."""
+        try:
+            self._require_rest()
+            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
+            self._take(setup, _tokenized(self.session.corpus, setup.tokenizer))
+        except (ValueError, MemoryError) as error:
+            told = str(error) or "There is not enough memory for it."
+            self.post({"type": "draft", "problem": told, "config": None})
+
+    def do_config(self, message: Message) -> None:
+        """Give the page a config as a file."""
+        try:
+            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
+        except ValueError as error:
+            self.post({"type": "draft", "problem": str(error), "config": None})
+            return
+        data = groundling.configfile.dumps(setup).encode()
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in setup.name)
+        file = {"name": f"{name}.json", "mime": "application/json", "bytes": data}
+        self.post({"type": "file", **file})
+
+    # ---- what is in force -----------------------------------------------------------------------
+
+    def _require_rest(self) -> None:
+        if self.session.phase != "ready":
+            raise ValueError(
+                "The text and the model are the run's until Reset. Reset, then choose."
+            )
+
+    def _take(self, setup: Setup, corpus: Corpus) -> None:
+        """Put a text and a setup in force, if this device can train them. ValueError."""
+        setup = setup.on(corpus)
+        if problem := groundling.presets.refusal(setup, self._limits(), corpus):
+            raise ValueError(problem)
+        self.session.setup, self.session.corpus = setup, corpus
+        self.session.post_model()
+        self._post_text()
+        self._post_draft(setup)
+
+    def _post_text(self, problem: str = "") -> None:
+        corpus, setup = self.session.corpus, self.session.setup
+        told = {"type": "text", "problem": problem}
+        if not problem:
+            survey = groundling.texts.survey(corpus)
+            parameters = groundling.presets.cost(setup).parameters
+            ratio, advice = groundling.texts.advice(corpus, parameters)
+            told |= {
+                "ours": corpus.name == OURS,
+                "manifest": asdict(groundling.texts.manifest(corpus, setup.train.seed)),
+                "characters": survey.characters,
+                "lines": survey.lines,
+                "words": survey.words,
+                "distinct": survey.distinct,
+                "common": survey.common,
+                "unusual": [asdict(one) for one in survey.unusual[:SHOWN]],
+                "nUnusual": survey.n_unusual,
+                "ratio": ratio,
+                "advice": advice,
+            }
+        self.post(told)
+
+    def _post_draft(self, setup: Setup) -> None:
+        corpus = self.session.corpus
+        if setup.tokenizer == corpus.tokenizer:
+            setup = setup.on(corpus)
+        cost = groundling.presets.cost(setup)
+        rate = self._rate(measure=False)
+        self.post(
+            {
+                "type": "draft",
+                "problem": groundling.presets.refusal(setup, self._limits(), corpus),
+                "config": groundling.configfile.as_json(setup),
+                "inForce": setup == self.session.setup,
+                "parameters": cost.parameters,
+                "memory": cost.total,
+                "flops": cost.flops,
+                "seconds": groundling.presets.seconds(setup, rate) if rate else None,
+                "advice": groundling.texts.advice(corpus, cost.parameters)[1],
+            }
+        )
+
+    def _limits(self) -> groundling.presets.Limits:
+        return groundling.presets.limits(self.session.device)
+
+    def _rate(self, measure: bool) -> float | None:
+        """How fast the device is, measured once, when nothing trains."""
+        device = self.session.device
+        if measure and device.name not in self.rates and self.session.phase != "training":
+            self.rates[device.name] = groundling.presets.rate(device)
+        return self.rates.get(device.name)
+
+
+def _tokenized(corpus: Corpus, tokenizer: str) -> Corpus:
+    """The same text by another tokenizer."""
+    if corpus.tokenizer == tokenizer:
+        return corpus
+    text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
+    return groundling.corpus.Corpus(text, corpus.name, tokenizer)
+
+
+def _fields() -> list[Message]:
+    """The form: every hyper-parameter with its key in a config, its range and its sentence."""
+    config, file = groundling.config, groundling.configfile
+    training = *config.TRAIN_FIELDS, file.SAMPLE_FIELD, file.CHECKPOINT_FIELD
+    return [
+        {
+            "part": part,
+            "key": one.key,
+            "label": one.label,
+            "about": one.about,
+            "min": one.limits[0],
+            "max": one.limits[1],
+            "whole": isinstance(one.limits[0], int),
+        }
+        for part, fields in (("model", config.MODEL_FIELDS), ("training", training))
+        for one in fields
+    ]

@@ -1,0 +1,201 @@
+// The reader's own text and model: what Python says of them, and the texts that this browser keeps,
+// in the origin's private file system by the SHA-256 of their bytes.
+
+import { signal } from "@preact/signals";
+import { send } from "./link";
+import type {
+  Config,
+  ConfigValue,
+  Draft,
+  FormField,
+  Preset,
+  TextFacts,
+  TextReport,
+} from "./protocol";
+
+export const MOST_BYTES = 100_000_000; // as in texts.py
+const FOLDER = "texts";
+const NAMES = "groundling.texts";
+
+export const presets = signal<Preset[]>([]);
+export const formFields = signal<FormField[]>([]);
+export const facts = signal<TextFacts | null>(null);
+export const textProblem = signal("");
+export const reading = signal(false);
+/** The config as the form has it: by part and key, as typed. */
+export const form = signal<Record<string, string>>({});
+export const config = signal<Config | null>(null);
+export const draft = signal<Draft | null>(null);
+/** Texts that are kept here: their names by hash. */
+export const kept = signal<Record<string, string>>(readNames());
+
+let bytes: Uint8Array<ArrayBuffer> | null = null; // of the text that is being read, to be kept
+let ignore = 0; // replies to drafts that are out of date
+
+function readNames(): Record<string, string> {
+  try {
+    const names: unknown = JSON.parse(localStorage.getItem(NAMES) ?? "{}");
+    if (typeof names !== "object" || names === null) return {};
+    return Object.fromEntries(
+      Object.entries(names)
+        .filter(([hash, name]) => /^[0-9a-f]{64}$/.test(hash) && typeof name === "string")
+        .slice(0, 50),
+    ) as Record<string, string>;
+  } catch {
+    return {};
+  }
+}
+
+function writeNames(names: Record<string, string>): void {
+  kept.value = names;
+  try {
+    localStorage.setItem(NAMES, JSON.stringify(names));
+  } catch {
+    // The text is in use all the same.
+  }
+}
+
+const folder = async () =>
+  (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+
+async function keep(hash: string, name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+  try {
+    const file = await (await folder()).getFileHandle(hash, { create: true });
+    const stream = await file.createWritable();
+    await stream.write(data);
+    await stream.close();
+    writeNames({ ...kept.value, [hash]: name });
+  } catch {
+    // No such storage here, or no room: the text is in use, and has to be brought again.
+  }
+}
+
+/** A text that is kept becomes the one in use. */
+export async function reopen(hash: string): Promise<void> {
+  try {
+    const file = await (await (await folder()).getFileHandle(hash)).getFile();
+    await bring([new File([file], kept.value[hash] ?? "text")]);
+  } catch {
+    await forgetText(hash);
+    textProblem.value = "The browser has let that text go. Bring it again.";
+  }
+}
+
+export async function forgetText(hash: string): Promise<void> {
+  const { [hash]: _, ...rest } = kept.value;
+  writeNames(rest);
+  try {
+    await (await folder()).removeEntry(hash);
+  } catch {
+    // It was gone.
+  }
+}
+
+/** Hands files to Python, which reads them as one text. */
+export async function bring(files: File[]): Promise<void> {
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  if (size > MOST_BYTES) {
+    const [has, most] = [size, MOST_BYTES].map((n) => n.toLocaleString("en"));
+    textProblem.value = `The text has ${has} bytes; it may have ${most} in all.`;
+    return;
+  }
+  textProblem.value = "";
+  reading.value = true;
+  bytes = null;
+  for (const [at, file] of files.entries()) {
+    const data = new Uint8Array(await file.arrayBuffer());
+    if (files.length === 1) bytes = data.slice();
+    const more = files.length - 1 - at;
+    send({ type: "text", name: file.name, bytes: data, more }, [data.buffer]);
+  }
+}
+
+// ---- the form -------------------------------------------------------------------------------------
+
+export const place = (part: string, key: string) => `${part}.${key}`;
+
+function show(now: Config): void {
+  config.value = now;
+  const typed: Record<string, string> = {};
+  for (const { part, key } of formFields.value)
+    typed[place(part, key)] = String(valueOf(now, part, key));
+  form.value = typed;
+}
+
+function valueOf(now: Config, part: "model" | "training", key: string): ConfigValue {
+  const beta = /^betas\[(\d)\]$/.exec(key);
+  if (beta) return (now.training["betas"] as number[])[Number(beta[1])]!;
+  return now[part][key]!;
+}
+
+/** The config that the form stands for, as JSON. What is no number stays as it was typed, for
+ * Python to refuse. */
+export function written(): string {
+  const now = structuredClone(config.value!);
+  for (const { part, key } of formFields.value) {
+    const text = form.value[place(part, key)]!.trim();
+    const value = text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+    const beta = /^betas\[(\d)\]$/.exec(key);
+    if (beta) (now.training["betas"] as ConfigValue[])[Number(beta[1])] = value;
+    else now[part][key] = value;
+  }
+  return JSON.stringify(now);
+}
+
+function ask(text: string): void {
+  ignore++;
+  send({ type: "draft", text });
+}
+
+export function type(part: string, key: string, text: string): void {
+  form.value = { ...form.value, [place(part, key)]: text };
+  if (config.value) ask(written());
+}
+
+/** `form` takes the config, once Python has read it. */
+let fills = false;
+export function propose(text: string): void {
+  fills = true;
+  ask(text);
+}
+
+export function setTokenizer(tokenizer: string): void {
+  if (!config.value) return;
+  const now = JSON.parse(written()) as Config;
+  now.model["tokenizer"] = tokenizer;
+  if (tokenizer === "byte-v1") now.model["vocab_size"] = 256;
+  else if (facts.value) now.model["vocab_size"] = facts.value.distinct;
+  show(now);
+  ask(JSON.stringify(now));
+}
+
+export function use(): void {
+  send({ type: "use", text: written() });
+}
+
+export function receiveText(message: Exclude<TextReport, { type: "setup" }>): void {
+  switch (message.type) {
+    case "setups":
+      presets.value = message.presets;
+      formFields.value = message.fields;
+      break;
+    case "text":
+      reading.value = false;
+      textProblem.value = message.problem;
+      if (message.problem) break;
+      facts.value = message as TextFacts & typeof message;
+      if (bytes && !message.ours) {
+        const { dataset_id, name } = message.manifest!;
+        void keep(dataset_id, name, bytes);
+      }
+      bytes = null;
+      break;
+    case "draft":
+      if (ignore > 0) ignore--;
+      if (ignore > 0) break;
+      draft.value = message;
+      if (message.config && (fills || message.inForce || !config.value)) show(message.config);
+      fills = false;
+      break;
+  }
+}
