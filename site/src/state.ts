@@ -205,6 +205,7 @@ export function receive(message: Report): void {
         break;
       case "speed":
         receiveSpeed(message);
+        break;
       case "setup":
         model.value = message;
         showSettings(message.settings);
