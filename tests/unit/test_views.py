@@ -238,7 +238,8 @@ def test_the_current_run_is_inspected_as_it_would_be_saved(session, posted):
         pass
     tell(session, "inspect_run", slot="a")
     told = posted.of("inspected")[-1]
-    assert told["name"] == f"tinker-shakespeare-yorick-iter{session.trial.run.iter}.bin"
+    run = session.trial.run
+    assert told["name"] == checkpoint.file_name("yorick", run.iter, run.model.config)
     weights = session.trial.run.checkpoint().weights
     assert told["parts"][0]["max"] == weights[: told["parts"][0]["floats"]].max()
 
