@@ -155,7 +155,15 @@ export function useRecipe(recipe: Recipe): void {
   if (problem) return void (trouble.value = problem);
   setFiles(files);
   open.value = recipe.edits[0]!.path;
-  did(`“${recipe.title}” is in your edits.`, () => setFiles(before));
+  did(`“${recipe.title}” is in your edits.`, () => {
+    flush();
+    const now = { ...overlay.peek() };
+    for (const { path } of recipe.edits) {
+      if (before[path] === undefined) delete now[path];
+      else now[path] = before[path];
+    }
+    setFiles(now);
+  });
 }
 
 // ---- projects ------------------------------------------------------------------------------------
