@@ -242,12 +242,12 @@ TWICE = ORIGINAL.replace("np.array([lr,", "np.array([2 * lr,")
 @pytest.fixture(scope="module")
 def edited_text():
     """The link of such a run by edited code, which is no longer in force."""
+    before = live.Loaded(sources.overlay, live.loaded())
     page = Page()
     page.tell("start", **SETTINGS, files={OPTIM: TWICE})
     page.finish()
     shared = page.shared()
-    page.tell("reset")
-    page.tell("apply", files={})
+    live.restore(before)
     assert shared["problem"] == "" and sources.overlay == {}
     return shared["text"]
 
