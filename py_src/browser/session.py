@@ -40,7 +40,7 @@ import groundling.configfile
 import groundling.model
 import groundling.state
 import groundling.train
-from groundling import sources
+from groundling import live, sources
 from groundling.checkpoint import CheckpointError
 from groundling.devices import DeviceError, DeviceLost
 from groundling.state import OtherOrigin
@@ -357,7 +357,9 @@ class Session:
         if self.phase == "ready" and self.live.use(message):
             self.discarded = None
             config, setup = train_config(message, self.setup.train), self.setup
-            run = groundling.train.Run(config, self.corpus, self.device, setup.model)
+            config = live.again(groundling.config.TrainConfig, config)  # an edit may have changed
+            model = live.again(groundling.config.GPTConfig, setup.model)  # what it is by default
+            run = groundling.train.Run(config, self.corpus, self.device, model)
             run.sample_every = setup.sample_interval
             self._begin(Trial(run))
             self._enter("training")

@@ -168,10 +168,10 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
     """
     names = "config", "model", "train"
     config, architecture, train = (sys.modules[f"groundling.{name}"] for name in names)
-    model = _again(config.GPTConfig, state.model)
+    model = again(config.GPTConfig, state.model)
     old, now = run.model.shapes, architecture.parameter_shapes(model)
     known = state.weights if now == old else None
-    new = train.Run(_again(config.TrainConfig, state.config), corpus, device, model, known)
+    new = train.Run(again(config.TrainConfig, state.config), corpus, device, model, known)
     if now == old:
         weights, m, v = state.weights, state.m, state.v
     else:
@@ -206,7 +206,7 @@ def _fitted(old: np.ndarray, shapes: dict, new: np.ndarray, now: dict) -> np.nda
     return fitted
 
 
-def _again(kind: type, value: Any) -> Any:
+def again(kind: type, value: Any) -> Any:
     """A configuration as the code in force has it. Where an edit has changed a default, what had
     the old default has the new one.
     """

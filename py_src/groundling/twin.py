@@ -90,7 +90,7 @@ class Twin:
         """How the two compare, as far as they have come."""
         both = self.files()
         files = tuple(_sha256(data) for data in both)
-        weights = tuple(_sha256(data[checkpoint.HEADER_BYTES :]) for data in both)
+        weights = tuple(_sha256(run.model.weights().astype("<f4").tobytes()) for run in self.runs)
         parted = self.parted
         if parted is None and weights[0] != weights[1]:
             parted = self._compared  # the last update, which no loss has shown yet

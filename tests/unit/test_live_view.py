@@ -280,3 +280,11 @@ def test_a_run_that_is_brought_back_goes_on_under_the_code_that_is_in_force_by_t
     page.tell("resume")
     page.finish()
     assert page.session.run.log[-1].lr == pytest.approx(2 * 3e-4 * 12 / 100)
+
+
+def test_a_start_has_the_defaults_of_the_code_in_force():
+    path = "py_src/groundling/config.py"
+    page = (
+        Page().started(files=edit(path, ("    n_layer: int = 4", "    n_layer: int = 1"))).finish()
+    )
+    assert page.session.run.model.config.n_layer == 1

@@ -200,7 +200,8 @@ def test_the_two_files_of_a_verdict_can_be_had_until_the_next_twin(session, post
         file, verdict = posted.of("file")[-1], posted.of("twin")[-1]["verdict"]
         assert file["name"] == f"{name}-iter2.bin"
         assert hashlib.sha256(file["bytes"]).hexdigest() == verdict["files"][which]
-        assert hashlib.sha256(file["bytes"][512:]).hexdigest() == verdict["weights"][which]
+        weights = checkpoint.loads(file["bytes"]).weights.tobytes()
+        assert hashlib.sha256(weights).hexdigest() == verdict["weights"][which]
     tell(session, "twin", seeds=["a", "a"], iters=500)
     tell(session, "untwin")
     tell(session, "twin_file", which=1)
