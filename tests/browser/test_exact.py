@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_r
     GROUNDLING_KILLS=50 kills that many; a worker takes seconds to come up (test_state.py has more).
     """
     chance, cut, kept = random.Random(0), 0, 0
-    begin = SETTINGS | {"iters": 1_000_000, "batchSize": 1}
+    begin = SETTINGS | {"iters": 1_000_000, "batchSize": 1, "files": {}}  # with no edits
     worker.tell("reset")
     phase(worker, "ready")
     worker.tell("start", **begin)
