@@ -26,6 +26,8 @@ from groundling.train import NonFiniteLoss, Record
 
 UNIFORM = math.log(65)
 
+pytestmark = pytest.mark.native  # six runs: minutes in Pyodide, where tests/browser has them
+
 
 def curve_of(train, val=None, first: int = 0, lr: float | None = None) -> Curve:
     """A curve with these training losses, and a validation loss every tenth iteration."""

@@ -1127,7 +1127,7 @@ def test_a_plan_does_what_its_dispatches_do(device, double):
         ]
     )
     for _ in range(2):
-        submit(device, lambda encoder: wgpu.encode_plan(encoder, plan))
+        wgpu.run_plan(device, plan, None, [], None, 0)
     assert words(device, a) == [127, 47]  # n times 2x + 1 is 2**n * (x + 1) - 1
     assert words(device, b) == [100, 101, 102, 103, 0, 0]
 
