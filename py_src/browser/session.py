@@ -358,8 +358,7 @@ class Session:
         if self.phase == "ready" and self.live.use(message):
             self.discarded = None
             config, setup = train_config(message, self.setup.train), self.setup
-            config = live.again(groundling.config.TrainConfig, config)  # an edit may have changed
-            model = live.again(groundling.config.GPTConfig, setup.model)  # what it is by default
+            model = live.again(groundling.config.GPTConfig, setup.model)
             run = groundling.train.Run(config, self.corpus, self.device, model)
             run.sample_every = setup.sample_interval
             self._begin(Trial(run))
@@ -682,11 +681,11 @@ def settings(config: TrainConfig) -> Message:
 
 
 def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
-    """The run that the page's fields ask for, and for the rest the usual one. ValueError for what
-    cannot be.
+    """The run that the page's fields ask for, and for the rest the usual one, with the defaults of
+    the code in force, which an edit may have changed. ValueError for what cannot be.
     """
     lr = message["lr"]
-    return groundling.config.TrainConfig(
+    config = type(usual)(
         **asdict(usual)
         | dict(
             seed=message["seed"],
@@ -698,3 +697,4 @@ def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
             else usual.min_lr,
         )
     )
+    return live.again(groundling.config.TrainConfig, config)

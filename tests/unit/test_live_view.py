@@ -288,3 +288,13 @@ def test_a_start_has_the_defaults_of_the_code_in_force():
         Page().started(files=edit(path, ("    n_layer: int = 4", "    n_layer: int = 1"))).finish()
     )
     assert page.session.run.model.config.n_layer == 1
+
+
+def test_a_start_has_the_training_defaults_of_the_code_in_force():
+    new = (
+        ("eval_batches: int = 4", "eval_batches: int = 1"),
+        ("lr: float = 3e-4", "lr: float = 2e-3"),
+    )
+    files = edit("py_src/groundling/config.py", *new)
+    config = Page().started(files=files).finish().session.run.config
+    assert (config.eval_batches, config.lr, config.iters) == (1, 2e-3, SETTINGS["iters"])
