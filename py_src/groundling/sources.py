@@ -2,9 +2,10 @@
 
 A file is named as it is in the repository: `py_src/groundling/train.py`, `shaders/gelu.wgsl`. What
 reads its own source (the kernels' device, the code's hash, the page's editor) reads it here;
-live.py is what changes `overlay`.
+live.py is what changes `overlay`. The disk is read once: what runs is what was there then.
 """
 
+from functools import cache
 from pathlib import Path
 
 LIBRARY, SHADERS = "py_src/groundling/", "shaders/"
@@ -13,6 +14,7 @@ overlay: dict[str, str] = {}
 """The reader's edits: the whole text of every file that is other than it was, or new."""
 
 
+@cache
 def folder(prefix: str) -> Path:
     """Where the files of LIBRARY or of SHADERS are: in the repository, or as installed."""
     here = Path(__file__).resolve().parent
@@ -34,6 +36,7 @@ def paths() -> list[str]:
     return sorted(found | set(overlay))
 
 
+@cache
 def original(path: str) -> str | None:
     """A file's text without the reader's edits; None for one that is new."""
     file = on_disk(path)
@@ -42,13 +45,15 @@ def original(path: str) -> str | None:
 
 def exists(path: str) -> bool:
     """Whether there is such a file now."""
-    return path in overlay or on_disk(path).is_file()
+    return path in overlay or original(path) is not None
 
 
 def text(path: str) -> str:
     """A file's text as it is now. FileNotFoundError."""
-    edited = overlay.get(path)
-    return on_disk(path).read_text(encoding="utf-8") if edited is None else edited
+    found = overlay.get(path, original(path))
+    if found is None:
+        raise FileNotFoundError(path)
+    return found
 
 
 def kernels() -> list[str]:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,12 @@ def asking_line() -> str:
     while frame and frame.f_globals.get("__name__") in INNER:
         frame = frame.f_back
     return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
+
+
+@lru_cache(256)
+def written(code: str) -> tuple[bool, ...]:
+    """For each storage buffer that a kernel's WGSL binds, whether it may write to it."""
+    return tuple(access == "read_write" for access in BINDING.findall(code))
 
 
 def digest(code: str) -> str:
@@ -285,7 +291,7 @@ class Device:
         """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""
         flags: list[bool] = []
         for name in command.kernel.split(JOINED):
-            flags += [access == "read_write" for access in BINDING.findall(self.source(name))]
+            flags += written(self.source(name))
         return flags if len(flags) == len(command.tensors) else [True] * len(command.tensors)
 
     def stands(self, kernel: str) -> bool:
