@@ -52,7 +52,7 @@ def rng() -> np.random.Generator:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the tests marked `native` inside Pyodide, which has no processes or network."""
+    """Leaves out the tests marked `native` inside Pyodide."""
     if sys.platform == "emscripten":
         native = [item for item in items if item.get_closest_marker("native")]
         config.hook.pytest_deselected(items=native)

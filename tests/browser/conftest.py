@@ -6,6 +6,7 @@ Chromium has no GPU here but its own software one; the suite fails, and never sk
 
 import importlib.metadata
 import importlib.util
+import itertools
 import shutil
 import sys
 import threading
@@ -110,6 +111,30 @@ def page(chromium: Browser, site_url: str) -> Iterator[Page]:
     yield context.new_page()
     context.close()
     assert strangers == [], "the page asked another origin for something"
+
+
+@pytest.fixture
+def axe(page: Page) -> Callable[..., None]:
+    """A function that fails where axe-core finds a fault, or where the page scrolls sideways, in
+    light and dark, wide and narrow: axe("what is there", "a selector of what to look at").
+    """
+    script = (ROOT / "site/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    faults = """(place) => axe.run(place).then((result) =>
+      result.violations.map((fault) => [fault.id, fault.nodes.map((node) => node.target)]))"""
+
+    def check(when: str, place: str = "html") -> None:
+        page.evaluate(f"() => {{ if (!window.axe) {{ {script} }} }}")
+        before = page.viewport_size
+        for scheme, width in itertools.product(("light", "dark"), (1440, 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            found = page.evaluate(faults, place)
+            assert found == [], f"{when}, {scheme}, {width} wide"
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
+        page.set_viewport_size(before)
+
+    return check
 
 
 class Worker:

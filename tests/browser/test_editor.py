@@ -7,18 +7,17 @@ import json
 import re
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from groundling import checkpoint, project, sources
 
-AXE = Path(__file__).parents[2] / "site/node_modules/axe-core/axe.min.js"
 BOOT_MS = 60_000  # on two cores that other work may share
 LIBRARY = "py_src/groundling/"
-ITERS = 24
+ITERS = 16
 PASTE = """(element, text) => {
     const carried = new DataTransfer();
     carried.setData("text/plain", text);
@@ -392,41 +391,19 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
 # ---- eyes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_code(chromium: Browser, site_url: str, scheme: str) -> None:
-    """No violation, and no scrolling sideways, of the changes, the drawers, a refusal, a question
-    of fit, kernels that differ, the console: at both widths.
-    """
-    context = chromium.new_context(
-        color_scheme=scheme, viewport={"width": 1440, "height": 900}, bypass_csp=True
-    )
-    page = context.new_page()
+def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable) -> None:
+    """Of the changes, the drawers, the console, a refusal."""
     open_page(page, site_url)
-    page.add_script_tag(path=AXE)
-    found = {}
-
-    def check(when: str) -> None:
-        for width in (1440, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            violations = page.evaluate("axe.run('#code').then((result) => result.violations)")
-            found[f"{when}, {width}"] = [
-                (violation["id"], [node["target"] for node in violation["nodes"]])
-                for violation in violations
-            ]
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
-        page.set_viewport_size({"width": 1440, "height": 900})
-
     type_at_the_top(page, "undefined_name\n")
     press(page, "Show changes")
     expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
-    check("changes")
+    axe("changes", "#code")
     press(page, "Recipes")
     page.locator(".recipes h3 button").first.click()
-    check("recipes")
+    axe("recipes", "#code")
     press(page, "Keep and share")
     press(page, "New")
-    check("projects")
+    axe("projects", "#code")
     press(page, "Keep and share")
     page.get_by_role("textbox", name="Ask the run").click()
     for text in ("print('hello')", "1 / 0", "__import__('numpy').eye(8)"):
@@ -436,12 +413,11 @@ def test_axe_finds_nothing_in_the_code(chromium: Browser, site_url: str, scheme:
     expect(page.locator(".console canvas")).to_be_visible(timeout=BOOT_MS)
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("textbox", name="Ask the run")).to_contain_text("eye(8)")
-    check("console")
+    axe("console", "#code")
     page.get_by_label("Search the console").fill("hello")
     expect(page.locator(".console .lines li")).to_have_count(2)
     put(page, "train.py", "def train(:\n")
     press(page, "Run")
     expect(standing(page)).to_have_text("Refused: nothing was started.")
-    check("refused")
-    context.close()
-    assert {when: ids for when, ids in found.items() if ids} == {}
+    axe("refused", "#code")
+    axe("refused", "#code")

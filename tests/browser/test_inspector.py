@@ -1,11 +1,12 @@
 """The page's inspector in a real Chromium: what it shows of files is what is in them."""
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint
 from groundling.config import GPTConfig
@@ -13,7 +14,6 @@ from groundling.corpus import shakespeare
 from groundling.model import initial_weights
 
 HERE = Path(__file__).parent
-AXE = HERE.parents[1] / "site/node_modules/axe-core/axe.min.js"
 BOOT_MS, RUN_MS = 60_000, 90_000
 DROP = """(place, [name, bytes]) => {
     const carried = new DataTransfer();
@@ -162,32 +162,15 @@ def test_the_current_run_is_what_is_saved_of_it(page: Page, site_url: str) -> No
 
 
 def test_axe_finds_nothing_in_the_inspector(
-    chromium: Browser, site_url: str, files: dict[str, Path]
+    page: Page, site_url: str, files: dict[str, Path], axe: Callable
 ) -> None:
-    """Empty, and with two files, light and dark, wide and narrow; nothing scrolls sideways."""
-    context = chromium.new_context(bypass_csp=True)
-    page = context.new_page()
+    """Empty, and with two files."""
     section = open_inspector(page, site_url)
-    page.add_script_tag(path=AXE)
-
-    def check() -> None:
-        for scheme in ("light", "dark"):
-            for width in (1440, 390):
-                page.emulate_media(color_scheme=scheme)
-                page.set_viewport_size({"width": width, "height": 900})
-                found = page.evaluate(
-                    "axe.run('#views').then("
-                    "(result) => result.violations.map((v) => [v.id, v.nodes[0].target]))"
-                )
-                assert found == [], f"{scheme}, {width} wide"
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-    check()
+    axe("empty", "#views")
     choose(page, section, 0, files["hamlet"])
     expect(section.locator("pre")).to_have_count(1)
     choose(page, section, 1, files["hamllet"])
     expect(section.locator("[data-compared]")).to_be_visible()
     section.get_by_role("button", name="h.0.ln_1.weight", exact=True).click()
     expect(section.get_by_text("wpe, h.0.ln_1.weight")).to_be_visible()
-    check()
-    context.close()
+    axe("two files", "#views")

@@ -4,15 +4,14 @@ Most runs are on NumPy, which is faster here than the software GPU.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from groundling import link
 
-AXE = Path(__file__).parents[2] / "site/node_modules/axe-core/axe.min.js"
 WAIT_MS = 60_000  # on two cores that other work may share
 SEED = "<img src=x onerror=alert(1)>"
 
@@ -185,38 +184,17 @@ def test_what_is_no_link_is_refused_and_nothing_runs(
     assert heard == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_axe_finds_nothing(chromium: Browser, address: str, scheme: str, width: int) -> None:
-    """No violation, and no scrolling sideways, of a claim, a verdict, a refusal, a link made."""
-    context = chromium.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
-    )
-    page = context.new_page()
+def test_axe_finds_nothing(page: Page, address: str, axe: Callable) -> None:
+    """Of a claim, a verdict, a link made, a refusal."""
     page.goto(address)
-    page.add_script_tag(path=AXE)
-    found = {}
-
-    def check(when: str) -> None:
-        violations = page.evaluate("axe.run().then((result) => result.violations)")
-        found[when] = [
-            (violation["id"], [node["target"] for node in violation["nodes"]])
-            for violation in violations
-        ]
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
-
-    check("booting")
     use_numpy(page)
-    check("claim")
+    axe("claim")
     button(page, "Replay").click()
     wait_for_verdict(page, "identical")
-    check("verdict")
+    axe("verdict")
     train(page, "mine", 3)
     copy(page)
-    check("a link made")
+    axe("a link made")
     page.evaluate("location.hash = 'no-link!'")
     expect(page.get_by_role("heading", name="This link cannot be read")).to_be_visible()
-    check("refusal")
-    context.close()
-    assert {when: ids for when, ids in found.items() if ids} == {}
+    axe("refusal")

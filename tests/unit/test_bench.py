@@ -8,6 +8,8 @@ from groundling import bench, cli
 from groundling.corpus import Corpus
 from groundling.devices import Device
 
+pytestmark = pytest.mark.native  # in the page the view of it is tested
+
 
 def test_a_step_is_measured_and_its_kernels_counted(device: Device, corpus: Corpus):
     m = bench.measure(device, corpus, batch_size=1, windows=2)

@@ -24,6 +24,8 @@ from groundling.devices import DeviceError, DeviceLost, open_device
 from groundling.model import initial_weights
 from groundling.train import NonFiniteLoss, Record, train
 
+pytestmark = pytest.mark.native  # there is no command line in a browser
+
 TEXT = "To be, or not to be, that is the question:\n" * 20
 OTHER = "Now is the winter of our discontent\n" * 20
 SMALL = ["--text", "mine.txt", "--batch-size", "2"]  # a step of a few milliseconds
@@ -123,7 +125,6 @@ def interrupt_after(iters: int, monkeypatch, times: int = 1) -> None:
     monkeypatch.setattr(cli, "train", interrupted_train)
 
 
-@pytest.mark.native
 @pytest.mark.parametrize("out", [None, "kept.bin"])
 def test_ctrl_c_keeps_what_was_trained_and_says_where(out, monkeypatch, capsys):
     cli.main(["train", *SMALL, "--iters", "3", "--out", "three.bin"])
@@ -140,7 +141,6 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(out, monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-@pytest.mark.native
 def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     interrupt_after(2, monkeypatch, times=2)
     assert cli.main(["train", *SMALL]) == 130
@@ -398,7 +398,6 @@ def test_a_time_to_go_is_shown_as_on_a_clock(seconds, shown):
 # as a program
 
 
-@pytest.mark.native
 @pytest.mark.parametrize(
     ("command", "printed"),
     [
@@ -456,7 +455,6 @@ def test_a_training_that_stops_early_writes_what_was_asked_for(options, written)
     assert files() == written
 
 
-@pytest.mark.native
 def test_ctrl_c_keeps_the_state_too(monkeypatch):
     interrupt_after(3, monkeypatch)
     assert cli.main(["train", *SMALL, "--state", "kept.state"]) == 130

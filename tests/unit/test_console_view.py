@@ -14,6 +14,8 @@ import groundling.train
 from groundling import devices, state
 from groundling.corpus import Corpus
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "hamlet", "iters": 3, "batchSize": 2, "lr": 1e-3}
 

@@ -15,6 +15,8 @@ from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.train import NonFiniteLoss, Record
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question:\n" * 40
 UNIFORM = math.log(len(set(TEXT)))
 

@@ -14,6 +14,8 @@ from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "<b>hamlet</b>", "iters": 4, "batchSize": 8, "lr": 1e-3}
 

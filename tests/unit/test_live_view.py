@@ -12,6 +12,8 @@ import groundling.devices
 from groundling import fingerprint, samples, sources
 from groundling.corpus import Corpus
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 TEXT = "To be, or not to be, that is the question:\n" * 20
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}

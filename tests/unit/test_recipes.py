@@ -26,6 +26,8 @@ from groundling.devices import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.rng import Stream
 
+pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker
+
 RECIPES = {recipe.name: recipe for recipe in recipes.RECIPES}
 OF_MODELS = "relu-squared", "no-positions", "qk-norm", "label-smoothing", "custom-kernel"
 TEXT = (
@@ -138,7 +140,6 @@ def test_a_new_file_does_not_overwrite_one():
         recipes.apply(recipe, files)
 
 
-@pytest.mark.native
 def test_a_recipe_leaves_files_that_our_linter_likes(tmp_path: Path):
     root = Path(__file__).parents[2]
     for name in RECIPES:

@@ -20,6 +20,8 @@ from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
 from groundling.train import NonFiniteLoss, Record, State
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "hamlet", "iters": 8, "batchSize": 8, "lr": 3e-4}
 STEP = 0.004  # seconds that an iteration of a made-up run takes

@@ -22,6 +22,8 @@ from groundling.samples import Evidence, prompt
 from groundling.sampling import distribution, generate, surprise
 from groundling.tensor import no_grad
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be: that's the question.\nWhether 'tis nobler in the mind\n" * 40
 CORPUS = Corpus(TEXT)
 MODEL = GPTConfig(vocab_size=CORPUS.vocab_size, block_size=9, n_layer=1, n_head=2, n_embd=8, d_ff=8)

@@ -22,6 +22,8 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.model import initial_weights
 from groundling.train import Run, train
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question:\n" * 20
 SMALL = {"iters": 40, "batchSize": 8, "lr": 3e-4}
 
