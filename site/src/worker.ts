@@ -6,6 +6,7 @@ import type { PyCallable, PyProxy } from "pyodide/ffi";
 import { openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
+import { sfc32 } from "./sfc32";
 
 /** py_src/browser/main.py, seen from here. */
 interface Main extends PyProxy {
@@ -115,6 +116,7 @@ async function boot(): Promise<Main> {
     dropPlan,
     makePlan,
     runPlan,
+    sfc32,
     store: typeof store === "string" ? null : store,
     post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
       const message = JSON.parse(text) as Report;

@@ -7,6 +7,8 @@ import random
 from hashlib import sha256
 
 from groundling import sources, state
+from groundling.config import GPTConfig
+from groundling.model import initial_weights
 
 SETTINGS = {"seed": "hamlet", "iters": 200, "batchSize": 2, "lr": 3e-4}
 TRAIN = "py_src/groundling/train.py"
@@ -37,6 +39,16 @@ def hashes(data: bytes) -> dict[str, str]:
     return {
         what: sha256(getattr(now, what).tobytes()).hexdigest() for what in ("weights", "m", "v")
     }
+
+
+def test_the_first_weights_are_to_the_bit_what_they_are_natively(worker):
+    """Their random words are JavaScript's there."""
+    worker.tell("start", **SETTINGS | {"iters": 0})
+    phase(worker, "done")
+    found = state.loads(saved(worker)).state.weights
+    assert found.tobytes() == initial_weights(GPTConfig(), "hamlet").tobytes()
+    worker.tell("reset")
+    phase(worker, "ready")
 
 
 def test_200_iterations_are_100_and_a_file_and_a_reload_and_100_more(worker):
