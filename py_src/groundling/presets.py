@@ -34,7 +34,7 @@ GUIDE = TrainConfig(
 
 def _byte(name: str, n_layer: int, n_head: int, n_embd: int, block_size: int) -> Setup:
     model = GPTConfig(256, block_size, n_layer, n_head, n_embd, 4 * n_embd)
-    return Setup(name, BYTES, model, GUIDE, sample_interval=500)
+    return Setup(name, BYTES, model, GUIDE, sample_interval=500, checkpoint_interval=500)
 
 
 PRESETS = {
@@ -115,6 +115,7 @@ class Limits:
     tensor: float  # bytes of the largest tensor
     workgroups: float  # along an axis of a dispatch
     shared_bytes: float  # of a workgroup's invocations, among which sampling ranks the vocabulary
+    turns: float  # of an invocation's loops, all together
     host: float  # bytes of Python's own memory that a model's copies may take
     shared: bool  # whether the device's memory is that same memory
 
@@ -126,6 +127,7 @@ def limits(device: Device) -> Limits:
         device.largest_tensor,
         device.most_workgroups,
         device.workgroup_bytes,
+        device.most_turns,
         host,
         device.name == "numpy" or device.is_emulated,
     )
@@ -161,6 +163,13 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
         return (
             f"Each of the {setup.model.n_head} heads is {head_size:,} wide, and attention's kernel "
             f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
+        )
+    if (turns := setup.model.block_size * (1 + 3 * head_size)) > limits.turns:
+        return (
+            f"Attention over {setup.model.block_size:,} tokens by heads {head_size} wide turns its "
+            f"loops {turns:,} times, and the emulated adapter here ends them after "
+            f"{limits.turns:,.0f} with no word. Take the NumPy device, a shorter context or more "
+            "heads."
         )
     if 8 * setup.model.vocab_size > limits.shared_bytes:
         return (

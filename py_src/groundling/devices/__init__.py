@@ -176,6 +176,7 @@ class Device:
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch
     workgroup_bytes: float = math.inf  # that the invocations of a workgroup share
+    most_turns: float = math.inf  # of an invocation's loops, all together
 
     def __init__(self):
         self.pool: dict[

@@ -56,6 +56,10 @@ class WebGPUDevice(Device):
         self.workgroup_bytes = self.wgpu.limits["max-compute-workgroup-storage-size"]
         self.description = _describe(adapter.info)
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
+        if "llvmpipe" in self.description:
+            self.most_turns = (
+                65_535  # then it leaves a loop with no word: LP_MAX_TGSI_LOOP_ITERATIONS
+            )
         self.kernels: dict[str, Kernel] = {}
         self._joined: dict[tuple, Kernel] = {}  # by their sources, and which buffers they share
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
