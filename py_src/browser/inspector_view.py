@@ -135,6 +135,7 @@ def told(contents: Contents) -> Message:
         "header": contents.header,
         "size": len(contents.data),
         "start": contents.start,
+        "end": contents.end,
         "explained": explained(contents),
         "parts": [row(part) for part in contents.parts],
     }
@@ -174,24 +175,26 @@ def explained(contents: Contents) -> Message:
             f"12 x {config.n_embd}² = {block:,}: in {config.n_layer} blocks "
             f"{config.n_layer * block:,}."
         )
+    after = len(contents.data) - contents.end
+    tail = f" + {after:,} of vocabulary" if after else ""
     return {
         "rows": [{"what": what, "count": count} for what, count in rows],
         "total": total,
         "note": note,
-        "sum": f"{' + '.join(lead)} + {times}4 x {total:,} = {len(contents.data):,} bytes",
+        "sum": f"{' + '.join(lead)} + {times}4 x {total:,}{tail} = {len(contents.data):,} bytes",
     }
 
 
 def page_of(contents: Contents, page: int) -> Message:
     """A page of bytes: its hexadecimal digits, and of every four bytes what they say.
 
-    A cell is text before the first float, and a number from there on.
+    A cell is text before the first float and after the last, and a number between them.
     """
     at = PAGE * page
     raw = bytes(contents.data[at : at + PAGE])
     cells: list[str | float] = []
     for i, j in pairwise([*range(0, len(raw), 4), len(raw)]):
-        if at + i < contents.start:
+        if not contents.start <= at + i < contents.end:
             cells.append(raw[i:j].decode("ascii", "replace"))
         else:
             cells.append(float(np.frombuffer(raw, "<f4", 1, i)[0]))

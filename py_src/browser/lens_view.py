@@ -21,7 +21,7 @@ import groundling.lens
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.corpus import Corpus
+    from groundling.corpus import Vocabulary
     from groundling.lens import Lens, Look
     from groundling.model import GPT
 
@@ -97,7 +97,7 @@ class LensView(View):
             if self.lens is None or self.lens.model is not model:
                 self.lens = groundling.lens.Lens(model)
             look = self.lens.look(tokens)
-            told, bytes = self._told(look, corpus, tokens)
+            told, bytes = self._told(look, corpus.by_token(), tokens)
             self.post({"type": "lens", **told, **self._where(source), "bytes": bytes})
             if source == "run":
                 rows = [asdict(part) for part in groundling.lens.health(self.session.run)]
@@ -109,7 +109,7 @@ class LensView(View):
             words = explain(error)["message"]
             self.post({"type": "unlens", "source": source, "message": words})
 
-    def _model(self, source: str) -> tuple[GPT, Corpus]:
+    def _model(self, source: str) -> tuple[GPT, Vocabulary]:
         talk = next(view for view in self.session.views if isinstance(view, TalkView))
         return talk.model_of(source)
 
@@ -117,7 +117,7 @@ class LensView(View):
         run = self.session.run
         return {"source": source, "iter": run.iter if source == "run" else None}
 
-    def _told(self, look: Look, corpus: Corpus, tokens: np.ndarray) -> tuple[Message, bytes]:
+    def _told(self, look: Look, corpus: Vocabulary, tokens: np.ndarray) -> tuple[Message, bytes]:
         """A look as the page has it: the likeliest characters of each guess, and the attention in
         65,535ths, as uint16.
         """

@@ -225,7 +225,7 @@ def facts(claimed: Link, corpus: Corpus) -> Message:
     unusual = [name for name in settings if name not in shown and settings[name] != usual[name]]
     problem = ""
     try:
-        groundling.link.check_corpus(claimed, corpus)
+        groundling.link.corpus_of(claimed, corpus)
     except LinkError as error:
         problem = str(error)
     return {
@@ -234,7 +234,10 @@ def facts(claimed: Link, corpus: Corpus) -> Message:
         "iters": config.iters,
         "batchSize": config.batch_size,
         "lr": config.lr,
-        "others": ", ".join(f"{name} {settings[name]:g}" for name in unusual),
+        "others": ", ".join(
+            [f"{name} {settings[name]:g}" for name in unusual]
+            + [f"{name} {new:g} from iteration {at:,} on" for at, name, _, new in claimed.changes]
+        ),
         "model": f"{parameters:,} parameters: {model.n_layer} layers, {model.n_head} heads, "
         f"{model.n_embd} wide, over {model.block_size} characters"
         + (f", dropout {model.dropout:g}" if model.dropout else ""),

@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assist_view import AssistView
@@ -37,7 +37,9 @@ from view import FRAME, Message
 import groundling.checkpoint
 import groundling.config
 import groundling.configfile
+import groundling.corpus
 import groundling.model
+import groundling.presets
 import groundling.state
 import groundling.train
 from groundling import live, sources
@@ -47,16 +49,16 @@ from groundling.state import OtherOrigin
 from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
-    from groundling.config import TrainConfig
+    from groundling.config import GPTConfig, TrainConfig
     from groundling.corpus import Corpus
     from groundling.devices import Device
     from groundling.state import Saved
     from groundling.train import Record, Run
 
+DRAWING = 0.1  # seconds between two words of how many weights are drawn
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
 KEEP = 20.0  # seconds of training between two copies of the run's state; sooner, if
-KEEP_ITERS = 200  # so many iterations have been trained, and
-KEEP_LEAST = 5.0  # so many seconds
+KEEP_LEAST = 5.0  # so many seconds have passed, and the setup's checkpoint_interval
 KEEP_SHARE = 0.05  # of the time at most goes to copying
 LIVE = ("lr", "log", "interrupt")
 """Commands that need not wait until nothing is in flight; the views have more."""
@@ -228,25 +230,39 @@ class Session:
                     "detail": detail,
                 },
                 "defaults": settings(self.setup.train),
-                **self._model(),
+                "limits": limits(),
             }
         )
         self._enter("ready")
         self._offer()
 
-    def post_model(self) -> None:
-        """Tell the page of the model and the settings that the next run begins with."""
-        self.post({"type": "setup", **self._model(), "settings": settings(self.setup.train)})
+    def post_setup(self) -> None:
+        """Tell the page, and the views, of the text, the model and the settings of the next run."""
+        self.post({"type": "setup", "settings": settings(self.setup.train)})
+        self._enter("ready")
+
+    def post_changed(self) -> None:
+        """Tell the page that settings of the run were changed; one that was done may go on."""
+        self.post({"type": "setup", "settings": settings(self.run.config)})
+        self._post_steps()
+        if self.phase == "done":
+            self._rest()
 
     def _model(self) -> Message:
-        shapes = groundling.model.parameter_shapes(self.setup.model)
+        """The model of the run, or of the next one."""
+        model = self.run.model.config if self.run else self.setup.model
+        shapes = groundling.model.parameter_shapes(model)
         return {
-            "uniformLoss": math.log(self.corpus.vocab_size),
-            "vocabSize": self.corpus.vocab_size,
+            "uniformLoss": math.log(model.vocab_size),
+            "vocabSize": model.vocab_size,
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
-            "setup": self.setup.name,
-            "text": self.corpus.name,
         }
+
+    def _follow(self, corpus: Corpus, model: GPTConfig) -> None:
+        """Have the text of a run, as it reads it, and its model with that, where it is another."""
+        if (corpus.sha256, corpus.tokenizer) != (self.corpus.sha256, self.corpus.tokenizer):
+            self.corpus = corpus
+            self.setup = replace(self.setup, tokenizer=corpus.tokenizer, model=model)
 
     @property
     def run(self) -> Run | None:
@@ -285,7 +301,8 @@ class Session:
     def _is_stale(self) -> bool:
         """Whether it is time for another copy of the run."""
         seconds, iters = self.clock() - self.kept[0], self.trial.iter - self.kept[1]
-        enough = seconds > KEEP_LEAST and iters >= KEEP_ITERS or seconds > KEEP
+        often = iters >= self.setup.checkpoint_interval
+        enough = seconds > KEEP_LEAST and often or seconds > KEEP
         return enough and seconds > self.keep_every
 
     def _go_on(self) -> None:
@@ -357,12 +374,27 @@ class Session:
     def _do_start(self, message: Message) -> None:
         if self.phase == "ready" and self.live.use(message):
             self.discarded = None
-            config, setup = train_config(message, self.setup.train), self.setup
+            setup = replace(self.setup, train=train_config(message, self.setup.train))
+            here = groundling.presets.limits(self.device)
+            if problem := groundling.presets.refusal(setup, here, self.corpus):
+                raise ValueError(problem)
             model = live.again(groundling.config.GPTConfig, setup.model)
-            run = groundling.train.Run(config, self.corpus, self.device, model)
+            make, begun = groundling.train.Run, self.clock()
+            run = make(setup.train, self.corpus, self.device, model, drawn=self._drawing(begun))
             run.sample_every = setup.sample_interval
             self._begin(Trial(run))
             self._enter("training")
+
+    def _drawing(self, last: float) -> Callable[[int, int], None]:
+        """Tells the page how many of the first weights are drawn, where that takes long."""
+
+        def drawn(done: int, total: int) -> None:
+            nonlocal last
+            if (now := self.clock()) - last > DRAWING:
+                last = now
+                self.post({"type": "drawing", "done": done, "total": total})
+
+        return drawn
 
     def _do_pause(self, message: Message) -> None:
         if self.phase == "training" or self.reason == "hidden":
@@ -393,6 +425,8 @@ class Session:
 
     def _do_undo(self, message: Message) -> None:
         if self.discarded and self.phase in RESTING:
+            run = self.discarded.run
+            self._follow(run.corpus, run.model.config)
             trial, self.discarded = self.live.carried(self.discarded), None
             self._begin(trial)
             self._rest()
@@ -415,9 +449,11 @@ class Session:
             self._load_weights(message)
 
     def _load_weights(self, message: Message) -> None:
-        ckpt = groundling.checkpoint.loads(message["bytes"], self.corpus.vocab_hash)
+        ckpt = groundling.checkpoint.loads(message["bytes"])
+        corpus = self._corpus_of(ckpt.vocab_hash)
+        groundling.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
         config = replace(train_config(message, self.setup.train), seed=ckpt.seed)
-        run = groundling.train.Run(config, self.corpus, self.device, ckpt.config)
+        run = groundling.train.Run(config, corpus, self.device, ckpt.config)
         run.load(ckpt)
         note = (
             "The file holds weights only: AdamW's averages and the order of the batches begin anew."
@@ -433,7 +469,8 @@ class Session:
         """Make the run of a state the page's, or ask; True if it is the page's now."""
         self.asking = None
         try:
-            run = groundling.state.resume(saved, self.corpus, self.device, anyway)
+            corpus = self._corpus_of(saved.vocab_hash)
+            run = groundling.state.resume(saved, corpus, self.device, anyway)
         except OtherOrigin as error:
             self.asking = {"name": name, "saved": saved}
             seed, iter = saved.state.config.seed, saved.state.iter
@@ -451,6 +488,10 @@ class Session:
             note += ", bit for bit."
         self._take("state", name, run, saved, note)
         return True
+
+    def _corpus_of(self, vocab_hash: str) -> Corpus:
+        """The text, by the tokenizer of a file's vocabulary."""
+        return self.corpus.read_as(groundling.corpus.tokenizer_of(vocab_hash))
 
     def _take(self, kind: str, name: str, run: Run, kept: Saved | None, note: str) -> None:
         """Make a run that was read the page's, and put the one before it aside."""
@@ -546,6 +587,7 @@ class Session:
     def _begin(self, trial: Trial) -> None:
         """Make a run the page's: its settings, its records, where it stands."""
         self.trial, trial.posted = trial, 0
+        self._follow(trial.run.corpus, trial.run.model.config)
         edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
         self.post({"type": "run", **settings(trial.run.config), "edits": edits})
         self._post_steps()
@@ -580,6 +622,7 @@ class Session:
         if self.trial:
             self._post_steps()
         undo = self.discarded.iter if self.discarded else None
+        self.post({"type": "model", **self._model()})
         self.post({"type": "phase", "phase": phase, "reason": reason, "undo": undo or None})
         for view in self.views:
             view.on_phase(phase)
@@ -680,21 +723,25 @@ def settings(config: TrainConfig) -> Message:
     }
 
 
+def limits() -> Message:
+    """What the page's fields may hold: the least and the most; of the seed, its characters."""
+    known = groundling.config.TRAIN_LIMITS
+    return {
+        "seed": (0, groundling.config.MAX_SEED),
+        "iters": known["iters"],
+        "batchSize": known["batch_size"],
+        "lr": known["lr"],
+    }
+
+
 def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
     """The run that the page's fields ask for, and for the rest the usual one, with the defaults of
     the code in force, which an edit may have changed. ValueError for what cannot be.
     """
-    lr = message["lr"]
-    config = type(usual)(
-        **asdict(usual)
-        | dict(
-            seed=message["seed"],
-            iters=message["iters"],
-            batch_size=message["batchSize"],
-            lr=lr,
-            min_lr=min(usual.min_lr, lr)
-            if isinstance(lr, int | float) and lr > 0
-            else usual.min_lr,
-        )
+    config = replace(
+        groundling.config.with_peak(usual, message["lr"]),
+        seed=message["seed"],
+        iters=message["iters"],
+        batch_size=message["batchSize"],
     )
     return live.again(groundling.config.TrainConfig, config)

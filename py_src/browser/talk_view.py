@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from session import Session
 
     from groundling.checkpoint import Checkpoint
-    from groundling.corpus import Corpus
+    from groundling.corpus import Vocabulary
     from groundling.model import GPT
 
 LONGEST = 2000  # characters of a text, and of a prompt
@@ -42,7 +42,7 @@ class Text:
     """A prompt and what a model has written after it, with the logits behind every character."""
 
     id: int
-    corpus: Corpus
+    corpus: Vocabulary
     settings: dict[str, float]  # temperature, top_k, top_p
     prompt: str
     written: str = ""
@@ -83,15 +83,15 @@ class TalkView(View):
 
     def do_voice(self, message: Message) -> None:
         """Read a file as one of the models. One that is refused leaves the model as it was."""
-        source, corpus = message["source"], self.session.corpus
+        source = message["source"]
         told = {"type": "voice", "source": source, "name": message["name"]}
         try:
             ckpt = groundling.inspector.Contents(message["bytes"]).ckpt
-            groundling.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
-            if ckpt.config.vocab_size != corpus.vocab_size:
+            known = self._vocabulary(ckpt)
+            if ckpt.config.vocab_size != known.vocab_size:
                 raise ValueError(
-                    f"The file knows {ckpt.config.vocab_size} characters, and the text "
-                    f"{corpus.name!r} has {corpus.vocab_size}."
+                    f"The file knows {ckpt.config.vocab_size} characters, and {known.name!r} has "
+                    f"{known.vocab_size}."
                 )
         except (ValueError, MemoryError) as error:
             self.post({**told, "problem": str(error) or "There is not enough memory to open it."})
@@ -244,8 +244,8 @@ class TalkView(View):
             "chances": [self._chance(i) for i in places],
         }
 
-    def model_of(self, source: str) -> tuple[GPT, Corpus]:
-        """The model of a source, on the device, and the text whose characters it knows."""
+    def model_of(self, source: str) -> tuple[GPT, Vocabulary]:
+        """The model of a source, on the device, and what its tokens stand for."""
         run, device = self.session.run, self.session.device
         if device is None or self.session.phase in ("booting", "error"):
             raise ValueError("There is no device to run a model on. Reset, and try again.")
@@ -258,9 +258,16 @@ class TalkView(View):
         if source not in self.models:
             ckpt = self.voices[source]
             self.models[source] = groundling.model.GPT(ckpt.config, device, ckpt.weights)
-        return self.models[source], self.session.corpus
+        return self.models[source], self._vocabulary(self.voices[source])
 
-    def _of_prompt(self, model: GPT, corpus: Corpus, prompt: str) -> list[np.ndarray | None]:
+    def _vocabulary(self, ckpt: Checkpoint) -> Vocabulary:
+        """What a file's tokens stand for: as it says, or as the text in use does."""
+        corpus = self.session.corpus
+        if ckpt.vocab_hash == corpus.vocab_hash:
+            return corpus
+        return groundling.checkpoint.vocabulary(ckpt)
+
+    def _of_prompt(self, model: GPT, corpus: Vocabulary, prompt: str) -> list[np.ndarray | None]:
         """The logits of each character of the prompt and of the one after it, as Text has them."""
         tokens = corpus.encode(prompt)[-model.config.block_size :]
         model.dropout_key = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from view import Message, View
 
 import groundling.config
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from groundling.configfile import Setup
     from groundling.corpus import Corpus
+    from groundling.train import Run
 
 OURS = "tinyshakespeare"
 SHOWN = 12  # unusual characters that the page lists
@@ -34,6 +34,8 @@ class TextView(View):
         super().__init__(session)
         self.files: list[tuple[str, bytes]] = []  # of the text that is coming in
         self.rates: dict[str, float] = {}  # FLOPs a second, by device
+        self.shown = False  # to a reader who has opened the tab
+        self.told: Run | None = None  # the run whose settings the form has
 
     # ---- commands -------------------------------------------------------------------------------
 
@@ -45,8 +47,9 @@ class TextView(View):
             for row in groundling.presets.table(limits, rate)
         ]
         self.post({"type": "setups", "presets": rows, "fields": _fields()})
+        self.shown, self.told = True, self.session.run
         self._post_text()
-        self._post_draft(self.session.setup)
+        self._post_draft(self._in_force())
 
     def do_text(self, message: Message) -> None:
         """Take a file of the text; with no `more` of them to come, read it."""
@@ -74,17 +77,20 @@ class TextView(View):
     def do_draft(self, message: Message) -> None:
         """Check a config, as JSON, and tell what it costs."""
         try:
-            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
-            self._post_draft(setup)
+            setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+            self._post_draft(setup, answer=True)
         except ValueError as error:
-            self.post({"type": "draft", "problem": str(error), "config": None})
+            self.post({"type": "draft", "problem": str(error), "config": None, "answer": True})
 
     def do_use(self, message: Message) -> None:
-        """Make a config that of the next run."""
+        """Make a config that of the next run; or change the run, as far as it can change."""
         try:
+            setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+            if self.session.run:
+                self._change(self.session.run, setup)
+                return
             self._require_rest()
-            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
-            self._take(setup, _tokenized(self.session.corpus, setup.tokenizer))
+            self._take(setup, self.session.corpus.read_as(setup.tokenizer))
         except (ValueError, MemoryError) as error:
             told = str(error) or "There is not enough memory for it."
             self.post({"type": "draft", "problem": told, "config": None})
@@ -101,6 +107,12 @@ class TextView(View):
         file = {"name": f"{name}.json", "mime": "application/json", "bytes": data}
         self.post({"type": "file", **file})
 
+    def on_phase(self, phase: str) -> None:
+        """Show the settings of a run that has just become the page's, or gone."""
+        if self.shown and self.told is not self.session.run and phase != "booting":
+            self.told = self.session.run
+            self._post_draft(self._in_force())
+
     # ---- what is in force -----------------------------------------------------------------------
 
     def _require_rest(self) -> None:
@@ -109,13 +121,37 @@ class TextView(View):
                 "The text and the model are the run's until Reset. Reset, then choose."
             )
 
+    def _in_force(self) -> Setup:
+        """What trains, or would."""
+        run, setup = self.session.run, self.session.setup
+        if run is None:
+            return setup
+        intervals = {"sample_interval": run.sample_every or setup.sample_interval}
+        return replace(setup, model=run.model.config, train=run.config, **intervals)
+
+    def _change(self, run: Run, setup: Setup) -> None:
+        """Change the run, from its next iteration on. ValueError."""
+        now = self._in_force()
+        if (setup.model, setup.tokenizer) != (now.model, now.tokenizer):
+            raise ValueError("The model is the run's until Reset. Reset, then choose.")
+        was, new = vars(now.train), vars(setup.train)
+        changes = {name: new[name] for name in was if was[name] != new[name]}
+        for name in changes:
+            if name in groundling.config.SETTLED:
+                raise ValueError(f"{name} is the run's until Reset. The others can change.")
+        run.change(**changes)
+        run.sample_every = setup.sample_interval
+        self.session.setup = replace(self.session.setup, **_intervals(setup))
+        self.session.post_changed()
+        self._post_draft(self._in_force())
+
     def _take(self, setup: Setup, corpus: Corpus) -> None:
         """Put a text and a setup in force, if this device can train them. ValueError."""
         setup = setup.on(corpus)
         if problem := groundling.presets.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
         self.session.setup, self.session.corpus = setup, corpus
-        self.session.post_model()
+        self.session.post_setup()
         self._post_text()
         self._post_draft(setup)
 
@@ -141,7 +177,7 @@ class TextView(View):
             }
         self.post(told)
 
-    def _post_draft(self, setup: Setup) -> None:
+    def _post_draft(self, setup: Setup, answer: bool = False) -> None:
         corpus = self.session.corpus
         if setup.tokenizer == corpus.tokenizer:
             setup = setup.on(corpus)
@@ -152,7 +188,8 @@ class TextView(View):
                 "type": "draft",
                 "problem": groundling.presets.refusal(setup, self._limits(), corpus),
                 "config": groundling.configfile.as_json(setup),
-                "inForce": setup == self.session.setup,
+                "answer": answer,
+                "inForce": setup == self._in_force(),
                 "parameters": cost.parameters,
                 "memory": cost.total,
                 "flops": cost.flops,
@@ -172,12 +209,9 @@ class TextView(View):
         return self.rates.get(device.name)
 
 
-def _tokenized(corpus: Corpus, tokenizer: str) -> Corpus:
-    """The same text by another tokenizer."""
-    if corpus.tokenizer == tokenizer:
-        return corpus
-    text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
-    return groundling.corpus.Corpus(text, corpus.name, tokenizer)
+def _intervals(setup: Setup) -> dict[str, int]:
+    names = "sample_interval", "checkpoint_interval"
+    return {name: getattr(setup, name) for name in names}
 
 
 def _fields() -> list[Message]:
@@ -193,6 +227,7 @@ def _fields() -> list[Message]:
             "min": one.limits[0],
             "max": one.limits[1],
             "whole": isinstance(one.limits[0], int),
+            "settled": part == "model" or one.name in config.SETTLED,
         }
         for part, fields in (("model", config.MODEL_FIELDS), ("training", training))
         for one in fields

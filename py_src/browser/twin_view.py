@@ -12,7 +12,9 @@ from explain import LOST, explain
 from view import FRAME, Message, View
 
 import groundling.checkpoint
+import groundling.config
 import groundling.twin
+from groundling import live
 from groundling.devices import DeviceError
 from groundling.train import NonFiniteLoss
 
@@ -54,8 +56,11 @@ class TwinView(View):
         try:
             if not 1 <= iters <= MOST_ITERS:
                 raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
-            corpus, device = self.session.corpus, self.session.device
-            self.twin = groundling.twin.Twin(seeds, corpus, device, iters)
+            session, setup = self.session, self.session.setup
+            usual = live.again(groundling.config.TrainConfig, setup.train)
+            model = live.again(groundling.config.GPTConfig, setup.model)
+            make = groundling.twin.Twin
+            self.twin = make(seeds, session.corpus, session.device, iters, usual, model)
         except LOST:
             raise
         except ENDS as error:
@@ -124,7 +129,8 @@ class TwinView(View):
 
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
         """The two files, each with a name of its own even where the seeds are one."""
-        names = [groundling.checkpoint.file_name(seed, self.twin.iters) for seed in self.twin.seeds]
+        iters, model = self.twin.iters, self.twin.runs[0].model.config
+        names = [groundling.checkpoint.file_name(seed, iters, model) for seed in self.twin.seeds]
         return [
             (f"twin-{mark}-{name}", data)
             for mark, name, data in zip("AB", names, files, strict=True)

@@ -2,7 +2,7 @@
 
 groundling train [--preset NAME] [--config FILE…] [--seed S] [--iters N] [... as --help has them]
                  [--device auto|webgpu|numpy] [--text FILE…] [--out FILE] [--log FILE.jsonl]
-                 [--stop-at N] [--state FILE]
+                 [--stop-at N] [--state FILE] [--sample-interval N] [--checkpoint-interval N]
 groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device ...] [...]
 groundling run FOLDER|FILE.zip [as for train; what is not given comes from the project]
 groundling presets [--device ...]
@@ -21,6 +21,10 @@ groundling bench [--batch-size B] [--sizes] [--json FILE] [--device ...]
 FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
 last iteration writes its weights. One that ends earlier, by --stop-at, writes what was asked for:
 the state if there is a --state, the weights if there is an --out, or if there is neither.
+
+On the way the state is kept every checkpoint_interval iterations: in the --state FILE, or, without
+one, where a --config or --checkpoint-interval asks for it, under a name made of the seed and the
+iteration, of which the newest stays.
 
 Ctrl-C ends the training after the iteration it is in and keeps what was learned. The exit code is
 0; 1 when the training failed, also by the code of a project, the doctor finds something wrong, the
@@ -64,7 +68,7 @@ from . import (
     texts,
 )
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
-from .config import TRAIN_FIELDS, TrainConfig
+from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
 from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, shakespeare, tokenizer_of
 from .devices import DeviceError, open_device
 from .errors import CodeError, describe
@@ -81,6 +85,7 @@ COMMANDS = (
     "train | run | presets | sample | inspect | doctor | twin | export | import | link | replay | "
     "recipes | bench"
 )
+INTERVALS = configfile.SAMPLE_FIELD, configfile.CHECKPOINT_FIELD
 SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 
 
@@ -101,11 +106,13 @@ def main(argv: list[str] | None = None) -> int:
 def train_command(args: argparse.Namespace) -> int:
     """groundling train"""
     with bad_input():
-        run = _resumed(args) if args.resume else _begun(args)
+        setup = _setup(args)
+        run = _resumed(args) if args.resume else _begun(args, setup)
         config = run.config
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if end < run.iter or (end == run.iter and end < config.iters):
             raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
+        keeper = Keeper(run, args, setup)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
         for path in filter(None, (weights, args.state)):
             _require_writable(Path(path))
@@ -125,26 +132,66 @@ def train_command(args: argparse.Namespace) -> int:
             for record in run.log:
                 print(log_line(record), file=log)
             told = len(run.samples)
-            for record in train(run, end):
-                print(log_line(record), file=log, flush=True)
-                progress.show(record)
-                told = _show_samples(run, told, progress)
+            while not run.pausing:
+                stop = keeper.next_at
+                for record in train(run, min(end, stop)):
+                    print(log_line(record), file=log, flush=True)
+                    progress.show(record)
+                    told = _show_samples(run, told, progress)
+                if run.iter != stop or run.iter >= end:
+                    break
+                keeper.keep()
             _show_samples(run, told, progress)
     except NonFiniteLoss as error:
         if args.log:  # so that `groundling doctor` sees it
             with log_path.open("a", encoding="ascii") as log:
                 print(log_line(error.record), file=log)
-        return _complain(f"{error} Nothing was written. A lower --lr may help.", code=1)
+        return _complain(f"{error} {keeper.left} A lower --lr may help.", code=1)
     except DeviceError as error:
         if _of_edits(error):
             raise
-        return _complain(f"{error} Nothing was written.", code=1)
+        return _complain(f"{error} {keeper.left}", code=1)
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}. The run ended there.", code=1)
     finished = run.iter >= config.iters
     with bad_input():
-        saved = _keep(run, args, weights=finished or args.out or not args.state)
+        saved = [keeper.keep()] if keeper.every < math.inf else []
+        if finished or args.out or not saved:
+            name = args.out or checkpoint.file_name(config.seed, run.iter, run.model.config)
+            write(Path(name), state.save_weights(run))
+            saved.append(name)
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
-    print(f"{'Finished' if finished else 'Stopped at'} iter {run.iter}{val}: saved {saved}")
+    how, names = "Finished" if finished else "Stopped at", " and ".join(saved)
+    print(f"{how} iter {run.iter}{val}: saved {names}")
     return 0 if run.iter >= end else 130
+
+
+class Keeper:
+    """Keeps a run's state on its way, `every` so many iterations: infinity where nobody asks."""
+
+    def __init__(self, run: Run, args: argparse.Namespace, setup: configfile.Setup):
+        self.run, self.name, self.kept = run, args.state, ""
+        asked = args.state or args.config or args.checkpoint_interval
+        self.every = setup.checkpoint_interval if asked else math.inf
+
+    @property
+    def next_at(self) -> float:
+        """The iteration after which it is to be kept next."""
+        return self.every * (self.run.iter // self.every + 1)
+
+    @property
+    def left(self) -> str:
+        """What there is when the run fails."""
+        return f"Its last state is in {self.kept}." if self.kept else "Nothing was written."
+
+    def keep(self) -> str:
+        """Write the state; where it goes by the iteration, the one before is deleted. Its name."""
+        run, before = self.run, self.kept
+        self.kept = self.name or state.file_name(run.config.seed, run.iter, run.model.config)
+        write(Path(self.kept), state.save_state(run))
+        if before and before != self.kept:
+            Path(before).unlink(missing_ok=True)
+        return self.kept
 
 
 def _show_samples(run: Run, told: int, progress: "Progress") -> int:
@@ -163,13 +210,11 @@ def _show_samples(run: Run, told: int, progress: "Progress") -> int:
     return len(run.samples)
 
 
-def _begun(args: argparse.Namespace) -> Run:
-    """A new run, as the options have it."""
-    setup = _setup(args)
+def _begun(args: argparse.Namespace, setup: configfile.Setup) -> Run:
+    """A new run of a setup, with the settings that the options have."""
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    if "lr" in given and setup.train.min_lr == setup.train.lr:
-        given.setdefault("min_lr", given["lr"])  # it stays as it is
-    setup = replace(setup, train=replace(setup.train, **given))
+    usual = setup.train if args.lr is None else with_peak(setup.train, args.lr)
+    setup = replace(setup, train=replace(usual, **given))
     corpus, device = _corpus(args.text, setup.tokenizer), open_device(args.device)
     if args.config and setup.model.vocab_size != corpus.vocab_size:
         raise ValueError(
@@ -191,7 +236,7 @@ def _option(name: str) -> str:
 
 
 def _setup(args: argparse.Namespace) -> configfile.Setup:
-    """The preset that the options name, under the config files that they name."""
+    """The preset that the options name, under the config files and the intervals that they have."""
     if args.preset not in presets.PRESETS:
         raise ValueError(
             f"There is no preset {args.preset!r}; there are {', '.join(presets.PRESETS)}."
@@ -202,6 +247,10 @@ def _setup(args: argparse.Namespace) -> configfile.Setup:
             setup = configfile.loads(Path(path).read_bytes(), setup)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+    for one in INTERVALS:
+        if (value := getattr(args, one.name)) is not None:
+            check_number(one.name, value, one.limits)
+            setup = replace(setup, **{one.name: value})
     return setup
 
 
@@ -210,6 +259,8 @@ def _resumed(args: argparse.Namespace) -> Run:
     for name in SETTINGS:
         if getattr(args, name) is not None:
             raise ValueError(f"{_option(name)} comes from the state; leave it out.")
+    if args.config:
+        raise ValueError("What --config tells comes from the state; leave it out.")
     with _about(args.resume):
         saved = state.loads(Path(args.resume).read_bytes())
         corpus, device = (
@@ -227,19 +278,6 @@ def _resumed(args: argparse.Namespace) -> Run:
             file=sys.stderr,
         )
     return run
-
-
-def _keep(run: Run, args: argparse.Namespace, weights: object) -> str:
-    """Write the run's state, if asked for, and its weights, if it is to be; the files' names."""
-    names = []
-    if args.state:
-        write(Path(args.state), state.save_state(run))
-        names.append(args.state)
-    if weights:
-        name = args.out or checkpoint.file_name(run.config.seed, run.iter, run.model.config)
-        write(Path(name), state.save_weights(run))
-        names.append(name)
-    return " and ".join(names)
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -804,6 +842,9 @@ def _parser() -> argparse.ArgumentParser:
             low, high = one.limits
             about = f"{one.about} From {low:,} to {high:,} ({told})"
             add(_option(one.name), metavar="X", type=type(low), help=about)
+        for one in INTERVALS:
+            told = getattr(configfile.Setup, one.name)
+            add(_option(one.name), metavar="N", type=int, help=f"{one.about} ({told})")
         add("--preset", metavar="NAME", default="shakespeare", help=f"a model {value}")
         add(
             "--config",
@@ -816,7 +857,7 @@ def _parser() -> argparse.ArgumentParser:
         add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
         add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
         add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule stays (no)")
-        add("--state", metavar="FILE", help="the whole run, for --resume (none)")
+        add("--state", metavar="FILE", help="the whole run, for --resume; kept on the way (none)")
         add("--resume", metavar="FILE", help="finish the run of a state, by its own settings (no)")
         add("--anyway", action="store_true", help="resume with other code or on another text")
 

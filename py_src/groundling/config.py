@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_SEED = 200  # characters, as ASCII JSON: what a checkpoint's 512-byte header always has room for
 
@@ -53,6 +53,9 @@ TRAIN_FIELDS = (
 )
 MODEL_LIMITS = {field.name: field.limits for field in MODEL_FIELDS}
 TRAIN_LIMITS = {field.name: field.limits for field in TRAIN_FIELDS}
+SETTLED = "seed", "batch_size", "accumulate"  # once a run has begun; the rest can change on the way
+Change = tuple[int, str, float, float]
+"""From which iteration on, which setting, what it was, and what it is."""
 
 
 def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
@@ -130,3 +133,49 @@ class TrainConfig:
                 f"min_lr is {self.min_lr:g}, above lr, which is {self.lr:g}; "
                 "the learning rate falls from lr to min_lr."
             )
+
+
+def with_peak(config: TrainConfig, lr: float) -> TrainConfig:
+    """The same run with another peak learning rate. A rate that stays as it is stays so, and the
+    last one is never above the peak. ValueError when it is out of range.
+    """
+    check_number("lr", lr, TRAIN_LIMITS["lr"])
+    min_lr = lr if config.min_lr == config.lr else min(config.min_lr, lr)
+    return replace(config, lr=lr, min_lr=min_lr)
+
+
+def begun_with(config: TrainConfig, changes: list[Change]) -> TrainConfig:
+    """What a run began with whose settings were changed to these on the way."""
+    return replace(config, **{name: was for _, name, was, _ in reversed(changes)})
+
+
+def changed(config: TrainConfig, changes: list[Change], it: int) -> TrainConfig:
+    """What holds at an iteration of a run that began with these and was changed on the way."""
+    return replace(config, **{name: new for at, name, _, new in changes if at <= it})
+
+
+def check_changes(value: object, begun: TrainConfig, iter: int) -> list[Change]:
+    """The changes of a run, from their JSON: in order, up to an iteration, each from what it was.
+    ValueError.
+    """
+    changes: list[Change] = []
+    if not isinstance(value, list):
+        raise ValueError(f"changes is {reprlib.repr(value)}; it must be a list.")
+    now = vars(begun).copy()
+    for i, row in enumerate(value):
+        if not isinstance(row, list) or len(row) != 4:
+            raise ValueError(f"changes[{i}] is {reprlib.repr(row)}; it must be a list of 4.")
+        at, name, was, new = row
+        check_number(f"changes[{i}][0]", at, (changes[-1][0] if changes else 0, iter))
+        if not isinstance(name, str) or name not in TRAIN_LIMITS or name in SETTLED:
+            raise ValueError(f"changes[{i}] is of {reprlib.repr(name)}, which cannot change.")
+        for number in (was, new):
+            check_number(f"changes[{i}] of {name}", number, TRAIN_LIMITS[name])
+        kind = type(TRAIN_LIMITS[name][0])
+        if kind(was) != now[name]:
+            raise ValueError(f"changes[{i}] is from {name} {was:g}, and it was {now[name]:g}.")
+        now[name] = kind(new)
+        changes.append((at, name, kind(was), kind(new)))
+    for at in {at for at, *_ in changes}:  # those of one iteration are made together
+        changed(begun, changes, at)
+    return changes

@@ -26,7 +26,12 @@ SAMPLE_FIELD = Field(
     "sample_interval", "sample_interval", INTERVAL, "Sample", "Let it write so often, in iters."
 )
 CHECKPOINT_FIELD = Field(
-    "checkpoint_interval", "checkpoint_interval", INTERVAL, "Keep", "Keep its state so often."
+    "checkpoint_interval",
+    "checkpoint_interval",
+    INTERVAL,
+    "Keep",
+    "Keep the run's state so often, in iters. The page does so every 20 seconds, too, and waits 5 "
+    "at least.",
 )
 FIXED = {"tie_embeddings": True, "dtype": "float32"}  # what a model has no choice of
 OPTIONAL = "min_learning_rate", "warmup_steps", "eval_batches", "accumulate"
@@ -41,7 +46,7 @@ class Setup:
     model: GPTConfig = field(default_factory=GPTConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     sample_interval: int = samples.EVERY
-    checkpoint_interval: int = 500
+    checkpoint_interval: int = 200
 
     def on(self, corpus: Corpus) -> "Setup":
         """This on a text: with its characters for a vocabulary. ValueError where bytes are meant

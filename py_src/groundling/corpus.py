@@ -116,6 +116,13 @@ class Corpus(Vocabulary):
         split = int(TRAIN_SPLIT * len(tokens))
         self.train, self.val = tokens[:split], tokens[split:]
 
+    def read_as(self, tokenizer: str) -> "Corpus":
+        """The same text by a tokenizer: this corpus, where it is its own."""
+        if tokenizer == self.tokenizer:
+            return self
+        text = self.decode(np.concatenate([self.train, self.val]))
+        return Corpus(text, self.name, tokenizer)
+
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""
         short = min(len(self.train), len(self.val))

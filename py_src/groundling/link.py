@@ -27,8 +27,17 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from . import sources, strict
-from .config import GPTConfig, TrainConfig, check_number
-from .corpus import Corpus
+from .config import (
+    TRAIN_LIMITS,
+    Change,
+    GPTConfig,
+    TrainConfig,
+    begun_with,
+    changed,
+    check_changes,
+    check_number,
+)
+from .corpus import TOKENIZERS, Corpus
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
@@ -70,6 +79,7 @@ class Link:
     trajectory: str  # and of that of all training losses, as float32
     losses: dict[int, float]  # some of them, by iteration
     edits: dict[str, str] = field(default_factory=dict)  # of the code, from the run's beginning on
+    changes: list[Change] = field(default_factory=list)  # of the settings, on the way
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,10 @@ def claim(saved: Saved) -> Link:
             f"This run began at iter {state.first} with weights from a file, which a link cannot "
             "hold. Only a run that began at its seed can be told as a link."
         )
+    begun = begun_with(state.config, state.changes)
     for record in state.log:
-        if not math.isclose(record.lr, learning_rate(record.iter, state.config), rel_tol=1e-9):
+        now = changed(begun, state.changes, record.iter)
+        if not math.isclose(record.lr, learning_rate(record.iter, now), rel_tol=1e-9):
             raise LinkError(
                 "The learning rate was changed while this run trained: at iter "
                 f"{record.iter} it is not what its settings make it. A link cannot tell that."
@@ -104,7 +116,7 @@ def claim(saved: Saved) -> Link:
         )
     losses = [record.train for record in state.log]
     return Link(
-        config=state.config,
+        config=begun,
         model=state.model,
         iter=state.iter,
         val_loss=state.val_loss,
@@ -115,6 +127,7 @@ def claim(saved: Saved) -> Link:
         trajectory=_digest(losses),
         losses={it: losses[it] for it in recorded(state.iter)},
         edits=dict(sources.overlay) if saved.code_hash == code_hash() else {},
+        changes=list(state.changes),
     )
 
 
@@ -127,6 +140,7 @@ def recorded(iters: int) -> list[int]:
 def dumps(link: Link) -> str:
     """The fragment. LinkError when it would be too long."""
     losses = np.array([link.losses[it] for it in recorded(link.iter)], "<f4")
+    changes = {"changes": link.changes} if link.changes else {}
     text = strict.dumps(
         {
             "v": VERSION,
@@ -141,6 +155,7 @@ def dumps(link: Link) -> str:
             "weights": link.weights,
             "trajectory": link.trajectory,
             "losses": _base64(losses.tobytes()),
+            **changes,
         }
     )
     fragment = pack(text.encode("ascii")) if link.edits else _base64(text.encode("ascii"))
@@ -197,7 +212,8 @@ def _inflated(fragment: str) -> bytes:
 
 def _check(value: dict) -> Link:
     """The claim, each fact checked. ValueError."""
-    check_keys("it", value, KEYS)
+    value.setdefault("changes", [])  # most have none
+    check_keys("it", value, (*KEYS, "changes"))
     config = check_config("config", value["config"], TrainConfig)
     model = check_config("model", value["model"], GPTConfig)
     parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
@@ -207,7 +223,9 @@ def _check(value: dict) -> Link:
     ):
         if asked > most:
             raise ValueError(f"it asks for {asked:,} {what}; a link may ask for {most:,}.")
-    check_number("iter", value["iter"], (0, config.iters))
+    check_number("iter", value["iter"], (0, TRAIN_LIMITS["iters"][1]))
+    changes = check_changes(value["changes"], config, value["iter"])
+    check_number("iter", value["iter"], (0, changed(config, changes, value["iter"]).iters))
     if value["val_loss"] is not None:
         check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
     if value["edits"] != []:
@@ -239,6 +257,7 @@ def _check(value: dict) -> Link:
         trajectory=value["trajectory"],
         losses=dict(zip(places, losses.tolist(), strict=True)),
         edits=value["edits"] or {},
+        changes=changes,
     )
 
 
@@ -249,18 +268,20 @@ def _activations(config: TrainConfig, model: GPTConfig) -> int:
     return B * T * model.n_layer * (8 * model.n_embd + 2 * model.d_ff) + attention
 
 
-def check_corpus(link: Link, corpus: Corpus) -> None:
-    """LinkError unless the link's run was trained on this text."""
+def corpus_of(link: Link, corpus: Corpus) -> Corpus:
+    """The text by the link's tokenizer. LinkError unless its run was trained on this text."""
     if link.corpus_hash != corpus.sha256:
         raise LinkError(
             f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
             f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
         )
-    if link.model.vocab_size != corpus.vocab_size:
-        raise LinkError(
-            f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
-            f"{corpus.vocab_size}."
-        )
+    for tokenizer in TOKENIZERS:
+        if (found := corpus.read_as(tokenizer)).vocab_size == link.model.vocab_size:
+            return found
+    raise LinkError(
+        f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
+        f"{corpus.vocab_size}."
+    )
 
 
 class Replay:
@@ -269,7 +290,7 @@ class Replay:
     """
 
     def __init__(self, link: Link, corpus: Corpus, device: Device):
-        check_corpus(link, corpus)
+        corpus = corpus_of(link, corpus)
         self.link, self.run = link, Run(link.config, corpus, device, link.model)
         self.run.sample_every = 0  # no link claims what the run wrote
         self.device = _line(f"{device.name}: {device.description}")
@@ -287,12 +308,18 @@ class Replay:
 
         Ends when a loss is too far away. Pause the run, and it ends; call it again, and it goes on.
         """
-        for record in train(self.run, self.link.iter):
-            claimed = self.link.losses.get(record.iter)
-            if claimed is not None:
-                self._compare(record.iter, claimed, record.train)
-            yield record, claimed
-            if self.failed is not None:
+        run, changes = self.run, self.link.changes
+        while run.iter < self.link.iter:
+            run.change(**{name: new for at, name, _, new in changes if at == run.iter})
+            stop = min([self.link.iter, *(at for at, *_ in changes if at > run.iter)])
+            for record in train(run, stop):
+                claimed = self.link.losses.get(record.iter)
+                if claimed is not None:
+                    self._compare(record.iter, claimed, record.train)
+                yield record, claimed
+                if self.failed is not None:
+                    return
+            if run.iter != stop or run.pausing:
                 return
 
     def _compare(self, it: int, claimed: float, found: float) -> None:

@@ -6,6 +6,7 @@ the embedding table used once more, as the unembedding.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -168,8 +169,11 @@ def parameter_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
     return shapes | {"ln_f.weight": (C,), "ln_f.bias": (C,)}
 
 
-def initial_weights(config: GPTConfig, seed: str) -> np.ndarray:
+def initial_weights(
+    config: GPTConfig, seed: str, drawn: Callable[[int, int], None] | None = None
+) -> np.ndarray:
     """The weights at iter 0, float32 (parameters,): gains 1, biases 0, all else N(0, 0.02).
+    `drawn(done, total)` is called on the way: ten million take seconds.
 
     The last gain of models wider than the default is smaller: their logits would otherwise begin
     with a standard deviation of 0.02 sqrt(n_embd), and so with a loss well above that of an even
@@ -186,6 +190,8 @@ def initial_weights(config: GPTConfig, seed: str) -> np.ndarray:
                 part[:] = stream.normal(part.size) * 0.02
             else:
                 part[:] = 1.0 if name.endswith(".weight") else 0.0
+            if drawn:
+                drawn(start + part.size, weights.size)
         at += n
     if config.n_embd > GPTConfig.n_embd:
         C = config.n_embd

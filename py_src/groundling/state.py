@@ -23,9 +23,18 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from . import checkpoint, strict, texts
+from . import checkpoint, samples, strict, texts
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, check_finite, now, read_header
-from .config import TRAIN_LIMITS, GPTConfig, TrainConfig, check_number
+from .config import (
+    TRAIN_LIMITS,
+    Change,
+    GPTConfig,
+    TrainConfig,
+    begun_with,
+    changed,
+    check_changes,
+    check_number,
+)
 from .corpus import Corpus, known_vocabulary
 from .devices import Device
 from .fingerprint import code_hash
@@ -113,9 +122,10 @@ def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False
 def resume(saved: Saved, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
     """The run of a state that was read; see load_state."""
     if (saved.vocab_hash, saved.state.model.vocab_size) != (corpus.vocab_hash, corpus.vocab_size):
+        its = f"{saved.dataset.name!r}" if saved.dataset else "another text"
         raise CheckpointError(
-            f"The state's vocabulary is not that of {corpus.name!r}: it was trained on another "
-            "text, and cannot go on with this one."
+            f"The state's vocabulary is not that of {corpus.name!r}: it was trained on {its}, and "
+            "cannot go on without it. Open that text first."
         )
     differences = []
     if saved.corpus_hash != corpus.sha256:
@@ -181,6 +191,8 @@ def dumps(saved: Saved) -> bytes:
             "dataset": None if saved.dataset is None else asdict(saved.dataset),
             "vocab": saved.vocab,
             "edits": state.edits,
+            "changes": state.changes,
+            "sample_every": state.sample_every,
             "samples": [[sample.iter, sample.loss, sample.text] for sample in state.samples],
             "log": {
                 "train": [record.train for record in log],
@@ -263,7 +275,8 @@ def loads(data: bytes) -> Saved:
 STREAMS = "batches", "validation", "sampling"
 META_KEYS = (
     *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "samples", "log"),
+    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),
+    *("sample_every", "samples", "log"),
 )
 
 
@@ -282,6 +295,8 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
             meta.setdefault("edits", [])  # files from before code could change on the way lack it
             meta.setdefault("dataset", None)  # and from before there were texts of one's own, these
             meta.setdefault("vocab", None)
+            meta.setdefault("changes", [])  # and from before settings could change, this
+            meta.setdefault("sample_every", samples.EVERY)
         check_keys("it", meta, META_KEYS)
         model = check_config("model", meta["model"], GPTConfig)
         config = check_config("config", meta["config"], TrainConfig)
@@ -301,6 +316,7 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
         for name in ("vocab_hash", "corpus_hash", "code_hash"):
             check_text(name, meta[name], *HASH)
         check_text("device", meta["device"])
+        check_number("sample_every", meta["sample_every"], (0, 10_000_000))
         dataset = None if meta["dataset"] is None else check_manifest(meta["dataset"])
         if dataset and dataset.dataset_id != meta["corpus_hash"]:
             raise ValueError("dataset.dataset_id is not corpus_hash.")
@@ -318,12 +334,26 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
             log=_read_log(meta["log"], meta["first"], meta["iter"]),
             samples=_read_samples(meta["samples"]),
             edits=_read_edits(meta["edits"], meta["iter"]),
+            changes=_read_changes(meta["changes"], config, meta["iter"]),
+            sample_every=meta["sample_every"],
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
         )
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     hashes = meta["vocab_hash"], meta["corpus_hash"], meta["code_hash"]
     return Saved(state, *hashes, meta["device"], created_at, dataset, meta["vocab"])
+
+
+def _read_changes(value: object, config: TrainConfig, iter: int) -> list[Change]:
+    """The changes of a run that has come to `config`."""
+    try:
+        begun = begun_with(config, value)
+    except (TypeError, ValueError):
+        begun = config  # the check says what is wrong
+    changes = check_changes(value, begun, iter)
+    if changed(begun, changes, iter) != config:
+        raise ValueError("changes do not end with config.")
+    return changes
 
 
 # What a number of the log may be. A gradient's norm can overflow in float32: then it is null.

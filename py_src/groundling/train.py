@@ -12,14 +12,14 @@ exactly where it was.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import samples
 from .checkpoint import Checkpoint, now
-from .config import GPTConfig, TrainConfig
+from .config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
 from .corpus import Corpus
 from .devices import Device
 from .fingerprint import code_hash
@@ -140,6 +140,8 @@ class State:
     m: np.ndarray  # AdamW's averages of the gradient
     v: np.ndarray  # and of its square
     edits: list[tuple[int, str]] = field(default_factory=list)  # see Run
+    changes: list[Change] = field(default_factory=list)  # of `config`, which has them
+    sample_every: int = samples.EVERY
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -158,7 +160,7 @@ class Run:
     `iter` counts the updates made. `log` has a Record of each, from iteration `first` on, and
     `samples` what the model wrote: every `sample_every` iterations (0: never) and at the end.
     `val_loss` is the latest validation loss, or None. `edits` has each change of the code on the
-    way: the first iteration that was under it, and its diff.
+    way: the first iteration that was under it, and its diff; `changes` each of the settings.
     """
 
     def __init__(
@@ -168,12 +170,13 @@ class Run:
         device: Device,
         model_config: GPTConfig | None = None,
         weights: np.ndarray | None = None,  # to begin with, in place of the seed's
+        drawn: Callable[[int, int], None] | None = None,  # see initial_weights
     ):
         self.config, self.corpus, self.device = config, corpus, device
         model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
         corpus.require(model_config.block_size)
         if weights is None:
-            weights = initial_weights(model_config, config.seed)
+            weights = initial_weights(model_config, config.seed, drawn)
         self.model = GPT(model_config, device, weights)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
@@ -204,6 +207,7 @@ class Run:
         self.log: list[Record] = []
         self.samples: list[Sample] = []
         self.edits: list[tuple[int, str]] = []
+        self.changes: list[Change] = []
 
     @property
     def train_loss(self) -> float | None:
@@ -230,10 +234,28 @@ class Run:
         self.pausing = True
 
     def set_lr(self, peak: float) -> None:
-        """Change the peak learning rate from the next iteration on. ValueError when it is out of
-        range.
+        """Change the peak learning rate from the next iteration on, also within `train`. ValueError
+        when it is out of range.
         """
-        self.config = replace(self.config, lr=peak)
+        config = with_peak(self.config, peak)
+        self.change(lr=config.lr, min_lr=config.min_lr)
+
+    def change(self, **settings: float) -> None:
+        """Change settings of the training from the next iteration on: all but the SETTLED. `train`
+        has those of its beginning, but for the learning rate's. ValueError, and nothing changes.
+        """
+        for name in settings:
+            if name in SETTLED or name not in TRAIN_LIMITS:
+                raise ValueError(f"{name} cannot change while a run goes on.")
+        config = replace(self.config, **settings)
+        if config.iters < self.iter:
+            raise ValueError(f"iters is {config.iters}, and the run is at iter {self.iter}.")
+        for name, new in settings.items():
+            if (was := getattr(self.config, name)) != new:
+                self.changes.append((self.iter, name, was, new))
+        self.config = config
+        for name in ("beta1", "beta2", "eps", "weight_decay"):
+            setattr(self.optimizer, name, getattr(config, name))
 
     def checkpoint(self) -> Checkpoint:
         """The weights as they are now, and what a file says of them."""
@@ -296,6 +318,8 @@ class Run:
             m=self.model.gather(self.optimizer.m),
             v=self.model.gather(self.optimizer.v),
             edits=list(self.edits),
+            changes=list(self.changes),
+            sample_every=self.sample_every,
         )
 
     def restore(self, state: State) -> None:
@@ -309,6 +333,7 @@ class Run:
         self.iter, self.log, self.samples = state.iter, list(state.log), list(state.samples)
         self.batches.state, self.validation.state = state.batches, state.validation
         self.sampling.state, self.edits = state.sampling, list(state.edits)
+        self.changes, self.sample_every = list(state.changes), state.sample_every
         self.model.load(state.weights)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from . import checkpoint
-from .config import TrainConfig
+from .config import GPTConfig, TrainConfig
 from .corpus import Corpus
 from .devices import Device
 from .train import Record, Run, train
@@ -55,12 +55,22 @@ class Verdict:
 
 
 class Twin:
-    """Two training runs that differ in their seeds alone, if at all, on one device."""
+    """Two training runs that differ in their seeds alone, if at all, on one device. `usual` has
+    their other settings, and `model` their shape, where they are not the default ones.
+    """
 
-    def __init__(self, seeds: tuple[str, str], corpus: Corpus, device: Device, iters: int = ITERS):
+    def __init__(
+        self,
+        seeds: tuple[str, str],
+        corpus: Corpus,
+        device: Device,
+        iters: int = ITERS,
+        usual: TrainConfig | None = None,
+        model: GPTConfig | None = None,
+    ):
         self.seeds, self.iters = seeds, iters
-        configs = [TrainConfig(seed=seed, iters=iters, warmup=WARMUP) for seed in seeds]
-        self.runs = [Run(config, corpus, device) for config in configs]
+        usual = replace(usual or TrainConfig(), iters=iters, warmup=WARMUP)
+        self.runs = [Run(replace(usual, seed=seed), corpus, device, model) for seed in seeds]
         for run in self.runs:
             run.sample_every = 0  # what they write is not compared
         self.parted: int | None = None

@@ -1,34 +1,32 @@
-// The four fields: their limits, what is wrong with what was typed, and the numbers it means.
+// The four fields: what is wrong with what was typed, and the numbers it means. Their limits are
+// Python's, by the schema that the form of Text and model is made of.
 
-import { fields } from "./state";
+import { fields, limits } from "./state";
 import type { Settings } from "./protocol";
 
 export type FieldName = keyof typeof fields;
 
-interface Limits {
-  min: number;
-  max: number;
-  step: number | "any";
-}
+const number = (n: number) => n.toLocaleString("en");
 
-export const LIMITS: Record<Exclude<FieldName, "seed">, Limits> = {
-  iters: { min: 1, max: 1_000_000, step: 1 },
-  batchSize: { min: 8, max: 64, step: 8 },
-  lr: { min: 0, max: 10, step: 5e-5 }, // far too much, too: the doctor has a look at it
-};
+/** How long a text is as ASCII JSON, which is what a file's header has room for. */
+const jsonLength = (text: string) =>
+  JSON.stringify(text).replace(/[^\0-\x7f]/g, "\\u0000").length - 2;
 
 /** What is wrong with a field, as a sentence, or "". */
 export function problem(name: FieldName): string {
   const text = fields[name].value.trim();
+  const known = limits.value;
+  if (!known) return "";
+  const [least, most] = known[name];
   if (name === "seed") {
-    return fields.seed.value.length > 100 ? "At most 100 characters." : "";
+    const length = jsonLength(fields.seed.value);
+    return length > most ? `It takes ${number(length)} characters of ${number(most)}.` : "";
   }
-  const { min, max } = LIMITS[name];
   const value = Number(text);
-  const inside = text !== "" && value >= min && value <= max;
-  if (name === "lr") return inside && value >= 1e-9 ? "" : "From 0.000000001 to 10.";
-  if (name === "batchSize") return inside && value % 8 === 0 ? "" : "8, 16, 24 … up to 64.";
-  return inside && Number.isInteger(value) ? "" : "A whole number from 1 to 1,000,000.";
+  const whole = name !== "lr";
+  const fine = text !== "" && value >= least && value <= most;
+  if (fine && (!whole || Number.isInteger(value))) return "";
+  return `${whole ? "A whole number from" : "From"} ${number(least)} to ${number(most)}.`;
 }
 
 export const firstProblem = (): FieldName | undefined =>

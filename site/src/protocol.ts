@@ -13,6 +13,9 @@ export interface Settings {
   lr: number;
 }
 
+/** The least and the most that each field may hold; of the seed, its characters as JSON. */
+export type SettingsLimits = Record<keyof Settings, [number, number]>;
+
 // ---- page to worker ----------------------------------------------------------------------------
 
 export type Command =
@@ -92,7 +95,7 @@ export type TextCommand =
   | { type: "untext" }
   /** Asks what a config costs, or what is wrong with it. */
   | { type: "draft"; text: string }
-  /** Makes it the next run's. */
+  /** Makes it the next run's; or changes the run, in what can change. */
   | { type: "use"; text: string }
   /** Asks for it as a file. */
   | { type: "config"; text: string };
@@ -143,6 +146,8 @@ export interface FormField {
   min: number;
   max: number;
   whole: boolean;
+  /** A run keeps it until its end. */
+  settled: boolean;
 }
 
 export interface Preset {
@@ -188,6 +193,8 @@ export interface TextFacts {
 export interface Draft {
   problem: string;
   config: Config | null;
+  /** To a question of the page's. */
+  answer?: boolean;
   inForce?: boolean;
   parameters?: number;
   memory?: number;
@@ -200,16 +207,8 @@ export type TextReport =
   | { type: "setups"; presets: Preset[]; fields: FormField[] }
   | ({ type: "text"; problem: string } & Partial<TextFacts>)
   | ({ type: "draft" } & Draft)
-  /** The model and the settings that the next run begins with. */
-  | {
-      type: "setup";
-      uniformLoss: number;
-      vocabSize: number;
-      parameters: number;
-      setup: string;
-      text: string;
-      settings: Settings;
-    };
+  /** The settings that the next run begins with, or that the run has now. */
+  | { type: "setup"; settings: Settings };
 
 // ---- worker to page ----------------------------------------------------------------------------
 
@@ -556,9 +555,10 @@ export interface Inspected {
   iter: number;
   valLoss: number | null;
   header: string;
-  /** In bytes; `start` is the first float's. */
+  /** In bytes; `start` is the first float's, `end` what follows the last: a vocabulary, or none. */
   size: number;
   start: number;
+  end: number;
   explained: { rows: { what: string; count: number }[]; total: number; note: string; sum: string };
   parts: Part[];
 }
@@ -735,11 +735,12 @@ export type Report =
       type: "ready";
       adapter: Adapter;
       defaults: Settings;
-      /** The loss of guessing evenly: ln(vocabSize). */
-      uniformLoss: number;
-      vocabSize: number;
-      parameters: number;
+      limits: SettingsLimits;
     }
+  /** The model of the run, or of the next one. uniformLoss is that of an even guess, ln(vocabSize). */
+  | { type: "model"; uniformLoss: number; vocabSize: number; parameters: number }
+  /** How many of a new run's first weights are drawn, where that takes long. */
+  | { type: "drawing"; done: number; total: number }
   /** `undo` is the iteration of the run that was put aside, if one was. */
   | { type: "phase"; phase: Phase; reason: string; undo: number | null }
   /** The run that is now the page's: a new one, a loaded one, or one brought back. */

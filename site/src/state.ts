@@ -14,12 +14,13 @@ import type {
   ReplayReport,
   Report,
   Settings,
+  SettingsLimits,
   Stage,
   Step,
 } from "./protocol";
 import { clearSamples, receiveSamples } from "./samples";
 import { receiveLens } from "./lens";
-import { loseTalk, receiveTalk } from "./talk";
+import { followVocabulary, loseTalk, receiveTalk } from "./talk";
 import { loseSpeed, receiveSpeed } from "./speed";
 import { receiveText } from "./text";
 import { loseTwin, receiveTwin } from "./twin";
@@ -38,6 +39,9 @@ export const fields = {
   batchSize: signal("32"),
   lr: signal("0.0003"),
 };
+
+/** The least and the most that each of them may be, once Python has told. */
+export const limits = signal<SettingsLimits | null>(null);
 
 /** Every loss of the run, one array a column, for uPlot: iter, train, smooth, val. */
 export const history: [number[], number[], number[], (number | null)[]] = [[], [], [], []];
@@ -59,6 +63,8 @@ export const progress = signal<Progress>(noProgress);
 
 export type Panel = Omit<Extract<Report, { type: "error" }>, "type">;
 export const panel = signal<Panel | null>(null);
+/** The share of a new run's first weights that is drawn, where that takes long. */
+export const drawing = signal<number | null>(null);
 export const notice = signal("");
 export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
 /** The run as a link, when it was asked for; the link of the address; and its replay. */
@@ -128,6 +134,10 @@ export function receive(message: Report): void {
         break;
       case "ready":
         adapter.value = message.adapter;
+        limits.value = message.limits;
+        break;
+      case "model":
+        followVocabulary(model.peek().vocabSize, message.vocabSize);
         model.value = message;
         break;
       case "phase":
@@ -159,6 +169,10 @@ export function receive(message: Report): void {
         reason.value = message.reason;
         undo.value = message.undo;
         stopping.value = stuck.value = false;
+        drawing.value = null;
+        break;
+      case "drawing":
+        drawing.value = message.done / message.total;
         break;
       case "run":
         clearHistory();
@@ -207,7 +221,6 @@ export function receive(message: Report): void {
         receiveSpeed(message);
         break;
       case "setup":
-        model.value = message;
         showSettings(message.settings);
         break;
       case "setups":
@@ -268,6 +281,7 @@ export function receive(message: Report): void {
         break;
       case "error":
         panel.value = message;
+        drawing.value = null;
         raise(message.frames ?? []);
         break;
     }

@@ -121,6 +121,12 @@ export function receiveTalk(message: TalkReport): void {
   }
 }
 
+/** Where all tokens could be drawn, all can still, now that there are as many. */
+export function followVocabulary(before: number, now: number): void {
+  const k = fields.topK;
+  if (k.peek() === before || k.peek() > now) k.value = now;
+}
+
 /** The worker is gone, with its models. */
 export function loseTalk(): void {
   voices.reference.value = voices.file.value = null;

@@ -191,8 +191,7 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
       bytes = null;
       break;
     case "draft":
-      if (ignore > 0) ignore--;
-      if (ignore > 0) break;
+      if (message.answer && --ignore > 0) break;
       draft.value = message;
       if (message.config && (fills || message.inForce || !config.value)) show(message.config);
       fills = false;

@@ -117,8 +117,8 @@ def test_each_case_shows_on_the_gpu_what_it_should_and_the_levels_are_told(
     expect(page.locator("#fields-note")).not_to_have_attribute("data-wrong", "true")
     case.get_by_role("button", name="Put into the fields").click()
     expect(page.get_by_label("Peak learning rate", exact=True)).to_have_value("0.0003")
-    page.get_by_label("Peak learning rate", exact=True).fill("11")
-    expect(page.locator("#fields-note")).to_contain_text("From 0.000000001 to 10.")
+    page.get_by_label("Peak learning rate", exact=True).fill("1001")
+    expect(page.locator("#fields-note")).to_contain_text("From 0 to 1,000.")
     axe("cases", "#view-doctor")
 
 

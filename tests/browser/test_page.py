@@ -320,11 +320,16 @@ def test_the_page_can_be_read_within_a_second(page: Page, site_url: str) -> None
 
 def test_fields_that_cannot_be_are_told_where_they_stand(page: Page, site_url: str) -> None:
     open_page(page, site_url)
-    fill(page, Batch_size="12")
+    fill(page, Batch_size="12.5")
     field = page.get_by_label("Batch size", exact=True)
     expect(field).to_have_attribute("aria-invalid", "true")
     press(page, "Start")
     expect(field).to_be_focused()
+    expect(page.locator("#fields-note")).to_contain_text("A whole number from 1 to 4,096.")
+    fill(page, Batch_size="3")  # what the schema of Text and model allows is allowed here
+    expect(field).to_have_attribute("aria-invalid", "false")
+    page.get_by_label("Seed", exact=True).fill("é" * 34)
+    expect(page.locator("#fields-note")).to_contain_text("It takes 204 characters of 200.")
     wait_for(page, "ready")
 
 

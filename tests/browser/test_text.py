@@ -56,11 +56,20 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     page.get_by_role("button", name="Start", exact=True).click()
     expect(phase).to_have_attribute("data-phase", "done", timeout=60_000)
     expect(tab).to_contain_text("are the run's until Reset")
+
+    # what can change does: the run that was done goes on
+    expect(tab.get_by_label("Width", exact=True)).to_have_attribute("readonly", "")
+    tab.get_by_label("Iterations", exact=True).fill("4")
+    tab.get_by_label("Weight decay", exact=True).fill("0.2")
+    tab.get_by_role("button", name="Change the run").click()
+    expect(phase).to_have_attribute("data-phase", "paused")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(phase).to_have_attribute("data-phase", "done", timeout=60_000)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save weights").click()
-    assert download.value.suggested_filename == "tinker-l2h3d24f192t32v256-42-iter3.bin"
+    assert download.value.suggested_filename == "tinker-l2h3d24f192t32v256-42-iter4.bin"
     ckpt = checkpoint.loads(Path(download.value.path()).read_bytes())
-    assert (ckpt.config.n_embd, ckpt.iter) == (24, 3)
+    assert (ckpt.config.n_embd, ckpt.iter) == (24, 4)
     assert checkpoint.vocabulary(ckpt).tokenizer == "byte-v1"
 
     # the text is kept by its hash, for the next visit
@@ -71,3 +80,44 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(kept).to_contain_text("rhyme.txt")
     kept.get_by_role("button", name="Use").click()
     expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
+
+    # a config that is opened fills the form; the model that it is of gets other numbers
+    opened = config | {"model": config["model"] | {"n_layers": 3, "model_name": "from a file"}}
+    picked = {"name": "c.json", "mimeType": "application/json"}
+    tab.get_by_label("Config file").set_input_files(
+        picked | {"buffer": json.dumps(opened).encode()}
+    )
+    expect(tab.get_by_label("Layers", exact=True)).to_have_value("3")
+    expect(tab.get_by_label("Width", exact=True)).to_have_value("24")
+    tab.get_by_label("Config file").set_input_files(picked | {"buffer": b'{"n_layers": 3}'})
+    expect(tab).to_contain_text("model has no model_name.")
+
+    # a text that is pasted, and one that is dropped anywhere on the page
+    tab.get_by_text("Paste a text").click()
+    tab.get_by_label("Your text").fill("pasted line\n" * 100)
+    tab.get_by_role("button", name="Use this text").click()
+    expect(tab).to_contain_text("pasted text: 1,200 bytes")
+    page.get_by_role("tab", name="Talk").click()
+    drop(page, {"one.txt": "first words " * 90, "two.TXT": "and more"})
+    expect(tab).to_contain_text("one.txt and 1 more: 1,089 bytes")
+    expect(page.get_by_role("tab", name="Text and model")).to_have_attribute(
+        "aria-selected", "true"
+    )
+
+
+def drop(page: Page, files: dict[str, str]) -> None:
+    """Drop files on the page, as a reader does."""
+    page.evaluate(
+        """(files) => {
+          const dataTransfer = new DataTransfer();
+          for (const [name, text] of files) {
+            dataTransfer.items.add(new File([text], name, { type: "text/plain" }));
+          }
+          for (const type of ["dragover", "drop"]) {
+            document.body.dispatchEvent(
+              new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
+            );
+          }
+        }""",
+        list(files.items()),
+    )

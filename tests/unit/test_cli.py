@@ -264,7 +264,7 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("train --iters -1", "iters is -1; it must be a whole number from 0"),
         ("train --batch-size 0", "batch_size is 0; it must be"),
         ("train --lr nan", "lr is nan; it must be a number"),
-        ("train --lr 1e-6", "min_lr is 3e-05, above lr"),
+        ("train --lr 1e-6 --min-lr 3e-5", "min_lr is 3e-05, above lr"),
         ("train --iter 5", "unrecognized arguments: --iter 5"),
         ("train --device tpu", "argument --device: invalid choice: 'tpu'"),
         ("train --text nothing.txt", "nothing.txt: No such file or directory."),
@@ -764,3 +764,51 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
     assert "2 * lr" in shown.out and "It was not run" in shown.err
     assert cli.main([*replay, "--edits"]) == 0
     assert "Bit-identical" in capsys.readouterr().out
+
+
+# What is kept on the way
+
+
+def test_a_state_is_kept_every_checkpoint_interval_and_can_be_gone_on_from(monkeypatch, capsys):
+    kept = []
+
+    def note(path, data):
+        kept.append((path.name, len(data)))
+        write(path, data)
+
+    write = cli.write
+    monkeypatch.setattr(cli, "write", note)
+    options = ["--checkpoint-interval", "2", "--out", "v.bin"]
+    assert cli.main(["train", *SMALL, *options, "--iters", "5"]) == 0
+    stem = "tinker-l4h4d64f256t64v17-hamlet-iter"
+    assert [name for name, _ in kept] == [f"{stem}{n}.state" for n in (2, 4, 5)] + ["v.bin"]
+    assert files() == sorted([f"{stem}5.state", "v.bin"])  # the newest took the others' place
+    capsys.readouterr()
+
+    monkeypatch.setattr(cli, "write", write)
+    assert cli.main(["train", *SMALL, "--iters", "5", "--out", "w.bin"]) == 0
+    np.testing.assert_array_equal(
+        weights_of("v.bin"), weights_of("w.bin")
+    )  # which stops for nothing on its way
+
+
+def test_what_was_kept_is_left_when_the_run_fails(monkeypatch, capsys):
+    def failing(run, end):
+        yield from train(run, min(end, 4))
+        raise NonFiniteLoss(run.log[-1])
+
+    train = cli.train
+    monkeypatch.setattr(cli, "train", failing)
+    options = ["--state", "a.state", "--checkpoint-interval", "4", "--iters", "6"]
+    assert cli.main(["train", *SMALL, *options]) == 1
+    assert "Nothing was written." in capsys.readouterr().err
+
+    def later(run, end):
+        yield from train(run, end)
+        if run.iter > 4:
+            raise NonFiniteLoss(run.log[-1])
+
+    monkeypatch.setattr(cli, "train", later)
+    assert cli.main(["train", *SMALL, *options]) == 1
+    assert "Its last state is in a.state." in capsys.readouterr().err
+    assert state.loads(Path("a.state").read_bytes()).state.iter == 4

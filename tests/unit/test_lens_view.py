@@ -10,7 +10,7 @@ import pytest
 import talk_view
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
+from groundling.corpus import BYTES, Corpus
 from groundling.devices import DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.lens import Lens
@@ -155,3 +155,12 @@ def test_a_lost_device_is_the_sessions_to_tell(bench, monkeypatch):
         bench.look()
     bench.view.drop()
     assert bench.view.lens is None
+
+
+def test_bytes_are_looked_at_one_by_one(bench):
+    corpus, device = Corpus(TEXT, tokenizer=BYTES), bench.session.device
+    config = GPTConfig(256, 8, 2, 2, 8, 16)
+    bench.session.run = Run(TrainConfig(iters=20, batch_size=2), corpus, device, config)
+    bench.look(prompt="né")
+    told = bench.of("lens")[-1]
+    assert told["text"] == list("nÃ©")

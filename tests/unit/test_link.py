@@ -121,11 +121,12 @@ def test_a_run_that_began_with_weights_from_a_file_is_no_link():
         claim(state.loads(state.save_state(run)))
 
 
-def test_a_run_whose_learning_rate_was_changed_is_no_link():
+def test_a_learning_rate_that_its_settings_do_not_make_is_no_link():
+    """As in state files from before changes were recorded."""
     run = small_run(NumPyDevice())
     for _ in train(run, 6):
         pass
-    run.set_lr(5e-3)
+    run.config = replace(run.config, lr=5e-3)
     for _ in train(run, 8):
         pass
     with pytest.raises(LinkError, match="learning rate was changed .* at iter 0 it is not"):
@@ -133,6 +134,34 @@ def test_a_run_whose_learning_rate_was_changed_is_no_link():
 
 
 # Whether it is so
+
+
+def test_settings_that_were_changed_on_the_way_are_changed_so_in_the_replay(device: Device):
+    run = small_run(device)
+    for _ in train(run, 3):
+        pass
+    run.change(weight_decay=0.5, grad_clip=0.3)
+    for _ in train(run, 6):
+        pass
+    run.set_lr(1e-6)  # below the last rate, which goes with it
+    run.change(beta1=0.5, eval_interval=2, iters=run.config.iters + 5)
+    for _ in train(run, 9):
+        pass
+    saved = state.loads(state.save_state(run))
+    link = loads(dumps(claim(saved)))
+    assert link.config == small_run(device).config
+    assert [(at, name) for at, name, *_ in link.changes] == [
+        *((3, "weight_decay"), (3, "grad_clip"), (6, "lr"), (6, "min_lr")),
+        *((6, "beta1"), (6, "eval_interval"), (6, "iters")),
+    ]
+    replay = Replay(link, Corpus(TEXT), type(device)())
+    for record, _ in replay.train():
+        if record.iter == 4:
+            replay.run.pause()
+    assert replay.run.iter < 9
+    for _ in replay.train():
+        pass
+    assert replay.verdict().kind == "identical"
 
 
 def test_a_replay_on_the_same_device_is_bit_identical(device: Device):

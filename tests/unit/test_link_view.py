@@ -3,6 +3,7 @@ and the session's own run left as it is.
 """
 
 import json
+import re
 from dataclasses import replace
 
 import link_view
@@ -99,7 +100,7 @@ def test_there_is_no_link_while_a_run_trains_nor_without_one():
     assert page.of("link") == []
 
 
-def test_a_run_that_is_no_link_says_why():
+def test_a_run_whose_settings_were_changed_is_told_with_its_changes():
     page = Page()
     page.tell("start", **SETTINGS | {"iters": 500})
     page.tell("lr", value=5e-4)
@@ -107,8 +108,10 @@ def test_a_run_that_is_no_link_says_why():
     page.tell("pause")
     page.finish()
     shared = page.shared()
-    assert shared["text"] == ""
-    assert "learning rate was changed" in shared["problem"]
+    assert shared["problem"] == ""
+    page.tell("claim", text=shared["text"])
+    others = page.last("claim")["facts"]["others"]
+    assert re.fullmatch(r"lr 0.0005 from iteration \d+ on", others)
 
 
 def test_a_replay_on_the_same_device_is_identical_and_leaves_the_paused_run_alone(text):

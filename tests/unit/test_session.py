@@ -33,7 +33,7 @@ Session = session_module.Session
 class FakeRun:
     """A run whose losses fall by 0.01 an iteration, and whose weights are the iteration."""
 
-    def __init__(self, config, corpus, device, model_config=None, weights=None):
+    def __init__(self, config, corpus, device, model_config=None, weights=None, drawn=None):
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
@@ -89,7 +89,9 @@ class Bench:
         monkeypatch.setattr(train, "train", self.train)
         self.now, self.messages, self.fails = 100.0, [], {}
         self.device = SimpleNamespace(
-            name="webgpu", description="a GPU", is_emulated=False, lost=False
+            **dict(name="webgpu", description="a GPU", is_emulated=False, lost=False),
+            **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
+            most_turns=math.inf,
         )
         self.session = Session(self.messages.append, self.open, Corpus(TEXT), lambda: self.now)
         self.tell("device", name="webgpu")
@@ -157,7 +159,7 @@ def test_a_device_is_opened_and_the_page_told_what_it_is(bench):
     assert ready["adapter"]["device"] == "webgpu"
     assert ready["adapter"]["missing"] == ""
     assert ready["defaults"] == {"seed": "hamlet", "iters": 2000, "batchSize": 32, "lr": 3e-4}
-    assert ready["uniformLoss"] == math.log(len(set(TEXT)))
+    assert bench.of("model")[-1]["uniformLoss"] == math.log(len(set(TEXT)))
 
 
 def test_without_an_adapter_numpy_takes_over_and_the_page_is_told_why(bench):
@@ -568,7 +570,12 @@ def test_a_fast_run_is_kept_every_so_many_iterations(bench, store, monkeypatch):
     bench.until("done")
     kept = [0, *(message["iter"] for message in bench.of("autosaved"))]
     assert [now - before for before, now in pairwise(kept)] == [200, 200, 10]
-    assert [record["iter"] for record in bench.records()] == list(range(410))
+    bench.session.setup = replace(bench.session.setup, checkpoint_interval=300)
+    bench.tell("reset")
+    bench.start(iters=410)
+    bench.until("done")
+    assert [message["iter"] for message in bench.of("autosaved")][-2:] == [300, 410]
+    assert [record["iter"] for record in bench.records()] == [*range(410), *range(410)]
 
 
 def test_a_lost_gpu_is_continued_after_a_reset(bench, store):
@@ -832,3 +839,23 @@ def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch):
     while page.session.phase == "training":
         page.session.advance()
     assert page.last("error")["title"] == "The code asked Python to exit"
+
+
+def test_the_fields_have_the_limits_of_every_configuration(bench):
+    told = next(message for message in bench.messages if message["type"] == "ready")["limits"]
+    assert told == {
+        "seed": (0, 200),
+        "iters": (0, 10_000_000),
+        "batchSize": (1, 4096),
+        "lr": (0.0, 1000.0),
+    }
+    bench.start(batchSize=3, iters=2, lr=0)
+    bench.until("done")
+    assert bench.session.run.config.min_lr == 0
+
+
+def test_fields_that_the_device_cannot_do_are_refused_and_nothing_begins(bench, monkeypatch):
+    monkeypatch.setattr(bench.session.device, "largest_tensor", 100_000)
+    bench.start(batchSize=4096)
+    assert bench.session.phase == "ready"
+    assert "one tensor may have 100,000 here" in bench.of("error")[-1]["message"]

@@ -135,6 +135,62 @@ def test_a_changed_learning_rate_goes_on_too(device: Device):
     assert everything(other) == everything(whole)
 
 
+def test_settings_that_were_changed_go_on_too_and_are_told(device: Device):
+    whole = small_run(device)
+    finish(whole, 10)
+    whole.change(weight_decay=0.7, beta2=0.5, grad_clip=0.2, iters=whole.config.iters + 4)
+    whole.sample_every = 6
+    finish(whole, 15)
+    other = load_state(save_state(whole), Corpus(TEXT), device)
+    assert [(at, name) for at, name, *_ in other.changes] == [
+        *((10, "weight_decay"), (10, "beta2"), (10, "grad_clip"), (10, "iters")),
+    ]
+    finish(whole)
+    finish(other)
+    assert everything(other) == everything(whole)
+    assert [s.iter for s in other.samples] == [s.iter for s in whole.samples]
+
+
+def test_what_cannot_change_on_the_way_is_refused(device: Device):
+    run = small_run(device)
+    finish(run, 10)
+    before = run.config
+    for settings, told in (
+        (dict(batch_size=4), "batch_size cannot change while a run goes on"),
+        (dict(seed="x"), "seed cannot change"),
+        (dict(n_layer=4), "n_layer cannot change"),
+        (dict(iters=9), "iters is 9, and the run is at iter 10"),
+        (dict(beta1=1.0), "beta1 is 1.0"),
+        (dict(lr=1e-9), "min_lr is"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            run.change(**settings)
+    assert (run.config, run.changes) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([[3, "lr", 1, 0.01], [2, "lr", 0.01, 0.01]], "changes[1][0] is 2"),
+        ([[3, "seed", 1, 2]], "changes[0] is of 'seed', which cannot change"),
+        ([[3, "lr", 1, 2]], "changes do not end with config"),
+        ([[3, "lr"]], "changes[0] is [3, 'lr']; it must be a list of 4"),
+        ([3], "changes[0] is 3; it must be a list of 4"),
+        ({"a": 1}, "changes is {'a': 1}; it must be a list"),
+        ([[3, ["lr"], 1, 2]], "changes[0] is of ['lr']"),
+        ([[99, "lr", 0.01, 0.01]], "changes[0][0] is 99"),
+    ],
+)
+def test_changes_that_cannot_have_been_are_refused(device: Device, changes: list, told: str):
+    run = small_run(device)
+    finish(run, 4)
+    saved = state.loads(save_state(run))
+    with pytest.raises(CheckpointError) as error:
+        saved.state.changes = changes
+        state.dumps(saved)
+    assert told in str(error.value)
+
+
 def test_a_state_before_the_first_iteration_and_after_the_last(device: Device):
     run = small_run(device)
     other = load_state(save_state(run), Corpus(TEXT), device)

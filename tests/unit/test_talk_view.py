@@ -4,7 +4,7 @@ browser: what they post, and how they go on beside a run.
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_a_file_becomes_a_voice_and_says_what_it_is(bench: Bench):
     "data, why",
     [
         (b"no", "fewer than the 512"),
-        (weights_file(Corpus("To be, or not" * 9)), "belongs to another text"),
+        (weights_file(Corpus("To be, or not" * 9)), "does not say what its tokens stand for"),
         (weights_file()[:-4], "cut short"),
     ],
 )
@@ -123,6 +123,22 @@ def test_a_file_that_is_none_is_refused_and_the_voice_stays(bench: Bench, data: 
     bench.tell("voice", source="reference", name="b.bin", bytes=data)
     assert why in bench.of("voice")[0]["problem"]
     assert bench.talk()["text"] == before
+
+
+def test_a_file_of_another_text_writes_with_its_own_characters(bench: Bench):
+    """The reference stays what it is while the reader's own text is in use."""
+    other = Corpus("Über den Wolken muß die Freiheit wohl grenzenlos sein. " * 9)
+    config = replace(MODEL, vocab_size=other.vocab_size)
+    ckpt = checkpoint.loads(weights_file(other, config))
+    data = checkpoint.dumps(replace(ckpt, vocab=other.vocab))
+    bench.tell("voice", source="reference", name="b.bin", bytes=data)
+    assert bench.of("voice")[-1]["problem"] == ""
+    found = bench.talk(prompt="Über", length=9)
+    assert found["problem"] == ""
+    assert found["text"] == generate(
+        GPT(config, NumPyDevice(), ckpt.weights), other, "Über", 9, "yorick", top_k=65
+    )
+    assert "is not among the" in bench.talk(prompt="To be")["problem"]
 
 
 def test_the_text_is_that_of_the_library_for_the_same_seed(bench: Bench, model: GPT):

@@ -93,3 +93,90 @@ def test_a_config_is_given_as_a_file(page: Page):
     file = page.last("file")
     assert file["name"] == "byte-v0.json"
     assert json.loads(file["bytes"]) == json.loads(config())
+
+
+def run_on_bytes(page: Page) -> bytes:
+    """A run of two iterations on the text as bytes; its state."""
+    page.tell("use", text=config())
+    page.tell("start", seed="s", iters=2, batchSize=2, lr=3e-4)
+    page.tell("state")
+    return page.last("file")["bytes"]
+
+
+def test_a_state_on_bytes_is_loaded_where_the_text_is_read_as_characters(page: Page):
+    data, before = run_on_bytes(page), page.session.setup
+    other = Page.__new__(Page)
+    other.messages = []
+    other.session = Session(other.post, lambda name, stage: NumPyDevice(), Corpus(RHYME, "old.txt"))
+    other.tell("device", name="numpy")
+    assert other.last("model")["vocabSize"] == len(set(RHYME))
+    other.tell("load", name="a.state", bytes=data, seed="s", iters=2, batchSize=2, lr=3e-4)
+    assert other.session.phase == "done", other.messages[-1]
+    assert other.session.setup.model == before.model
+    assert other.last("model")["vocabSize"] == 256
+
+
+def test_a_run_that_is_brought_back_brings_its_text_and_model(page: Page):
+    run_on_bytes(page)
+    page.tell("reset")
+    page.tell("untext")
+    page.tell("text", name="b.txt", bytes=b"five and six, and seven " * 40, more=0)
+    assert page.session.corpus.name == "b.txt"
+    page.tell("undo")
+    assert (page.session.run.iter, page.session.corpus.name) == (2, "old.txt")
+    assert page.session.setup.model == page.session.run.model.config
+
+
+def test_a_twin_trains_the_model_and_the_settings_in_force(page: Page):
+    page.tell("use", text=config())
+    page.tell("twin", seeds=["a", "a"], iters=2)
+    assert page.last("twin")["verdict"]["kind"] == "identical", page.last("twin")["message"]
+    page.tell("twin_file", which=0)
+    assert page.last("file")["name"] == "twin-A-tinker-l1h2d8f8t8v256-a-iter2.bin"
+
+
+def test_the_levels_and_the_cases_are_those_of_the_text_in_use(page: Page):
+    page.tell("text", name="b.txt", bytes=b"abcdefgh" * 100, more=0)
+    assert page.last("levels")["levels"][0]["label"] == "ln 8"
+
+
+def test_the_page_is_told_how_many_of_many_weights_are_drawn(page: Page, monkeypatch):
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(page.session, "clock", lambda: 0.04 * next(ticks))
+    page.tell("use", text=config(d_model=256, d_mlp=512))
+    page.tell("start", seed="s", iters=1, batchSize=1, lr=3e-4)
+    told = [m for m in page.messages if m["type"] == "drawing"]
+    assert len(told) > 2 and {m["total"] for m in told} == {page.session.run.model.weights().size}
+    assert [m["done"] for m in told] == sorted(m["done"] for m in told)
+
+
+def test_what_can_change_does_as_the_run_trains(page: Page):
+    page.tell("use", text=config())
+    page.tell("setups")
+    settled = {f["key"] for f in page.last("setups")["fields"] if f["settled"]}
+    assert {"batch_size", "accumulate", "d_model"} <= settled and "weight_decay" not in settled
+    page.tell("start", seed="s", iters=3, batchSize=2, lr=1e-3)
+    draft = page.last("draft")
+    assert draft["inForce"] and draft["config"]["training"]["learning_rate"] == 1e-3
+
+    wanted = draft["config"]
+    wanted["training"] |= dict(max_steps=6, weight_decay=0.3, sample_interval=7, grad_clip=0.5)
+    page.tell("use", text=json.dumps(wanted))
+    run = page.session.run
+    assert page.last("draft")["problem"] == "" and page.last("draft")["inForce"]
+    assert page.last("setup")["settings"]["iters"] == 6
+    assert page.session.phase == "paused"  # it was done, and is no more
+    page.tell("resume")
+    assert (run.iter, run.sample_every, page.session.phase) == (6, 7, "done")
+    assert [(at, name) for at, name, *_ in run.changes] == [
+        *((3, "iters"), (3, "weight_decay"), (3, "grad_clip")),
+    ]
+    for change, told in (
+        ({"model": wanted["model"] | {"d_model": 16}}, "The model is the run's until Reset"),
+        ({"training": wanted["training"] | {"batch_size": 1}}, "batch_size is the run's until"),
+        ({"training": wanted["training"] | {"max_steps": 5}}, "iters is 5, and the run is at 6"),
+    ):
+        page.tell("use", text=json.dumps(wanted | change))
+        assert told.replace("at 6", "at iter 6") in page.last("draft")["problem"]
+    page.tell("reset")
+    assert page.last("draft")["config"]["training"]["max_steps"] == 2  # the next run's

@@ -55,7 +55,7 @@ GUIDE_TRAINING = {
     "checkpoint_interval": 500,
     "seed": 42,
 }
-HERE = Limits(2**27, 65_535, 16_384, 2**31, shared=False)  # the least, in a page
+HERE = Limits(2**27, 65_535, 16_384, math.inf, 2**31, shared=False)  # the least, in a page
 TINY = dict(block_size=8, n_layer=1, n_head=2, n_embd=8, d_ff=16)
 
 
@@ -362,6 +362,17 @@ def test_what_every_adapter_can_do_is_not_refused():
     assert "parameters take about" in presets.refusal(PRESETS["behemoth"], HERE)
 
 
+def test_attention_that_lavapipe_would_silently_cut_short_is_refused_there():
+    """It ends an invocation's loops after 65,535 turns: at 512 tokens and heads of 64, the rows
+    from about 416 on were garbage.
+    """
+    there = replace(HERE, turns=65_535)
+    wide = replace(PRESETS["mega"], model=GPTConfig(256, 512, 1, 6, 384, 1536))
+    assert "turns its loops 98,816 times" in presets.refusal(wide, there)
+    assert presets.refusal(wide, HERE) == ""
+    assert presets.refusal(PRESETS["mega"], there) == ""  # 512 tokens, heads of 32
+
+
 def test_a_refused_config_never_reaches_the_device(monkeypatch, tmp_path, capsys):
     """A text too short: no tensor is made, no kernel runs."""
     monkeypatch.chdir(tmp_path)
@@ -413,7 +424,7 @@ def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
     said = capsys.readouterr()
     assert "a.txt and 1 more: 2,960 bytes, 2,960 tokens of 256 kinds." in said.err
     name = "tinker-l1h2d8f8t8v256-42-iter2.bin"
-    assert said.out.endswith(f"saved {name}\n")
+    assert said.out.endswith(f"saved {name.replace('.bin', '.state')} and {name}\n")
     Path("a.txt").unlink()
     assert cli.main(["sample", name, "--prompt", "ü", "--length", "5"]) == 0
     assert capsys.readouterr().out.startswith("ü")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundling.config import GPTConfig, TrainConfig
+from groundling.config import GPTConfig, TrainConfig, with_peak
 from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.devices.numpy import NumPyDevice
@@ -234,10 +234,26 @@ def test_a_new_peak_learning_rate_holds_from_exactly_the_next_iteration(device: 
 
 def test_a_learning_rate_out_of_range_is_refused_and_nothing_changes(device: Device):
     run = small_run(device)
-    for lr in (-1.0, math.nan, 1e9, 1e-4):  # the last is below min_lr
+    for lr in (-1.0, math.nan, 1e9):
         with pytest.raises(ValueError, match="lr is"):
             run.set_lr(lr)
     assert run.config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("lr", "min_lr", "peak", "last"),
+    [
+        (3e-4, 3e-5, 1e-3, 3e-5),
+        (3e-4, 3e-5, 1e-5, 1e-5),
+        (3e-4, 3e-4, 1e-3, 1e-3),
+        (1.0, 0.1, 0, 0),
+    ],
+)
+def test_the_last_learning_rate_is_never_above_the_peak_and_a_constant_one_stays_so(
+    lr: float, min_lr: float, peak: float, last: float
+):
+    config = with_peak(TrainConfig(lr=lr, min_lr=min_lr), peak)
+    assert (config.lr, config.min_lr) == (peak, last)
 
 
 def test_a_checkpoint_says_what_the_weights_are(device: Device):

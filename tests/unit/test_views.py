@@ -16,6 +16,7 @@ import twin_view
 
 from groundling import checkpoint, state, twin
 from groundling.config import GPTConfig, TrainConfig
+from groundling.configfile import Setup
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
@@ -45,8 +46,10 @@ def posted():
 
 def alone(posted):
     """As much of a session as a view needs."""
+    corpus = Corpus(TEXT)
     return SimpleNamespace(
-        post=posted.append, corpus=Corpus(TEXT), device=NumPyDevice(), clock=time.perf_counter
+        **dict(post=posted.append, corpus=corpus, setup=Setup().on(corpus)),
+        **dict(device=NumPyDevice(), clock=time.perf_counter),
     )
 
 
@@ -197,7 +200,9 @@ def test_the_two_files_of_a_verdict_can_be_had_until_the_next_twin(session, post
     tell(session, "twin", seeds=["a", "b"], iters=2)
     while session.advance():
         pass
-    for which, name in enumerate(["twin-A-tinker-shakespeare-a", "twin-B-tinker-shakespeare-b"]):
+    for which, name in enumerate(
+        ["twin-A-tinker-l4h4d64f256t64v17-a", "twin-B-tinker-l4h4d64f256t64v17-b"]
+    ):
         tell(session, "twin_file", which=which)
         file, verdict = posted.of("file")[-1], posted.of("twin")[-1]["verdict"]
         assert file["name"] == f"{name}-iter2.bin"
@@ -279,6 +284,22 @@ def test_another_shape_has_another_explanation(look, posted):
     assert told["explained"]["total"] == count
     assert told["size"] == 512 + 4 * count
     assert told["explained"]["note"] == ""
+
+
+def test_the_vocabulary_after_the_weights_is_shown_as_text(look, posted):
+    corpus = Corpus("Über den Wolken. " * 9)
+    shape = GPTConfig(corpus.vocab_size, 4, 1, 2, 8, 20)
+    weights, now = initial_weights(shape, "hamlet"), checkpoint.now()
+    hash, vocab = corpus.vocab_hash, corpus.vocab
+    data = checkpoint.dumps(checkpoint.Checkpoint(shape, "s", 0, None, hash, now, weights, vocab))
+    look.read("a", "own.bin", data)
+    told = posted.of("inspected")[-1]
+    tail = len(data) - 512 - weights.nbytes
+    assert f" + {tail} of vocabulary = {len(data):,} bytes" in told["explained"]["sum"]
+    assert told["end"] == len(data) - tail
+    look.look("a", 10**9)
+    cells = posted.of("bytes")[-1]["cells"]
+    assert "".join(cell for cell in cells if isinstance(cell, str)) == data[-tail:].decode()
 
 
 def test_each_tensors_numbers_are_those_of_the_file(look, posted):

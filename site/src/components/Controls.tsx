@@ -4,7 +4,7 @@ import { firstProblem, readSettings } from "../fields";
 import { send } from "../link";
 import type { Phase } from "../protocol";
 import { askToPersist } from "../storage";
-import { phase, stopping, undo } from "../state";
+import { drawing, phase, stopping, undo } from "../state";
 import { Files } from "./Files";
 
 /** In which phase each button can be pressed. */
@@ -48,7 +48,8 @@ export function Controls() {
   }, [phase.value]);
 
   const button = (name: string, act: () => void, busy = false) => {
-    const usable = USABLE[name]!.includes(phase.value) && !stopping.value;
+    const busyWith = stopping.value || drawing.value !== null;
+    const usable = USABLE[name]!.includes(phase.value) && !busyWith;
     return (
       <button
         type="button"

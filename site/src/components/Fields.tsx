@@ -1,6 +1,6 @@
-import { firstProblem, LIMITS, problem, type FieldName } from "../fields";
+import { firstProblem, problem, type FieldName } from "../fields";
 import { send } from "../link";
-import { fields, hasRun } from "../state";
+import { fields, hasRun, limits } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
@@ -11,12 +11,15 @@ const INPUTS: { name: FieldName; label: string; word: Word; ask: string }[] = [
   { name: "lr", label: "Peak learning rate", word: "peak", ask: "What is it?" },
 ];
 
+/** What an arrow key adds. It would count from `min`: from 1, to 9 and 17. So there is none. */
+const STEPS = { iters: 1, batchSize: 8, lr: 5e-5 };
+
 /** What there is to say of the fields: the first thing that is wrong, or what can be changed. */
 function remark(): string {
   const wrong = firstProblem();
   if (wrong) return `${INPUTS.find(({ name }) => name === wrong)!.label}: ${problem(wrong)}`;
   return hasRun.value
-    ? "Settled until Reset, but for the peak learning rate: it can change as the model trains."
+    ? "Settled until Reset, but for the peak learning rate. More can change as it trains, in Text and model."
     : "Change what you like. The same settings on the same device give the same run, to the last bit.";
 }
 
@@ -36,7 +39,7 @@ export function Fields() {
             id={`field-${name}`}
             {...(name === "seed"
               ? { type: "text", list: undefined }
-              : { type: "number", ...LIMITS[name] })}
+              : { type: "number", step: STEPS[name], max: limits.value?.[name][1] })}
             inputMode={name === "seed" ? "text" : "decimal"}
             autocomplete="off"
             autocapitalize="off"

@@ -146,6 +146,7 @@ function Size({ file }: { file: Inspected }) {
 function regionAt(file: Inspected, byte: number): { name: string; tone: string; part?: Part } {
   if (byte < PAGE) return { name: "header", tone: "header" };
   if (byte < file.start) return { name: "settings and records", tone: "header" };
+  if (byte >= file.end) return { name: "vocabulary", tone: "header" };
   let low = 0;
   for (let high = file.parts.length - 1; low < high;) {
     const middle = Math.ceil((low + high) / 2);
@@ -222,6 +223,7 @@ function Strip({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfBy
             <title>{part.name}</title>
           </rect>
         ))}
+        <rect class="tone header" x={file.end} width={file.size - file.end} height={10} />
       </svg>
       <span class="mark" style={{ left: `${(100 * now.at) / file.size}%` }} />
     </div>

@@ -1,6 +1,6 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import * as format from "../format";
-import { hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
+import { drawing, hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
@@ -17,7 +17,7 @@ function status(): string {
     case "booting":
       return "Getting ready";
     case "ready":
-      return "Ready";
+      return drawing.value === null ? "Ready" : "Drawing the first weights";
     case "training":
       return "Training";
     case "paused":
@@ -59,6 +59,7 @@ export function Runner() {
         <h2 id="phase">
           {status()}
           {left !== null && <small>{format.timeLeft(left)}</small>}
+          {drawing.value !== null && <small>{Math.floor(100 * drawing.value)}%</small>}
         </h2>
         <Device />
       </header>

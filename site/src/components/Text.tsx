@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { send } from "../link";
 import type { FormField, Preset } from "../protocol";
-import { adapter, phase } from "../state";
+import { adapter, hasRun, phase } from "../state";
 import {
   bring,
   config,
@@ -188,7 +188,7 @@ function PresetRow({ preset }: { preset: Preset }) {
         <button
           type="button"
           class="link"
-          disabled={preset.refusal !== ""}
+          disabled={preset.refusal !== "" || hasRun.value}
           onClick={() => propose(JSON.stringify(theirs))}
         >
           {name}
@@ -235,7 +235,7 @@ function Input({ field }: { field: FormField }) {
         inputMode="decimal"
         autocomplete="off"
         value={text}
-        readOnly={field.key === "vocab_size"}
+        readOnly={field.key === "vocab_size" || (field.settled && hasRun.value)}
         aria-invalid={!fine}
         aria-describedby={`about-${at}`}
         onInput={(event) => type(field.part, field.key, event.currentTarget.value)}
@@ -271,9 +271,16 @@ async function open(file: File): Promise<void> {
   propose(await file.slice(0, 200_000).text());
 }
 
+/** What can be done with the form now. */
+function remark(): string {
+  if (phase.value === "booting") return "Python is on its way.";
+  return hasRun.value
+    ? "The model, the seed and the batch are the run's until Reset. The rest can change as it trains."
+    : "Start trains it.";
+}
+
 function ModelPart() {
   const picker = useRef<HTMLInputElement>(null);
-  const stuck = hindrance();
   const bad = draft.value?.problem !== "";
   const tokenizer = config.value?.model["tokenizer"];
   return (
@@ -305,6 +312,7 @@ function ModelPart() {
             <select
               id="tokenizer"
               value={String(tokenizer)}
+              disabled={hasRun.value}
               onChange={(event) => setTokenizer(event.currentTarget.value)}
             >
               <option value="char-v1">the characters of the text</option>
@@ -328,10 +336,10 @@ function ModelPart() {
             <button
               type="button"
               class="primary"
-              disabled={stuck !== "" || bad || draft.value?.inForce === true}
+              disabled={phase.value === "booting" || bad || draft.value?.inForce === true}
               onClick={use}
             >
-              {draft.value?.inForce ? "In use" : "Use this model"}
+              {draft.value?.inForce ? "In use" : hasRun.value ? "Change the run" : "Use this model"}
             </button>
             <button
               type="button"
@@ -355,7 +363,7 @@ function ModelPart() {
             <button type="button" onClick={() => picker.current!.click()}>
               Open config
             </button>
-            <span class="note">{stuck || "Start trains it."}</span>
+            <span class="note">{remark()}</span>
           </div>
         </>
       )}
