@@ -1,19 +1,24 @@
 """Make a model talk: draw one character after another from what it thinks comes next."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from . import sources
 from .corpus import Vocabulary
-from .jit import jit
+from .fuse import Command
 from .model import GPT
 from .ops import last_row, unembedding
 from .rng import Stream
-from .tensor import no_grad
+from .tensor import Tensor, no_grad
 
 READ_EVERY = 16  # characters drawn on the device between two reads
+MOST = 256  # of them
 ALIGN = 64  # floats: where WebGPU can bind a row of logits
+SECONDS = 0.05  # that the device is given work for at a time, so that the page stays responsive
 
 
 def generate(
@@ -46,8 +51,8 @@ def stream(
     those that each character was drawn from, float32 (V,). ValueError for settings out of range,
     an empty prompt, or a character outside the vocabulary.
     """
-    device, T, V = model.device, model.config.block_size, model.config.vocab_size
-    tokens = corpus.encode(prompt)[-T:]
+    V = model.config.vocab_size
+    tokens = corpus.encode(prompt)[-model.config.block_size :]
     top_k = V if top_k is None else top_k
     check_settings(temperature, top_k, top_p)
     if not prompt:
@@ -57,40 +62,180 @@ def stream(
     if length < 1:
         raise ValueError(f"length is {length}; it must be at least 1.")
     source = Stream(f"{seed}:sample") if isinstance(seed, str) else seed
-    window = device.tensor(np.pad(tokens, (0, T - len(tokens))))
-    seen = device.tensor(np.array([len(tokens)], np.uint32))
-    uniforms = device.tensor(source.uniform(length))
-    settings = device.tensor([temperature, min(top_k, V), top_p])
-    drawn = device.tensor(np.zeros(length, np.uint32))
-    count = device.tensor(np.zeros(1, np.uint32))
+    uniforms = source.uniform(length)
+    parts = min(read_every, MOST)
 
-    rows, row = min(length, read_every), -(-V // ALIGN) * ALIGN
-    seen_logits = None if logits is None else device.empty(rows, row)
+    def drawn() -> Iterator[np.ndarray]:
+        writer = Writer.of(model)
+        try:
+            writer.begin(tokens, (temperature, min(top_k, V), top_p))
+            for start in range(0, length, parts):
+                yield writer.draw(uniforms[start : start + parts], logits)
+        finally:
+            writer.end(model)
 
-    @jit(device)
-    def draw():
-        model.dropout_key = None
-        with no_grad():
-            x = last_row(model.hidden(window.view(1, T)), seen)
+    yield from corpus.decoding(drawn())
+
+
+class Writer:
+    """A model's window, and the two plans that draw from it and append to it.
+
+    `whole` runs the model on the whole window. In passing it fills a cache: every layer's keys and
+    values. While the window is not full, `one` then runs the model on the newest token alone. Once
+    the window slides, every token has another position, and there is nothing to keep. Both end in
+    the draw, so that any number of draws is one submit.
+
+    `one` is what the model itself does with one token, but for its embeddings and its attention,
+    which look the position and the cache up. An edited model may do something else with a token
+    alone than with the same among others: there `whole` does everything.
+    """
+
+    kept: WeakKeyDictionary[GPT, list["Writer"]] = WeakKeyDictionary()
+    """Those that are not at work: capturing takes longer than a short text."""
+
+    def __init__(self, model: GPT):
+        device, config = model.device, model.config
+        T, V, C = config.block_size, config.vocab_size, config.n_embd
+        self.device, self.V, self.T, self.code = device, V, T, dict(sources.overlay)
+        self.window = device.tensor(np.zeros(T, np.uint32))
+        self.seen = device.tensor(np.ones(1, np.uint32))  # tokens in the window
+        self.count = device.tensor(np.zeros(1, np.uint32))  # draws of this part
+        self.settings = device.tensor(np.ones(3))
+        self.uniforms = device.tensor(np.zeros(MOST))
+        self.drawn = device.tensor(np.zeros(MOST, np.uint32))
+        self.row = -(-V // ALIGN) * ALIGN
+        self.logits = device.empty(MOST, self.row)
+        self.caches = [device.empty(T, 3 * C) for _ in range(config.n_layer)]
+        self.length = 0  # as `seen`, without asking the device
+        self.rates: dict[Callable, int] = {}  # how many draws take SECONDS
+
+        def draw(x: Tensor) -> None:
             logits = unembedding(x, model.parameters["wte"])
-        tensors = logits, uniforms, settings, window, seen, drawn, count
-        device.run("sample_token", *tensors, vocab_size=V, block_size=T)
-        return logits
+            device.run("keep_row", logits, self.count, self.logits, size=V, stride=self.row)
+            settings = self.uniforms, self.settings, self.window, self.seen, self.drawn, self.count
+            device.run("sample_token", logits, *settings, vocab_size=V, block_size=T)
 
-    def parts():
-        for start in range(0, length, read_every):
-            n = min(read_every, length - start)
-            for at in range(n):
-                latest = draw()
-                if seen_logits:
-                    place = seen_logits.view(V, offset=at * row)
-                    device.run("copy", latest, place, size=V, factor=1.0, accumulate=0)
-                device.submit()
-            if seen_logits:
-                logits.extend(seen_logits.numpy()[:n, :V])
-            yield drawn.view(n, offset=start).numpy()
+        def whole() -> None:
+            model.dropout_key = None
+            with no_grad():
+                draw(last_row(model.hidden(self.window.view(1, T)), self.seen))
 
-    yield from corpus.decoding(parts())
+        def one() -> None:
+            model.dropout_key = None
+            with no_grad():
+                draw(model.hidden(self.window.view(1, T).view(1, 1)).view(1, C))
+
+        self.one: Callable[[int], None] | None = None
+        if not device.capturing_enabled:
+            self.whole = _again(whole)
+            return
+        is_ours = type(model) is GPT and not self.code
+        self.whole = self._capture(whole, self._fill_caches if is_ours else list)
+        if is_ours:
+            self.one = self._capture(one, self._use_caches)
+
+    @classmethod
+    def of(cls, model: GPT) -> "Writer":
+        """One for the code as it is now, that nobody else uses."""
+        free = cls.kept.get(model, [])
+        while free:
+            writer = free.pop()
+            if writer.code == sources.overlay and model.device.capturing_enabled:
+                return writer
+        return cls(model)
+
+    def end(self, model: GPT) -> None:
+        """Let it be used for the model's next text."""
+        if self.device.capturing_enabled:
+            self.kept.setdefault(model, []).append(self)
+
+    def begin(self, tokens: np.ndarray, settings: tuple[float, int, float]) -> None:
+        """Go on from these tokens, one at least and no more than the window has."""
+        self.length = len(tokens)
+        self.device.write(self.window, np.pad(tokens, (0, self.T - self.length)))
+        self.device.write(self.seen, np.array([self.length], np.uint32))
+        self.device.write(self.settings, settings)
+
+    def draw(self, uniforms: np.ndarray, logits: list[np.ndarray] | None) -> np.ndarray:
+        """The next tokens, one for each of the numbers, MOST at most. The model may have changed
+        since the last ones.
+        """
+        n = len(uniforms)
+        self.device.write(self.uniforms, np.pad(uniforms, (0, MOST - n)))
+        self.device.write(self.count, np.zeros(1, np.uint32))
+        alone = min(n - 1, self.T - self.length) if self.one else 0
+        if alone > 0:
+            self._run(self.whole, 1)
+            self._run(self.one, alone)
+            self._run(self.whole, n - 1 - alone)
+        else:
+            self._run(self.whole, n)
+        self.length = min(self.T, self.length + n)
+        if logits is not None:
+            logits.extend(self.logits.view(n, self.row).numpy()[:, : self.V])
+        return self.drawn.view(n).numpy()
+
+    def _run(self, work: Callable[[int], None], n: int) -> None:
+        """Do it n times, as many at once as the device does in about SECONDS, or a fourth of that
+        where it is not known yet how many those are.
+        """
+        while n > 0:
+            most = self.rates.get(work, 1)
+            k = min(n, most)
+            if k == n:
+                work(k)
+                self.device.submit()
+                return
+            idle = self._wait()
+            work(k)
+            seconds = max(self._wait() - idle, 1e-9)
+            self.rates[work] = max(1, min(int(k * SECONDS / seconds), 4 * k))
+            n -= k
+
+    def _wait(self) -> float:
+        """How long it takes until all that was asked for is done."""
+        began = time.perf_counter()
+        self.count.item()
+        return time.perf_counter() - began
+
+    def _capture(self, work: Callable, rewrite: Callable) -> Callable[[int], None]:
+        device = self.device
+        with device.capture(rewrite=rewrite) as plan:
+            work()
+        return lambda times: device.replay(plan, times=times)
+
+    def _fill_caches(self, commands: list[Command]) -> list[Command]:
+        """The same, where each layer's queries, keys and values are copied to its cache."""
+        caches, found = iter(self.caches), []
+        for c in commands:
+            if c.kernel == "attention":
+                cache = next(caches)
+                sizes = dict(size=cache.size, factor=1.0, accumulate=0)
+                found.append(Command("copy", (c.tensors[0], cache), sizes))
+            found.append(c)
+        return found
+
+    def _use_caches(self, commands: list[Command]) -> list[Command]:
+        """The same for the newest token alone, at its place, as `_fill_caches` has left it."""
+        (_, wte, _), (_, wpe, y) = (c.tensors for c in commands[:2])
+        sizes = {name: commands[0].params[name] for name in ("n_embd", "vocab_size")}
+        found = [Command("embedding_at", (self.window, self.seen, wte, wpe, y), sizes)]
+        caches = iter(self.caches)
+        for c in commands[2:]:
+            if c.kernel == "attention":
+                qkv, y, _ = c.tensors
+                heads = {name: c.params[name] for name in ("n_head", "head_size")}
+                c = Command("attention_at", (qkv, self.seen, next(caches), y), heads)
+            found.append(c)
+        return found
+
+
+def _again(work: Callable) -> Callable[[int], None]:
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            work()
+
+    return repeat
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ export function dropPlan(plan: Plan): void {
 }
 
 /**
- * Sends one submit: the array's bytes to the start of the buffer, all dispatches as one compute
- * pass, and a word from each place to the target, from byte `at` on.
+ * Sends one submit: the array's bytes to the start of the buffer, all dispatches, so many times, as
+ * one compute pass, and a word from each place to the target, from byte `at` on.
  */
 export function runPlan(
   device: GPUDevice,
@@ -68,6 +68,7 @@ export function runPlan(
   places: Place[],
   target: GPUBuffer | null,
   at: number,
+  times: number,
 ): void {
   if (buffer && array) {
     if (plan.upload?.array !== array) plan.upload = new Upload(array);
@@ -75,10 +76,12 @@ export function runPlan(
   }
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  for (const { pipeline, group, x, y, z } of plan.dispatches) {
-    if (pipeline) pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(x, y, z);
+  for (let i = 0; i < times; i++) {
+    for (const { pipeline, group, x, y, z } of plan.dispatches) {
+      if (pipeline) pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(x, y, z);
+    }
   }
   pass.end();
   places.forEach(([source, offset], i) =>

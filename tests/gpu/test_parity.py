@@ -27,7 +27,8 @@ BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)
 GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 TOLERANCE = 1e-5
 IN_PLACE = {("clip", "x"), ("adamw", "w"), ("adamw", "m"), ("adamw", "v")}
-IN_PLACE |= {("clip_adamw", name) for name in "gwmv"}
+IN_PLACE |= {("clip_adamw", name) for name in "gwmv"} | {("attention_at", "cache")}
+IN_PLACE |= {("keep_row", "y")}
 
 # A case: the shapes of its buffers in the order of their bindings, or a function that makes one
 # from the random generator, and the parameters.
@@ -197,6 +198,15 @@ for T, B in itertools.product((1, 63, 65), (1, 3)):
     for C in (20, 65):
         length = lambda rng, T=T: rng.integers(1, T + 1, 1, dtype=np.uint32)  # noqa: E731
         case("last_row", [T * C, length, C], n_embd=C)
+        tokens = integers(T, below=70)  # some are beyond the vocabulary
+        case("embedding_at", [tokens, length, 65 * C, T * C, C], n_embd=C, vocab_size=65)
+        case("keep_row", [C, exactly(T - 1, dtype=np.uint32), T * 70], size=C, stride=70)
+    for C, n_head in HEADS if B == 1 else ():
+        sizes = dict(n_head=n_head, head_size=C // n_head)
+        for by in (1, 5):
+            case(
+                "attention_at", [scaled(3 * C, by=by), length, scaled(3 * T * C, by=by), C], **sizes
+            )
 
 SETTINGS = (1.0, 65, 1.0), (0.8, 5, 1.0), (1.5, 65, 0.6), (0.5, 20, 0.9), (1.0, 1, 1.0), (2, 3, 0.1)
 for V, T, settings, full in itertools.product((2, 65, 256), (5, 64), SETTINGS, (False, True)):

@@ -30,9 +30,9 @@ def plans_of(device: Device, work: Callable, monkeypatch: pytest.MonkeyPatch) ->
     """The plans that are replayed in the course of some work."""
     plans, replay = [], device.replay
 
-    def watched(plan: Plan, *given: object) -> None:
+    def watched(plan: Plan, *given: object, **how: object) -> None:
         plans.append(plan)
-        replay(plan, *given)
+        replay(plan, *given, **how)
 
     monkeypatch.setattr(device, "replay", watched)
     work()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from groundling import sources
 from groundling.config import GPTConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device
@@ -205,6 +206,61 @@ def test_settings_out_of_range_are_refused(model: GPT, change: dict, said: str):
     given = dict(prompt=PROMPT, length=4, seed="s") | change
     with pytest.raises(ValueError, match=said):
         generate(model, CORPUS, **given)
+
+
+# The cache
+
+
+def written(model: GPT, length: int, read_every: int) -> tuple[str, np.ndarray, bool]:
+    """A text, the logits it was drawn from, and whether the last one was from the cache."""
+    logits: list[np.ndarray] = []
+    settings = dict(logits=logits, read_every=read_every)
+    text = "".join(stream(model, CORPUS, "So", length, "s", **settings))
+    kernels = [command.kernel for command in model.device.replayed.commands]
+    return text, np.array(logits), "attention_at" in kernels
+
+
+@pytest.mark.parametrize(
+    ("length", "read_every", "cached"), [(7, 16, True), (20, 20, False), (20, 3, False)]
+)
+def test_the_cache_changes_no_number(
+    model: GPT, monkeypatch: pytest.MonkeyPatch, length: int, read_every: int, cached: bool
+):
+    """It is of use until the window's 11 tokens are there. To the bit on a GPU, where each row has
+    its own sums in one order whatever the others are; as good as that with a BLAS.
+    """
+    text, logits, is_cached = written(model, length, read_every)
+    assert is_cached == cached
+    monkeypatch.setitem(sources.overlay, "py_src/groundling/model.py", "edited")
+    plain_text, plain_logits, is_cached = written(model, length, read_every)
+    assert not is_cached
+    assert text == plain_text
+    if model.device.name == "webgpu":
+        np.testing.assert_array_equal(logits, plain_logits)
+    np.testing.assert_allclose(logits, plain_logits, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_of_ones_own_writes_without_the_cache(device: Device):
+    """Every token looks at the first one, which a token alone would not see."""
+
+    class Looking(GPT):
+        def hidden(self, tokens):
+            x = super().hidden(tokens)
+            y = x.device.empty(*x.shape)
+            x.device.run("position_embedding", x, x, y, size=x.size, period=CONFIG.n_embd)
+            return y
+
+    weights = initial_weights(CONFIG, "sampling")
+    looking = Looking(CONFIG, device, weights + 0.5 * Stream("large").normal(weights.size))
+    expected = expected_text(looking, "So", 20, "s", 0.8, 999, 1.0)
+    assert generate(looking, CORPUS, "So", 20, "s") == expected
+
+
+def test_two_texts_of_one_model_do_not_meet(model: GPT):
+    texts = [stream(model, CORPUS, prompt, 40, "s", read_every=3) for prompt in ("So", "H")]
+    pairs = list(zip(*texts, strict=True))
+    for i, prompt in enumerate(("So", "H")):
+        assert "".join(pair[i] for pair in pairs) == generate(model, CORPUS, prompt, 40, "s")
 
 
 # What a token is drawn from

@@ -44,9 +44,10 @@ def run_plan(
     scalars: Sequence[Place],
     target: GPUBuffer | None,
     at: int,
+    times: int = 1,
 ) -> None:
-    """Write an array to the start of a buffer, run the plan as one compute pass, and copy a word
-    from each of the places to byte `at` of the target and on: one submit.
+    """Write an array to the start of a buffer, run the plan `times` times in one compute pass, and
+    copy a word from each of the places to byte `at` of the target and on: one submit.
 
     The array must be the same one each time; what it holds then is what is written.
     """
@@ -58,4 +59,5 @@ def run_plan(
         plan.scalars = scalars
         plan.places = to_js([[source._internal, offset] for source, offset in scalars])
     into, out = buffer and buffer._internal, target and target._internal
-    groundling_js.runPlan(device._internal, plan.internal, into, plan.bytes, plan.places, out, at)
+    send = groundling_js.runPlan
+    send(device._internal, plan.internal, into, plan.bytes, plan.places, out, at, times)

@@ -263,9 +263,11 @@ class Device:
             self.counts.dispatches += 1
 
     @contextmanager
-    def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
+    def capture(
+        self, inputs: Inputs | None = None, rewrite: Callable[[list[Command]], list[Command]] = list
+    ) -> Iterator[Plan]:
         """Note the kernels that are asked for in the block, and run them, as `replay` will, at its
-        end.
+        end; or those that `rewrite` makes of them.
 
         Memory made in the block belongs to the plan alone: its replays write to it, so nobody else
         may have it. Nothing can be read or written in the block, for nothing has run yet.
@@ -274,19 +276,21 @@ class Device:
         plan = self._plan = Plan(self._release)
         try:
             yield plan
-            plan.commands = fuse(plan.commands, self, plan.results())
+            plan.commands = fuse(rewrite(plan.commands), self, plan.results())
             plan.lay_out(self._allocate)
             plan.prepared = [self._prepare(c.kernel, c.tensors, c.params) for c in plan.commands]
         finally:
             self._plan = None
         self.replay(plan, inputs)
 
-    def replay(self, plan: Plan, inputs: Inputs | None = None) -> None:
-        """Run a captured plan again, on what its buffers and its inputs hold now."""
+    def replay(self, plan: Plan, inputs: Inputs | None = None, times: int = 1) -> None:
+        """Run a captured plan again, on what its buffers and its inputs hold now; or `times` times,
+        each on what the one before has left.
+        """
         self.require_no_capture()
         self.replayed = plan
-        self._replay(plan, inputs)
-        self.counts.dispatches += len(plan.commands)
+        self._replay(plan, inputs, times)
+        self.counts.dispatches += times * len(plan.commands)
 
     def writes(self, command: Command) -> list[bool]:
         """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""

@@ -90,9 +90,10 @@ class NumPyDevice(Device):
     def _execute(self, command: Callable) -> None:
         command()
 
-    def _replay(self, plan: Plan, inputs: Inputs | None) -> None:
-        for command in plan.prepared:
-            command()
+    def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None:
+        for _ in range(times):
+            for command in plan.prepared:
+                command()
 
 
 def _run_all(parts: list[Callable]) -> None:
@@ -445,6 +446,34 @@ def adamw(hyper, g, w, m, v, *, size, beta1, beta2, eps, weight_decay):
 def last_row(x, length, y, *, n_embd):
     at = (int(length[0]) - 1) * n_embd
     y[:] = x[at : at + n_embd]
+
+
+@kernel
+def embedding_at(window, length, wte, wpe, y, *, n_embd, vocab_size):
+    at = int(length[0]) - 1
+    token = min(int(window[at]), vocab_size - 1)
+    np.add(wte.reshape(vocab_size, n_embd)[token], wpe.reshape(-1, n_embd)[at], out=y)
+
+
+@kernel
+def attention_at(qkv, length, cache, y, *, n_head, head_size):
+    n_embd, time = n_head * head_size, int(length[0])
+    rows = cache.reshape(-1, 3 * n_embd)
+    rows[time - 1, n_embd:] = qkv[n_embd:]
+    rows = rows[:time].reshape(time, 3, n_head, head_size)
+    q = qkv[:n_embd].reshape(n_head, head_size, 1) * (1 / math.sqrt(head_size))
+    scores = (rows[:, 1].swapaxes(0, 1) @ q)[..., 0]
+    scores -= scores.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    out = y.reshape(n_head, head_size)
+    np.einsum("ht,thc->hc", scores, rows[:, 2], out=out)
+    out /= scores.sum(axis=1, keepdims=True)
+
+
+@kernel
+def keep_row(x, count, y, *, size, stride):
+    at = int(count[0]) * stride
+    y[at : at + size] = x
 
 
 @kernel

@@ -96,7 +96,8 @@ class WebGPUDevice(Device):
             if turn.upload:
                 upload = turn.upload.buffer, turn.upload.data
                 self.counts.uploaded += turn.upload.data.nbytes
-            run_plan(self.wgpu, turn.plan.compiled, upload, turn.scalars, turn.target, turn.at)
+            outcome = turn.scalars, turn.target, turn.at
+            run_plan(self.wgpu, turn.plan.compiled, upload, *outcome, turn.times)
             self.counts.submits += 1
         if self._encoder:
             self._end_pass()
@@ -251,11 +252,11 @@ class WebGPUDevice(Device):
         self._pass.set_bind_group(0, group)
         self._pass.dispatch_workgroups(*grid)
 
-    def _replay(self, plan: Plan, inputs: "Upload | None") -> None:
+    def _replay(self, plan: Plan, inputs: "Upload | None", times: int) -> None:
         self.submit()
         if plan.compiled is None:
             plan.compiled = make_plan(plan.prepared)
-        self._turn = Turn(plan, inputs)
+        self._turn = Turn(plan, inputs, times)
 
     def _send_turn(self) -> None:
         if self._turn:
@@ -290,6 +291,7 @@ class Turn:
 
     plan: Plan
     upload: "Upload | None"
+    times: int  # that the plan is run
     scalars: Sequence[tuple[wgpu.GPUBuffer, int]] = ()  # and where in the buffer, in bytes
     target: wgpu.GPUBuffer | None = None
     at: int = 0  # bytes
@@ -534,16 +536,14 @@ def _run_plan(
     scalars: Sequence[tuple[wgpu.GPUBuffer, int]],
     target: wgpu.GPUBuffer | None,
     at: int,
+    times: int = 1,
 ) -> None:
     if upload:
         device.queue.write_buffer(upload[0], 0, upload[1])
     encoder = device.create_command_encoder()
     work = encoder.begin_compute_pass()
-    before = None
-    for pipeline, group, x, y, z in plan:
-        if pipeline is not before:
-            work.set_pipeline(pipeline)
-            before = pipeline
+    for pipeline, group, x, y, z in plan * times:
+        work.set_pipeline(pipeline)
         work.set_bind_group(0, group)
         work.dispatch_workgroups(x, y, z)
     work.end()
