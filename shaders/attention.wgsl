@@ -7,6 +7,8 @@
 //   keeps a running maximum and sum (Milakov and Gimelshein 2018, "Online normalizer calculation
 //   for softmax"), so no time x time matrix is ever stored; lse lets the backward pass make the
 //   same probabilities again.
+// The device writes the loops within loops out (wgsl.py), so q and sum are registers; what other
+// loops index is a copy, in memory.
 // grid: time / 64, batch * n_head / 4
 
 struct Params { batch: u32, time: u32, n_head: u32 }
@@ -49,9 +51,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let query = (first + t) * stride + channel;
   let keys = first * stride + n_embd + channel;
   let scale = 1.0 / sqrt(f32(HEAD_SIZE));
-  var q: array<vec4f, HEAD_SIZE>;
+  var own_q: array<vec4f, HEAD_SIZE>;
+  for (var c = 0u; c < HEAD_SIZE; c++) { own_q[c] = gather_qkv(query + c) * scale; }
+  let q = own_q;
   var sum: array<vec4f, HEAD_SIZE>;
-  for (var c = 0u; c < HEAD_SIZE; c++) { q[c] = gather_qkv(query + c) * scale; }
   var highest = vec4f(-3.0e38);
   var total = vec4f();
   for (var j = 0u; j <= t.w; j++) {
@@ -72,6 +75,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     for (var c = 0u; c < HEAD_SIZE; c++) { sum[c] += weight * qkv[value + c]; }
   }
   let out = (first + t) * n_embd + channel;
-  for (var c = 0u; c < HEAD_SIZE; c++) { scatter_y(out + c, sum[c] / total); }
+  var own_sum = sum;
+  for (var c = 0u; c < HEAD_SIZE; c++) { scatter_y(out + c, own_sum[c] / total); }
   scatter_lse(head * p.time + t, highest + log(total));
 }

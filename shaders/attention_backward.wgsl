@@ -6,6 +6,8 @@
 // Along z the first workgroups make dq, the others dk and dv, each for four queries' or keys' rows
 // of one head an invocation, one to each lane of its vec4s, as in attention.wgsl. Added to what is
 // there where `accumulate` is 1. (Dao et al. 2022, "FlashAttention", appendix B.)
+// The device writes the loops within loops out (wgsl.py), so q, k and the like are registers; what
+// other loops index is a copy, in memory.
 // grid: time / 64, batch * n_head / 4, 2
 
 struct Params { batch: u32, time: u32, n_head: u32, accumulate: u32 }
@@ -54,30 +56,35 @@ fn backward_q(quad: u32, head: u32) {
   let keys = first * stride + n_embd + channel;
   let out = (first + t) * n_embd + channel;
   let scale = 1.0 / sqrt(f32(HEAD_SIZE));
-  var q: array<vec4f, HEAD_SIZE>;
-  var dout: array<vec4f, HEAD_SIZE>;
-  var dq: array<vec4f, HEAD_SIZE>;
+  var own_q: array<vec4f, HEAD_SIZE>;
+  var own_dout: array<vec4f, HEAD_SIZE>;
   var delta = vec4f();
   for (var c = 0u; c < HEAD_SIZE; c++) {
-    q[c] = gather_qkv(query + c) * scale;
-    dout[c] = gather_dy(out + c);
-    delta += dout[c] * gather_y(out + c);
+    own_q[c] = gather_qkv(query + c) * scale;
+    own_dout[c] = gather_dy(out + c);
+    delta += own_dout[c] * gather_y(out + c);
   }
+  let q = own_q;
+  let dout = own_dout;
+  var dq: array<vec4f, HEAD_SIZE>;
   let log_total = gather_lse(head * p.time + t);
   for (var j = 0u; j <= t.w; j++) {
     let key = keys + j * stride;
     let value = key + n_embd;
+    var k: array<f32, HEAD_SIZE>;
     var score = vec4f();
     var dp = vec4f();
     for (var c = 0u; c < HEAD_SIZE; c++) {
-      score += q[c] * qkv[key + c];
+      k[c] = qkv[key + c];
+      score += q[c] * k[c];
       dp += dout[c] * qkv[value + c];
     }
     let prob = select(exp(score - log_total), vec4f(), vec4u(j) > t);
     let ds = prob * (dp - delta) * scale;
-    for (var c = 0u; c < HEAD_SIZE; c++) { dq[c] += ds * qkv[key + c]; }
+    for (var c = 0u; c < HEAD_SIZE; c++) { dq[c] += ds * k[c]; }
   }
-  for (var c = 0u; c < HEAD_SIZE; c++) { store(query + c, dq[c]); }
+  var own_dq = dq;
+  for (var c = 0u; c < HEAD_SIZE; c++) { store(query + c, own_dq[c]); }
 }
 
 fn backward_kv(quad: u32, head: u32) {
@@ -91,36 +98,43 @@ fn backward_kv(quad: u32, head: u32) {
   let key = queries + j * stride + n_embd;
   let value = key + n_embd;
   let scale = 1.0 / sqrt(f32(HEAD_SIZE));
-  var k: array<vec4f, HEAD_SIZE>;
-  var v: array<vec4f, HEAD_SIZE>;
+  var own_k: array<vec4f, HEAD_SIZE>;
+  var own_v: array<vec4f, HEAD_SIZE>;
+  for (var c = 0u; c < HEAD_SIZE; c++) {
+    own_k[c] = gather_qkv(key + c) * scale;
+    own_v[c] = gather_qkv(value + c);
+  }
+  let k = own_k;
+  let v = own_v;
   var dk: array<vec4f, HEAD_SIZE>;
   var dv: array<vec4f, HEAD_SIZE>;
-  for (var c = 0u; c < HEAD_SIZE; c++) {
-    k[c] = gather_qkv(key + c) * scale;
-    v[c] = gather_qkv(value + c);
-  }
   for (var t = quad; t < p.time; t++) {
     let query = queries + t * stride;
     let out = outs + t * n_embd;
+    var q: array<f32, HEAD_SIZE>;
+    var dout: array<f32, HEAD_SIZE>;
     var score = vec4f();
     var dp = vec4f();
     var delta = 0.0;
     for (var c = 0u; c < HEAD_SIZE; c++) {
-      let d = dy[out + c];
-      score += k[c] * qkv[query + c];
-      dp += v[c] * d;
-      delta += d * y[out + c];
+      q[c] = qkv[query + c];
+      dout[c] = dy[out + c];
+      score += k[c] * q[c];
+      dp += v[c] * dout[c];
+      delta += dout[c] * y[out + c];
     }
     let prob = select(exp(score - lse[head * p.time + t]), vec4f(), j > vec4u(t));
     let ds = prob * (dp - delta) * scale;
     for (var c = 0u; c < HEAD_SIZE; c++) {
-      dk[c] += ds * qkv[query + c];
-      dv[c] += prob * dy[out + c];
+      dk[c] += ds * q[c];
+      dv[c] += prob * dout[c];
     }
   }
+  var own_dk = dk;
+  var own_dv = dv;
   for (var c = 0u; c < HEAD_SIZE; c++) {
-    store(key + c, dk[c]);
-    store(value + c, dv[c]);
+    store(key + c, own_dk[c]);
+    store(value + c, own_dv[c]);
   }
 }
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from groundling import sources
-from groundling.devices import Device
+from groundling.devices import Device, tiles, wgsl
 from groundling.devices.numpy import KERNELS, NumPyDevice
-from groundling.devices.webgpu import WebGPUDevice
+from groundling.devices.webgpu import Kernel, WebGPUDevice
 
 SHADERS = {name: sources.text(f"shaders/{name}.wgsl") for name in sources.kernels()}
 BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
@@ -124,7 +124,7 @@ for rows, C in ROWS_AND_WIDTHS:
     # A mean far from zero: E[x^2] - E[x]^2 would lose three digits.
     far = lambda rng, n=n: 20 + rng.standard_normal(n)  # noqa: E731
     case("layernorm", [far, C, C, n, 2 * rows], **sizes, eps=1e-5)
-    for N in (1, 7, 66):
+    for N in (1, 7, 66, 76):
         case("layernorm_matmul", [n, C, C, C * N, n, 2 * rows, rows * N], **sizes, n=N, eps=1e-5)
         case(
             "layernorm_matmul_gelu",
@@ -155,7 +155,7 @@ for (rows, C), (period, normed) in itertools.product(ROWS_AND_WIDTHS, ((1, 1), (
         case("rmsnorm_backward", [n, n, n], **sizes, accumulate=accumulate)
 
 M_K_N = [(1, 1, 1), (1, 20, 65), (63, 52, 48), (65, 3, 20), (130, 65, 52), (33, 258, 7), (4, 7, 50)]
-M_K_N.append((5, 2048, 9))
+M_K_N += [(5, 2048, 9), (68, 24, 76)]  # the last in tiles of 8 x 8 too
 for (m, k, n), accumulate in itertools.product(M_K_N, (0, 1)):
     for kernel in ("matmul_nn", "matmul_nt", "matmul_tn"):
         case(kernel, [m * k, k * n, m * n], m=m, k=k, n=n, accumulate=accumulate)
@@ -315,6 +315,86 @@ def test_a_kernel_writes_the_same_bytes_twice(
     arrays = make_inputs(kernel, buffers, params, rng)
     once, again = run(device, kernel, arrays, params), run(device, kernel, arrays, params)
     assert [a.tobytes() for a in once] == [a.tobytes() for a in again]
+
+
+def arguments_in_large_tiles() -> Iterator:
+    for argument in arguments():
+        kernel, _, params = argument.values
+        if tiles.fits(kernel, params):
+            yield argument
+
+
+@pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments_in_large_tiles()))
+def test_a_product_in_large_tiles_is_the_same_to_the_bit(
+    device: WebGPUDevice,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: str,
+    buffers: list,
+    params: dict,
+):
+    arrays, results = make_inputs(kernel, buffers, params, rng), []
+    for size in ("4 x 4", "8 x 8"):
+        monkeypatch.setattr(device, "tiles", size)
+        results.append([a.tobytes() for a in run(device, kernel, arrays, params)])
+    assert results[0] == results[1]
+
+
+def test_every_product_has_large_tiles():
+    tiled = {argument.values[0] for argument in arguments_in_large_tiles()}
+    assert tiled == set(tiles.KINDS) == {k for k in SHADERS if "matmul" in k}
+
+
+def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
+    kernel = device.kernel("matmul_nn")
+    edited = Kernel(device.wgpu, "matmul_nn", kernel.code.replace("s0 += a[a0", "s0 += 2.0 * a[a0"))
+    device.kernels["matmul_nn"] = edited
+    try:
+        ones = np.ones((8, 8), np.float32)
+        a, b, y = (device.tensor(ones) for _ in range(3))
+        device.run("matmul_nn", a, b, y, m=8, k=8, n=8, accumulate=0)
+        assert y.numpy()[0, 0] > 8
+    finally:
+        device.kernels["matmul_nn"] = kernel
+
+
+def test_what_is_wrong_in_large_tiles_is_left_out(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    """As on an adapter whose compiler does not get them right."""
+    widen = tiles.widen
+    wrong = lambda name, code: widen(name, code).replace("s00 +=", "s00 -=")  # noqa: E731
+    monkeypatch.setattr(tiles, "widen", wrong)
+    monkeypatch.setattr(device, "_wide", {})
+    monkeypatch.setattr(device, "tiles", "")
+    fits = dict(m=8, k=8, n=8)
+    assert device._form("matmul_nt", fits) is device.kernel("matmul_nt")
+    assert device.tiles.startswith("4 x 4: larger ones give other numbers")
+    monkeypatch.setattr(device, "tiles", "8 x 8")
+    assert device._form("matmul_nt", fits) is device.kernel("matmul_nt")
+    assert "matmul_nt in 4 x 4" in device.tiles
+
+
+def test_loops_within_loops_are_written_out():
+    code = "\n".join(
+        [
+            "const N: u32 = 3;",
+            "for (var c = 0u; c < N; c++) { first[c] = 0.0; }",
+            "for (var j = 0u; j < p.n; j++) {",
+            "  for (var c = 0u; c < N; c++) {",
+            "    sum += x[c] * y[j + c];  // a comment",
+            "  }",
+            "  for (var c = 0u; c < LONG; c++) { kept[c] = j; }",
+            "}",
+            "nonsense",
+        ]
+    )
+    lines = wgsl.unroll(code).split("\n")
+    assert len(lines) == 9 and lines[8] == "nonsense"  # so that errors are told by the right line
+    assert lines[1] == code.split("\n")[1] and lines[6] == code.split("\n")[6]
+    assert lines[4].strip().startswith("sum += x[0u] * y[j + 0u];")
+    assert lines[5].count("sum += x[1u] * y[j + 1u];") == 1
+    assert lines[5].count("sum += x[2u] * y[j + 2u];") == 1
 
 
 def test_a_grid_longer_than_one_axis_goes_on_in_the_second(device: WebGPUDevice):

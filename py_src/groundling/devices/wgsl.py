@@ -1,8 +1,11 @@
-"""Two WGSL kernels as one, side by side: some workgroups run the one, the others the other.
+"""What is done to the text of kernels before they are compiled.
 
-The text of both goes into one module, each part's names with a letter before them, and a `main` of
-its own numbers the workgroups and says to each which kernel and which place in its grid it has. It
-is a kernel like any other, with its parameters in one struct and a `// grid:` line.
+`join` makes one kernel of two, side by side: some workgroups run the one, the others the other. The
+text of both goes into one module, each part's names with a letter before them, and a `main` of its
+own numbers the workgroups and says to each which kernel and which place in its grid it has. It is a
+kernel like any other, with its parameters in one struct and a `// grid:` line.
+
+`unroll` writes short loops out, so that what they index can be in registers.
 """
 
 import math
@@ -15,6 +18,9 @@ FIELD = r"(\w+)\s*:\s*(u32|f32)"
 UNIFORM = r"@group\(0\) @binding\(\d+\) var<uniform>[^;]*;"
 STORAGE = r"(@group\(0\) @binding\(\d+\) var<storage, (\w+)> (\w+): array<(\w+)>;)"
 DECLARED = r"^(?:@group\S* *@binding\S* *)?(?:var<[^>]*>|fn|const|struct) *(\w+)"
+LOOP = r"for \(var (\w+) = 0u; \1 < ([A-Z_]+); \1\+\+\) {"
+CONSTANT = r"^const ([A-Z_]+): u32 = (\d+);"
+LONGEST = 32  # rounds of a loop that is written out
 MAIN = r"@compute @workgroup_size\(([\d, ]+)\)\s*fn main\(((?:[^()]|\([^()]*\))*)\) *{"
 
 
@@ -59,16 +65,51 @@ struct Params {{ {", ".join(fields)} }}
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(local_invocation_index) lane: u32) {{
   let index = group.y * groups.x + group.x;
-  let own = {_wgsl(counts[0])};
-  if (index < own) {{
+  let own = {_wgsl(counts[1])};
+  if (index < own) {{  // fewer, longer ones: they begin first, so that none is left over at the end
     let at = index;
-{first}
+{second}
   }} else {{
     let at = index - own;
-{second}
+{first}
   }}
 }}
 """
+
+
+def unroll(code: str) -> str:
+    """The same with each loop over a constant of up to LONGEST written out, if it is in a loop.
+
+    An array that is indexed by a loop lies in memory; one that is indexed by numbers alone is a row
+    of variables. On emulated adapters attention's gradient takes a third to a half as long so.
+    """
+    rounds = {name: int(value) for name, value in re.findall(CONSTANT, code, re.M)}
+    start, outer_end = 0, 0
+    while loop := re.compile(r"\bfor \(.*?\) {").search(code, start):
+        start, end = loop.end(), _end_of_block(code, loop.end())
+        short = re.match(LOOP, loop[0])
+        n = rounds.get(short[2], 0) if short else 0
+        if loop.start() > outer_end:
+            if not n:
+                outer_end = end
+        elif 0 < n <= LONGEST:
+            body = code[start : end - 1]
+            flat = " ".join(re.sub(r"//.*", "", body).split())  # so that lines keep their numbers
+            counter = re.compile(rf"\b{short[1]}\b")
+            copies = (counter.sub(f"{i}u", flat if i else body) for i in range(n))
+            written = "".join(f"{{{copy}}}" for copy in copies)
+            code, start = code[: loop.start()] + written + code[end:], loop.start()
+            outer_end += len(written) - (end - loop.start())
+    return code
+
+
+def _end_of_block(code: str, at: int) -> int:
+    """Where the block ends whose brace has just been opened."""
+    depth = 1
+    while depth:
+        depth += {"{": 1, "}": -1}.get(code[at], 0)
+        at += 1
+    return at
 
 
 def _call(letter: str, shape: str, arguments: str, axes: list[str]) -> str:
