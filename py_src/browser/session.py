@@ -441,9 +441,11 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
-        if not self.live.use(message):
+        is_state = groundling.state.is_state(message["bytes"])
+        (groundling.state if is_state else groundling.checkpoint).loads(message["bytes"])
+        if not self.live.use(message):  # only now: a file that is refused changes no code either
             return
-        if groundling.state.is_state(message["bytes"]):
+        if is_state:
             self._load_state(message["name"], groundling.state.loads(message["bytes"]))
         else:
             self._load_weights(message)

@@ -300,3 +300,10 @@ def test_a_start_has_the_training_defaults_of_the_code_in_force():
     files = edit("py_src/groundling/config.py", *new)
     config = Page().started(files=files).finish().session.run.config
     assert (config.eval_batches, config.lr, config.iters) == (1, 2e-3, SETTINGS["iters"])
+
+
+def test_a_file_that_is_refused_puts_no_edits_in_force():
+    page = Page()
+    page.tell("load", **SETTINGS, name="cat.bin", bytes=b"meow", files=TWICE)
+    assert page.of("error") and not page.of("refused")
+    assert sources.overlay == {}
