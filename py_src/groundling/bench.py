@@ -10,6 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
@@ -56,10 +57,24 @@ def measuring(
 
     A window is what comes back at once: one step where steps are slow, many where they are fast.
     In seconds: `step`, the median over windows, and `spread`, their tenth and ninetieth of a
-    hundred; `host`, what of a step is not spent waiting for the device (on NumPy, all); `first`,
-    from nothing to the first loss. `dispatches`, `submits`, `bind_groups` and `uploaded` (bytes)
-    are per step; `memory` is in bytes; `flops` counts matrix products and attention.
+    hundred; `host`, what of a step is Python's and JavaScript's (on NumPy, all); `first`, from
+    nothing to the first loss. `dispatches`, `submits`, `bind_groups` and `uploaded` (bytes) are per
+    step; `memory` is in bytes; `flops` counts matrix products and attention.
+
+    `host` is what is not spent waiting for the device, in a model of as many layers whose sizes are
+    1: the same commands, without an emulated device's threads in the way.
     """
+    found = yield from _timed(device, corpus, batch_size, windows, model)
+    if device.counts.submits:
+        model = model or GPTConfig(vocab_size=corpus.vocab_size)
+        least = replace(model, block_size=1, n_head=1, n_embd=1, d_ff=1)
+        found["host"] = (yield from _timed(device, corpus, batch_size, 4 * windows, least))["host"]
+    return found
+
+
+def _timed(
+    device: Device, corpus: Corpus, batch_size: int, windows: int, model: GPTConfig | None
+) -> Generator[None, None, dict]:
     counts, marks, memory = device.counts, [], device.counts.memory
     config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
     began = time.perf_counter()

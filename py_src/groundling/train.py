@@ -64,7 +64,7 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
             write_sample(run)
         lr = learning_rate(it, run.config)
         offsets = run.corpus.offsets("train", run.batches, B, T)
-        parts = np.split(offsets, run.config.accumulate)
+        parts = offsets.reshape(run.config.accumulate, -1)
         loss, norm = step(optimizer.hyper(lr), run.dropout_key(), *parts)
         run.iter += 1
         run.losses.push((it, lr, val), loss, norm)  # some steps later it comes back
@@ -91,7 +91,7 @@ def evaluate(run: "Run") -> float:
     total = 0.0
     for _ in range(config.eval_batches):
         offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
-        parts = np.split(offsets, config.accumulate)
+        parts = offsets.reshape(config.accumulate, -1)
         total += sum(run.validation_loss(part).item() for part in parts) / len(parts)
     run.val_loss = total / config.eval_batches
     return run.val_loss

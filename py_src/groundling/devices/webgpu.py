@@ -101,7 +101,8 @@ class WebGPUDevice(Device):
                 upload = turn.upload.buffer, turn.upload.data
                 self.counts.uploaded += turn.upload.data.nbytes
             outcome = turn.scalars, turn.target, turn.at
-            run_plan(self.wgpu, turn.plan.compiled, upload, *outcome, turn.times)
+            waited = run_plan(self.wgpu, turn.plan.compiled, upload, *outcome, turn.times)
+            self.counts.waited += waited or 0.0
             self.counts.submits += 1
         if self._encoder:
             self._end_pass()
@@ -372,7 +373,7 @@ class Upload(Inputs):
     def write(self, arrays: Sequence[np.ndarray]) -> None:
         """Take new numbers, for the next replay."""
         for view, array in zip(self._views, arrays, strict=True):
-            view[:] = np.reshape(array, -1)
+            view[:] = array.reshape(-1)
 
 
 class Kernel:
@@ -610,7 +611,8 @@ def _run_plan(
     target: wgpu.GPUBuffer | None,
     at: int,
     times: int = 1,
-) -> None:
+) -> float:
+    """What wgpu.run_plan does in the page; the seconds until the queue had room."""
     if upload:
         device.queue.write_buffer(upload[0], 0, upload[1])
     encoder = device.create_command_encoder()
@@ -622,7 +624,10 @@ def _run_plan(
     work.end()
     for i, (buffer, offset) in enumerate(scalars):
         encoder.copy_buffer_to_buffer(buffer, offset, target, at + 4 * i, 4)
-    device.queue.submit([encoder.finish()])
+    work = encoder.finish()
+    began = time.perf_counter()
+    device.queue.submit([work])
+    return time.perf_counter() - began
 
 
 # In the page, a whole plan crosses into JavaScript once and each step is one call: see
