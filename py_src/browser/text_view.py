@@ -27,7 +27,7 @@ SHOWN = 12  # unusual characters that the page lists
 class TextView(View):
     """Reads texts, checks drafts of a config, and gives both to the session for its next run."""
 
-    commands = ("setups", "text", "untext", "use")
+    commands = ("setups", "text", "untext", "use", "warmup")
     live = ("draft", "config")
 
     def __init__(self, session: Session):
@@ -94,6 +94,16 @@ class TextView(View):
         except (ValueError, MemoryError) as error:
             told = str(error) or "There is not enough memory for it."
             self.post({"type": "draft", "problem": told, "config": None})
+
+    def do_warmup(self, message: Message) -> None:
+        """Have the run, or the next one, warm up for so many iterations, as the doctor advises."""
+        setup = self._in_force()
+        setup = replace(setup, train=replace(setup.train, warmup=message["value"]))
+        if self.session.run:
+            self._change(self.session.run, setup)
+            return
+        self.session.setup = setup
+        self._post_draft(setup)
 
     def do_config(self, message: Message) -> None:
         """Give the page a config as a file."""

@@ -42,7 +42,7 @@ TRAIN_FIELDS = (
     ),
     Field("lr", "learning_rate", (0.0, 1000.0), "Peak learning rate", "How far a step goes."),
     Field("min_lr", "min_learning_rate", (0.0, 1000.0), "Last learning rate", "Where it ends."),
-    Field("warmup", "warmup_steps", (0, 10_000_000), "Warmup", "Iterations up to the peak."),
+    Field("warmup", "warmup_steps", (0, 10_000_000), "Warm-up", "Iterations up to the peak."),
     Field("beta1", "betas[0]", (0.0, 0.999999), "Beta 1", "AdamW's memory of the gradient."),
     Field("beta2", "betas[1]", (0.0, 0.999999), "Beta 2", "AdamW's memory of its square."),
     Field("eps", "eps", (1e-30, 1.0), "Epsilon", "What keeps AdamW from dividing by zero."),

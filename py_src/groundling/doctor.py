@@ -367,13 +367,13 @@ def _spike(seen: _Seen) -> Verdict | None:
     )
     if early:
         says = (
-            "The loss jumped above its start in the first iterations, then came down. AdamW "
-            "divides by averages that it does not know yet: at the full rate its first "
-            "steps are too large."
+            "The loss jumped above its start in the first iterations, then came down. AdamW's "
+            "averages have only a gradient or two to go by at first: each weight moves by about "
+            "the full rate, right or wrong."
         )
         change = (
             f"Warm up: let the rate rise over the first {TrainConfig.warmup} iterations, as the "
-            "page's own run does. " + _lower(seen)
+            "default run does. " + _lower(seen)
         )
         fix = {"warmup": TrainConfig.warmup, **_lower_fix(seen)}
         return Verdict("spike", says, evidence, change, fix, int(seen.it[above[0]]))
@@ -621,7 +621,7 @@ CASES = {
         Case(
             "warmup",
             "No warm-up",
-            "The rate is 0.1 from the first iteration on, where it should rise to its peak.",
+            "The rate is 0.1 from the first iteration on. With a warm-up to it, no loss jumps.",
             0.1,
             "spike",
             HUMP,

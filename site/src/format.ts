@@ -1,6 +1,10 @@
-// Numbers as people read them.
+// Numbers and characters as people read them.
 
 const DASH = "—";
+
+/** A character as it can be seen. */
+export const glyph = (character: string): string =>
+  character === "\n" ? "↵" : character === " " ? "␣" : character;
 
 export const loss = (nats: number | null | undefined): string => nats?.toFixed(4) ?? DASH;
 

@@ -3,6 +3,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { phase } from "./state";
+import { storage } from "./theme";
 
 export const STOPS = [
   {
@@ -35,15 +36,6 @@ export const STOPS = [
 export type Place = (typeof STOPS)[number]["at"];
 
 const KEY = "groundling-first-look";
-
-/** The browser's storage, where it allows one. */
-const storage = (() => {
-  try {
-    return localStorage;
-  } catch {
-    return null;
-  }
-})();
 
 /** The stop that is shown, or null: it was finished or skipped. */
 export const stop = signal<number | null>(storage?.getItem(KEY) === "seen" ? null : 0);

@@ -3,14 +3,15 @@
 import { signal } from "@preact/signals";
 import type { Health, LensReport, Look, VoiceName } from "./protocol";
 
-export const source = signal<VoiceName>("run");
+/** The model that the reader has chosen to look into. */
+export const chosen = signal<VoiceName | null>(null);
 export const prompt = signal("ROMEO:\nBut soft, what light through yonder window");
 export const look = signal<Look | null>(null);
 export const layers = signal<{ iter: number | null; rows: Health[] } | null>(null);
 /** Why there is nothing to see, or "". */
 export const refusal = signal("");
 /** The head that is shown large. */
-export const head = signal({ layer: 0, head: 0 });
+export const head = signal({ layer: 3, head: 0 });
 /** The position whose attention and guesses are told. */
 export const position = signal<number | null>(null);
 
@@ -28,7 +29,7 @@ export function receiveLens(message: LensReport): void {
       refusal.value = "";
       if (message.source !== "run") layers.value = null;
       if (head.value.layer >= message.layers || head.value.head >= message.heads) {
-        head.value = { layer: 0, head: 0 };
+        head.value = { layer: Math.max(0, message.layers - 1), head: 0 };
       }
       break;
     case "layers":

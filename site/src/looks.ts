@@ -1,10 +1,10 @@
 // How CodeMirror looks: in the page's colours, which its shadow root inherits. Nothing here may ask
 // for an image, not even a data: one; the page's content security policy refuses it.
 
-import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { syntaxHighlighting } from "@codemirror/language";
 import type { Extension } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
-import { tags } from "@lezer/highlight";
+import { tagHighlighter, tags } from "@lezer/highlight";
 
 const button = {
   background: "var(--card)",
@@ -23,6 +23,24 @@ const wave = (colour: string) => ({
   textDecorationSkipInk: "none",
 });
 const edge = (colour: string) => ({ borderLeft: `3px solid ${colour}`, fontFamily: "var(--sans)" });
+
+/** What is coloured in code, by the custom property that has its colour: --code-NAME. */
+const COLOURED = {
+  comment: [tags.comment, tags.docString],
+  string: [tags.string, tags.special(tags.string)],
+  keyword: [tags.keyword, tags.operatorKeyword, tags.self],
+  number: [tags.number, tags.bool, tags.null, tags.meta],
+  name: [
+    tags.definition(tags.function(tags.variableName)),
+    tags.definition(tags.className),
+    tags.typeName,
+  ],
+};
+
+/** Gives each of these the class tok-NAME. */
+export const tokens = tagHighlighter(
+  Object.entries(COLOURED).map(([name, tag]) => ({ tag, class: `tok-${name}` })),
+);
 
 export const looks: Extension = [
   EditorView.theme({
@@ -138,22 +156,10 @@ export const looks: Extension = [
       fontFamily: "var(--sans)",
     },
     ".cm-placeholder": { color: "var(--muted)" },
+
+    ...Object.fromEntries(
+      Object.keys(COLOURED).map((name) => [`.tok-${name}`, { color: `var(--code-${name})` }]),
+    ),
   }),
-  syntaxHighlighting(
-    HighlightStyle.define([
-      { tag: [tags.comment, tags.docString], color: "var(--code-comment)" },
-      { tag: [tags.string, tags.special(tags.string)], color: "var(--code-string)" },
-      { tag: [tags.keyword, tags.operatorKeyword, tags.self], color: "var(--code-keyword)" },
-      { tag: [tags.number, tags.bool, tags.null], color: "var(--code-number)" },
-      {
-        tag: [
-          tags.definition(tags.function(tags.variableName)),
-          tags.definition(tags.className),
-          tags.typeName,
-        ],
-        color: "var(--code-name)",
-      },
-      { tag: [tags.meta], color: "var(--code-number)" },
-    ]),
-  ),
+  syntaxHighlighting(tokens),
 ];

@@ -97,6 +97,8 @@ export type TextCommand =
   | { type: "draft"; text: string }
   /** Makes it the next run's; or changes the run, in what can change. */
   | { type: "use"; text: string }
+  /** The run, or the next one, is to warm up for so many iterations. */
+  | { type: "warmup"; value: number }
   /** Asks for it as a file. */
   | { type: "config"; text: string };
 

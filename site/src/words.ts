@@ -9,13 +9,17 @@ export const WORDS = {
     title: "NLL, negative log-likelihood",
     text: "How surprised the model is by the character that really came next, in nats a character: minus the logarithm of the probability that it gave to it. Zero is perfect foresight. The bold figure is a running average; single batches jump about.",
   },
+  nats: {
+    title: "Nats",
+    text: "The unit of surprise when the natural logarithm measures it. To give the right character a chance of 1 in 65 costs ln 65 = 4.17 nats, a chance of one half 0.69. A bit is 0.69 nats.",
+  },
   validation: {
     title: "Validation",
-    text: "The same measure on the last tenth of the text, which is never trained on. It is taken every 50 iterations. When it stops falling while the training loss goes on, the model has begun to memorise.",
+    text: "The same measure on the last tenth of the text, which is never trained on. It is taken every 50 iterations, unless you set it otherwise. When it stops falling while the training loss goes on, the model has begun to memorise.",
   },
   perplexity: {
     title: "Perplexity",
-    text: "The validation NLL told another way: e to its power. A perplexity of 9 means that the model is as unsure as if it chose evenly among 9 characters; it begins at 65.",
+    text: "The validation NLL told another way: e to its power. A perplexity of 9 means that the model is as unsure as if it chose evenly among 9 characters; it begins near the number of characters that there are, 65.",
   },
   tokens: {
     title: "Tokens per second",
@@ -23,7 +27,7 @@ export const WORDS = {
   },
   schedule: {
     title: "Learning rate",
-    text: "How large a step each update takes. It rises to the peak over the first 100 iterations and then falls along a cosine, so that the model settles. AdamW, the optimizer, scales the step for every weight by the gradients it has lately seen.",
+    text: "How large a step each update takes. In the warm-up, the first 100 iterations, it rises to its peak, and then falls along a cosine, so that the model settles. AdamW, the optimizer, scales the step for every weight by the gradients it has lately seen.",
   },
   seed: {
     title: "Where chance comes from",
@@ -43,7 +47,7 @@ export const WORDS = {
   },
   logits: {
     title: "Logits",
-    text: "What the model says of the next character: one number for each of the 65. Softmax turns them into chances that sum to 1: e to the power of each, divided by the sum of them all.",
+    text: "What the model says of the next character: one number for each character there is. Softmax turns them into chances that sum to 1: e to the power of each, divided by the sum of them all.",
   },
   temperature: {
     title: "Temperature",
@@ -51,7 +55,7 @@ export const WORDS = {
   },
   topK: {
     title: "Top-k",
-    text: "Only the k likeliest characters may be drawn; the others are left out, and the chances of those that stay are scaled up to sum to 1. At 65 all may be drawn, at 1 always the likeliest.",
+    text: "Only the k likeliest characters may be drawn; the others are left out, and the chances of those that stay are scaled up to sum to 1. At the far right all may be drawn, at 1 always the likeliest.",
   },
   topP: {
     title: "Top-p, the nucleus",
@@ -63,11 +67,11 @@ export const WORDS = {
   },
   charactersUsed: {
     title: "Characters used",
-    text: "How many of the 65 characters the sample has at least once. Even guesses use about 71 % of them in 80 characters, Shakespeare 42 %: rare ones are rare.",
+    text: "How many of the characters that there are the sample has at least once. Even guesses use many of them, a piece of the text fewer: rare ones are rare.",
   },
   unigramKl: {
     title: "KL of characters",
-    text: "The Kullback-Leibler divergence of the sample's characters from those of the text it learns from, in nats: 0 if each is as common in both. 80 characters are few, so pieces of Shakespeare itself are some way off too.",
+    text: "The Kullback-Leibler divergence of the sample's characters from those of the text it learns from, in nats: 0 if each is as common in both. 80 characters are few, so pieces of the text itself are some way off too.",
   },
   bigramKl: {
     title: "KL of pairs",
@@ -75,7 +79,7 @@ export const WORDS = {
   },
   knownWords: {
     title: "Known words",
-    text: "The share of the sample's whole words that the training text has as well. That text is the dictionary: 11,676 words, counted here.",
+    text: "The share of the sample's whole words that the training text has as well. That text is the dictionary; it is counted here.",
   },
   adamw: {
     title: "AdamW",
@@ -83,7 +87,23 @@ export const WORDS = {
   },
   warmup: {
     title: "Warm-up",
-    text: "For the first 100 iterations the learning rate rises from near zero to its peak. The optimizer's averages are rough at first, and full steps along them would throw the weights about.",
+    text: "The first iterations, 100 unless you set it otherwise, in which the learning rate rises from near zero to its peak. The optimizer's averages are rough at first, and full steps along them would throw the weights about.",
+  },
+  gradient: {
+    title: "Gradient",
+    text: "For every weight, how the loss would change if that weight grew a little: which way, and how much. Backpropagation finds it for all of them in one pass back through the model. A step goes the other way.",
+  },
+  heads: {
+    title: "Attention head",
+    text: "In each layer every character looks back at those before it and takes from each as much as the weights say, which sum to 1. Each head does that by itself, and learns to look for something else.",
+  },
+  lens: {
+    title: "The logit lens",
+    text: "Every layer adds to one row of numbers for each character, the residual stream. At the end a norm and the unembedding make logits of it. The lens does that early, after each layer, as if the model ended there.",
+  },
+  dispatch: {
+    title: "Dispatch",
+    text: "One run of one kernel, a small program in WGSL, over a grid of threads. A submit hands the GPU a list of them. A bind group tells a kernel which buffers it reads and writes; making one takes time, so they are kept.",
   },
 } as const;
 

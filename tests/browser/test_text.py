@@ -44,7 +44,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(tab).to_contain_text("30,192 parameters")
     tab.get_by_text("Training", exact=True).click()
     tab.get_by_label("Iterations", exact=True).fill("3")
-    tab.get_by_label("Warmup", exact=True).fill("2")
+    tab.get_by_label("Warm-up", exact=True).fill("2")
     with page.expect_download() as download:
         tab.get_by_role("button", name="Download config").click()
     config = json.loads(Path(download.value.path()).read_text())

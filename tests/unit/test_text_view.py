@@ -75,6 +75,19 @@ def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
     assert "are the run's until Reset" in page.last("text")["problem"]
 
 
+def test_a_warm_up_is_set_for_the_next_run_and_for_one_that_is_there(page: Page):
+    page.tell("use", text=config())
+    page.tell("warmup", value=1)
+    assert page.last("draft")["inForce"]
+    assert page.last("draft")["config"]["training"]["warmup_steps"] == 1
+    page.tell("untext")
+    page.tell("start", seed="s", iters=2, batchSize=2, lr=3e-4)
+    assert page.session.run.config.warmup == 1
+    page.tell("warmup", value=2)
+    assert page.session.run.config.warmup == 2
+    assert page.last("draft")["config"]["training"]["warmup_steps"] == 2
+
+
 def test_what_cannot_be_is_told_and_changes_nothing(page: Page):
     before = page.session.setup, page.session.corpus
     page.tell("text", name="no.txt", bytes=b"caf\xe9", more=0)

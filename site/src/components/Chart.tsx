@@ -1,6 +1,5 @@
-import { effect, signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import { useComputed } from "@preact/signals";
+import type uPlot from "uplot";
 import { edits } from "../code";
 import { showLevels } from "../doctor";
 import * as format from "../format";
@@ -8,12 +7,12 @@ import { levelLines, lowest } from "../levels";
 import { send } from "../link";
 import { marks } from "../marks";
 import { history, historyVersion, hasRun, model, phase, progress } from "../state";
-import { colour, colours } from "../theme";
+import { colour } from "../theme";
 import { Boot } from "./Boot";
 import { Edits } from "./Edits";
 import { Levels } from "./Levels";
-
-const hovered = signal<number | null>(null); // an index into `history`
+import { Plot } from "./Plot";
+import { Term } from "./Term";
 
 /** The end of the x axis: round, and not far beyond what has been trained. */
 function xEnd(last: number): number {
@@ -25,7 +24,8 @@ function xEnd(last: number): number {
 }
 
 function options(width: number, height: number): uPlot.Options {
-  const uniform = model.peek().uniformLoss;
+  showLevels.value; // lines that come, or another vocabulary, make a new chart
+  const uniform = model.value.uniformLoss;
   const ink = colour("--muted");
   const line = colour("--line");
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
@@ -69,7 +69,6 @@ function options(width: number, height: number): uPlot.Options {
     ],
     plugins: [levelLines, marks()],
     hooks: {
-      setCursor: [(plot) => void (hovered.value = plot.cursor.idx ?? null)],
       draw: [
         (plot) => {
           const y = plot.valToPos(uniform, "y", true);
@@ -96,82 +95,20 @@ function options(width: number, height: number): uPlot.Options {
   };
 }
 
-/** The loss curve. By mouse, touch or arrow keys it tells the values of one iteration. */
+/** The loss curve. */
 export function Chart() {
-  const box = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const empty = useSignal(true);
-
-  useEffect(() => {
-    const element = box.current!;
-    let frame = 0;
-    const size = () => [element.clientWidth, element.clientHeight] as const;
-    const stop = effect(() => {
-      colours.value; // a new theme, another vocabulary, or lines that come make a new chart
-      model.value;
-      showLevels.value;
-      plot.current?.destroy();
-      plot.current = new uPlot(options(...size()), history as uPlot.AlignedData, element);
-    });
-    const draw = () => {
-      frame = 0;
-      empty.value = history[0].length === 0;
-      plot.current?.setData(history as uPlot.AlignedData);
-    };
-    const follow = effect(() => {
-      historyVersion.value;
-      progress.value.iters;
-      edits.value;
-      frame ||= requestAnimationFrame(draw);
-    });
-    const resize = new ResizeObserver(() => {
-      const [width, height] = size();
-      plot.current?.setSize({ width, height });
-    });
-    resize.observe(element);
-    return () => {
-      stop();
-      follow();
-      resize.disconnect();
-      cancelAnimationFrame(frame);
-      plot.current?.destroy();
-    };
-  }, []);
-
+  const version = useComputed(() => [historyVersion.value, progress.value.iters, edits.value]);
   const [iters, train, smooth, val] = history;
   historyVersion.value;
-  const at =
-    hovered.value !== null && hovered.value < iters.length ? hovered.value : iters.length - 1;
-
-  const move = (event: KeyboardEvent) => {
-    const end = iters.length - 1;
-    const steps: Record<string, number> = {
-      ArrowLeft: at - 1,
-      ArrowDown: at - 1,
-      ArrowRight: at + 1,
-      ArrowUp: at + 1,
-      PageUp: at + 50,
-      PageDown: at - 50,
-      Home: 0,
-      End: end,
-    };
-    const to = steps[event.key];
-    if (to === undefined || !plot.current || end < 0) return;
-    event.preventDefault();
-    const index = Math.max(0, Math.min(end, to));
-    plot.current.setCursor({ left: plot.current.valToPos(iters[index]!, "x"), top: 10 });
-  };
-
-  const text = empty.value
-    ? "nothing yet"
-    : `iteration ${iters[at]}: batch ${format.loss(train[at])}, average ${format.loss(smooth[at])}` +
-      (val[at] == null ? "" : `, validation ${format.loss(val[at])}`);
-
+  const isEmpty = iters.length === 0;
   return (
     <section class="chart" aria-labelledby="loss-title">
       <header>
         <h2 id="loss-title">
-          Loss <span class="unit">nats a character</span>
+          Loss{" "}
+          <span class="unit">
+            <Term word="nats">nats</Term> a character
+          </span>
         </h2>
         <button
           type="button"
@@ -182,42 +119,44 @@ export function Chart() {
           Download CSV
         </button>
       </header>
-      <ul class="legend" aria-hidden="true">
-        <li class="raw">
-          batch <b>{format.loss(train[at])}</b>
-        </li>
-        <li class="smooth">
-          average <b>{format.loss(smooth[at])}</b>
-        </li>
-        <li class="val">
-          validation <b>{format.loss(val[at] ?? lastOf(val, at))}</b>
-        </li>
-        <li class="at">{empty.value ? "" : `iteration ${iters[at]}`}</li>
-      </ul>
-      <div class="area">
-        <div
-          class="plot"
-          ref={box}
-          tabIndex={0}
-          role="slider"
-          aria-label="Loss curve: arrow keys read it out"
-          aria-valuemin={iters[0] ?? 0}
-          aria-valuemax={iters.at(-1) ?? 0}
-          aria-valuenow={iters[at] ?? 0}
-          aria-valuetext={text}
-          onKeyDown={move}
-          onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
-        />
-        {phase.value === "booting" ? (
-          <Boot />
-        ) : (
-          empty.value && (
-            <p class="empty">
-              {phase.value === "ready" ? "Press Start" : "Resume"}, and the curve begins here.
-            </p>
+      <Plot
+        label="Loss curve: arrow keys read it out"
+        options={options}
+        data={() => history as uPlot.AlignedData}
+        version={version}
+        length={() => iters.length}
+        tell={(at) =>
+          `iteration ${iters[at]}: batch ${format.loss(train[at])}, ` +
+          `average ${format.loss(smooth[at])}` +
+          (val[at] == null ? "" : `, validation ${format.loss(val[at])}`)
+        }
+        over={
+          phase.value === "booting" ? (
+            <Boot />
+          ) : (
+            isEmpty && (
+              <p class="empty">
+                {phase.value === "ready" ? "Press Start" : "Resume"}, and the curve begins here.
+              </p>
+            )
           )
+        }
+      >
+        {(at) => (
+          <ul class="legend" aria-hidden="true">
+            <li class="raw">
+              batch <b>{format.loss(train[at])}</b>
+            </li>
+            <li class="smooth">
+              average <b>{format.loss(smooth[at])}</b>
+            </li>
+            <li class="val">
+              validation <b>{format.loss(val[at] ?? lastOf(val, at))}</b>
+            </li>
+            <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
+          </ul>
         )}
-      </div>
+      </Plot>
       <Edits />
       <Levels />
     </section>

@@ -133,6 +133,7 @@ function NewFile({ done }: { done: () => void }) {
 
 /** The files: a list where there is room, else a menu. */
 function Tree() {
+  if (!sources.value.length) return null;
   return (
     <nav class="tree" aria-label="Files">
       {groups().map(({ title, paths }) => (

@@ -5,7 +5,7 @@ import { send } from "../link";
 import type { Phase } from "../protocol";
 import { askToPersist } from "../storage";
 import { drawing, phase, stopping, undo } from "../state";
-import { Files } from "./Files";
+import { Loaded } from "./Files";
 
 /** In which phase each button can be pressed. */
 const USABLE: Record<string, readonly Phase[]> = {
@@ -90,7 +90,7 @@ export function Controls() {
           </button>
         </p>
       )}
-      <Files />
+      <Loaded />
     </div>
   );
 }

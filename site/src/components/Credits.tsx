@@ -2,6 +2,7 @@ import "./credits.css";
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { memo } from "preact/compat";
 import { useEffect, useRef } from "preact/hooks";
+import { highlight } from "../highlight";
 import { send } from "../link";
 import type { Source } from "../protocol";
 import { loadReference } from "../reference";
@@ -30,6 +31,39 @@ function about({ path, text }: Source): { chips: string[]; says: string } {
   return { chips: ["Python", kind, lines], says: head };
 }
 
+/** A file's text. Its colours come when it is about to be seen: there are thousands of lines. */
+function Listing({ file }: { file: Source }) {
+  const box = useRef<HTMLPreElement>(null);
+  const near = useSignal(false);
+  useEffect(() => {
+    const watch = new IntersectionObserver(
+      (entries) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        watch.disconnect();
+        near.value = true;
+      },
+      { root: box.current!.closest(".reel"), rootMargin: "400px" },
+    );
+    watch.observe(box.current!);
+    return () => watch.disconnect();
+  }, []);
+  return (
+    <pre ref={box}>
+      {near.value
+        ? highlight(file).map(([name, text], at) =>
+            name ? (
+              <span key={at} class={name}>
+                {text}
+              </span>
+            ) : (
+              text
+            ),
+          )
+        : file.text}
+    </pre>
+  );
+}
+
 const Reel = memo(function Reel({ files }: { files: Source[] }) {
   return (
     <>
@@ -46,7 +80,7 @@ const Reel = memo(function Reel({ files }: { files: Source[] }) {
               ))}
             </ul>
             {says && <p class="says">{says}</p>}
-            <pre>{file.text}</pre>
+            <Listing file={file} />
           </article>
         );
       })}

@@ -17,8 +17,10 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Case, Diagnosis, Fix } from "../protocol";
 import { adapter, fields, hasRun, model, phase } from "../state";
+import { config } from "../text";
 import { colour } from "../theme";
 import { Plot } from "./Plot";
+import { Explained, Term } from "./Term";
 
 /** Why no case can be run now, or "". */
 function hindrance(): string {
@@ -46,38 +48,55 @@ function examine(names: string[]): void {
 
 // ---- the fix -------------------------------------------------------------------------------------
 
-/** What the page's fields would say: the warm-up has none, and is 100 iterations there already. */
-function settings({ lr, iters }: Fix): string[] {
-  return [
-    ...(lr === undefined ? [] : [`peak learning rate ${lr}`]),
-    ...(iters === undefined ? [] : [`${iters.toLocaleString("en")} iterations`]),
-  ];
+/** The settings of a fix, to be read. */
+function Settings({ fix: { lr, iters, warmup } }: { fix: Fix }) {
+  return (
+    <>
+      {lr !== undefined && <span>peak learning rate {lr}</span>}
+      {iters !== undefined && <span>{iters.toLocaleString("en")} iterations</span>}
+      {warmup !== undefined && (
+        <span>
+          <Term word="warmup">warm-up</Term> of {warmup} iterations
+        </span>
+      )}
+    </>
+  );
 }
 
+/** Sets what a verdict advises: for the run, but for its length, or for the next one. */
 function FixButton({ fix }: { fix: Fix }) {
-  const wanted = settings(fix);
-  if (!wanted.length) return null;
-  const settled = hasRun.value && fix.lr === undefined;
+  const { lr, iters, warmup } = fix;
+  if (!Object.keys(fix).length) return null;
+  const later = hasRun.value && iters !== undefined;
+  const isSet =
+    (lr === undefined || Number(fields.lr.value) === lr) &&
+    (later || iters === undefined || Number(fields.iters.value) === iters) &&
+    (warmup === undefined || config.value?.training["warmup_steps"] === warmup);
   const apply = () => {
-    if (fix.lr !== undefined) {
-      fields.lr.value = String(fix.lr);
-      if (hasRun.value) send({ type: "lr", value: fix.lr });
+    if (lr !== undefined) {
+      fields.lr.value = String(lr);
+      if (hasRun.value) send({ type: "lr", value: lr });
     }
-    if (fix.iters !== undefined && !hasRun.value) fields.iters.value = String(fix.iters);
+    if (warmup !== undefined) send({ type: "warmup", value: warmup });
+    if (iters !== undefined && !later) fields.iters.value = String(iters);
   };
-  const there =
-    (fix.lr === undefined || Number(fields.lr.value) === fix.lr) &&
-    (fix.iters === undefined || hasRun.value || Number(fields.iters.value) === fix.iters);
+  const nothing = later && lr === undefined && warmup === undefined;
   return (
-    <p class="fix">
-      <button type="button" disabled={settled || there} onClick={apply}>
-        {there && !settled ? "Already in the fields" : "Put into the fields"}
-      </button>
-      <span class="note">
-        {wanted.join(", ")}
-        {settled ? ": Reset first, the length of a run is settled." : "."}
-      </span>
-    </p>
+    <div class="fix">
+      <p class="wanted">
+        <Settings fix={fix} />
+      </p>
+      <p>
+        <button type="button" disabled={nothing || isSet} onClick={apply}>
+          {isSet && !nothing ? "Set" : "Set it so"}
+        </button>
+        <span class="note">
+          {later
+            ? "The length is for the next run: Reset first."
+            : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
+        </span>
+      </p>
+    </div>
   );
 }
 
@@ -85,7 +104,9 @@ function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.Com
   return (
     <div class="diagnosis" data-kind={verdict.kind} data-healthy={verdict.healthy}>
       <h3>{verdict.title}</h3>
-      <p>{verdict.says}</p>
+      <p>
+        <Explained text={verdict.says} />
+      </p>
       {children}
       {verdict.evidence.length > 0 && (
         <dl>
@@ -97,7 +118,11 @@ function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.Com
           ))}
         </dl>
       )}
-      {verdict.change && <p class="change">{verdict.change}</p>}
+      {verdict.change && (
+        <p class="change">
+          <Explained text={verdict.change} />
+        </p>
+      )}
       <FixButton fix={verdict.fix} />
     </div>
   );
@@ -107,7 +132,8 @@ function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.Com
 
 /** The columns of the chart: iter, expected training and validation, training, validation. */
 function columns(one: Case): uPlot.AlignedData {
-  const iters = examined.value[one.name]?.iters ?? bounds.value.iters;
+  const wish = iterationsProblem() ? bounds.value.iters : Number(iterations.value);
+  const iters = examined.value[one.name]?.iters ?? wish;
   const curve = curves[one.name] ?? [[], [], []];
   const x = Array.from({ length: iters }, (_, i) => i);
   const wanted = (column: 1 | 2) =>
@@ -197,7 +223,7 @@ function status(name: string): string {
 function One({ one }: { one: Case }) {
   const now = examined.value[one.name];
   const curve = () => curves[one.name] ?? [[], [], []];
-  const version = useComputed(() => curvesVersion.value + (examined.value[one.name]?.iters ?? 0));
+  const version = useComputed(() => [curvesVersion.value, examined.value, iterations.value]);
   const running = now?.phase === "running" || now?.phase === "asked";
   const wrong = hindrance();
   const said = (at: number) => {
@@ -208,7 +234,9 @@ function One({ one }: { one: Case }) {
   return (
     <div class="one" data-case={one.name} data-phase={now?.phase ?? "none"}>
       <div class="curve">
-        <p class="wrong">{one.wrong}</p>
+        <p class="wrong">
+          <Explained text={one.wrong} />
+        </p>
         <Plot
           key={one.name}
           label={`${one.title}, losses in nats a character: arrow keys read them out`}
@@ -298,9 +326,9 @@ export function Doctor() {
   return (
     <div class="body">
       <p class="intro">
-        Six runs of the page's own model, each its own beside yours, in batches of 8 at a rate that
-        learns fast. In five, one thing is wrong. The dashed curve is what should come of it, the
-        solid one what does. The doctor then looks at the losses alone.
+        Six short runs of the page's own model, in batches of 8. In five of them one thing is wrong.
+        The dashed curve is what should come of it, the solid one is what comes. The doctor then
+        reads the losses alone, and says what it sees.
       </p>
       <div class="cases" role="group" aria-label="Cases">
         {cases.value.map(({ name, title }) => {
@@ -349,7 +377,7 @@ export function Doctor() {
         </button>
         <p class="note" id="case-hint">
           {(!busy() && wrong) ||
-            "They need no more than your run does, and leave it as it is. On a slow device, fewer iterations will do."}
+            "Your run stays as it is. On a slow device, fewer iterations will do."}
         </p>
       </div>
       {one && <One one={one} />}

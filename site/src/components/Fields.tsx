@@ -4,11 +4,11 @@ import { fields, hasRun, limits } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
-const INPUTS: { name: FieldName; label: string; word: Word; ask: string }[] = [
-  { name: "seed", label: "Seed", word: "seed", ask: "What is it?" },
-  { name: "iters", label: "Iterations", word: "iterations", ask: "What are they?" },
-  { name: "batchSize", label: "Batch size", word: "batch", ask: "What is it?" },
-  { name: "lr", label: "Peak learning rate", word: "peak", ask: "What is it?" },
+const INPUTS: { name: FieldName; label: string; word: Word }[] = [
+  { name: "seed", label: "Seed", word: "seed" },
+  { name: "iters", label: "Iterations", word: "iterations" },
+  { name: "batchSize", label: "Batch size", word: "batch" },
+  { name: "lr", label: "Peak learning rate", word: "peak" },
 ];
 
 /** What an arrow key adds. It would count from `min`: from 1, to 9 and 17. So there is none. */
@@ -26,13 +26,12 @@ function remark(): string {
 export function Fields() {
   return (
     <div class="fields">
-      {INPUTS.map(({ name, label, word, ask }) => (
+      {INPUTS.map(({ name, label, word }) => (
         <div class="field" key={name} data-wrong={problem(name) !== ""}>
           <span class="label">
             <label for={`field-${name}`}>{label}</label>
-            <Term word={word}>
-              <span aria-hidden="true">?</span>
-              <span class="for-readers">{ask}</span>
+            <Term word={word} ask={`${label}: what is it?`}>
+              ?
             </Term>
           </span>
           <input

@@ -6,6 +6,7 @@ import { send } from "../link";
 import { autosaved, hasRun, keeping, loaded, phase } from "../state";
 import { room } from "../storage";
 import { Stop } from "./Guide";
+import { Explained } from "./Term";
 
 /** What autosave does, in small print. */
 function kept(): string {
@@ -27,7 +28,6 @@ function kept(): string {
 /** Save and load, for both kinds of file. Either Load takes either kind, and so does a drop. */
 export function Files() {
   const picker = useRef<HTMLInputElement>(null);
-  const file = loaded.value;
   const pair = (what: "weights" | "state", note: string) => (
     <div>
       <div class="weights">
@@ -66,18 +66,26 @@ export function Files() {
         }}
       />
       <p class="note kept">{kept()}</p>
-      {file && (
-        <div class="chip kept">
-          <p>
-            <strong>{file.name}</strong>
-            <span>{file.kind}</span>
-            <span>seed {file.seed}</span>
-            <span>iteration {file.iter.toLocaleString("en")}</span>
-            {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
-          </p>
-          <p class="note">{file.note}</p>
-        </div>
-      )}
+    </div>
+  );
+}
+
+/** What was last loaded, and what it goes on with. */
+export function Loaded() {
+  const file = loaded.value;
+  if (!file) return null;
+  return (
+    <div class="chip">
+      <p>
+        <strong>{file.name}</strong>
+        <span>{file.kind}</span>
+        <span>seed {file.seed}</span>
+        <span>iteration {file.iter.toLocaleString("en")}</span>
+        {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
+      </p>
+      <p class="note">
+        <Explained text={file.note} />
+      </p>
     </div>
   );
 }

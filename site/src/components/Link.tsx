@@ -8,6 +8,7 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Facts, ReplayReport } from "../protocol";
 import { adapter, claim, phase, shared } from "../state";
+import { Diff } from "./Diff";
 
 const count = (value: number) => value.toLocaleString("en");
 
@@ -91,11 +92,9 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
         ))}
       </dl>
       {facts.diff && (
-        <details class="edits" open>
+        <details open>
           <summary>Its code was edited. Replay runs these edits: read them first.</summary>
-          <pre tabIndex={0} aria-label="The edits, as a diff">
-            {facts.diff}
-          </pre>
+          <Diff text={facts.diff} />
         </details>
       )}
       {facts.losses.length > 0 && <Dots facts={facts} replay={replay} />}

@@ -1,12 +1,15 @@
 import "./inside.css";
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { head, layers, look, position, prompt, refusal, source, weight } from "../lens";
+import { glyph } from "../format";
+import { chosen, head, layers, look, position, prompt, refusal, weight } from "../lens";
 import { send } from "../link";
 import type { Health, Look, VoiceName } from "../protocol";
 import { hasRun, phase } from "../state";
-import { voices } from "../talk";
+import { loadReference } from "../reference";
+import { refused, voices } from "../talk";
 import { colour, colours } from "../theme";
+import { Term } from "./Term";
 
 const SOURCES: [VoiceName, string][] = [
   ["run", "Your run"],
@@ -14,10 +17,10 @@ const SOURCES: [VoiceName, string][] = [
   ["file", "The file in Talk"],
 ];
 
-/** A character as it can be seen. */
-const glyph = (character: string) =>
-  character === "\n" ? "↵" : character === " " ? "␣" : character;
 const percent = (share: number) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
+
+/** The model that was chosen; before that the run, and until there is one the reference. */
+const source = computed(() => chosen.value ?? (hasRun.value ? "run" : "reference"));
 
 /** Whether the model is there to look into. */
 const isThere = (of: VoiceName) => (of === "run" ? hasRun.value : voices[of].value !== null);
@@ -276,9 +279,10 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
     <section class="layers" aria-labelledby="layers-title">
       <h3 id="layers-title">How its layers fare</h3>
       <p class="note">
-        At iteration {iter}. The gradient is that of the last step, after clipping. The update is
-        how far that step moved the weights, as a share of their size: about a thousandth is usual
-        while the rate is high; far less learns little, far more unlearns.
+        At iteration {iter}. The <Term word="gradient">gradient</Term> is that of the last step,
+        after clipping. The update is how far that step moved the weights, as a share of their size:
+        about a thousandth is usual while the rate is high; far less learns little, far more
+        unlearns.
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Layers">
         <table>
@@ -316,6 +320,25 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
 
 // ---- the tab -------------------------------------------------------------------------------------
 
+/** Whose numbers these are. */
+function origin({ source, iter }: Look): string {
+  if (source === "run") return `Your run at iteration ${iter!.toLocaleString("en")}.`;
+  const voice = voices[source].value;
+  return voice
+    ? `${voice.name}: seed ${voice.seed}, iteration ${voice.iter.toLocaleString("en")}.`
+    : "";
+}
+
+/** Why there is nothing to see. */
+function missing(): string {
+  const of = source.value;
+  if (isThere(of)) return refusal.value || "The prompt is on its way through the model.";
+  if (of === "run")
+    return "There is no run yet. Press Start above, and watch it learn from inside.";
+  if (of === "file") return "No file is open. Open one in the Talk tab first.";
+  return refused.reference.value || "The reference checkpoint is on its way (0.8 MB).";
+}
+
 export function LookInside() {
   const body = useRef<HTMLDivElement>(null);
   const seen = useSignal(false);
@@ -341,16 +364,16 @@ export function LookInside() {
     return () => clearTimeout(wait);
   });
 
+  useSignalEffect(() => {
+    if (seen.value && source.value === "reference") void loadReference();
+  });
+
   const now = look.value?.source === source.value ? look.value : null;
-  const missing =
-    source.value === "run"
-      ? "There is no run yet. Press Start above, and watch it learn from inside."
-      : "It is not open yet. Open it in the Talk tab first.";
   return (
     <div class="body" ref={body}>
       <p class="intro">
         A prompt goes through the model, and you see what happens on the way. A run that trains is
-        looked into anew every now and then, seldom enough that it hardly slows.
+        looked into again every few seconds, seldom enough that it hardly slows.
       </p>
       <div class="ask">
         <fieldset>
@@ -361,37 +384,42 @@ export function LookInside() {
                 type="radio"
                 name="lens-source"
                 checked={source.value === value}
-                disabled={value !== "run" && !isThere(value)}
-                onChange={() => (source.value = value)}
+                disabled={value === "file" && !isThere(value)}
+                onChange={() => (chosen.value = value)}
               />
               {label}
             </label>
           ))}
         </fieldset>
         <div class="field">
-          <label for="lens-prompt">Prompt, of which it sees the last 64 characters</label>
+          <label for="lens-prompt">Prompt</label>
           <textarea
             id="lens-prompt"
             rows={2}
             maxLength={2000}
             spellcheck={false}
             value={prompt.value}
+            aria-describedby="lens-hint"
             onInput={(event) => (prompt.value = event.currentTarget.value)}
           />
+          <p class="note" id="lens-hint">
+            The model sees as much of its end as its context holds, by default 64 characters.
+          </p>
         </div>
       </div>
-      {!now && <p class="empty">{(isThere(source.value) && refusal.value) || missing}</p>}
+      {!now && <p class="empty">{missing()}</p>}
       {now && (
         <>
           <p class="status" data-iter={now.iter ?? ""}>
-            {now.iter === null ? "The weights of its file." : `Your run at iteration ${now.iter}.`}
+            {origin(now)}
           </p>
           {now.layers > 0 && (
             <section class="attention" aria-labelledby="attention-title">
               <h3 id="attention-title">Where each head looks</h3>
               <p class="note">
-                Each row is a character that looks back, each column one that it can take from; the
-                stronger, the more. Pick a head to see it large.
+                An <Term word="heads">attention head</Term> takes, for each character, something
+                from those before it. Each row is a character that looks back, each column one that
+                it can take from; the stronger, the more. Pick a head to see it large.
               </p>
               <div class="maps">
                 <Heads now={now} />
@@ -404,9 +432,9 @@ export function LookInside() {
             {now.guesses.length ? (
               <>
                 <p class="note">
-                  The logit lens: what comes out if the model ends early and what is there goes
-                  straight to the last norm and the unembedding. The stronger the tint, the surer;
-                  underlined guesses are right.
+                  The <Term word="lens">logit lens</Term>: what comes out if the model ends early,
+                  and what is there goes straight to the last norm and the unembedding. The stronger
+                  the tint, the surer; underlined guesses are right.
                 </p>
                 <Guesses now={now} />
               </>

@@ -9,6 +9,7 @@ import type { KernelCheck } from "../protocol";
 import { hasRun, progress } from "../state";
 import { Diff } from "./Diff";
 import { Fault } from "./Frames";
+import { Term } from "./Term";
 
 function Panel({
   tone,
@@ -61,7 +62,7 @@ function Fit() {
     <Panel tone="advice" title="Other parameters than the run has">
       <p>
         With these edits the model has other parameters. Those that still fit by name and shape can
-        be kept, with AdamW's averages of them; or a new run begins.
+        be kept, with <Term word="adamw">AdamW</Term>'s averages of them; or a new run begins.
       </p>
       <dl class="fit">
         <Names what="Kept" names={kept} />

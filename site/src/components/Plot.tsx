@@ -10,18 +10,20 @@ interface Props {
   /** Made anew when a theme or a signal that it reads changes. */
   options: (width: number, height: number) => uPlot.Options;
   data: () => uPlot.AlignedData;
-  /** Counts up when the data have changed. */
-  version: ReadonlySignal<number>;
+  /** Another one when the data have changed. */
+  version: ReadonlySignal<unknown>;
   /** How many points of the first column have come: the rest of it is only the axis. */
   length: () => number;
   /** One point in words. */
   tell: (index: number) => string;
-  /** Of the point under the cursor, or the last. */
-  children?: (index: number) => ComponentChildren;
+  /** Above it, of the point under the cursor, or the last. */
+  children: (index: number) => ComponentChildren;
+  /** In front of it. */
+  over?: ComponentChildren;
 }
 
 /** A chart that mouse, touch or arrow keys read out, point by point. */
-export function Plot({ label, options, data, version, length, tell, children }: Props) {
+export function Plot({ label, options, data, version, length, tell, children, over }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const hovered = useSignal<number | null>(null);
@@ -62,14 +64,15 @@ export function Plot({ label, options, data, version, length, tell, children }: 
   const [x] = data();
   const end = length() - 1;
   const at = Math.min(hovered.value ?? end, end);
+  const page = Math.max(10, Math.round(end / 20));
   const move = (event: KeyboardEvent) => {
     const steps: Record<string, number> = {
       ArrowLeft: at - 1,
       ArrowDown: at - 1,
       ArrowRight: at + 1,
       ArrowUp: at + 1,
-      PageUp: at + 20,
-      PageDown: at - 20,
+      PageUp: at + page,
+      PageDown: at - page,
       Home: 0,
       End: end,
     };
@@ -81,20 +84,23 @@ export function Plot({ label, options, data, version, length, tell, children }: 
   };
   return (
     <div>
-      {children?.(at)}
-      <div
-        class="plot"
-        ref={box}
-        tabIndex={0}
-        role="slider"
-        aria-label={label}
-        aria-valuemin={x[0] ?? 0}
-        aria-valuemax={Math.max(0, x[Math.max(0, end)] ?? 0)}
-        aria-valuenow={x[Math.max(0, at)] ?? 0}
-        aria-valuetext={end < 0 ? "nothing yet" : tell(at)}
-        onKeyDown={move}
-        onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
-      />
+      {children(at)}
+      <div class="area">
+        <div
+          class="plot"
+          ref={box}
+          tabIndex={0}
+          role="slider"
+          aria-label={label}
+          aria-valuemin={x[0] ?? 0}
+          aria-valuemax={Math.max(0, x[Math.max(0, end)] ?? 0)}
+          aria-valuenow={x[Math.max(0, at)] ?? 0}
+          aria-valuetext={end < 0 ? "nothing yet" : tell(at)}
+          onKeyDown={move}
+          onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
+        />
+        {over}
+      </div>
     </div>
   );
 }

@@ -4,6 +4,7 @@ import { drawing, hasRun, minutesLeft, panel, phase, progress, reason, stopping 
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
+import { Files } from "./Files";
 import { Stop } from "./Guide";
 import { Claim, Share } from "./Link";
 import { Device, Panels } from "./Panels";
@@ -75,7 +76,11 @@ export function Runner() {
       <Chart />
       <Stop at="samples" />
       <Samples />
-      <Share />
+      <section class="keep" aria-labelledby="keep-title">
+        <h2 id="keep-title">Keep it</h2>
+        <Files />
+        <Share />
+      </section>
     </section>
   );
 }

@@ -6,8 +6,7 @@ import { hasRun, progress } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
-const share = (value: number | null) =>
-  value === null ? "—" : `${Math.round(100 * value)}\u00a0%`;
+const share = (value: number | null) => (value === null ? "—" : `${Math.round(100 * value)}%`);
 const nats = (value: number | null) => (value === null ? "—" : value.toFixed(2));
 
 /** What is measured of a sample: its name, how its numbers are told, and the word that explains. */
@@ -91,7 +90,7 @@ export function Samples() {
       {!latest && (
         <p class="none">
           {hasRun.value && progress.value.iter
-            ? "The next sample comes at the next iteration that 200 divides."
+            ? "The next sample comes at the next iteration that is a multiple of 200."
             : "Every 200 iterations the model writes 80 characters here, after the same 32 of a text it does not learn from."}
         </p>
       )}
@@ -106,7 +105,7 @@ export function Samples() {
             ))}
           </dl>
           <p class="note ends-told">
-            Each bar runs from what even guesses measure to what pieces of Shakespeare do.
+            Left on each bar is what even guesses measure, right what pieces of the text itself do.
           </p>
         </div>
       )}

@@ -3,6 +3,7 @@ import { send } from "../link";
 import type { Figures, LineCost } from "../protocol";
 import { beginSpeed, speed } from "../speed";
 import { phase } from "../state";
+import { Term } from "./Term";
 
 const BATCH = 16;
 
@@ -35,7 +36,6 @@ const time = (seconds: number) =>
   unit(seconds, [
     [1, "s"],
     [1e-3, "ms"],
-    [0, "ms"],
   ]);
 const ms = (seconds: number) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
 const whole = (value: number) => Math.round(value).toLocaleString("en");
@@ -71,7 +71,7 @@ function Facts({ of: f }: { of: Figures }) {
     <dl class="facts">
       {facts.map(([name, value, note]) => (
         <div key={name}>
-          <dt>{name}</dt>
+          <dt>{name === "Sent" ? <Term word="dispatch">{name}</Term> : name}</dt>
           <dd>
             <b>{value}</b> <span>{note}</span>
           </dd>

@@ -30,17 +30,12 @@ const FATES: Record<Fate, string> = {
   top_k: "cut by top-k",
 };
 
-/** A character in a table. */
-function glyph(character: string): string {
-  return character === "\n" ? "↵" : character === " " ? "␣" : character;
-}
-
 function name(character: string): string {
   return character === "\n" ? "line end" : character === " " ? "space" : character;
 }
 
 const percent = (share: number): string =>
-  share === 0 ? "—" : share < 0.0005 ? "<\u00a00.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
+  share === 0 ? "—" : share < 0.0005 ? "<\u00a00.1%" : `${(100 * share).toFixed(1)}%`;
 
 export const surprise = (nats: number): string =>
   `${nats.toFixed(2)} nats, ${(nats / LN2).toFixed(2)} bits`;
@@ -183,7 +178,9 @@ function Knob({ name, label, min, max, step }: KnobProps) {
       <label for={`knob-${name}`}>
         {label} <b>{told}</b>
       </label>
-      <Term word={name}>?</Term>
+      <Term word={name} ask={`${label}: what is it?`}>
+        ?
+      </Term>
       <input
         id={`knob-${name}`}
         type="range"
@@ -305,7 +302,7 @@ function Chart() {
   const all = [...now.prompt, ...now.written];
   const before = all
     .slice(Math.max(0, view.at - 14), view.at)
-    .map(glyph)
+    .map(format.glyph)
     .join("");
   const counts = { kept: 0, top_p: 0, top_k: 0 };
   for (const [, , , fate] of view.bars) counts[fate]++;
@@ -319,7 +316,7 @@ function Chart() {
         {view.character !== null && (
           <>
             {" "}
-            came <code class="one">{glyph(view.character)}</code>
+            came <code class="one">{format.glyph(view.character)}</code>
           </>
         )}
       </p>
@@ -367,7 +364,7 @@ function Chart() {
                     class={character === view.character ? "here" : ""}
                   >
                     <th scope="row">
-                      <span aria-hidden="true">{glyph(character)}</span>
+                      <span aria-hidden="true">{format.glyph(character)}</span>
                       <span class="for-readers">
                         {name(character)}, {FATES[fate]}
                       </span>
@@ -426,6 +423,13 @@ export function Talk() {
     seen.observe(body.current!);
     return () => seen.disconnect();
   }, []);
+  // Top-k is at its end, where all may be drawn, in a text of more or fewer characters too.
+  const all = useRef(fields.topK.peek());
+  useSignalEffect(() => {
+    const [k, most] = [fields.topK.peek(), model.value.vocabSize];
+    fields.topK.value = k === all.current ? most : Math.min(k, most);
+    all.current = most;
+  });
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
 

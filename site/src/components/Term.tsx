@@ -7,8 +7,15 @@ const LEAVE_MS = 200; // time enough to go over to the explanation
 
 let count = 0; // of all terms: the page has several roots, and useId is unique in one
 
+interface Props {
+  word: Word;
+  /** What to call a question mark, which says nothing by itself. */
+  ask?: string;
+  children: ComponentChildren;
+}
+
 /** A word that explains itself: under the pointer, with the focus, or when it is pressed. */
-export function Term({ word, children }: { word: Word; children: ComponentChildren }) {
+export function Term({ word, ask, children }: Props) {
   const id = useRef("");
   id.current ||= `word-${++count}`;
   const button = useRef<HTMLButtonElement>(null);
@@ -33,9 +40,9 @@ export function Term({ word, children }: { word: Word; children: ComponentChildr
       <button
         ref={button}
         type="button"
-        class="term"
+        class={ask ? "term ask" : "term"}
         aria-describedby={id.current}
-        {...(children === "?" ? { "aria-label": `What is ${WORDS[word].title}?` } : {})}
+        {...(ask ? { "aria-label": ask } : {})}
         onClick={() => {
           clearTimeout(timer.current);
           pinned.current = !pinned.current;
@@ -64,6 +71,30 @@ export function Term({ word, children }: { word: Word; children: ComponentChildr
         <strong>{WORDS[word].title}</strong>
         {WORDS[word].text}
       </span>
+    </>
+  );
+}
+
+/** What a sentence that Python wrote may have in it, in the order of the groups below. */
+const FOUND = /(AdamW)|(warm-up)|(gradients?)|(logits)/g;
+const MEANT: Word[] = ["adamw", "warmup", "gradient", "logits"];
+
+/** A sentence whose new words explain themselves, each where it comes first. */
+export function Explained({ text }: { text: string }) {
+  const parts: ComponentChildren[] = [];
+  const seen = new Set<Word>();
+  let at = 0;
+  for (const match of text.matchAll(FOUND)) {
+    const word = MEANT[match.slice(1).findIndex((group) => group !== undefined)]!;
+    if (seen.has(word)) continue;
+    seen.add(word);
+    parts.push(text.slice(at, match.index), <Term word={word}>{match[0]}</Term>);
+    at = match.index + match[0].length;
+  }
+  return (
+    <>
+      {parts}
+      {text.slice(at)}
     </>
   );
 }

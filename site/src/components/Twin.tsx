@@ -1,12 +1,10 @@
 import "./twin.css";
-import { effect, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import * as format from "../format";
 import { send } from "../link";
 import type { Verdict } from "../protocol";
 import { phase } from "../state";
-import { colour, colours } from "../theme";
+import { colour } from "../theme";
 import {
   beginTwin,
   curves,
@@ -16,6 +14,7 @@ import {
   twin,
   twinFields,
 } from "../twin";
+import { Plot } from "./Plot";
 
 /** Why no twin can be run now, or "". */
 function hindrance(): string {
@@ -69,87 +68,32 @@ function options(width: number, height: number): uPlot.Options {
   };
 }
 
-/** Both losses in one plot; by mouse, touch or arrow keys it tells those of one iteration. */
+/** Both losses in one plot. */
 function Curves({ seeds }: { seeds: [string, string] }) {
-  const box = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const hovered = useSignal<number | null>(null);
-
-  useEffect(() => {
-    const element = box.current!;
-    const size = () => [element.clientWidth, element.clientHeight] as const;
-    const remake = effect(() => {
-      colours.value;
-      plot.current?.destroy();
-      const setCursor = [(plot: uPlot) => void (hovered.value = plot.cursor.idx ?? null)];
-      plot.current = new uPlot({ ...options(...size()), hooks: { setCursor } }, curves, element);
-    });
-    const follow = effect(() => {
-      curvesVersion.value;
-      plot.current?.setData(curves);
-    });
-    const resize = new ResizeObserver(() => {
-      const [width, height] = size();
-      if (width) plot.current?.setSize({ width, height });
-    });
-    resize.observe(element);
-    return () => {
-      remake();
-      follow();
-      resize.disconnect();
-      plot.current?.destroy();
-    };
-  }, []);
-
-  curvesVersion.value;
   const [iters, a, b] = curves;
-  const end = iters.length - 1;
-  const at = Math.min(hovered.value ?? end, end);
-  const move = (event: KeyboardEvent) => {
-    const steps: Record<string, number> = {
-      ArrowLeft: at - 1,
-      ArrowDown: at - 1,
-      ArrowRight: at + 1,
-      ArrowUp: at + 1,
-      Home: 0,
-      End: end,
-    };
-    const to = steps[event.key];
-    if (to === undefined || !plot.current || end < 0) return;
-    event.preventDefault();
-    const index = Math.max(0, Math.min(end, to));
-    plot.current.setCursor({ left: plot.current.valToPos(iters[index]!, "x"), top: 10 });
-  };
-  const said =
-    end < 0
-      ? "nothing yet"
-      : `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`;
-
   return (
-    <div>
-      <ul class="legend" aria-hidden="true">
-        <li class="a">
-          A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
-        </li>
-        <li class="b">
-          B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
-        </li>
-        <li class="at">{end < 0 ? "" : `iteration ${iters[at]}`}</li>
-      </ul>
-      <div
-        class="plot"
-        ref={box}
-        tabIndex={0}
-        role="slider"
-        aria-label="Both losses, in nats a character: arrow keys read them out"
-        aria-valuemin={iters[0] ?? 0}
-        aria-valuemax={Math.max(0, iters.at(-1) ?? 0)}
-        aria-valuenow={iters[at] ?? 0}
-        aria-valuetext={said}
-        onKeyDown={move}
-        onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
-      />
-    </div>
+    <Plot
+      label="Both losses, in nats a character: arrow keys read them out"
+      options={options}
+      data={() => curves}
+      version={curvesVersion}
+      length={() => iters.length}
+      tell={(at) =>
+        `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`
+      }
+    >
+      {(at) => (
+        <ul class="legend" aria-hidden="true">
+          <li class="a">
+            A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
+          </li>
+          <li class="b">
+            B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
+          </li>
+          <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
+        </ul>
+      )}
+    </Plot>
   );
 }
 
