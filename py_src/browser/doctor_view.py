@@ -52,9 +52,10 @@ class DoctorView(View):
 
     def on_records(self, records: list[Record]) -> None:
         """Take in what was posted; read the curve, if it is time to."""
-        if self.run is not self.session.run:
+        if self.run is not self.session.run:  # an applied edit makes another run, of the same log
             self.run, self.read = self.session.run, (-math.inf, 0)
             self.curve = groundling.doctor.Curve()
+            records = [record for record in self.run.log if record.iter <= records[-1].iter]
         for record in records:
             self.curve.add(record)
         then, n = self.read

@@ -6,7 +6,8 @@ const DASH = "—";
 export const glyph = (character: string): string =>
   character === "\n" ? "↵" : character === " " ? "␣" : character;
 
-export const loss = (nats: number | null | undefined): string => nats?.toFixed(4) ?? DASH;
+export const loss = (nats: number | null | undefined, digits = 4): string =>
+  nats?.toFixed(digits) ?? DASH;
 
 /** Nothing trains: nothing a second. */
 export const rate = (perSecond: number | null): string =>

@@ -36,12 +36,11 @@ export const levelLines: uPlot.Plugin = {
           ctx.lineTo(left + width, at);
           ctx.stroke();
         }
+        // A range has its name inside it, where no line of the grid runs through the words.
+        const place = to === null ? top - 3 * devicePixelRatio : (y + top) / 2;
+        ctx.textBaseline = to === null ? "bottom" : "middle";
         const range = to === null ? nats.toFixed(2) : `${nats.toFixed(2)} to ${to.toFixed(2)}`;
-        ctx.fillText(
-          `${label}, ${range}`,
-          left + width - 4 * devicePixelRatio,
-          top - 3 * devicePixelRatio,
-        );
+        ctx.fillText(`${label}, ${range}`, left + width - 4 * devicePixelRatio, place);
       }
       ctx.restore();
     },

@@ -19,7 +19,7 @@ export const WORDS = {
   },
   perplexity: {
     title: "Perplexity",
-    text: "The validation NLL told another way: e to its power. A perplexity of 9 means that the model is as unsure as if it chose evenly among 9 characters; it begins near the number of characters that there are, 65.",
+    text: "The validation NLL told another way: e to its power. A perplexity of 9 means that the model is as unsure as if it chose evenly among 9 characters; it begins near the number of characters there are.",
   },
   tokens: {
     title: "Tokens per second",

@@ -31,7 +31,7 @@ class Bench:
             corpus=Corpus(TEXT),
             device=NumPyDevice(),
             clock=self.clock,
-            run=object(),
+            run=SimpleNamespace(log=[]),
         )
         self.view = doctor_view.DoctorView(self.session)
 
@@ -52,6 +52,7 @@ class Bench:
 
     def records(self, losses, first=0):
         records = [Record(first + i, x, 3e-4, None, 1.0, x) for i, x in enumerate(losses)]
+        self.session.run.log += records
         self.view.on_records(records)
 
 
@@ -179,9 +180,17 @@ def test_a_run_that_overflows_is_told_of_at_once(bench):
     assert bench.of("diagnosis")[-1] is last
 
 
+def test_an_edit_goes_on_with_the_curve_that_there_is(bench):
+    bench.records(falling(100))
+    bench.session.run = SimpleNamespace(log=list(bench.session.run.log))
+    bench.records(falling(103)[100:], 100)
+    assert bench.view.curve.iter == list(range(103))
+    assert bench.of("diagnosis")[-1]["verdict"]["kind"] == "clean"
+
+
 def test_another_run_begins_another_curve(bench):
     bench.records(falling(100))
-    bench.session.run = object()
+    bench.session.run = SimpleNamespace(log=[])
     bench.records(falling(3))
     assert bench.of("diagnosis")[-1]["iter"] == 2
     assert bench.of("diagnosis")[-1]["verdict"]["kind"] == "early"

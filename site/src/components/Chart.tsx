@@ -145,13 +145,13 @@ export function Chart() {
         {(at) => (
           <ul class="legend" aria-hidden="true">
             <li class="raw">
-              batch <b>{format.loss(train[at])}</b>
+              batch <b>{format.loss(train[at], 3)}</b>
             </li>
             <li class="smooth">
-              average <b>{format.loss(smooth[at])}</b>
+              average <b>{format.loss(smooth[at], 3)}</b>
             </li>
             <li class="val">
-              validation <b>{format.loss(val[at] ?? lastOf(val, at))}</b>
+              validation <b>{format.loss(val[at] ?? lastOf(val, at), 3)}</b>
             </li>
             <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
           </ul>
