@@ -367,15 +367,15 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_numpy(
     expect(page.get_by_text("with NumPy on the CPU")).to_be_visible()
     if "Pipeline" in script:
         expect(page.get_by_text(re.compile("Kernel adamw does not compile"))).to_be_visible()
-    fill(page, Iterations="8", Batch_size="8", Peak_learning_rate="0.001")
+    fill(page, Iterations="4", Batch_size="8", Peak_learning_rate="0.001")
     press(page, "Start")
-    wait_for_iteration(page, 2)
+    wait_for_iteration(page, 1)
     press(page, "Pause")
     wait_for(page, "paused")
     press(page, "Resume")
     wait_for(page, "done")
-    assert float(readout(page, "train-nll")) < 4.18
-    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 8
+    assert float(readout(page, "train-nll")) == pytest.approx(4.1908, abs=2e-4)  # as natively
+    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 4
 
 
 def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> None:
