@@ -75,8 +75,8 @@ TRAIN, MODEL, OPTIM = (f"py_src/groundling/{name}.py" for name in ("train", "mod
 CONSTANT_LR = Recipe(
     "constant-lr",
     "Cosine to constant learning rate",
-    "After the warm-up the learning rate stays at its peak. Of runs of 1,500 iterations of batch 8, "
-    "one at the usual peak ended lower so (2.33 instead of 2.42), one at 0.01 higher (2.15 instead "
+    "After the warm-up the learning rate stays at its peak. Of runs of 1,500 iterations of batch "
+    "8, one at the usual peak ended lower so (2.33 instead of 2.42), one at 0.01 higher (2.15 instead "
     "of 2.07), since only a falling rate lets the weights settle.",
     (
         Edit(
