@@ -76,8 +76,8 @@ CONSTANT_LR = Recipe(
     "constant-lr",
     "Cosine to constant learning rate",
     "After the warm-up the learning rate stays at its peak. Of runs of 1,500 iterations of batch "
-    "8, one at the usual peak ended lower so (2.33 instead of 2.42), one at 0.01 higher (2.15 instead "
-    "of 2.07), since only a falling rate lets the weights settle.",
+    "8, one at the usual peak ended lower so (2.33 instead of 2.42), one at 0.01 higher (2.15 "
+    "instead of 2.07), since only a falling rate lets the weights settle.",
     (
         Edit(
             TRAIN,
