@@ -278,7 +278,7 @@ class Device:
             yield plan
             plan.commands = fuse(rewrite(plan.commands), self, plan.results())
             plan.lay_out(self._allocate)
-            plan.prepared = [self._prepare(c.kernel, c.tensors, c.params) for c in plan.commands]
+            plan.prepared = self._prepare_all(plan.commands)
         finally:
             self._plan = None
         self.replay(plan, inputs)
@@ -291,6 +291,9 @@ class Device:
         self.replayed = plan
         self._replay(plan, inputs, times)
         self.counts.dispatches += times * len(plan.commands)
+
+    def _prepare_all(self, commands: list[Command]) -> list:
+        return [self._prepare(c.kernel, c.tensors, c.params) for c in commands]
 
     def writes(self, command: Command) -> list[bool]:
         """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""

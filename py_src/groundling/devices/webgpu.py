@@ -22,7 +22,7 @@ import numpy as np
 import wgpu
 
 from .. import sources
-from ..fuse import JOINED, region, split
+from ..fuse import JOINED, Command, region, split
 from ..rng import Stream
 from ..tensor import Storage, Tensor
 from . import Device, DeviceError, Inputs, Plan, digest, tiles, wgsl
@@ -63,7 +63,7 @@ class WebGPUDevice(Device):
                 65_535  # then it leaves a loop with no word: LP_MAX_TGSI_LOOP_ITERATIONS
             )
         self.kernels: dict[str, Kernel] = {}
-        self._wide: dict[str, Kernel] = {}  # kernels in larger tiles, see tiles.py
+        self._large: dict[str, Kernel] = {}  # kernels in larger tiles, see tiles.py
         self.tiles = ""  # which tiles are taken here, and why; nothing before they are needed
         self._joined: dict[tuple, Kernel] = {}  # by their sources, and which buffers they share
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
@@ -125,13 +125,14 @@ class WebGPUDevice(Device):
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
-        total, name).
+        total, name). Of products those that are needed: see tiles.py.
         """
-        names = sources.kernels()
-        promises = [(name, self.kernel(name).pipeline_async()) for name in names]
-        for done, (name, promise) in enumerate(promises):
+        names = [name for name in sources.kernels() if name not in tiles.KINDS]
+        for name in names:
+            self.kernel(name).begin({})
+        for done, name in enumerate(names):
             progress(done, len(names), name)
-            self.kernel(name).keep(promise)
+            self.kernel(name).pipeline({})
         progress(len(names), len(names), "")
 
     def kernel(self, name: str) -> "Kernel":
@@ -191,31 +192,41 @@ class WebGPUDevice(Device):
         if not kernel.is_ours or not tiles.fits(name, params):
             return kernel
         if not self.tiles:
-            self.tiles = self._try_tiles()
-        if not self.tiles.startswith("8"):
-            return kernel
-        if name not in self._wide:
-            wide = Kernel(self.wgpu, name, tiles.widen(name, kernel.code), True)
-            [given, found] = self._trial(wide, 64)[:2]
-            if not _agree(name, given, found, tiles.trial(name, kernel.n_buffers, 64)[0]):
-                self.tiles += f"; {name} in 4 x 4, as the other gives wrong numbers here"
-                wide = kernel
-            self._wide[name] = wide
-        return self._wide[name]
+            self._try_tiles()
+        return self._large.get(name, kernel)
 
-    def _try_tiles(self) -> str:
-        """Which tiles to take, and why: both on the same product, by turns."""
-        small = self.kernel("matmul_nn")
-        large = Kernel(self.wgpu, "matmul_nn", tiles.widen("matmul_nn", small.code), True)
-        times: dict[Kernel, list[float]] = {small: [], large: []}
-        outcomes = {form: self._trial(form, 512)[1][-1].tobytes() for form in times}  # and compile
-        if outcomes[small] != outcomes[large]:
-            return "4 x 4: larger ones give other numbers here"
-        rounds = 1 + int(min(50, 0.005 / self._trial(small, 512)[2]))
-        for form in (small, large, large, small):
+    def _try_tiles(self) -> None:
+        """Choose the tiles: both make the same product, by turns. Then check all of the large."""
+        kernels = {name: self.kernel(name) for name in tiles.KINDS if self.kernel(name).is_ours}
+        large = {
+            name: Kernel(self.wgpu, name, tiles.widen(name, kernel.code), True)
+            for name, kernel in kernels.items()
+        }
+        one = "matmul_nn"
+        if one not in large:
+            self.tiles = "4 x 4: that is how the edited matmul_nn has them"
+            return
+        for kernel in (kernels[one], *large.values()):
+            kernel.begin({})
+        times: dict[Kernel, list[float]] = {kernels[one]: [], large[one]: []}
+        outcomes = [self._trial(form, 512)[1][-1].tobytes() for form in times]
+        if outcomes[0] != outcomes[1]:
+            self.tiles = "4 x 4: larger ones give other numbers here"
+            return
+        rounds = 1 + int(min(50, 0.005 / self._trial(kernels[one], 512)[2]))
+        for form in (*times, *reversed(times)):
             times[form].append(self._trial(form, 512, rounds)[2])
-        gain = min(times[small]) / min(times[large])
-        return f"8 x 8: {gain:.1f} times as fast here" if gain > 1 else "4 x 4: the fastest here"
+        gain = min(times[kernels[one]]) / min(times[large[one]])
+        if gain <= 1:
+            self.tiles = "4 x 4: the fastest here"
+            return
+        self.tiles = f"8 x 8: {gain:.1f} times as fast here"
+        for name, kernel in large.items():
+            given, found, _ = self._trial(kernel, 64)
+            if _agree(name, given, found, tiles.trial(name, kernel.n_buffers, 64)[0]):
+                self._large[name] = kernel
+            else:
+                self.tiles += f"; {name} in 4 x 4, as the other gives wrong numbers here"
 
     def _trial(
         self, kernel: "Kernel", rows: int, rounds: int = 1
@@ -265,6 +276,11 @@ class WebGPUDevice(Device):
             code = wgsl.join([part.code for part in parts], grids, numbers)
             self._joined[key] = Kernel(self.wgpu, name, code)
         return self._joined[key], [tensors[i] for i in dict.fromkeys(numbers)]
+
+    def _prepare_all(self, commands: list[Command]) -> list:
+        for c in commands:
+            self._kernel_for(c.kernel, c.tensors, c.params)[0].begin(c.params)
+        return super()._prepare_all(commands)
 
     def _prepare(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> tuple:
         kernel, tensors = self._kernel_for(name, tensors, params)
@@ -419,6 +435,7 @@ class Kernel:
             ]
         )
         self._pipelines: dict[tuple, wgpu.GPUComputePipeline] = {}
+        self._begun: dict[tuple, wgpu.GPUPromise] = {}
 
     def pack(self, params: dict) -> bytes:
         """The bytes of `struct Params`, padded to 16."""
@@ -443,8 +460,19 @@ class Kernel:
         key = self._key(params)
         if key not in self._pipelines:
             with self._explained():
-                self._pipelines[key] = self.device.create_compute_pipeline(**self._descriptor(key))
+                if promise := self._begun.pop(key, None):
+                    made = promise.sync_wait()
+                else:
+                    made = self.device.create_compute_pipeline(**self._descriptor(key))
+            self._pipelines[key] = made
         return self._pipelines[key]
+
+    def begin(self, params: dict) -> None:
+        """Compile what `pipeline` will give, beside others, while Python goes on."""
+        key = self._key(params)
+        if key not in self._pipelines and key not in self._begun:
+            descriptor = self._descriptor(key)
+            self._begun[key] = self.device.create_compute_pipeline_async(**descriptor)
 
     def prepare(
         self, tensors: Sequence[Tensor], uniform: wgpu.GPUBuffer, params: dict
@@ -458,15 +486,6 @@ class Kernel:
         entries = [{"binding": i, "resource": r} for i, r in enumerate(resources)]
         group = self.device.create_bind_group(layout=self.layout, entries=entries)
         return self.pipeline(params), group, *self.workgroups(params)
-
-    def pipeline_async(self) -> "wgpu.GPUPromise":
-        """Begin to compile with the constants as the file has them; give the promise to `keep`."""
-        return self.device.create_compute_pipeline_async(**self._descriptor(self._key({})))
-
-    def keep(self, promise: "wgpu.GPUPromise") -> None:
-        """Wait for what pipeline_async began."""
-        with self._explained():
-            self._pipelines[self._key({})] = promise.sync_wait()
 
     def _key(self, params: dict) -> tuple:
         return tuple(int(params.get(name.lower(), value)) for name, value in self.constants.items())
