@@ -22,7 +22,6 @@ KINDS = {
 }
 FOURS = {"nn": ("k", "n"), "nt": ("k",), "tn": ("m", "k", "n"), "rows": ("n_embd", "n")}
 """What must be divisible by four, so that four numbers in a row are of one row of an operand."""
-GRIDS = {"rows": "n / 64, rows / 512"}  # 64 columns, made from 8 rows that are normalised once
 GRIDS = {"rows": "1, rows / 64"}  # all columns: an eighth of them from 8 rows, normalised once
 OPERANDS = {"rows": "xbh"}  # that are read, or written, four numbers at a time
 UNUSED = r"fn (?:row4|a4|b4)\(.*?\n}\n\n|var<private> rows:[^\n]*\n\n|// Rows first to.*?\n}\n\n"
