@@ -2,11 +2,19 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from groundling import checkpoint
+from groundling import checkpoint, configfile
+from groundling.config import GPTConfig, TrainConfig
+from groundling.configfile import Setup
+from groundling.corpus import BYTES
+from groundling.devices.numpy import NumPyDevice
+from groundling.model import GPT
+from groundling.sampling import generate
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 
@@ -103,6 +111,36 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(page.get_by_role("tab", name="Text and model")).to_have_attribute(
         "aria-selected", "true"
     )
+
+
+def test_the_guides_tests_hold_on_the_gpu_of_the_page(worker):
+    """The first loss is ln 256, a tiny text is learned by heart, and its weights come back."""
+    model = GPTConfig(256, block_size=8, n_layer=1, n_head=2, n_embd=32, d_ff=64)
+    training = TrainConfig(
+        **dict(seed="s", iters=150, batch_size=4, lr=1e-2, min_lr=3e-5, warmup=10),
+        **dict(weight_decay=0.0, eval_interval=50, eval_batches=1),
+    )
+    setup = Setup("abc", BYTES, model, training)
+    worker.tell("use", text=configfile.dumps(setup))
+    worker.tell("text", name="abc.txt", bytes=b"abcdefgh" * 40, more=0)
+    settings = {"seed": "s", "iters": 150, "batchSize": 4, "lr": 1e-2}
+    worker.tell("start", **settings)
+    worker.wait("phase", where=lambda message: message["phase"] == "done")
+    steps = [m for m in worker.messages if m["type"] == "steps"]
+    losses = [record["train"] for message in steps for record in message["records"]]
+    assert len(losses) == 150
+    assert losses[0] == pytest.approx(math.log(256), abs=0.05)  # 32 tokens of 8 kinds
+    assert losses[-1] < 0.05
+    worker.tell("save")
+    ckpt = checkpoint.loads(worker.file(worker.wait("file")))
+    native = GPT(ckpt.config, NumPyDevice(), ckpt.weights)
+    sampled = generate(native, checkpoint.vocabulary(ckpt), "abcd", 12, "s", temperature=0.1)
+    assert sampled == "efghabcdefgh"
+    asked = {"source": "run", "prompt": "abcd", "seed": "s", "length": 12, "id": 1}
+    worker.tell("talk", **asked, temperature=0.1, topK=256, topP=1.0)
+    worker.wait("talk", where=lambda message: message["phase"] == "done")
+    talk = [m["text"] for m in worker.messages if m["type"] == "talk"]
+    assert "".join(talk) == sampled
 
 
 def drop(page: Page, files: dict[str, str]) -> None:

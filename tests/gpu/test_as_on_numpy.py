@@ -17,6 +17,7 @@ FILES = (
     "state",
     "twin",
     "large",
+    "guide",
     "link",
     "recipes",
     "lens",

@@ -19,7 +19,6 @@ from groundling.corpus import (
     Corpus,
     byte_vocabulary,
     known_vocabulary,
-    shakespeare,
 )
 from groundling.devices import open_device
 from groundling.model import parameter_shapes
@@ -384,29 +383,7 @@ def test_a_refused_config_never_reaches_the_device(monkeypatch, tmp_path, capsys
     assert device.counts.dispatches == 0 and not device.pool
 
 
-# the guide's tests
-
-
-@pytest.mark.parametrize("name", ["shakespeare", "byte-v0", "tiny", "small", "medium"])
-def test_the_first_loss_is_that_of_an_even_guess(name: str):
-    setup = PRESETS[name]
-    corpus = shakespeare(setup.tokenizer)
-    setup = replace(setup, train=replace(setup.train, eval_batches=1))
-    run = Run(setup.train, corpus, open_device("numpy"), setup.model)
-    run.sample_every = 0
-    (record,) = train(run, stop_at=1)
-    assert record.train == pytest.approx(math.log(setup.model.vocab_size), abs=0.02)
-
-
-@pytest.mark.parametrize("tokenizer", [CHARACTERS, BYTES])
-def test_a_tiny_text_over_and_over_is_learned_by_heart(tokenizer: str):
-    corpus = Corpus("abcdefgh" * 40, "abc.txt", tokenizer)
-    model = GPTConfig(corpus.vocab_size, **TINY | dict(n_embd=32, d_ff=64))
-    config = TrainConfig(iters=150, batch_size=4, lr=1e-2, warmup=10, weight_decay=0.0)
-    run = Run(config, corpus, open_device("numpy"), model)
-    run.sample_every = 0
-    assert list(train(run))[-1].train < 0.05
-    assert generate(run.model, corpus, "abcd", 12, "s", temperature=0.1) == "efghabcdefgh"
+# the command line
 
 
 def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
