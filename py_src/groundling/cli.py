@@ -447,6 +447,8 @@ def presets_command(args: argparse.Namespace) -> int:
             f"{row['context']:>8}{row['parameters']:>13,}{sizes}"
             f"{row['flops'] / 1e9:>12,.2f}{row['seconds']:>9.3g}"
         )
+        if row["recomputed"]:
+            print(f"{'':<12}its blocks' activations are made again on the way back")
         if row["refusal"]:
             print(f"{'':<12}not here: {row['refusal']}")
     print(f"\nBatches as the presets have them. Times are estimates, for {device.description}.")

@@ -7,6 +7,7 @@ the embedding table used once more, as the unembedding.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from .ops import (
     unembedding,
 )
 from .rng import Stream
-from .tensor import Parameter, Tensor
+from .tensor import Parameter, Tensor, recompute
 
 DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pairs
 ALIGN = 64  # floats: each parameter starts at a multiple of 256 bytes, where WebGPU can bind it
@@ -57,6 +58,7 @@ class GPT:
         self.dropout_key: Tensor | None = (
             None  # set for training with dropout; see Dropout in train.py
         )
+        self.recomputes = False  # a block's activations on the way back, where they take too much
         self.part = 0  # of the batch, where that is trained in parts: each has its own dropout
         self.load(weights)
 
@@ -70,13 +72,19 @@ class GPT:
         x = position_embedding(embedding(tokens, w["wte"]), w["wpe"])
         x = self._dropout(x, 0)
         for layer in range(self.config.n_layer):
-            x = x + self.attention(
-                layer, layernorm(x, w[f"h.{layer}.ln_1.weight"], w[f"h.{layer}.ln_1.bias"])
-            )
-            x = x + self.mlp(
-                layer, layernorm(x, w[f"h.{layer}.ln_2.weight"], w[f"h.{layer}.ln_2.bias"])
-            )
+            block = partial(self.block, layer)
+            x = recompute(block, x) if self.recomputes else block(x)
         return layernorm(x, w["ln_f.weight"], w["ln_f.bias"])
+
+    def block(self, layer: int, x: Tensor) -> Tensor:
+        """Attention, then the MLP, each of what is normalised and added to it: (B, T, C)."""
+        w = self.parameters
+        x = x + self.attention(
+            layer, layernorm(x, w[f"h.{layer}.ln_1.weight"], w[f"h.{layer}.ln_1.bias"])
+        )
+        return x + self.mlp(
+            layer, layernorm(x, w[f"h.{layer}.ln_2.weight"], w[f"h.{layer}.ln_2.bias"])
+        )
 
     def attention(self, layer: int, x: Tensor) -> Tensor:
         """Every position gathers from itself and those before it: (B, T, C) -> (B, T, C)."""

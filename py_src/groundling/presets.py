@@ -18,10 +18,12 @@ from .config import GPTConfig, TrainConfig
 from .configfile import Setup
 from .corpus import BYTES, Corpus
 from .devices import Device, DeviceError
+from .devices.wgsl import LONGEST
 from .model import ALIGN, GPT, initial_weights, parameter_shapes
 
 MOST_HEAD_SIZE = 128  # WGSL promises a function 8,192 bytes of variables; attention has four rows
 WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take
+MOST_KEPT = 2**30  # bytes of activations; beyond them a block's are made again on the way back
 GUIDE = TrainConfig(
     seed="42",
     iters=10_000,
@@ -63,8 +65,9 @@ class Cost:
     weights: int  # and as many for the gradients
     moments: int  # m and v
     activations: int  # what the forward pass keeps for the backward pass, of one part of a batch
+    recomputed: bool  # whether that is one block's and what goes into each, for a third more work
     largest: tuple[str, int]  # the largest tensor, and its bytes
-    flops: float  # a step: 6 a weight of a matrix and token, and attention
+    flops: float  # a step: 6 a weight of a matrix and token, and attention; 8 where recomputed
 
     @property
     def total(self) -> int:
@@ -86,10 +89,9 @@ def cost(setup: Setup) -> Cost:
     parameters = sum(math.prod(shape) for shape in shapes.values())
     padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())
     rows = train.batch_size // train.accumulate * T
-    # a block: two residual streams, two norms, Q K V, the attention's output and its projection,
-    # the MLP's hidden layer before and after the GELU, the MLP's output
-    block = rows * (9 * C + 2 * F + model.n_head)
     logits = rows * V
+    block, recomputed = _block(model, train), recomputes(model, train)
+    kept = L * rows * C + block if recomputed else L * block
     tensors = {
         "the logits": logits,
         "an MLP's hidden layer": rows * F,
@@ -97,15 +99,32 @@ def cost(setup: Setup) -> Cost:
         **{name: math.prod(shape) for name, shape in shapes.items()},
     }
     name = max(tensors, key=tensors.__getitem__)
-    matrices = L * (4 * C * C + 2 * C * F) + V * C
+    blocks = L * (4 * C * C + 2 * C * F + 2 * T * C)
     return Cost(
         parameters=parameters,
         weights=4 * padded,
         moments=8 * padded,
-        activations=4 * (L * block + 2 * logits + 4 * rows * C),
+        activations=4 * (kept + 2 * logits + 4 * rows * C),
+        recomputed=recomputed,
         largest=(name, 4 * tensors[name]),
-        flops=train.batch_size * T * (6 * matrices + 12 * L * T * C),
+        flops=train.batch_size * T * ((8 if recomputed else 6) * blocks + 6 * V * C),
     )
+
+
+def recomputes(model: GPTConfig, train: TrainConfig) -> bool:
+    """Whether a run forgets a block's activations after it, and makes them again for its gradients:
+    where all of them would be more than MOST_KEPT. The numbers are the same.
+    """
+    return 4 * model.n_layer * _block(model, train) > MOST_KEPT
+
+
+def _block(model: GPTConfig, train: TrainConfig) -> int:
+    """How many numbers a block keeps of a part of a batch: two residual streams, two norms, Q K V,
+    the attention's output and its projection, the MLP's hidden layer before and after the GELU, the
+    MLP's output.
+    """
+    rows = train.batch_size // train.accumulate * model.block_size
+    return rows * (9 * model.n_embd + 2 * model.d_ff + model.n_head)
 
 
 @dataclass(frozen=True)
@@ -164,7 +183,8 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
             f"Each of the {setup.model.n_head} heads is {head_size:,} wide, and attention's kernel "
             f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
         )
-    if (turns := setup.model.block_size * (1 + 3 * head_size)) > limits.turns:
+    inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are written out
+    if (turns := setup.model.block_size * (1 + inner)) > limits.turns:
         return (
             f"Attention over {setup.model.block_size:,} tokens by heads {head_size} wide turns its "
             f"loops {turns:,} times, and the emulated adapter here ends them after "
@@ -245,6 +265,7 @@ def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[d
             "weights": need.weights,
             "moments": need.moments,
             "activations": need.activations,
+            "recomputed": need.recomputed,
             "flops": need.flops,
             "seconds": seconds(setup, rate) if rate else None,
             "refusal": refusal(setup, limits) if limits else "",

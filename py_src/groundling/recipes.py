@@ -344,8 +344,8 @@ CUSTOM_KERNEL = Recipe(
         Edit(MODEL, "    gelu,\n", ""),
         Edit(
             MODEL,
-            "from .tensor import Parameter, Tensor\n",
-            "from .silu import silu\nfrom .tensor import Parameter, Tensor\n",
+            "from .tensor import Parameter, Tensor, recompute\n",
+            "from .silu import silu\nfrom .tensor import Parameter, Tensor, recompute\n",
         ),
         Edit(MODEL, "linear(gelu(linear(", "linear(silu(linear("),
         Edit("py_src/groundling/silu.py", "", SILU),

@@ -103,19 +103,7 @@ class Tensor:
             )
         if not self._backward:
             raise RuntimeError("This tensor is not on the tape; backward() may have run already.")
-        grads = {self.index: self.device.one}
-        for node in _tape(self):
-            dy = grads.pop(node.index, None)
-            if dy is not None:
-                self.device.line_of_gradient = node._line and f"{node._line} back"
-                try:
-                    node._backward(dy, _Gradients(grads, dy))
-                finally:
-                    self.device.line_of_gradient = ""
-            node._backward, node._inputs = (
-                None,
-                (),
-            )  # frees what the op kept, for the ops further back to use
+        _walk(self, {self.index: self.device.one})
 
 
 class Parameter(Tensor):
@@ -142,6 +130,20 @@ def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Te
     return result
 
 
+def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """function(x), of which x alone is kept: what it makes on the way is forgotten, and made again
+    when the gradients come back (Chen et al. 2016, "Training Deep Nets with Sublinear Memory ...").
+    """
+    with no_grad():
+        y = function(x.detach())
+
+    def backward(dy, into):
+        again = x.detach()
+        into.back_through(function(again), again, x)
+
+    return record(y, (x,), backward)
+
+
 @contextmanager
 def no_grad():
     """Within the block nothing is recorded, so that memory is freed as soon as the forward pass
@@ -153,6 +155,19 @@ def no_grad():
         yield
     finally:
         _recording = before
+
+
+def _walk(end: Tensor, pending: dict[int, Tensor]) -> None:
+    """Back from `end`, whose gradient is pending, to what it was made from."""
+    for node in _tape(end):
+        dy = pending.pop(node.index, None)
+        if dy is not None:
+            node.device.line_of_gradient = node._line and f"{node._line} back"
+            try:
+                node._backward(dy, _Gradients(pending, dy))
+            finally:
+                node.device.line_of_gradient = ""
+        node._backward, node._inputs = None, ()  # frees what the op kept, for those further back
 
 
 def _tape(loss: Tensor) -> list[Tensor]:
@@ -193,11 +208,21 @@ class _Gradients:
 
     def pass_on(self, x: Tensor) -> None:
         """The gradient of x is dy itself: hand it over where that will do, else add it."""
+        self._hand_over(self._dy, x)
+
+    def back_through(self, y: Tensor, end: Tensor, x: Tensor) -> None:
+        """dy is the gradient of `y` too, which was made from `end`, and so is end's of x."""
+        self._pending[y.index] = self._dy
+        _walk(y, self._pending)
+        if (dx := self._pending.pop(end.index, None)) is not None:
+            self._hand_over(dx, x)
+
+    def _hand_over(self, dx: Tensor, x: Tensor) -> None:
         if not isinstance(x, Parameter) and x.index not in self._pending:
-            self._pending[x.index] = self._dy
+            self._pending[x.index] = dx
             return
         grad, accumulate = self(x)
-        x.device.run("copy", self._dy, grad, size=x.size, factor=1.0, accumulate=accumulate)
+        x.device.run("copy", dx, grad, size=x.size, factor=1.0, accumulate=accumulate)
 
     def _is_shared(self, grad: Tensor) -> bool:
         """Whether someone further back, or another backward pass, has to read this very memory."""

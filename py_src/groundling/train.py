@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import samples
+from . import presets, samples
 from .checkpoint import Checkpoint, now
 from .config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
 from .corpus import Corpus
@@ -178,6 +178,7 @@ class Run:
         if weights is None:
             weights = initial_weights(model_config, config.seed, drawn)
         self.model = GPT(model_config, device, weights)
+        self.model.recomputes = presets.recomputes(model_config, config)
         betas = config.beta1, config.beta2
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)

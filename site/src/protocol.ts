@@ -162,6 +162,8 @@ export interface Preset {
   weights: number;
   moments: number;
   activations: number;
+  /** They are one block's, which are made again on the way back. */
+  recomputed: boolean;
   flops: number;
   seconds: number | null;
   refusal: string;

@@ -205,7 +205,7 @@ function PresetRow({ preset }: { preset: Preset }) {
       ) : (
         <>
           <td
-            title={`weights and gradients ${megabytes(preset.weights)} each, m and v ${megabytes(preset.moments)}, activations ${megabytes(preset.activations)}`}
+            title={`weights and gradients ${megabytes(preset.weights)} each, m and v ${megabytes(preset.moments)}, activations ${megabytes(preset.activations)}${preset.recomputed ? ", made again block by block on the way back" : ""}`}
           >
             {megabytes(memory)}
           </td>
