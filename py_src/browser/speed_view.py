@@ -70,6 +70,7 @@ class SpeedView(View):
     def _measure(self, batch_size: int) -> Iterator[None]:
         bench, device, corpus = groundling.bench, self.session.device, self.session.corpus
         figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
+        figures = {"floor": None, "tiles": ""} | figures
         best = bench.ceilings(device)
         figures |= {"best_flops": best["flops"], "best_bytes": best["bytes"]}
         self._post("running", figures)

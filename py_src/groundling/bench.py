@@ -37,7 +37,10 @@ def measure(
     model: GPTConfig | None = None,
 ) -> dict:
     """What `measuring` ends with."""
-    work = measuring(device, corpus, batch_size, windows, model)
+    return _ended(measuring(device, corpus, batch_size, windows, model))
+
+
+def _ended(work: Generator[None, None, dict]) -> dict:
     while True:
         try:
             next(work)
@@ -61,14 +64,16 @@ def measuring(
     nothing to the first loss. `dispatches`, `submits`, `bind_groups` and `uploaded` (bytes) are per
     step; `memory` is in bytes; `flops` counts matrix products and attention.
 
-    `host` is what is not spent waiting for the device, in a model of as many layers whose sizes are
-    1: the same commands, without an emulated device's threads in the way.
+    On a GPU `host` is what is not spent waiting for it, in a model of as many layers whose sizes
+    are 1: the same commands, without an emulated device's threads in the way. Its whole step is
+    `floor`: what so many dispatches take, however little they do.
     """
     found = yield from _timed(device, corpus, batch_size, windows, model)
     if device.counts.submits:
         model = model or GPTConfig(vocab_size=corpus.vocab_size)
         least = replace(model, block_size=1, n_head=1, n_embd=1, d_ff=1)
-        found["host"] = (yield from _timed(device, corpus, batch_size, 4 * windows, least))["host"]
+        bare = yield from _timed(device, corpus, 1, 4 * windows, least)
+        found |= {"host": bare["host"], "floor": bare["step"], "tiles": device.tiles}
     return found
 
 
@@ -221,12 +226,12 @@ def report(figures: dict) -> str:
 
 
 def by_size(device: Device, corpus: Corpus, batch_size: int = 2, windows: int = 3) -> list[dict]:
-    """`measure` for models of several widths, then of several contexts."""
+    """`measure` for models of several widths, then of several contexts; without a floor."""
     found = []
     for width, context in [(w, 64) for w in WIDTHS] + [(64, c) for c in CONTEXTS[1:]]:
         sizes = dict(n_embd=width, n_head=width // 16, d_ff=4 * width, block_size=context)
         model = GPTConfig(vocab_size=corpus.vocab_size, **sizes)
-        found.append(measure(device, corpus, batch_size, windows, model))
+        found.append(_ended(_timed(device, corpus, batch_size, windows, model)))
     return found
 
 
@@ -246,11 +251,23 @@ def table(m: dict, best: dict | None = None) -> str:
             f"  step      {1000 * m['step']:9.2f} ms ({low:.2f} to {high:.2f}), "
             f"{m['tokens_per_second']:,.0f} tokens/s, {rate / 1e9:.2f} GFLOP/s{share}",
             f"  host      {1000 * m['host']:9.2f} ms of it",
+            *_on_a_gpu(m),
             f"  a step    {m['dispatches']:g} dispatches, {m['submits']:g} submits, "
             f"{m['bind_groups']:g} bind groups, {m['uploaded']:,.0f} bytes uploaded",
             f"  first     {m['first']:9.2f} s to the first loss; {m['memory'] / 1e6:.1f} MB",
         ]
     )
+
+
+def _on_a_gpu(m: dict) -> list[str]:
+    if "floor" not in m:
+        return []
+    floor = m["floor"]
+    return [
+        f"  floor     {1000 * floor:9.2f} ms for the same dispatches with next to nothing to do: "
+        f"{1 / floor:,.0f} it/s at most",
+        f"  tiles     {m['tiles']}",
+    ]
 
 
 def by_kernel(commands: list[dict]) -> str:
@@ -267,13 +284,14 @@ def by_kernel(commands: list[dict]) -> str:
     )
 
 
-def size_table(rows: list[dict]) -> str:
-    """What each size costs."""
-    lines = ["  model                                      ms a step  tokens/s  GFLOP/s"]
+def size_table(rows: list[dict], best: dict) -> str:
+    """What each size costs, and what share that is of the device's best product."""
+    lines = ["  model                                      ms a step  tokens/s  GFLOP/s  of best"]
     for m in rows:
-        rate = m["flops"] / m["step"] / 1e9
+        rate = m["flops"] / m["step"]
         lines.append(
-            f"  {m['model']:40} {1000 * m['step']:11.1f} {m['tokens_per_second']:9,.0f} {rate:8.2f}"
+            f"  {m['model']:40} {1000 * m['step']:11.1f} {m['tokens_per_second']:9,.0f} "
+            f"{rate / 1e9:8.2f} {rate / best['flops']:8.0%}"
         )
     return "\n".join(lines)
 

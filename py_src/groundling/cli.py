@@ -801,9 +801,9 @@ def bench_command(args: argparse.Namespace) -> int:
         device, corpus = open_device(args.device), shakespeare()
     try:
         if args.sizes:
-            figures = {"sizes": bench.by_size(device, corpus)}
+            figures = {"ceilings": bench.ceilings(device), "sizes": bench.by_size(device, corpus)}
             print(f"{bench.machine()}; {device.description}; batch 2")
-            print(bench.size_table(figures["sizes"]))
+            print(bench.size_table(figures["sizes"], figures["ceilings"]))
         else:
             figures = bench.all_figures(device, corpus, args.batch_size)
             print(f"{bench.machine()}\n{bench.report(figures)}")

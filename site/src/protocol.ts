@@ -405,6 +405,10 @@ export interface Figures {
   step: number;
   spread: [number, number];
   host: number;
+  /** A step with the same dispatches and next to nothing to do; null on NumPy. */
+  floor: number | null;
+  /** The size of the tiles that products are made in, and why; "" on NumPy. */
+  tiles: string;
   first: number;
   dispatches: number;
   submits: number;

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.native  # in the page the view of it is tested
 def test_a_step_is_measured_and_its_kernels_counted(device: Device, corpus: Corpus):
     m = bench.measure(device, corpus, batch_size=1, windows=2)
     assert 0 < m["host"] <= m["step"]
+    assert ("it/s at most" in bench.table(m)) == (device.name == "webgpu")
     assert m["spread"][0] <= m["step"] <= m["spread"][1]
     assert 50 < m["dispatches"] <= 60
     assert m["bind_groups"] == 0
@@ -56,7 +57,9 @@ def test_each_size_is_measured(device: Device, corpus: Corpus, monkeypatch: pyte
         f"4 layers, {width // 16} heads, width {width}, context {context}"
         for width, context in ((16, 64), (32, 64), (64, 8))
     ]
-    assert all(row["model"] in bench.size_table(rows) for row in rows)
+    table = bench.size_table(rows, {"flops": rows[0]["flops"] / rows[0]["step"]})
+    assert all(row["model"] in table for row in rows)
+    assert "100%" in table.splitlines()[1]
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):

@@ -41,6 +41,9 @@ const ms = (seconds: number) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 :
 const whole = (value: number) => Math.round(value).toLocaleString("en");
 const giga = (value: number) => (value / 1e9).toPrecision(3);
 
+/** What follows the first colon. */
+const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
+
 function Facts({ of: f }: { of: Figures }) {
   const rate = f.flops / f.step;
   const facts: [string, string, string][] = [
@@ -59,6 +62,16 @@ function Facts({ of: f }: { of: Figures }) {
       "of each step; the rest is the device's" +
         (f.submits ? "" : ", which here is NumPy, in Python"),
     ],
+    ...(f.floor
+      ? ([
+          [
+            "At least",
+            ms(f.floor),
+            "for as many kernels with next to nothing to do: what starting them takes",
+          ],
+          ["Tiles", f.tiles.split(":")[0]!, `in products of matrices: ${rest(f.tiles)}`],
+        ] satisfies [string, string, string][])
+      : []),
     [
       "Sent",
       `${whole(f.dispatches)} dispatches`,
