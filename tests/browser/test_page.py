@@ -296,6 +296,14 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
         page.keyboard.press(key)
         expect(page.get_by_role("tab", name=name)).to_be_focused()
         axe(name, "#views")
+    speed = page.locator("[data-speed]")
+    speed.get_by_role("button", name="Measure").press("Enter")
+    expect(speed.get_by_role("progressbar", name="Measured so far")).to_be_visible()
+    expect(speed.get_by_text("Training some steps")).to_be_visible()
+    axe("Speed, measuring", "#views")
+    speed.get_by_role("button", name="Stop measuring").press("Enter")
+    expect(speed.get_by_text("Stopped before the end.")).to_be_visible(timeout=STEP_MS)
+    expect(speed.get_by_role("button", name="Measure again")).to_be_focused()
 
 
 def test_the_theme_can_be_chosen_and_is_kept(page: Page, site_url: str) -> None:

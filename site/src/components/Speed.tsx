@@ -75,7 +75,7 @@ function Facts({ of: f }: { of: Figures }) {
     [
       "Sent",
       `${whole(f.dispatches)} dispatches`,
-      `in ${whole(f.submits)} submits, with ${whole(f.bind_groups)} new bind groups and ` +
+      `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
         `${whole(f.uploaded)} bytes uploaded`,
     ],
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
@@ -188,6 +188,13 @@ export function Speed() {
       <p class="status" aria-live="polite">
         {status()}
       </p>
+      {running && (
+        <progress
+          aria-label="Measured so far"
+          max={now.figures?.dispatches ?? 1}
+          value={now.figures ? now.done : undefined}
+        />
+      )}
       {now?.figures && <Facts of={now.figures} />}
       {now && now.lines.length > 0 && <Lines lines={now.lines} />}
     </div>
