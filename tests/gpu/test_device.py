@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -145,6 +146,23 @@ def test_a_replayed_step_makes_no_buffers_and_no_bind_groups(
     # The ring may still have to grow: it keeps three windows of losses in turn.
     assert len(made) <= 2, made
     assert set(made) <= {"create_buffer"}
+
+
+def test_the_devices_clock_tells_the_time(device: WebGPUDevice):
+    """As ours does, where a kernel takes longer than it takes to ask."""
+    assert device.has_clock  # lavapipe's does; without one the bench uses ours
+    a, b, y = (device.tensor(np.zeros(256 * 256)) for _ in range(3))
+    sizes = dict(m=256, k=256, n=256, accumulate=0)
+
+    def work() -> None:
+        for _ in range(4):
+            device.run("matmul_nn", a, b, y, **sizes)
+
+    device.timed(work)  # compiles
+    began = time.perf_counter()
+    told = device.timed(work)
+    assert 0 < told < time.perf_counter() - began
+    assert device.timed(lambda: None) < told / 4
 
 
 def test_we_run_ahead_of_the_gpu_by_two_windows_at_most(device: WebGPUDevice):

@@ -173,6 +173,7 @@ class Device:
     name: str  # "webgpu" or "numpy"
     description: str  # the adapter, for people
     # What it can take; see presets.Limits.
+    has_clock = False  # see WebGPUDevice.timed
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch
     workgroup_bytes: float = math.inf  # that the invocations of a workgroup share

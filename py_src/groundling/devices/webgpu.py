@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import wgpu
@@ -32,6 +33,7 @@ LIMITS = (
     "max-buffer-size",
     "max-storage-buffer-binding-size",
 )  # asked for in full: models are one buffer
+CLOCK = "timestamp-query"
 BINDABLE = 64  # words: 256 bytes, where every adapter can bind a buffer
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
@@ -50,9 +52,13 @@ class WebGPUDevice(Device):
             if adapter is None:
                 raise RuntimeError("no adapter")
             limits = {name: adapter.limits[name] for name in LIMITS}
-            self.wgpu = adapter.request_device_sync(required_limits=limits)
+            features = [CLOCK] if CLOCK in adapter.features else []
+            self.wgpu = adapter.request_device_sync(
+                required_features=features, required_limits=limits
+            )
         except (RuntimeError, ValueError, OSError) as error:
             raise DeviceError(f"No WebGPU adapter can be had here: {error}.") from error
+        self.has_clock = bool(features)
         self.largest_tensor = min(self.wgpu.limits[name] for name in LIMITS)
         self.most_workgroups = self.wgpu.limits["max-compute-workgroups-per-dimension"]
         self.workgroup_bytes = self.wgpu.limits["max-compute-workgroup-storage-size"]
@@ -122,6 +128,27 @@ class WebGPUDevice(Device):
         start = time.perf_counter()
         yield
         self.counts.waited += time.perf_counter() - start
+
+    def timed(self, work: Callable[[], None]) -> float:
+        """The seconds that the kernels which `work` runs take, by the device's own clock. Waits."""
+        queries, results = self._clock
+        begin_and_end = {"beginning_of_pass_write_index": 0, "end_of_pass_write_index": 1}
+        self.submit()
+        writes = {"query_set": queries, **begin_and_end}
+        self._pass = self.encoder.begin_compute_pass(timestamp_writes=writes)
+        work()
+        self._end_pass()
+        self.encoder.resolve_query_set(queries, 0, 2, results, 0)
+        self.submit()
+        with self.waiting():
+            ticks = np.frombuffer(self.wgpu.queue.read_buffer(results), np.uint64)
+        return float(ticks[1] - ticks[0]) * 1e-9 * _nanoseconds(self.wgpu)
+
+    @cached_property
+    def _clock(self) -> tuple[wgpu.GPUQuerySet, wgpu.GPUBuffer]:
+        usage = wgpu.BufferUsage.QUERY_RESOLVE | wgpu.BufferUsage.COPY_SRC
+        queries = self.wgpu.create_query_set(type="timestamp", count=2)
+        return queries, self.wgpu.create_buffer(size=16, usage=usage)
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
@@ -579,6 +606,15 @@ class Ring:
             seconds = max((now - self._last) / len(tags), 1e-6)
             self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
         self._last = now
+
+
+def _nanoseconds(device: wgpu.GPUDevice) -> float:
+    """A tick of the device's clock: one in the page; natively wgpu tells the driver's ticks."""
+    try:
+        from wgpu.backends.wgpu_native import lib
+    except ImportError:
+        return 1.0
+    return lib.wgpuQueueGetTimestampPeriod(device.queue._internal)
 
 
 def _agree(name: str, given: list, found: list, params: dict) -> bool:
