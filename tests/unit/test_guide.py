@@ -25,10 +25,11 @@ SMALL = dict(block_size=8, n_layer=1, n_head=2, n_embd=32, d_ff=64)
 
 
 def first_loss(name: str, device: Device, weights: np.ndarray, batch_size: int) -> float:
-    """The loss of a preset's first weights on the beginning of Shakespeare."""
+    """The loss of a preset's first weights on a batch of Shakespeare."""
     setup, T = PRESETS[name], PRESETS[name].model.block_size
-    tokens = shakespeare(setup.tokenizer).train[: batch_size * T + 1]
-    x, y = (tokens[at:][: batch_size * T].reshape(batch_size, T) for at in (0, 1))
+    corpus = shakespeare(setup.tokenizer)
+    offsets = corpus.offsets("train", rng.Stream("42"), batch_size, T)
+    x, y = (np.stack([corpus.train[o + at : o + at + T] for o in offsets]) for at in (0, 1))
     with no_grad():
         return GPT(setup.model, device, weights).loss(device.tensor(x), device.tensor(y)).item()
 
@@ -46,7 +47,7 @@ def test_the_first_loss_of_a_large_model_is_too(name: str, monkeypatch):
     """Their weights come from NumPy's generator, which draws 25 million in a moment."""
     normal = np.random.default_rng(42).standard_normal
     monkeypatch.setattr(rng.Stream, "normal", lambda self, n: normal(n))
-    loss = first_loss(name, NumPyDevice(), initial_weights(PRESETS[name].model, "42"), 1)
+    loss = first_loss(name, NumPyDevice(), initial_weights(PRESETS[name].model, "42"), 4)
     assert loss == pytest.approx(math.log(256), abs=0.02)
 
 

@@ -268,6 +268,21 @@ def test_the_presets_have_the_parameters_that_they_are_named_for():
         assert presets.cost(setup).parameters == count, name
 
 
+@pytest.mark.native
+def test_the_readme_has_the_presets_as_they_are():
+    lines = ["| preset | layers/heads/width/context | parameters | memory | GFLOP a step |"]
+    lines += ["|---|---|---|---|---|"]
+    for row in presets.table():
+        shape = "/".join(str(row[name]) for name in ("layers", "heads", "width", "context"))
+        memory = 2 * row["weights"] + row["moments"] + row["activations"]
+        told = f"{memory / 1e6:,.0f} MB{', made again' if row['recomputed'] else ''}"
+        told = f"| `{row['name']}` | {shape} | {row['parameters']:,} | {told} | "
+        lines.append(told + f"{row['flops'] / 1e9:,.1f} |")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = "\n".join(lines)
+    assert table in readme, f"README.md should have:\n{table}"
+
+
 def model(**changes) -> dict:
     return {"model": GUIDE_MODEL | changes}
 
