@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
 SHARE = 0.01  # of the time at most goes to looking, and to getting the run to stop and go on for it
+FADE = 0.9  # how much of the highest cost so far counts a look later
 TOP = 3  # characters that are told of each guess
 
 
@@ -44,6 +45,7 @@ class LensView(View):
         self.due = -math.inf
         self.began: float | None = None  # when the last look did, until the run goes on
         self.heard, self.pace = -math.inf, 0.0  # the last records, and seconds for each
+        self.cost = 0.0  # of a look, in seconds
 
     def do_lens(self, message: Message) -> None:
         """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
@@ -73,8 +75,9 @@ class LensView(View):
             return
         now = self.session.clock()
         if self.began is not None:
-            cost = now - self.began - self.pace * len(records)
-            self.due, self.began = now + max(EVERY, cost / SHARE), None
+            # Steps take now more, now less: what a look seems to have cost may be far too little.
+            self.cost = max(now - self.began - self.pace * len(records), FADE * self.cost)
+            self.due, self.began = now + max(EVERY, self.cost / SHARE), None
         elif records:
             self.pace = (now - self.heard) / len(records)
         self.heard = now
