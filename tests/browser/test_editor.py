@@ -150,6 +150,14 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     press(page, "Format")
     expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=BOOT_MS)
 
+    # Tab stops at the files once, arrow keys go from one to the next.
+    page.locator(".tree [aria-current=true]").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".tree button", has_text="optim.py")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")
+    expect(editor(page)).to_be_focused()
+
     # Tab indents, and Esc then Tab goes on to what follows.
     type_at_the_top(page, "x")
     page.keyboard.press("Home")

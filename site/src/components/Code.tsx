@@ -131,11 +131,20 @@ function NewFile({ done }: { done: () => void }) {
   );
 }
 
-/** The files: a list where there is room, else a menu. */
+/** The files: a list where there is room, else a menu. Tab stops at it once; arrow keys move in it. */
 function Tree() {
+  const list = useRef<HTMLElement>(null);
   if (!sources.value.length) return null;
+  const move = (event: KeyboardEvent) => {
+    const files = [...list.current!.querySelectorAll("button")];
+    const at = files.indexOf(event.target as HTMLButtonElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    files[to]?.focus();
+  };
   return (
-    <nav class="tree" aria-label="Files">
+    <nav class="tree" aria-label="Files" ref={list} onKeyDown={move}>
       {groups().map(({ title, paths }) => (
         <div key={title}>
           <h4>{title}</h4>
@@ -146,6 +155,7 @@ function Tree() {
                   type="button"
                   aria-current={open.value === path}
                   data-remark={remark(path)}
+                  tabIndex={open.value === path ? 0 : -1}
                   onClick={() => (open.value = path)}
                 >
                   {nameOf(path)}
