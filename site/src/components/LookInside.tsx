@@ -373,7 +373,7 @@ export function LookInside() {
     <div class="body" ref={body}>
       <p class="intro">
         A prompt goes through the model, and you see what happens on the way. A run that trains is
-        looked into again every few seconds, seldom enough that it hardly slows.
+        looked into again now and then, so seldom that it costs a fortieth of the time at most.
       </p>
       <div class="ask">
         <fieldset>
