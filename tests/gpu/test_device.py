@@ -148,6 +148,29 @@ def test_a_replayed_step_makes_no_buffers_and_no_bind_groups(
     assert set(made) <= {"create_buffer"}
 
 
+def test_a_text_is_three_submits_where_the_device_is_fast(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    """The first character, those that the cache is for, and those of a window that slides."""
+    monkeypatch.setattr("groundling.sampling.SECONDS", 1e6)
+    run = small_run(device)
+    text = generate(run.model, run.corpus, "To be", 40, "s")
+    before = device.counts.submits
+    assert generate(run.model, run.corpus, "To be", 40, "s") == text
+    assert device.counts.submits - before == 3
+
+
+def test_on_a_slow_device_a_submit_is_one_character(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("groundling.sampling.SECONDS", 0.0)
+    run = small_run(device)
+    generate(run.model, run.corpus, "To be", 12, "s")
+    before = device.counts.submits
+    generate(run.model, run.corpus, "To be", 12, "s")
+    assert device.counts.submits - before == 12
+
+
 def test_the_devices_clock_tells_the_time(device: WebGPUDevice):
     """As ours does, where a kernel takes longer than it takes to ask."""
     assert device.has_clock  # lavapipe's does; without one the bench uses ours

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import groundling_js  # site/src/plan.ts, registered by the worker
+from groundling_js import dropPlan, makePlan, runPlan  # site/src/plan.ts, by the worker
 from pyodide.ffi import create_proxy, to_js
 
 from .base import GPUBindGroup
@@ -20,14 +20,14 @@ class Plan:
     """Dispatches that are in JavaScript already, and what goes in and out with them."""
 
     def __init__(self, calls: list[tuple]):
-        self.internal = groundling_js.makePlan(to_js(calls))
+        self.internal = makePlan(to_js(calls))
         self.array: Any = None  # that is uploaded
         self.bytes: Any = None  # the same, for JavaScript
         self.scalars: Sequence[Place] = ()
         self.places = to_js([])  # the same, for JavaScript
 
     def __del__(self):
-        groundling_js.dropPlan(self.internal)
+        dropPlan(self.internal)
         if self.bytes:
             self.bytes.destroy()
 
@@ -59,5 +59,4 @@ def run_plan(
         plan.scalars = scalars
         plan.places = to_js([[source._internal, offset] for source, offset in scalars])
     into, out = buffer and buffer._internal, target and target._internal
-    send = groundling_js.runPlan
-    send(device._internal, plan.internal, into, plan.bytes, plan.places, out, at, times)
+    runPlan(device._internal, plan.internal, into, plan.bytes, plan.places, out, at, times)
