@@ -24,7 +24,7 @@ export const STOPS = [
   {
     at: "edit",
     title: "Change one thing",
-    text: "This is the code that runs. Change a number in it, or take a recipe, which is an edit with a reason. Apply, and the run goes on with the new code; what does not work changes nothing.",
+    text: "This is the code that runs. Open Recipes and take one: an edit, with a reason. Or change a number yourself. Then Apply: the run goes on with the new code, and what does not work changes nothing.",
   },
   {
     at: "save",
