@@ -112,7 +112,8 @@ def claim(saved: Saved) -> Link:
     if state.edits:
         raise LinkError(
             f"The code was changed at iter {state.edits[0][0]} while this run trained. A link can "
-            "tell only of a run whose code was the same from its beginning."
+            "tell only of a run whose code was the same from its beginning: run it again with "
+            "this code, or share its state."
         )
     losses = [record.train for record in state.log]
     return Link(
