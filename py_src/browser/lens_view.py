@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groundling.model import GPT
 
 EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
-SHARE = 0.025  # of the time at most goes to looking, and to getting the run to stop and go on for it
+SHARE = 0.025  # of the time at most goes to looking, and to getting the run to stop and go on
 FADE = 0.5  # how much of the highest cost so far counts a look later
 TOP = 3  # characters that are told of each guess
 
