@@ -59,17 +59,20 @@ class SamplesView(View):
                 "prompt": groundling.samples.prompt(run.corpus),
                 "vocabSize": run.corpus.vocab_size,
                 "scale": scale,
+                "every": run.sample_every,
                 "samples": [self._row(sample) for sample in new],
             }
         )
 
     def _row(self, sample: Sample) -> Message:
-        phase = groundling.samples.phase_of(sample.iter)
+        told = {"phase": "", "about": ""}
+        if groundling.samples.has_phases(self.run.corpus, self.run.model.config):
+            phase = groundling.samples.phase_of(sample.iter)
+            told = {"phase": phase.name, "about": phase.about}
         return {
             "iter": sample.iter,
             "loss": sample.loss,
-            "phase": phase.name,
-            "about": phase.about,
+            **told,
             "text": sample.text,
             "measures": asdict(self.evidence.of(sample.text)),
         }

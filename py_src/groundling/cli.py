@@ -63,6 +63,7 @@ from . import (
     presets,
     project,
     recipes,
+    samples,
     sources,
     state,
     texts,
@@ -201,8 +202,9 @@ def _show_samples(run: Run, told: int, progress: "Progress") -> int:
         loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
         found, text = evidence.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
         words = "" if found.words is None else f", {found.words:.0%} of the words are known"
+        phased = samples.has_phases(run.corpus, run.model.config)
         progress.above(
-            f"iter {sample.iter}{loss}: {sample.phase.name}",
+            f"iter {sample.iter}{loss}{f': {sample.phase.name}' if phased else ''}",
             f"    {text.replace(chr(10), '↵')}",
             f"    {found.characters:.0%} of the {run.corpus.vocab_size} characters, "
             f"KL {found.unigram_kl:.2f} (pairs {found.bigram_kl:.2f}) nats{words}",

@@ -639,6 +639,7 @@ export interface Sample {
   iter: number;
   /** The validation loss by then. */
   loss: number | null;
+  /** "" for other models and texts than the default ones. */
   phase: string;
   /** What the phase is, in a sentence or two. */
   about: string;
@@ -654,6 +655,8 @@ export interface SamplesReport {
   vocabSize: number;
   /** The measures of the corpus's own text, and of even guesses. */
   scale: { written: Measures; even: Measures };
+  /** In iterations. */
+  every: number;
   samples: Sample[];
 }
 

@@ -25,10 +25,7 @@ TOLERANCE = 2e-5
 WIDEST = 512  # channels; of wider models a block reads LONG tokens, and attention all
 LONG = 64
 TURNS = 65_535  # of an invocation's loops: what lavapipe allows, and presets.refusal knows
-ODD = {
-    "odd heads": GPTConfig(256, 130, 1, 7, 42, 100),
-}
-SHAPES = {name: setup.model for name, setup in PRESETS.items()} | ODD
+SHAPES = {name: setup.model for name, setup in PRESETS.items()}
 
 Call = tuple[str, tuple[tuple[int, str], ...], tuple[tuple[str, float], ...]]
 """A kernel, the size and dtype of each buffer, and its parameters."""
@@ -103,7 +100,7 @@ def is_long_to_compile(call: Call) -> bool:
     kernel, _, params = call
     sizes = dict(params)
     wide = kernel.startswith("layernorm_matmul") and sizes["n_embd"] > 96
-    return wide or (kernel == "attention_backward" and sizes["head_size"] > 32)
+    return wide or (kernel.startswith("attention") and sizes["head_size"] > 32)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -129,9 +126,9 @@ def test_the_kernels_of_a_preset_do_what_their_twins_do(
 
 
 def test_the_presets_shapes_are_all_there():
-    """Contexts up to 512, heads of 6 to 64 channels, 256 tokens, and what no power of two is."""
-    assert {config.block_size for config in SHAPES.values()} >= {32, 128, 130, 512}
+    """Contexts up to 512, and widths from 48 to 1,280. Odd ones are in test_parity.py."""
+    assert {config.block_size for config in SHAPES.values()} >= {32, 128, 512}
     times = {dict(params).get("time") for calls in CALLS.values() for _, _, params in calls}
-    assert {32, 64, 96, 128, 256, 512, 130} <= times
+    assert {32, 64, 96, 128, 256, 512} <= times
     widths = {dict(params).get("n_embd") for calls in CALLS.values() for _, _, params in calls}
-    assert {48, 96, 192, 384, 1280, 42} <= widths
+    assert {48, 96, 192, 384, 1280} <= widths

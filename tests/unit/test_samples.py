@@ -9,7 +9,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.rng import Stream
-from groundling.samples import LENGTH, PHASES, Evidence, phase_of, prompt, write
+from groundling.samples import LENGTH, PHASES, Evidence, has_phases, phase_of, prompt, write
 from groundling.sampling import generate
 from groundling.train import Run, train
 
@@ -111,6 +111,13 @@ def test_a_spoiled_model_writes_nothing(device: Device):
 )
 def test_a_phase_begins_and_ends_where_it_says(it: int, name: str):
     assert phase_of(it).name == name
+
+
+def test_only_the_default_model_on_shakespeare_goes_through_the_phases(corpus: Corpus):
+    assert has_phases(corpus, GPTConfig()) and has_phases(corpus, GPTConfig(dropout=0.1))
+    assert not has_phases(corpus, GPTConfig(n_layer=3))
+    assert not has_phases(corpus.read_as("byte-v1"), GPTConfig(256))
+    assert not has_phases(Corpus("To be, or not to be"), GPTConfig())
 
 
 def test_every_phase_is_explained():

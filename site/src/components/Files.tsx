@@ -3,7 +3,7 @@ import { useRef } from "preact/hooks";
 import { load } from "../files";
 import * as format from "../format";
 import { send } from "../link";
-import { autosaved, hasRun, keeping, loaded, phase } from "../state";
+import { autosaved, hasRun, keeping, loaded, model, phase } from "../state";
 import { room } from "../storage";
 import { Stop } from "./Guide";
 import { Explained } from "./Term";
@@ -24,6 +24,9 @@ function kept(): string {
     (persisted ? ", for good." : ", for as long as the browser finds room.")
   );
 }
+
+/** About how large a file of the weights is, or of so many numbers for each. */
+const size = (times: number) => format.megabytes(512 + 4 * times * model.value.parameters);
 
 /** Save and load, for both kinds of file. Either Load takes either kind, and so does a drop. */
 export function Files() {
@@ -52,8 +55,8 @@ export function Files() {
   return (
     <div class="files">
       <Stop at="save" />
-      {pair("weights", "The model alone, to use or to share: 0.8 MB.")}
-      {pair("state", "The whole run, to go on with exactly: 2.5 MB.")}
+      {pair("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
+      {pair("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
       <input
         ref={picker}
         type="file"

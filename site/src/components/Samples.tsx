@@ -38,7 +38,7 @@ function Stamp({ sample }: { sample: Sample }) {
     <p class="stamp">
       <b>Iteration {sample.iter.toLocaleString("en")}</b>
       <span>val {format.loss(sample.loss)}</span>
-      <span class="phase">{sample.phase}</span>
+      {sample.phase && <span class="phase">{sample.phase}</span>}
     </p>
   );
 }
@@ -83,22 +83,23 @@ export function Samples() {
         <h2 id="samples-title">What it writes</h2>
         {latest && (
           <p class="note">
-            at iterations 0, 200, 400 … and the end, <Term word="temperature">temperature</Term> 0.8
+            every {setting.value!.every.toLocaleString("en")} iterations and at the end,{" "}
+            <Term word="temperature">temperature</Term> 0.8
           </p>
         )}
       </header>
       {!latest && (
         <p class="none">
           {hasRun.value && progress.value.iter
-            ? "The next sample comes at the next iteration that is a multiple of 200."
-            : "Every 200 iterations the model writes 80 characters here, after the same 32 of a text it does not learn from."}
+            ? "The next sample is on its way."
+            : "Now and then the model writes 80 characters here, after the same 32 of a text it does not learn from."}
         </p>
       )}
       {latest && (
         <div class="latest">
           <Stamp sample={latest} />
           <Written sample={latest} />
-          <p class="about">{latest.about}</p>
+          {latest.about && <p class="about">{latest.about}</p>}
           <dl class="evidence">
             {ROWS.map((row) => (
               <Meter key={row[0]} row={row} sample={latest} />
