@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from groundling.devices import numpy as numpy_device
 from groundling.devices.numpy import KERNELS, NumPyDevice
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)
@@ -40,6 +41,27 @@ def test_the_matrix_products_multiply(rng: np.random.Generator, m, k, n, accumul
     np.testing.assert_allclose(run("matmul_nn", a, b, y, **sizes)[2], expected, **CLOSE)
     np.testing.assert_allclose(run("matmul_nt", a, b.T, y, **sizes)[2], expected, **CLOSE)
     np.testing.assert_allclose(run("matmul_tn", a.T, b, y, **sizes)[2], expected, **CLOSE)
+
+
+def test_without_blas_the_numbers_are_the_same(rng: np.random.Generator, monkeypatch):
+    """As inside Pyodide, or as not: whichever this host is not."""
+    a, b, y = (rng.standard_normal(shape) for shape in ((7, 5), (5, 9), (7, 9)))
+    x = np.concatenate([np.linspace(-60, 60, 99), 1e-3 * rng.standard_normal(99)])
+
+    def results() -> list[np.ndarray]:
+        sizes = dict(m=7, k=5, n=9, accumulate=1)
+        return [
+            run("matmul_nn", a, b, y, **sizes)[2],
+            run("matmul_nt", a, b.T, y, **sizes)[2],
+            run("matmul_tn", a.T, b, y, **sizes)[2],
+            run("gelu", x, empty(198), size=198)[1],
+            run("gelu_backward", x, np.ones(198), empty(198), size=198, accumulate=0)[2],
+        ]
+
+    here = results()
+    monkeypatch.setattr(numpy_device, "IS_BARE", not numpy_device.IS_BARE)
+    for found, expected in zip(results(), here, strict=True):
+        np.testing.assert_allclose(found, expected, **CLOSE)
 
 
 def test_gather_batch_takes_tokens_and_those_that_follow():

@@ -9,6 +9,7 @@ the WGSL of the same name.
 """
 
 import math
+import sys
 from collections import ChainMap, deque
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,8 @@ from ..tensor import Tensor
 from . import Device, DeviceError, Inputs, Plan
 
 KERNELS = {}
+IS_BARE = sys.platform == "emscripten"
+"""Whether this NumPy is without BLAS and without fast functions, as Pyodide's is."""
 
 
 def kernel(function):
@@ -126,7 +129,11 @@ def _store(y, value, accumulate):
 
 
 def _product(a, b, y, accumulate):
-    if accumulate:
+    if IS_BARE:
+        # Sums of rows of b, each times a number: 5.7 GFLOP/s there, where matmul has 1.2 to 2.9.
+        product = np.einsum("km,kn->mn", np.ascontiguousarray(a.T), np.ascontiguousarray(b))
+        _store(y, product, accumulate)
+    elif accumulate:
         y += a @ b
     else:
         np.matmul(a, b, out=y)
@@ -298,7 +305,15 @@ def _gelu_tanh(x):
     u *= 0.044715 * _SQRT_2_PI
     u += _SQRT_2_PI
     u *= x
-    return np.tanh(u, out=u)
+    if not IS_BARE:
+        return np.tanh(u, out=u)
+    u *= 2  # 1 - 2 / (exp(2 u) + 1): a third of the time there
+    np.minimum(u, 80, out=u)
+    np.exp(u, out=u)
+    u += 1
+    np.divide(-2, u, out=u)
+    u += 1
+    return u
 
 
 @kernel
