@@ -180,10 +180,10 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     assert len(text) == 80
     found = Evidence(corpus).of(text)
     for key, said in (
-        ("characters", f"{round(100 * found.characters)} %"),
+        ("characters", f"{round(100 * found.characters)}%"),
         ("unigram_kl", f"{found.unigram_kl:.2f}"),
         ("bigram_kl", f"{found.bigram_kl:.2f}"),
-        ("words", "—" if found.words is None else f"{round(100 * found.words)} %"),
+        ("words", "—" if found.words is None else f"{round(100 * found.words)}%"),
     ):
         expect(stream_of.locator(f"[data-measure={key}] dd b")).to_have_text(said)
 

@@ -37,7 +37,8 @@ def first_loss(name: str, device: Device, weights: np.ndarray, batch_size: int) 
 @pytest.mark.parametrize("name", ["shakespeare", "tiny", "small", "medium", "byte-v0"])
 def test_the_first_loss_is_that_of_an_even_guess(name: str, device: Device):
     config = PRESETS[name].model
-    loss = first_loss(name, device, initial_weights(config, "42"), batch_size=16)
+    batch_size = 16 if config.n_embd <= 64 else 4
+    loss = first_loss(name, device, initial_weights(config, "42"), batch_size)
     assert loss == pytest.approx(math.log(config.vocab_size), abs=0.02)
 
 
