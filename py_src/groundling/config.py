@@ -47,9 +47,21 @@ TRAIN_FIELDS = (
     Field("beta2", "betas[1]", (0.0, 0.999999), "Beta 2", "AdamW's memory of its square."),
     Field("eps", "eps", (1e-30, 1.0), "Epsilon", "What keeps AdamW from dividing by zero."),
     Field("weight_decay", "weight_decay", (0.0, 1000.0), "Weight decay", "Pulls weights to zero."),
-    Field("grad_clip", "grad_clip", (1e-6, 1e6), "Clip", "The gradient's largest norm."),
-    Field("eval_interval", "eval_interval", (1, 10_000_000), "Evaluate", "So often, in iters."),
-    Field("eval_batches", "eval_batches", (1, 10_000), "Evaluation", "On so many batches."),
+    Field("grad_clip", "grad_clip", (1e-6, 1e6), "Clip at", "The gradient's largest norm."),
+    Field(
+        "eval_interval",
+        "eval_interval",
+        (1, 10_000_000),
+        "Evaluate every",
+        "Iterations from one evaluation to the next.",
+    ),
+    Field(
+        "eval_batches",
+        "eval_batches",
+        (1, 10_000),
+        "Evaluation batches",
+        "How many batches one evaluation is the mean of.",
+    ),
 )
 MODEL_LIMITS = {field.name: field.limits for field in MODEL_FIELDS}
 TRAIN_LIMITS = {field.name: field.limits for field in TRAIN_FIELDS}

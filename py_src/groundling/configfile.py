@@ -23,15 +23,19 @@ from .strict import check_keys, check_list, check_text
 INTERVAL = 1, 10_000_000
 MAX_CONFIG = 100_000  # bytes
 SAMPLE_FIELD = Field(
-    "sample_interval", "sample_interval", INTERVAL, "Sample", "Let it write so often, in iters."
+    "sample_interval",
+    "sample_interval",
+    INTERVAL,
+    "Sample every",
+    "Iterations from one sample to the next.",
 )
 CHECKPOINT_FIELD = Field(
     "checkpoint_interval",
     "checkpoint_interval",
     INTERVAL,
-    "Keep",
-    "Keep the run's state so often, in iters. The page does so every 20 seconds, too, and waits 5 "
-    "at least.",
+    "Keep every",
+    "Iterations from one copy of the run's state to the next. The page makes one every 20 seconds, "
+    "too, and waits 5 at least.",
 )
 FIXED = {"tie_embeddings": True, "dtype": "float32"}  # what a model has no choice of
 OPTIONAL = "min_learning_rate", "warmup_steps", "eval_batches", "accumulate"

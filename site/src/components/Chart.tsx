@@ -43,7 +43,7 @@ function options(width: number, height: number): uPlot.Options {
       },
       y: {
         range: (_, min, max) => [
-          Math.floor(2 * Math.min(min ?? 2, uniform, ...lowest()) - 0.1) / 2,
+          Math.floor(2 * Math.min(min ?? 2, uniform - 1.2, ...lowest()) - 0.1) / 2,
           Math.max(max ?? uniform, uniform) + 0.2,
         ],
       },
