@@ -12,6 +12,8 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.train import Run, train
 from groundling.twin import Twin, feeds
 
+pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker
+
 TEXT = "To be, or not to be, that is the question:\n" * 20
 
 
