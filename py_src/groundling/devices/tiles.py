@@ -4,8 +4,8 @@ A kernel of `shaders/` with a product in it makes a 4 x 4 tile an invocation, fr
 loaded one by one. `widen` writes the same kernel with 8 x 8 tiles and loads of four numbers. Of the
 kernel's own text its bindings, its `store` and its `normalise` stay, and every sum keeps its order,
 so the results are the same to the bit. Where a load costs as much as many products, as it does on
-emulated adapters, that is two to three times as fast; on a GPU a small model has too few such tiles
-to keep it busy. So webgpu.py tries both, and takes the faster.
+emulated adapters, that is up to twice as fast; on a GPU a small model has too few such tiles to
+keep it busy. So webgpu.py tries both, and takes the faster.
 """
 
 import re
