@@ -9,6 +9,8 @@ import math
 import numpy as np
 import pytest
 
+from groundling import parity, sources
+from groundling.devices import STANDS_FOR
 from groundling.devices import numpy as numpy_device
 from groundling.devices.numpy import KERNELS, NumPyDevice
 
@@ -62,6 +64,23 @@ def test_without_blas_the_numbers_are_the_same(rng: np.random.Generator, monkeyp
     monkeypatch.setattr(numpy_device, "IS_BARE", not numpy_device.IS_BARE)
     for found, expected in zip(results(), here, strict=True):
         np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+def test_kernels_whose_work_is_halved_do_what_they_do_at_once(monkeypatch):
+    """On what each is called with as a small model trains."""
+    halved = {name for name, function in KERNELS.items() if hasattr(function, "rows")}
+    stand_ins = {name for name in halved if STANDS_FOR.search(sources.text(f"shaders/{name}.wgsl"))}
+    calls = parity.trace(halved - stand_ins)
+    for name in stand_ins:
+        calls |= parity.trace([name])
+    unused = {name for name, noted in calls.items() if not noted}
+    assert unused == {"relu", "relu_backward", "multiply"}
+    monkeypatch.setattr(numpy_device, "WORTH_IT", 0)
+    for name, noted in calls.items():
+        for call in noted:
+            found = run(name, *call.before, **call.params)
+            for y, expected in zip(found, call.after, strict=True):
+                np.testing.assert_allclose(y, expected, **CLOSE, err_msg=name)
 
 
 def test_gather_batch_takes_tokens_and_those_that_follow():
