@@ -233,13 +233,11 @@ def layernorm(x, weight, bias, y, stats, *, rows, n_embd, eps):
 def layernorm_backward(x, weight, stats, dy, dx, *, rows, n_embd, accumulate):
     x, dy, dx = (a.reshape(rows, n_embd) for a in (x, dy, dx))
     mean, rstd = stats.reshape(rows, 2).T
-    xhat = x - mean[:, None]
-    xhat *= rstd[:, None]
+    along = x - mean[:, None]
     g = dy * weight
-    mean_gx = np.einsum("rc,rc->r", g, xhat) / n_embd
+    along *= (np.einsum("rc,rc->r", g, along) * rstd**2 / n_embd)[:, None]
     g -= (g @ np.full(n_embd, 1 / n_embd, g.dtype))[:, None]
-    xhat *= mean_gx[:, None]
-    g -= xhat
+    g -= along
     g *= rstd[:, None]
     _store(dx, g, accumulate)
 
@@ -250,9 +248,9 @@ def layernorm_backward_params(
 ):
     x, dy = x.reshape(rows, n_embd), dy.reshape(rows, n_embd)
     mean, rstd = stats.reshape(rows, 2).T
-    xhat = x - mean[:, None]
-    xhat *= rstd[:, None]
-    _store(dweight, np.einsum("rc,rc->c", dy, xhat), accumulate_weight)
+    products = x - mean[:, None]
+    products *= dy
+    _store(dweight, rstd @ products, accumulate_weight)
     _store(dbias, np.ones(rows, dy.dtype) @ dy, accumulate_bias)
 
 
