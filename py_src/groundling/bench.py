@@ -62,8 +62,9 @@ def measuring(
     A window is what comes back at once: one step where steps are slow, many where they are fast.
     In seconds: `step`, the median over windows, and `spread`, their tenth and ninetieth of a
     hundred; `host`, what of a step is Python's and JavaScript's (on NumPy, all); `first`, from
-    nothing to the first loss. `dispatches`, `submits`, `bind_groups` and `uploaded` (bytes) are per
-    step; `memory` is in bytes; `flops` counts matrix products and attention.
+    nothing to the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
+    (bytes) are per step, of which a window waits once, for the losses of the one before; `memory`
+    is in bytes; `flops` counts matrix products and attention.
 
     On a GPU `host` is what is not spent waiting for it, in a model of as many layers whose sizes
     are 1: the same commands, without an emulated device's threads in the way. Its whole step is
@@ -115,7 +116,7 @@ def _timed(
         "first": first,
         **{
             name: (getattr(counts, name) - before[name]) / done
-            for name in ("dispatches", "submits", "bind_groups", "uploaded")
+            for name in ("dispatches", "submits", "bind_groups", "waits", "uploaded")
         },
         "memory": counts.memory - memory,
         "tokens_per_second": batch_size * sizes.block_size / step,
@@ -254,7 +255,8 @@ def table(m: dict, best: dict | None = None) -> str:
             f"  host      {1000 * m['host']:9.2f} ms of it",
             *_on_a_gpu(m),
             f"  a step    {m['dispatches']:g} dispatches, {m['submits']:g} submits, "
-            f"{m['bind_groups']:g} bind groups, {m['uploaded']:,.0f} bytes uploaded",
+            f"{m['bind_groups']:g} bind groups, {m['uploaded']:,.0f} bytes uploaded, "
+            f"{m['waits']:.2g} waits",
             f"  first     {m['first']:9.2f} s to the first loss; {m['memory'] / 1e6:.1f} MB",
         ]
     )

@@ -1,5 +1,6 @@
 """Make a model talk: draw one character after another from what it thinks comes next."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from .rng import Stream
 from .tensor import Tensor, no_grad
 
 READ_EVERY = 16  # characters drawn on the device between two reads
-MOST = 256  # of them
+MOST = 512  # of them
 ALIGN = 64  # floats: where WebGPU can bind a row of logits
 SECONDS = 0.05  # that the device is given work for at a time, so that the page stays responsive
+SURER = 4  # times as many draws as were timed before are worth being timed again
+TOO_LONG = 0.2  # seconds for a submit: what was measured no longer holds
 
 
 def generate(
@@ -107,7 +110,8 @@ class Writer:
         self.logits = device.empty(MOST, self.row)
         self.caches = [device.empty(T, 3 * C) for _ in range(config.n_layer)]
         self.length = 0  # as `seen`, without asking the device
-        self.rates: dict[Callable, int] = {}  # how many draws take SECONDS
+        self.costs: dict[Callable, float] = {}  # seconds a draw, by what makes it
+        self.timed: dict[Callable, int] = {}  # how many draws that was found from
 
         def draw(x: Tensor) -> None:
             logits = unembedding(x, model.parameters["wte"])
@@ -164,33 +168,49 @@ class Writer:
         self.device.write(self.uniforms, np.pad(uniforms, (0, MOST - n)))
         self.device.write(self.count, np.zeros(1, np.uint32))
         alone = min(n - 1, self.T - self.length) if self.one else 0
+        parts = [(self.whole, n)]
         if alone > 0:
-            self._run(self.whole, 1)
-            self._run(self.one, alone)
-            self._run(self.whole, n - 1 - alone)
-        else:
-            self._run(self.whole, n)
+            parts = [(self.whole, 1), (self.one, alone), (self.whole, n - 1 - alone)]
         self.length = min(self.T, self.length + n)
+        began, at_once = time.perf_counter(), self._is_short(parts)
+        for work, k in parts:
+            self._run(work, k, at_once)
+        tokens = self.drawn.view(n).numpy()
+        if at_once and time.perf_counter() - began > TOO_LONG:
+            self.timed.clear()
         if logits is not None:
             logits.extend(self.logits.view(n, self.row).numpy()[:, : self.V])
-        return self.drawn.view(n).numpy()
+        return tokens
 
-    def _run(self, work: Callable[[int], None], n: int) -> None:
-        """Do it n times, as many at once as the device does in about SECONDS, or a fourth of that
-        where it is not known yet how many those are.
+    def _is_short(self, parts: list[tuple[Callable[[int], None], int]]) -> bool:
+        """Whether the device is known to do all that in SECONDS, so that it can be one submit."""
+        is_known = all(k <= 2 * SURER * self.timed.get(work, 0) for work, k in parts)
+        return is_known and sum(k * self.costs[work] for work, k in parts if k) <= SECONDS
+
+    def _run(self, work: Callable[[int], None], n: int, at_once: bool) -> None:
+        """Do it n times, unsent if that is to be one submit with what comes next; else as many at
+        once as the device does in SECONDS. What that takes is measured, and kept for other texts.
         """
+        if at_once and n:
+            work(n)
+            return
         while n > 0:
-            most = self.rates.get(work, 1)
-            k = min(n, most)
-            if k == n:
+            k = max(1, min(n, int(SECONDS / self.costs.get(work, math.inf))))
+            n -= k
+            if n or k >= SURER * self.timed.get(work, 0):
+                self._measure(work, k)
+            else:
                 work(k)
                 self.device.submit()
-                return
-            idle = self._wait()
-            work(k)
-            seconds = max(self._wait() - idle, 1e-9)
-            self.rates[work] = max(1, min(int(k * SECONDS / seconds), 4 * k))
-            n -= k
+
+    def _measure(self, work: Callable[[int], None], k: int) -> None:
+        """Do it k times, and note how long that takes. What waiting takes by itself is not counted
+        in, but a fourth of all that was waited always is, as that varies.
+        """
+        idle = self._wait()
+        work(k)
+        taken = self._wait()
+        self.costs[work], self.timed[work] = max(taken - idle, taken / 4, 1e-9) / k, k
 
     def _wait(self) -> float:
         """How long it takes until all that was asked for is done."""

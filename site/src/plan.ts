@@ -57,18 +57,20 @@ export function dropPlan(plan: Plan): void {
 }
 
 /**
- * Sends one submit: the array's bytes to the start of the buffer, all dispatches, so many times, as
- * one compute pass, and a word from each place to the target, from byte `at` on.
+ * Sends one submit: the array's bytes to the start of the buffer, all dispatches, so many times, and
+ * those of other plans after them, as one compute pass, and a word from each place to the target,
+ * from byte `at` on.
  */
 export function runPlan(
   device: GPUDevice,
   plan: Plan,
+  times: number,
+  others: [Plan, number][] | null,
   buffer: GPUBuffer | null,
   array: PyProxy | null,
   places: Place[],
   target: GPUBuffer | null,
   at: number,
-  times: number,
 ): void {
   if (buffer && array) {
     if (plan.upload?.array !== array) plan.upload = new Upload(array);
@@ -76,6 +78,16 @@ export function runPlan(
   }
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
+  encode(pass, plan, times);
+  others?.forEach(([other, n]) => encode(pass, other, n));
+  pass.end();
+  places.forEach(([source, offset], i) =>
+    encoder.copyBufferToBuffer(source, offset, target!, at + 4 * i, 4),
+  );
+  device.queue.submit([encoder.finish()]);
+}
+
+function encode(pass: GPUComputePassEncoder, plan: Plan, times: number): void {
   for (let i = 0; i < times; i++) {
     for (const { pipeline, group, x, y, z } of plan.dispatches) {
       if (pipeline) pass.setPipeline(pipeline);
@@ -83,9 +95,4 @@ export function runPlan(
       pass.dispatchWorkgroups(x, y, z);
     }
   }
-  pass.end();
-  places.forEach(([source, offset], i) =>
-    encoder.copyBufferToBuffer(source, offset, target!, at + 4 * i, 4),
-  );
-  device.queue.submit([encoder.finish()]);
 }

@@ -413,6 +413,8 @@ export interface Figures {
   dispatches: number;
   submits: number;
   bind_groups: number;
+  /** Times that Python waits for the device: for losses of steps before. */
+  waits: number;
   uploaded: number;
   memory: number;
   tokens_per_second: number;

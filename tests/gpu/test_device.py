@@ -123,6 +123,25 @@ def test_a_training_step_reads_nothing_back_but_its_ring(
             break
 
 
+def test_a_replayed_step_waits_for_nothing(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
+    """Python stops once in a window of steps, for the losses of the window before."""
+    monkeypatch.setattr(Ring, "MOST", 8)
+    monkeypatch.setattr(Ring, "SECONDS", 1e6)
+    run, waits, push = small_run(device, ENDLESS), [], Ring.push
+
+    def noting(ring: Ring, *step: object) -> None:
+        push(ring, *step)
+        waits.append(device.counts.waits)
+
+    monkeypatch.setattr(Ring, "push", noting)
+    for record in train(run):
+        if record.iter == 40:
+            break
+    stops = np.flatnonzero(np.diff(waits[-33:]))
+    assert len(stops) == 4 and set(np.diff(stops)) == {8}
+    assert waits[-1] - waits[-33] == 4
+
+
 def test_a_replayed_step_makes_no_buffers_and_no_bind_groups(
     device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
@@ -148,16 +167,33 @@ def test_a_replayed_step_makes_no_buffers_and_no_bind_groups(
     assert set(made) <= {"create_buffer"}
 
 
-def test_a_text_is_three_submits_where_the_device_is_fast(
+def test_a_text_is_one_submit_where_the_device_is_fast(
     device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
-    """The first character, those that the cache is for, and those of a window that slides."""
+    """From the second on: the first tells how fast it is. It has a character that fills the cache,
+    some that the cache is for, and those of a window that slides.
+    """
     monkeypatch.setattr("groundling.sampling.SECONDS", 1e6)
+    monkeypatch.setattr("groundling.sampling.TOO_LONG", 1e6)
     run = small_run(device)
-    text = generate(run.model, run.corpus, "To be", 40, "s")
-    before = device.counts.submits
-    assert generate(run.model, run.corpus, "To be", 40, "s") == text
-    assert device.counts.submits - before == 3
+    text = generate(run.model, run.corpus, "To be", 300, "s")
+    for _ in range(2):
+        before = device.counts.submits
+        assert generate(run.model, run.corpus, "To be", 300, "s") == text
+        assert device.counts.submits - before == 1
+
+
+def test_a_text_is_measured_again_when_its_one_submit_takes_too_long(
+    device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("groundling.sampling.SECONDS", 1e6)
+    monkeypatch.setattr("groundling.sampling.TOO_LONG", 0.0)
+    run, submits = small_run(device), []
+    for _ in range(3):
+        before = device.counts.submits
+        generate(run.model, run.corpus, "To be", 40, "s")
+        submits.append(device.counts.submits - before)
+    assert submits[1] == 1 < submits[2]
 
 
 def test_on_a_slow_device_a_submit_is_one_character(

@@ -18,9 +18,13 @@ import numpy as np
 import pytest
 
 from groundling import sources
-from groundling.devices import Device, tiles, wgsl
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import shakespeare
+from groundling.devices import Device, tiles, trial, wgsl
 from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.devices.trial import BY_FOURS, BY_ONES
 from groundling.devices.webgpu import Kernel, WebGPUDevice
+from groundling.train import Run, train
 
 SHADERS = {name: sources.text(f"shaders/{name}.wgsl") for name in sources.kernels()}
 BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
@@ -126,9 +130,10 @@ for rows, C in ROWS_AND_WIDTHS:
     case("layernorm", [far, C, C, n, 2 * rows], **sizes, eps=1e-5)
     for N in (1, 7, 66, 76):
         case("layernorm_matmul", [n, C, C, C * N, n, 2 * rows, rows * N], **sizes, n=N, eps=1e-5)
+        off = lambda rng, n=n: 4 + rng.standard_normal(n)  # noqa: E731  a product adds its errors up
         case(
             "layernorm_matmul_gelu",
-            [far, C, C, C * N, n, 2 * rows, rows * N, rows * N],
+            [off, C, C, C * N, n, 2 * rows, rows * N, rows * N],
             **dict(rows=rows, n_embd=C, n=N, eps=1e-5),
         )
     for accumulate in (0, 1):
@@ -155,7 +160,7 @@ for (rows, C), (period, normed) in itertools.product(ROWS_AND_WIDTHS, ((1, 1), (
         case("rmsnorm_backward", [n, n, n], **sizes, accumulate=accumulate)
 
 M_K_N = [(1, 1, 1), (1, 20, 65), (63, 52, 48), (65, 3, 20), (130, 65, 52), (33, 258, 7), (4, 7, 50)]
-M_K_N += [(5, 2048, 9), (68, 24, 76)]  # the last in tiles of 8 x 8 too
+M_K_N += [(5, 2048, 9), (68, 148, 76)]  # the last in other tiles too, several of each
 for (m, k, n), accumulate in itertools.product(M_K_N, (0, 1)):
     for kernel in ("matmul_nn", "matmul_nt", "matmul_tn"):
         case(kernel, [m * k, k * n, m * n], m=m, k=k, n=n, accumulate=accumulate)
@@ -317,34 +322,44 @@ def test_a_kernel_writes_the_same_bytes_twice(
     assert [a.tobytes() for a in once] == [a.tobytes() for a in again]
 
 
-def arguments_in_large_tiles() -> Iterator:
-    for argument in arguments():
-        kernel, _, params = argument.values
-        if tiles.fits(kernel, params):
-            yield argument
+VARIANTS = [
+    (kernel, variant)
+    for kernel in tiles.KINDS
+    for form in (tiles.WIDE, tiles.SHARED)
+    for variant in tiles.variants(form, kernel)
+]
 
 
-@pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments_in_large_tiles()))
-def test_a_product_in_large_tiles_is_the_same_to_the_bit(
+@pytest.mark.parametrize(("kernel", "variant"), VARIANTS)
+def test_a_product_in_other_tiles_is_the_same_to_the_bit(
     device: WebGPUDevice,
     rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
     kernel: str,
-    buffers: list,
-    params: dict,
+    variant: str,
 ):
-    large = Kernel(device.wgpu, kernel, tiles.widen(kernel, SHADERS[kernel]), True)
-    arrays, results = make_inputs(kernel, buffers, params, rng), []
-    for forms in ({}, {kernel: large}):
-        monkeypatch.setattr(device, "tiles", "as given")
-        monkeypatch.setattr(device, "_large", forms)
-        results.append([a.tobytes() for a in run(device, kernel, arrays, params)])
-    assert results[0] == results[1]
+    plain, fours, tried = device.kernel(kernel), tiles.FOURS[tiles.KINDS[kernel]], 0
+    other = Kernel(device.wgpu, kernel, tiles.text(variant, kernel, SHADERS[kernel]), True)
+    for buffers, params in CASES[kernel]:
+        if any(params[size] % 4 for size in fours) and "by ones" not in variant:
+            continue
+        arrays, results = make_inputs(kernel, buffers, params, rng), []
+        for form in (plain, other):
+            monkeypatch.setattr(device, "_form", lambda *_, form=form: form)
+            results.append([a.tobytes() for a in run(device, kernel, arrays, params)])
+        assert results[0] == results[1], params
+        tried += 1
+    assert tried > 1
 
 
-def test_every_product_has_large_tiles():
-    tiled = {argument.values[0] for argument in arguments_in_large_tiles()}
-    assert tiled == set(tiles.KINDS) == {k for k in SHADERS if "matmul" in k}
+def test_every_product_has_other_tiles():
+    assert set(tiles.KINDS) == {kernel for kernel in SHADERS if "matmul" in kernel}
+    for kernel, variant in VARIANTS:
+        params, _ = tiles.trial(kernel, 3, *(BY_ONES if "by ones" in variant else BY_FOURS))
+        if "deep" not in variant:
+            params |= dict(m=1024 if "by ones" not in variant else 1025, n=1024)
+        form = tiles.WIDE if variant == tiles.WIDE else tiles.SHARED
+        assert tiles.variant(form, kernel, params) == variant
 
 
 def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
@@ -360,30 +375,118 @@ def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
         device.kernels["matmul_nn"] = kernel
 
 
-def test_large_tiles_are_tried_first(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
-    """One that gives wrong numbers, as on an adapter whose compiler does not get it right, is left
-    out; and all of them where it is the one that is timed.
-    """
-    widen, fits = tiles.widen, dict(m=8, k=8, n=8)
-    for wrong, large in (("", {*tiles.KINDS}), ("matmul_nt", {*tiles.KINDS} - {"matmul_nt"})):
+@pytest.fixture
+def undecided(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> WebGPUDevice:
+    """The device before the trial of tiles."""
+    for name, value in (("tiles", ""), ("_right", {}), ("_formed", {})):
+        monkeypatch.setattr(device, name, value)
+    for name, value in (("ROWS", 64), ("BY_FOURS", (20, 64, 36)), ("BY_ONES", (19, 63, 37))):
+        monkeypatch.setattr(trial, name, value)
+    return device
 
-        def make(name: str, code: str, wrong: str = wrong) -> str:
-            return widen(name, code).replace(*("s00 +=", "s00 -=") if name == wrong else ("", ""))
 
-        monkeypatch.setattr(tiles, "widen", make)
-        monkeypatch.setattr(device, "_large", {})
-        monkeypatch.setattr(device, "tiles", "")
-        form = device._form("matmul_nt", fits)
-        if device.tiles.startswith("8 x 8"):
-            assert set(device._large) == large
-            assert (form is device.kernel("matmul_nt")) == bool(wrong)
-            assert ("matmul_nt in 4 x 4" in device.tiles) == bool(wrong)
-    wrong = lambda name, code: widen(name, code).replace("s00 +=", "s00 -=")  # noqa: E731
-    monkeypatch.setattr(tiles, "widen", wrong)
-    monkeypatch.setattr(device, "_large", {})
-    monkeypatch.setattr(device, "tiles", "")
-    assert device._form("matmul_nt", fits) is device.kernel("matmul_nt")
-    assert device.tiles == "4 x 4: larger ones give other numbers here"
+def spoil(monkeypatch: pytest.MonkeyPatch, old: str, new: str, *names: str) -> None:
+    """Let products in other tiles be wrong, as on an adapter whose compiler has an error."""
+    text = tiles.text
+
+    def spoiled(variant: str, name: str, code: str) -> str:
+        found = text(variant, name, code)
+        return re.sub(old, new, found, count=1) if name in names else found
+
+    monkeypatch.setattr(tiles, "text", spoiled)
+
+
+def win(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Let a form be the fastest."""
+    monkeypatch.setattr(trial, "race", lambda t: {k: 1.0 if k == form else 2.0 for k in t})
+
+
+def test_the_fastest_tiles_are_taken_but_where_they_are_wrong(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    spoil(monkeypatch, r"s00 \+=", "s00 -=", "matmul_nt")
+    win(monkeypatch, tiles.WIDE)
+    form = undecided._form("matmul_nt", dict(m=8, k=8, n=8))
+    assert undecided.tiles == (
+        "8 x 8: 2.0 times as fast here; matmul_nt in 4 x 4, as the other gives wrong numbers here"
+    )
+    assert form is undecided.kernel("matmul_nt")
+    assert {name for name, _ in undecided._right} == {*tiles.KINDS} - {"matmul_nt"}
+
+
+def test_no_other_tiles_are_taken_where_they_are_slower_or_give_other_numbers(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(undecided, "is_emulated", True)
+    with monkeypatch.context() as slow:
+        win(slow, tiles.PLAIN)
+        assert undecided.choose_tiles() == "4 x 4"
+        assert undecided.tiles == "4 x 4: the fastest here"
+    undecided.tiles, undecided._formed = "", {}
+    spoil(monkeypatch, r"s00 \+=", "s00 -=", "matmul_nn")
+    form = undecided._form("matmul_nt", dict(m=8, k=8, n=8))
+    assert form is undecided.kernel("matmul_nt")
+    assert undecided.tiles == "4 x 4: larger ones give other numbers here"
+
+
+def test_a_race_is_run_only_where_its_outcome_is_not_remembered(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    raced = []
+    monkeypatch.setattr(trial, "race", lambda t: raced.append(1) or dict.fromkeys(t, 1.0))
+    for remembered, races in (("4 x 4", 0), ("8 x 8", 0), ("no such", 1)):
+        undecided.tiles = ""
+        assert undecided.choose_tiles(remembered) == (remembered if not races else "4 x 4")
+        assert undecided.choose_tiles("again") == undecided.tiles.split(":")[0]
+        assert len(raced) == races
+
+
+def test_tiles_are_timed_by_turns(undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trial, "SECONDS", 0.0)
+    forms = {form: undecided.form("matmul_nn", form) for form in (tiles.PLAIN, tiles.WIDE)}
+    for has_clock in (True, False):
+        monkeypatch.setattr(undecided, "has_clock", has_clock)
+        trials = {form: trial.Trial(undecided, kernel, 64) for form, kernel in forms.items()}
+        times = trial.race(trials)
+        assert set(times) == set(forms) and all(0 < seconds < 1 for seconds in times.values())
+
+
+def test_a_gpu_trains_in_shared_tiles_with_the_same_numbers(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    """All products of a step, also two in one dispatch, and a vocabulary that is not of fours."""
+    config = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
+    sizes = dict(vocab_size=65, block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
+    losses = {}
+    for form in (tiles.PLAIN, tiles.SHARED):
+        undecided.tiles, undecided._formed = "", {}
+        monkeypatch.setattr(undecided, "is_emulated", form == tiles.PLAIN)
+        assert undecided.choose_tiles(form) == form
+        assert undecided.tiles == f"{form}: the fastest here before"
+        run = Run(config, shakespeare(), undecided, GPTConfig(**sizes))
+        run.sample_every = 0
+        losses[form] = [(record.train, record.grad_norm) for record in train(run)]
+    assert losses[tiles.PLAIN] == losses[tiles.SHARED]
+
+
+def test_what_differs_by_a_bit_is_not_for_time_to_decide(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    """One kernel stays as it is written; where all differ, the shared tiles are taken by rule."""
+    monkeypatch.setattr(undecided, "is_emulated", False)
+    win(monkeypatch, tiles.SHARED)
+    almost = r"(s0 \+= [^;]*);", r"\1 + 1e-7 * w0;"
+    with monkeypatch.context() as one:
+        spoil(one, *almost, "matmul_residual")
+        assert undecided.choose_tiles() == "32 x 32"
+    kept = "matmul_residual in 4 x 4, as the other gives other numbers here"
+    assert undecided.tiles == f"32 x 32: 2.0 times as fast here; {kept}"
+    assert {name for name, _ in undecided._right} == {*tiles.KINDS} - {"matmul_residual"}
+    undecided.tiles, undecided._formed = "", {}
+    spoil(monkeypatch, *almost, *tiles.KINDS)
+    monkeypatch.setattr(trial, "race", lambda t: pytest.fail("time was taken"))
+    assert undecided.choose_tiles("8 x 8") == "32 x 32"
+    assert undecided.tiles == "32 x 32: by rule, as each size gives other numbers here"
 
 
 def test_loops_within_loops_are_written_out():

@@ -1126,9 +1126,17 @@ def test_a_plan_does_what_its_dispatches_do(device, double):
             (double, group_a, 2, 1, 1),
         ]
     )
-    for _ in range(2):
-        wgpu.run_plan(device, plan, None, [], None, 0)
-    assert words(device, a) == [127, 47]  # n times 2x + 1 is 2**n * (x + 1) - 1
+    after = wgpu.make_plan([(double, group_a, 1, 1, 1)])
+    waits = []
+    wgpu.after_wait.append(lambda: waits.append(1))
+    try:
+        wgpu.run_plan(device, [(plan, 1)], None, [], None, 0)
+        wgpu.run_plan(device, [(plan, 1), (after, 3)], None, [], None, 0)
+        assert not waits  # JavaScript goes on, and so does Python
+        assert words(device, a) == [1023, 47]  # n times 2x + 1 is 2**n * (x + 1) - 1
+        assert waits
+    finally:
+        wgpu.after_wait.clear()
     assert words(device, b) == [100, 101, 102, 103, 0, 0]
 
 

@@ -39,19 +39,22 @@ def make_plan(dispatches: Sequence[Dispatch]) -> Plan:
 
 def run_plan(
     device: GPUDevice,
-    plan: Plan,
+    runs: Sequence[tuple[Plan, int]],
     upload: tuple[GPUBuffer, Any] | None,
     scalars: Sequence[Place],
     target: GPUBuffer | None,
     at: int,
-    times: int = 1,
 ) -> None:
-    """Write an array to the start of a buffer, run the plan `times` times in one compute pass, and
-    copy a word from each of the places to byte `at` of the target and on: one submit.
+    """Write an array to the start of a buffer, run plans one after the other in one compute pass,
+    each so many times, and copy a word from each of the places to byte `at` of the target and on:
+    one submit.
 
-    The array must be the same one each time; what it holds then is what is written.
+    The array must be the same one each time for a first plan; what it holds then is what is
+    written.
     """
     device._raise_if_lost()
+    plan, times = runs[0]
+    others = to_js([(other.internal, n) for other, n in runs[1:]]) if len(runs) > 1 else None
     buffer, array = upload or (None, None)
     if array is not None and array is not plan.array:
         plan.array, plan.bytes = array, create_proxy(memoryview(array).cast("B"))
@@ -59,4 +62,5 @@ def run_plan(
         plan.scalars = scalars
         plan.places = to_js([[source._internal, offset] for source, offset in scalars])
     into, out = buffer and buffer._internal, target and target._internal
-    runPlan(device._internal, plan.internal, into, plan.bytes, plan.places, out, at, times)
+    own = plan.internal, times, others
+    runPlan(device._internal, *own, into, plan.bytes, plan.places, out, at)

@@ -159,7 +159,8 @@ class Counts:
     bind_groups: int = 0  # made
     uploaded: int = 0  # bytes written to tensors
     memory: int = 0  # bytes held
-    waited: float = 0.0  # seconds spent waiting for it
+    waits: int = 0  # times that Python stopped for it: an await, in the page
+    waited: float = 0.0  # seconds spent so
 
 
 class Device:

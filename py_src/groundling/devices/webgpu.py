@@ -18,16 +18,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import wgpu
 
 from .. import sources
 from ..fuse import JOINED, Command, region, split
-from ..rng import Stream
 from ..tensor import Storage, Tensor
-from . import Device, DeviceError, Inputs, Plan, digest, tiles, wgsl
-from .numpy import KERNELS
+from . import Device, DeviceError, Inputs, Plan, digest, tiles, trial, wgsl
 
 LIMITS = (
     "max-buffer-size",
@@ -69,8 +68,9 @@ class WebGPUDevice(Device):
                 65_535  # then it leaves a loop with no word: LP_MAX_TGSI_LOOP_ITERATIONS
             )
         self.kernels: dict[str, Kernel] = {}
-        self._large: dict[str, Kernel] = {}  # kernels in larger tiles, see tiles.py
-        self.tiles = ""  # which tiles are taken here, and why; nothing before they are needed
+        self.tiles = ""  # which tiles products are made in here, and why; nothing before the trial
+        self._right: dict[tuple[str, str], Kernel] = {}  # products in those tiles, by tiles.variant
+        self._formed: dict[tuple[str, str], Kernel] = {}  # all that were made for the trial
         self._joined: dict[tuple, Kernel] = {}  # by their sources, and which buffers they share
         self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
@@ -106,8 +106,8 @@ class WebGPUDevice(Device):
             if turn.upload:
                 upload = turn.upload.buffer, turn.upload.data
                 self.counts.uploaded += turn.upload.data.nbytes
-            outcome = turn.scalars, turn.target, turn.at
-            waited = run_plan(self.wgpu, turn.plan.compiled, upload, *outcome, turn.times)
+            runs = [(plan.compiled, times) for plan, times in turn.runs]
+            waited = run_plan(self.wgpu, runs, upload, turn.scalars, turn.target, turn.at)
             self.counts.waited += waited or 0.0
             self.counts.submits += 1
         if self._encoder:
@@ -123,9 +123,10 @@ class WebGPUDevice(Device):
         return Ring(self)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Count the time that the block takes as spent waiting for the device."""
+    def waiting(self, times: int = 1) -> Iterator[None]:
+        """Count the block as so many waits for the device, and its time as spent on them."""
         start = time.perf_counter()
+        self.counts.waits += times
         yield
         self.counts.waited += time.perf_counter() - start
 
@@ -213,69 +214,31 @@ class WebGPUDevice(Device):
         kernel.pack(params)
         self._fold(name, kernel.workgroups(params))
 
+    def choose_tiles(self, remembered: str = "") -> str:
+        """Choose the tiles in which products are made, unless that is done: by a trial, or without
+        a race the ones that this method named on the same adapter before. Checked in both cases;
+        `tiles` has why. Returns their name, to be remembered. Waits.
+        """
+        if not self.tiles:
+            self.tiles, self._right = trial.choose(self, remembered)
+        return self.tiles.split(":")[0]
+
+    def form(self, name: str, variant: str) -> "Kernel":
+        """A product's kernel in other tiles, whether they are right here or not: see tiles.py."""
+        if variant == tiles.PLAIN:
+            return self.kernel(name)
+        if (name, variant) not in self._formed:
+            code = tiles.text(variant, name, self.kernel(name).code)
+            self._formed[name, variant] = Kernel(self.wgpu, name, code, True)
+        return self._formed[name, variant]
+
     def _form(self, name: str, params: dict) -> "Kernel":
         """A kernel as it is written, or in larger tiles where those are faster here, and right."""
         kernel = self.kernel(name)
-        if not kernel.is_ours or not tiles.fits(name, params):
+        if not kernel.is_ours or name not in tiles.KINDS:
             return kernel
-        if not self.tiles:
-            self._try_tiles()
-        return self._large.get(name, kernel)
-
-    def _try_tiles(self) -> None:
-        """Choose the tiles: both make the same product, by turns. Then check all of the large."""
-        kernels = {name: self.kernel(name) for name in tiles.KINDS if self.kernel(name).is_ours}
-        large = {
-            name: Kernel(self.wgpu, name, tiles.widen(name, kernel.code), True)
-            for name, kernel in kernels.items()
-        }
-        one = "matmul_nn"
-        if one not in large:
-            self.tiles = "4 x 4: that is how the edited matmul_nn has them"
-            return
-        for kernel in (kernels[one], *large.values()):
-            kernel.begin({})
-        times: dict[Kernel, list[float]] = {kernels[one]: [], large[one]: []}
-        outcomes = [self._trial(form, 512)[1][-1].tobytes() for form in times]
-        if outcomes[0] != outcomes[1]:
-            self.tiles = "4 x 4: larger ones give other numbers here"
-            return
-        rounds = 1 + int(min(50, 0.005 / self._trial(kernels[one], 512)[2]))
-        for form in (*times, *reversed(times)):
-            times[form].append(self._trial(form, 512, rounds)[2])
-        gain = min(times[kernels[one]]) / min(times[large[one]])
-        if gain <= 1:
-            self.tiles = "4 x 4: the fastest here"
-            return
-        self.tiles = f"8 x 8: {gain:.1f} times as fast here"
-        for name, kernel in large.items():
-            given, found, _ = self._trial(kernel, 64)
-            if _agree(name, given, found, tiles.trial(name, kernel.n_buffers, 64)[0]):
-                self._large[name] = kernel
-            else:
-                self.tiles += f"; {name} in 4 x 4, as the other gives wrong numbers here"
-
-    def _trial(
-        self, kernel: "Kernel", rows: int, rounds: int = 1
-    ) -> tuple[list[np.ndarray], list[np.ndarray], float]:
-        """Run a kernel by itself some rounds: what its buffers hold before and after, and the
-        seconds that a round takes.
-        """
-        params, sizes = tiles.trial(kernel.name, kernel.n_buffers, rows)
-        noise = Stream("tiles").uniform(997).astype(np.float32) - np.float32(0.5)
-        given = [np.resize(noise, size) for size in sizes]
-        make = self.wgpu.create_buffer_with_data
-        buffers = [make(data=array, usage=STORAGE) for array in given]
-        tensors = [Tensor(self, Storage(b, []), 0, (b.size // 4,)) for b in buffers]
-        command = kernel.prepare(tensors, self._uniform(kernel.pack(params)), params)
-        began = time.perf_counter()
-        for _ in range(rounds):
-            self._execute(command)
-        self._read(tensors[0].view(1))
-        seconds = (time.perf_counter() - began) / rounds
-        found = [self._read(tensor) for tensor in tensors]
-        self._unused += buffers
-        return given, found, seconds
+        variant = tiles.variant(self.choose_tiles(), name, params)
+        return self._right.get((name, variant), kernel)
 
     def _kernel_for(
         self, name: str, tensors: tuple[Tensor, ...], params: dict
@@ -346,10 +309,13 @@ class WebGPUDevice(Device):
         self._pass.dispatch_workgroups(*grid)
 
     def _replay(self, plan: Plan, inputs: "Upload | None", times: int) -> None:
-        self.submit()
         if plan.compiled is None:
             plan.compiled = make_plan(plan.prepared)
-        self._turn = Turn(plan, inputs, times)
+        if self._turn and inputs is None and not self._turn.scalars:
+            self._turn.runs.append((plan, times))
+            return
+        self.submit()
+        self._turn = Turn([(plan, times)], inputs)
 
     def _send_turn(self) -> None:
         if self._turn:
@@ -380,11 +346,10 @@ class WebGPUDevice(Device):
 
 @dataclass
 class Turn:
-    """A replay, to be sent by one call: an upload, the plan, and scalars copied out after it."""
+    """Replays, to be sent by one call: an upload, then plans, and scalars copied out after them."""
 
-    plan: Plan
+    runs: list[tuple[Plan, int]]  # and how many times each
     upload: "Upload | None"
-    times: int  # that the plan is run
     scalars: Sequence[tuple[wgpu.GPUBuffer, int]] = ()  # and where in the buffer, in bytes
     target: wgpu.GPUBuffer | None = None
     at: int = 0  # bytes
@@ -587,7 +552,7 @@ class Ring:
         self._last = None  # what comes next is not timed from here
 
     def _send(self) -> None:
-        with self.device.waiting():  # natively, asking waits for all that was sent before
+        with self.device.waiting(0):  # the page only asks; natively that takes time
             promise = self._buffer.map_async("READ")
         self._in_flight.append((self._tags, self._width, self._buffer, promise))
         self._tags = []
@@ -615,15 +580,6 @@ def _nanoseconds(device: wgpu.GPUDevice) -> float:
     except ImportError:
         return 1.0
     return lib.wgpuQueueGetTimestampPeriod(device.queue._internal)
-
-
-def _agree(name: str, given: list, found: list, params: dict) -> bool:
-    """Whether a kernel did what its NumPy twin does, but for rounding."""
-    KERNELS[name](*given, **params)
-    return all(
-        np.abs(a - b).max() <= 1e-5 * max(1, np.abs(b).max())
-        for a, b in zip(found, given, strict=True)
-    )
 
 
 def _workgroups(axis: str, params: dict) -> int:
@@ -660,19 +616,18 @@ def _make_plan(commands: Iterable[tuple]) -> list[tuple]:
 
 def _run_plan(
     device: wgpu.GPUDevice,
-    plan: list[tuple],
+    runs: Sequence[tuple[list[tuple], int]],
     upload: tuple[wgpu.GPUBuffer, np.ndarray] | None,
     scalars: Sequence[tuple[wgpu.GPUBuffer, int]],
     target: wgpu.GPUBuffer | None,
     at: int,
-    times: int = 1,
 ) -> float:
     """What wgpu.run_plan does in the page; the seconds until the queue had room."""
     if upload:
         device.queue.write_buffer(upload[0], 0, upload[1])
     encoder = device.create_command_encoder()
     work = encoder.begin_compute_pass()
-    for pipeline, group, x, y, z in plan * times:
+    for pipeline, group, x, y, z in chain.from_iterable(plan * times for plan, times in runs):
         work.set_pipeline(pipeline)
         work.set_bind_group(0, group)
         work.dispatch_workgroups(x, y, z)

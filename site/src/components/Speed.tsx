@@ -78,6 +78,15 @@ function Facts({ of: f }: { of: Figures }) {
       `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
         `${whole(f.uploaded)} bytes uploaded`,
     ],
+    ...(f.waits
+      ? ([
+          [
+            "Awaits",
+            f.waits < 0.75 ? `1 in ${whole(1 / f.waits)} steps` : "1 a step",
+            "for the losses of steps before; no step waits for its own",
+          ],
+        ] satisfies [string, string, string][])
+      : []),
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
   ];
   return (
