@@ -24,10 +24,8 @@ from .helper import share
 KERNELS = {}
 IS_BARE = sys.platform == "emscripten"
 """Whether this NumPy is without BLAS and without fast functions, as Pyodide's is."""
-
-
 WORTH_IT = 2**17
-"""From how many numbers in its widest buffer on a kernel's work is halved, for two threads: with
+"""From how many numbers in its longest buffer on a kernel's work is halved, for two threads: with
 2**16 a step at batch 4 was slower than on one. The halves are the same where there is one thread,
 so equal seeds give equal bytes.
 """
@@ -40,8 +38,9 @@ def kernel(function):
 
 
 def by_rows(count: str, buffers: str, columns: str = ""):
-    """Say that a kernel's rows, as many as its parameter `count` has it, do not need each other, in
-    which buffers they are, and in which as columns: it may be called on some of them at a time.
+    """Say that a kernel's rows, which its parameter `count` counts, do not need each other, so that
+    it may be called on half of them. Each has its stretch of the `buffers`, and is a column of the
+    `columns`, half of which come as a matrix.
     """
 
     def enter(function):
