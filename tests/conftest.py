@@ -15,6 +15,7 @@ import pytest
 
 from groundling import live, sources
 from groundling.corpus import Corpus, shakespeare
+from groundling.devices import memory
 
 HERE = Path(__file__).parent
 
@@ -41,6 +42,13 @@ def put_back() -> Iterator[None]:
         now.get(name) is not module for name, module in before.modules.items()
     ):
         live.restore(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test's trial of kernels is kept in the user's own cache folder, nor told to the next."""
+    monkeypatch.setattr(memory, "store", None)
+    monkeypatch.setattr(memory, "File", lambda _: None)
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import js
 import numpy as np
 import wgpu
 from autosave import Autosave, StoreError, StoreFull
 from console_view import ConsoleView
+from groundling_js import notes as js_notes
 from groundling_js import post as post_text
 from groundling_js import sfc32 as js_sfc32
 from groundling_js import store as js_store
@@ -20,6 +22,7 @@ from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 
 import groundling.devices
+import groundling.devices.memory
 import groundling.rng
 from groundling.corpus import shakespeare
 from groundling.recipes import RECIPES
@@ -88,6 +91,19 @@ def autosave() -> Autosave | None:
         return None
 
 
+class Notes:
+    """site/src/opfs.ts as what devices/memory.py remembers in."""
+
+    host = js.navigator.userAgent
+
+    def read(self) -> bytes:
+        return js_notes.bytes.to_bytes()
+
+    def write(self, data: bytes) -> None:
+        js_notes.bytes = to_js(data)
+        js_notes.keep(js_notes.bytes)
+
+
 def sfc32(state: groundling.rng.State, n: int) -> tuple[np.ndarray, groundling.rng.State]:
     """rng.sfc32, by site/src/sfc32.ts: 10 million draws take Python 13 s here."""
     words = np.frombuffer(js_sfc32(*state, n).to_py(), np.uint32)
@@ -95,6 +111,7 @@ def sfc32(state: groundling.rng.State, n: int) -> tuple[np.ndarray, groundling.r
 
 
 groundling.rng.sfc32 = sfc32
+groundling.devices.memory.store = Notes()
 post({"type": "sources", "files": sources()})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), autosave=autosave())

@@ -70,8 +70,8 @@ from . import (
 )
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
-from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, shakespeare, tokenizer_of
-from .devices import DeviceError, open_device
+from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
+from .devices import DeviceError, memory, open_device
 from .errors import CodeError, describe
 from .fingerprint import hash_of
 from .inspector import Contents, Difference, compare, size
@@ -93,6 +93,7 @@ SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     args = _parser().parse_args(argv)
+    memory.store = memory.File(cache() / "adapters.json")
     try:
         return args.command(args)
     except BadInput as error:

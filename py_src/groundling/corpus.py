@@ -169,11 +169,15 @@ def shakespeare(tokenizer: str = CHARACTERS) -> Corpus:
 
 
 def data_path() -> Path:
-    """Where tiny-shakespeare is: $GROUNDLING_DATA, or else the folder build.py caches things in."""
-    if folder := os.environ.get("GROUNDLING_DATA") or os.environ.get("GROUNDLING_CACHE"):
-        return Path(folder) / SHAKESPEARE
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "groundling" / SHAKESPEARE
+    """Where tiny-shakespeare is: in $GROUNDLING_DATA, or else in `cache()`."""
+    return Path(os.environ.get("GROUNDLING_DATA") or cache()) / SHAKESPEARE
+
+
+def cache() -> Path:
+    """The folder that build.py caches things in."""
+    if folder := os.environ.get("GROUNDLING_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundling"
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -1,6 +1,6 @@
-// The slots that py_src/browser/autosave.py keeps states in: files of the origin's private file
-// system, held open as long as the worker lives, so that everything after `openStore` is at once
-// and no other tab writes to them.
+// Files of the origin's private file system. The slots that py_src/browser/autosave.py keeps states in
+// are held open as long as the worker lives, so that everything after `openStore` is at once and no
+// other tab writes to them. The notes are read once, and written seldom.
 
 const SLOTS = 4; // as in autosave.py
 const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer
@@ -55,6 +55,34 @@ export async function openStore(): Promise<Store | NoStore> {
     flush: (slot) => files[slot]!.flush(),
     erase: (slot) => files[slot]!.truncate(0),
   };
+}
+
+/** What the library remembers from one visit to the next: py_src/groundling/devices/memory.py. */
+export interface Notes {
+  bytes: Uint8Array<ArrayBuffer>;
+  keep(bytes: Uint8Array<ArrayBuffer>): void;
+}
+
+const MOST = 65_536; // bytes that are read
+
+/** Opens the notes; where the browser keeps none, they are empty and stay so. */
+export async function openNotes(): Promise<Notes> {
+  let bytes = new Uint8Array();
+  let write = async (_: Uint8Array<ArrayBuffer>): Promise<void> => {};
+  try {
+    const root = await navigator.storage.getDirectory();
+    const file = await root.getFileHandle("adapters.json", { create: true });
+    bytes = new Uint8Array(await (await file.getFile()).slice(0, MOST).arrayBuffer());
+    write = async (bytes) => {
+      const open = await file.createSyncAccessHandle(); // or another tab is writing the same
+      open.truncate(0);
+      open.write(bytes, { at: 0 });
+      open.close();
+    };
+  } catch {
+    // no storage here
+  }
+  return { bytes, keep: (bytes) => void write(bytes).catch(() => {}) };
 }
 
 const isTaken = (error: unknown) =>

@@ -3,7 +3,7 @@
 
 import type { PyodideAPI } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
-import { openStore } from "./opfs";
+import { openNotes, openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
 import { sfc32 } from "./sfc32";
@@ -98,6 +98,7 @@ async function boot(): Promise<Main> {
   const ours = Promise.all([bytesOf("groundling.zip"), bytesOf("data/tinyshakespeare.txt")]);
   ours.catch(() => {}); // it is awaited below
   const storage = openStore();
+  const notes = openNotes();
   navigator.gpu?.requestAdapter().catch(() => {}); // wakes the GPU's process meanwhile
   stage("python", 0, 1);
   const { loadPyodide } = (await import(here("pyodide/pyodide.mjs"))) as typeof import("pyodide");
@@ -118,6 +119,7 @@ async function boot(): Promise<Main> {
     runPlan,
     sfc32,
     store: typeof store === "string" ? null : store,
+    notes: await notes,
     post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
       const message = JSON.parse(text) as Report;
       if (!bytes) return report(message);

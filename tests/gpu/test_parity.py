@@ -13,6 +13,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ import pytest
 from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import shakespeare
-from groundling.devices import Device, tiles, trial, wgsl
+from groundling.devices import Device, memory, tiles, trial, wgsl
+from groundling.devices.memory import File
 from groundling.devices.numpy import KERNELS, NumPyDevice
 from groundling.devices.trial import BY_FOURS, BY_ONES
 from groundling.devices.webgpu import Kernel, WebGPUDevice
@@ -439,6 +441,22 @@ def test_a_race_is_run_only_where_its_outcome_is_not_remembered(
         assert undecided.choose_tiles(remembered) == (remembered if not races else "4 x 4")
         assert undecided.choose_tiles("again") == undecided.tiles.split(":")[0]
         assert len(raced) == races
+
+
+def test_tiles_are_remembered_by_whoever_has_a_store(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    raced = []
+    monkeypatch.setattr(trial, "race", lambda t: raced.append(1) or dict.fromkeys(t, 1.0))
+    monkeypatch.setattr(memory, "store", File(tmp_path / "adapters.json"))
+    undecided.choose_tiles()
+    undecided.tiles = ""
+    assert undecided.choose_tiles() == "4 x 4"
+    assert (len(raced), undecided.tiles) == (1, "4 x 4: the fastest here before")
+    (tmp_path / "adapters.json").write_text("spoiled")
+    undecided.tiles = ""
+    undecided.choose_tiles()
+    assert len(raced) == 2
 
 
 def test_tiles_are_timed_by_turns(undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):

@@ -26,7 +26,7 @@ import wgpu
 from .. import sources
 from ..fuse import JOINED, Command, region, split
 from ..tensor import Storage, Tensor
-from . import Device, DeviceError, Inputs, Plan, digest, tiles, trial, wgsl
+from . import Device, DeviceError, Inputs, Plan, digest, memory, tiles, trial, wgsl
 
 LIMITS = (
     "max-buffer-size",
@@ -216,11 +216,12 @@ class WebGPUDevice(Device):
 
     def choose_tiles(self, remembered: str = "") -> str:
         """Choose the tiles in which products are made, unless that is done: by a trial, or without
-        a race the ones that this method named on the same adapter before. Checked in both cases;
-        `tiles` has why. Returns their name, to be remembered. Waits.
+        a race the ones that this method named on the same adapter before, which memory.py has.
+        Checked in both cases; `tiles` has why. Returns their name. Waits.
         """
         if not self.tiles:
-            self.tiles, self._right = trial.choose(self, remembered)
+            self.tiles, self._right = trial.choose(self, remembered or memory.recall(self))
+            memory.keep(self, self.tiles.split(":")[0])
         return self.tiles.split(":")[0]
 
     def form(self, name: str, variant: str) -> "Kernel":
