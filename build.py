@@ -469,25 +469,50 @@ def files(*folders: Path) -> list[Path]:
     )
 
 
-def archive(paths: Iterable[Path], base: Path = ROOT, more: dict[str, Path] | None = None) -> bytes:
-    """A zip of the files, named from `base`, and of `more` by name; the same files give the same
-    bytes.
-    """
-    named = {path.relative_to(base).as_posix(): path for path in paths} | (more or {})
-    with tempfile.TemporaryFile() as out:
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-            for name, path in named.items():
-                packed.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
-        out.seek(0)
-        return out.read()
+def named(paths: Iterable[Path], base: Path = ROOT) -> dict[str, bytes]:
+    """The files' bytes by their names from `base`."""
+    return {path.relative_to(base).as_posix(): path.read_bytes() for path in paths}
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    """A zip of files by name; the same files give the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for name, data in members.items():
+            packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files of a zip by name."""
+    with zipfile.ZipFile(path) as packed:
+        return {one.filename: packed.read(one) for one in packed.infolist() if not one.is_dir()}
+
+
+def runs(name: str) -> bool:
+    """Whether a file of NumPy's wheel is run, or tells of NumPy: all but what compilers read."""
+    return name.endswith((".py", ".so")) or ".dist-info/" in name
 
 
 def pyodide_lock(original: bytes) -> bytes:
-    """Pyodide's list of packages, cut to one: NumPy, as it is pinned here."""
-    lock = json.loads(original)
-    pinned = {"version": WHEEL.split("-")[1], "file_name": WHEEL, "sha256": NUMPY.sha256}
-    lock["packages"] = {"numpy": lock["packages"]["numpy"] | pinned}
-    return json.dumps(lock).encode()
+    """Pyodide's list of packages, cut to none: the worker puts NumPy in place itself."""
+    return json.dumps(json.loads(original) | {"packages": {}}).encode()
+
+
+def ahead(pyodide: Path, numpy: Path, library: bytes, kernels: Path) -> dict[str, dict]:
+    """Has the very Pyodide that the page starts do what can be done ahead: see site/ahead.py.
+    Returns bytecode, as files for the zips of the "stdlib", of "numpy" and of the "library", and
+    writes the list of kernels to compile.
+    """
+    with tempfile.TemporaryDirectory(dir=VENV) as scratch:
+        zipped, made = Path(scratch, "library.zip"), Path(scratch, "bytecode.zip")
+        zipped.write_bytes(library)
+        run(node_tool("node"), SITE / "ahead.mjs", pyodide, numpy, zipped, made, kernels)
+        found: dict[str, dict[str, bytes]] = {}
+        for name, code in unpacked(made).items():
+            group, _, path = name.partition("/")
+            found.setdefault(group, {})[path] = code
+    return found
 
 
 def bundle(out: Path, *entries: Path) -> None:
@@ -516,6 +541,7 @@ def build_site() -> Path:
     ours = files(ROOT / "py_src", ROOT / "shaders")
     page = [SITE / "index.html", SITE / "style.css", *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
+    page += [SITE / "ahead.mjs", SITE / "ahead.py"]
     digest = digest_of(Path(__file__), *ours, *page, *typescript)
     if stamped("dist", digest, DIST):
         return DIST
@@ -526,18 +552,24 @@ def build_site() -> Path:
         bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
         for name in ("index.html", "style.css"):
             shutil.copyfile(SITE / name, new / name)
-        (new / "pyodide").mkdir()
-        for asset in (*PYODIDE_FILES, NUMPY):
-            shutil.copyfile(assets[asset], new / "pyodide" / assets[asset].name)
-        lock = new / "pyodide/pyodide-lock.json"
-        lock.write_bytes(pyodide_lock(lock.read_bytes()))
+        (new / "data").mkdir()
+        shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "ruff").mkdir()
         for name in RUFF_FILES:
             shutil.copyfile(NODE_MODULES / "@astral-sh/ruff-wasm-web" / name, new / "ruff" / name)
-        (new / "data").mkdir()
-        shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
-        wheels = {"wheels/pyflakes.whl": assets[PYFLAKES]}  # imported from there when it is needed
-        (new / "groundling.zip").write_bytes(archive(ours, more=wheels))
+        (new / "pyodide").mkdir()
+        for asset in PYODIDE_FILES:
+            shutil.copyfile(assets[asset], new / "pyodide" / assets[asset].name)
+        lock, stdlib = new / "pyodide/pyodide-lock.json", new / "pyodide/python_stdlib.zip"
+        lock.write_bytes(pyodide_lock(lock.read_bytes()))
+        library = named(ours)
+        library["wheels/pyflakes.whl"] = assets[PYFLAKES].read_bytes()  # imported when it is needed
+        pyodide = assets[PYODIDE_FILES[0]].parent
+        made = ahead(pyodide, assets[NUMPY], archive(library), new / "kernels.json")
+        stdlib.write_bytes(archive(unpacked(stdlib) | made["stdlib"]))
+        numpy = {name: data for name, data in unpacked(assets[NUMPY]).items() if runs(name)}
+        (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
+        (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         bundle(new, SITE / "src/sw.ts")
         worker = new / "sw.js"
         worker.write_text(manifest(new) + worker.read_text(encoding="utf-8"), encoding="utf-8")

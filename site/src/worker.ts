@@ -3,6 +3,7 @@
 
 import type { PyodideAPI } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
+import { compileAhead } from "./ahead";
 import { openNotes, openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
@@ -73,16 +74,19 @@ function countDownloads(): void {
     const length = packed ? 0 : Number(response.headers.get("content-length"));
     const file = { done: 0, total: length };
     files.set(response.url, file);
-    const count = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-      transform(chunk, controller) {
+    const count = new WritableStream<Uint8Array>({
+      write(chunk) {
         file.done += chunk.byteLength;
         tell(false);
-        controller.enqueue(chunk);
       },
-      flush: () => tell(true),
+      close: () => tell(true),
     });
-    const { status, headers } = response;
-    return new Response(response.body.pipeThrough(count), { status, headers });
+    // What is counted is a copy: of the response itself the browser may have compiled code already.
+    response
+      .clone()
+      .body!.pipeTo(count)
+      .catch(() => {}); // who reads the response is told
+    return response;
   };
 }
 
@@ -95,22 +99,24 @@ async function bytesOf(path: string): Promise<Uint8Array> {
 /** Downloads, starts Python and loads our own; as much of it at once as can be. */
 async function boot(): Promise<Main> {
   countDownloads();
-  const ours = Promise.all([bytesOf("groundling.zip"), bytesOf("data/tinyshakespeare.txt")]);
+  const ours = Promise.all(
+    ["numpy.zip", "groundling.zip", "data/tinyshakespeare.txt"].map(bytesOf),
+  );
   ours.catch(() => {}); // it is awaited below
   const storage = openStore();
   const notes = openNotes();
-  navigator.gpu?.requestAdapter().catch(() => {}); // wakes the GPU's process meanwhile
   stage("python", 0, 1);
   const { loadPyodide } = (await import(here("pyodide/pyodide.mjs"))) as typeof import("pyodide");
   const pyodide: PyodideAPI = await loadPyodide({
     indexURL: here("pyodide/"),
-    packages: ["numpy"],
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
   });
-  const [library, corpus] = await ours;
-  pyodide.unpackArchive(library, "zip", { extractDir: "/app" });
+  const [numpy, library, corpus] = await ours;
+  // Not by loadPackage, which would compile all of NumPy's libraries at once: two are needed.
+  pyodide.unpackArchive(numpy!, "zip", { extractDir: "/app/lib" });
+  pyodide.unpackArchive(library!, "zip", { extractDir: "/app" });
   pyodide.FS.mkdirTree("/app/data");
-  pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus);
+  pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus!);
   const store = await storage;
   report({ type: "keeping", keeping: typeof store === "string" ? store : "here" });
   pyodide.registerJsModule("groundling_js", {
@@ -128,7 +134,9 @@ async function boot(): Promise<Main> {
     /** Hands Python a message of its own, as if the page had sent it. */
     wake: (text: string) => deliver(JSON.parse(text) as Command),
   });
-  pyodide.runPython("import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src']");
+  pyodide.runPython(
+    "import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src', '/app/lib']",
+  );
   stage("python", 1, 1);
   stage("numpy", 0, 1);
   await new Promise((resolve) => setTimeout(resolve)); // lets the page have these
@@ -161,9 +169,18 @@ async function drive(python: Main): Promise<never> {
 }
 
 async function live(): Promise<void> {
-  const python = await boot();
+  const device = choose();
+  const kernels = async () => {
+    const list = await bytesOf("kernels.json");
+    const told = (done: number, total: number) => stage("kernels", done, total);
+    await compileAhead(JSON.parse(new TextDecoder().decode(list)), told);
+  };
+  const [python] = await Promise.all([
+    boot(),
+    device.name === "webgpu" && kernels().catch(() => {}), // Python will try, and say what is wrong
+  ]);
   main = python;
-  python.receive(JSON.stringify({ type: "device", ...choose() }));
+  python.receive(JSON.stringify({ type: "device", ...device }));
   for (const command of early.splice(0)) deliver(command);
   await drive(python);
 }

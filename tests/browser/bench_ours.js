@@ -29,16 +29,22 @@ def figures(batch):
 
 async function boot() {
   const pyodide = await loadPyodide({
-    packages: ["numpy"],
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
   });
   pyodide.registerJsModule("groundling_js", { ...plan });
-  const library = await fetch("../groundling.zip");
-  pyodide.unpackArchive(await library.arrayBuffer(), "zip", { extractDir: "/app" });
+  for (const [name, folder] of [
+    ["numpy.zip", "/app/lib"],
+    ["groundling.zip", "/app"],
+  ]) {
+    const answer = await fetch(`../${name}`);
+    pyodide.unpackArchive(await answer.arrayBuffer(), "zip", { extractDir: folder });
+  }
   pyodide.FS.mkdirTree("/app/data");
   const corpus = await fetch("../data/tinyshakespeare.txt");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
-  pyodide.runPython("import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src']");
+  pyodide.runPython(
+    "import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src', '/app/lib']",
+  );
   pyodide.runPython(PYTHON);
   return pyodide.globals;
 }

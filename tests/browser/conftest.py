@@ -53,7 +53,7 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(HERE / name, folder / name)
     tests = [path for path in build.files(ROOT / "tests") if not path.is_relative_to(HERE)]
     tests += [HERE / "pyodide_runner.py", ROOT / "pyproject.toml"]
-    (folder / "tests.zip").write_bytes(build.archive(tests))
+    (folder / "tests.zip").write_bytes(build.archive(build.named(tests)))
     site_packages = Path(pytest.__file__).parents[1]
     installed = [
         Path(file.locate())
@@ -61,7 +61,7 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file in importlib.metadata.files(name) or ()
         if file.suffix != ".pyc" and ".." not in file.parts
     ]
-    (folder / "pytest.zip").write_bytes(build.archive(installed, site_packages))
+    (folder / "pytest.zip").write_bytes(build.archive(build.named(installed, site_packages)))
     build.bundle(folder, ROOT / "site/src/plan.ts", ROOT / "site/src/opfs.ts")
     return folder
 

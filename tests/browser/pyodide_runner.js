@@ -14,8 +14,9 @@ async function unpack(pyodide, url, folder) {
 }
 
 async function run(args) {
-  const pyodide = await loadPyodide({ stdout: log, stderr: log, packages: ["numpy"] });
+  const pyodide = await loadPyodide({ stdout: log, stderr: log });
   pyodide.registerJsModule("groundling_js", { ...plan });
+  await unpack(pyodide, "../numpy.zip", "/app/lib");
   await unpack(pyodide, "../groundling.zip", "/app");
   await unpack(pyodide, "tests.zip", "/app");
   await unpack(pyodide, "pytest.zip", "/pytest");
@@ -23,7 +24,13 @@ async function run(args) {
   const corpus = await fetch("../data/tinyshakespeare.txt");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
   const path = pyodide.pyimport("sys").path;
-  for (const folder of ["/app/py_src", "/app/py_src/browser", "/pytest", "/app/tests/browser"]) {
+  for (const folder of [
+    "/app/py_src",
+    "/app/py_src/browser",
+    "/app/lib",
+    "/pytest",
+    "/app/tests/browser",
+  ]) {
     path.append(folder);
   }
   // callPromising, so that the wgpu shim's synchronous calls can suspend.

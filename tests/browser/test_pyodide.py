@@ -1,6 +1,9 @@
 """The same tests, in the other host: Pyodide in Chromium, with WebGPU behind the wgpu shim."""
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 
 def assert_all_passed(outcomes: list, at_least: int) -> None:
@@ -16,3 +19,28 @@ def test_the_library_passes_its_unit_tests_inside_pyodide(run_pytest_in_pyodide:
 
 def test_the_wgpu_shim_conforms_to_wgpu_py(run_pytest_in_pyodide: Callable):
     assert_all_passed(run_pytest_in_pyodide(["tests/wgpu"]), at_least=10)
+
+
+def test_what_the_page_imports_as_it_starts_has_its_bytecode_beside_it(build: ModuleType):
+    """Pyodide's own importer takes it (PEP 552: never compared with the text, so from one file)."""
+    site = build.build_site()
+    for archive, modules in {
+        "pyodide/python_stdlib.zip": (
+            "ast",
+            "json/decoder",
+            "asyncio/events",
+            "pyodide/ffi/__init__",
+        ),
+        "numpy.zip": ("numpy/__init__", "numpy/_core/numeric", "numpy/linalg/_linalg"),
+        "groundling.zip": [
+            path.relative_to(build.ROOT).as_posix().removesuffix(".py")
+            for path in (build.ROOT / "py_src").rglob("*.py")
+        ],
+    }.items():
+        with zipfile.ZipFile(site / archive) as zipped:
+            for module in map(Path, modules):
+                cached = module.parent / "__pycache__" / f"{module.name}.cpython-314.pyc"
+                name = f"{module}.pyc" if "stdlib" in archive else cached.as_posix()
+                magic, flags = zipped.read(name)[:4], zipped.read(name)[4:8]
+                assert (magic[2:], flags) == (b"\r\n", b"\1\0\0\0"), name
+                assert f"{module}.py" in zipped.namelist()

@@ -155,7 +155,7 @@ class WebGPUDevice(Device):
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
         total, name). Of products those that are needed: see tiles.py.
         """
-        names = [name for name in sources.kernels() if name not in tiles.KINDS]
+        names = ahead()
         for name in names:
             self.kernel(name).begin({})
         for done, name in enumerate(names):
@@ -572,6 +572,11 @@ class Ring:
             seconds = max((now - self._last) / len(tags), 1e-6)
             self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
         self._last = now
+
+
+def ahead() -> list[str]:
+    """The kernels that are compiled before they are needed: all but products, see tiles.py."""
+    return [name for name in sources.kernels() if name not in tiles.KINDS]
 
 
 def _nanoseconds(device: wgpu.GPUDevice) -> float:
