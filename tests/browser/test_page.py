@@ -391,9 +391,11 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
         page,
         """
         const request = GPUAdapter.prototype.requestDevice;
+        let first; // which is the one that the kernels are compiled for ahead: Python's, too
         GPUAdapter.prototype.requestDevice = async function (...options) {
             const device = await request.apply(this, options);
-            on.push(() => device.destroy());
+            first ??= device;
+            on.push(() => first.destroy());
             return device;
         }
         """,

@@ -1,9 +1,13 @@
 """The same tests, in the other host: Pyodide in Chromium, with WebGPU behind the wgpu shim."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+from groundling import sources
+from groundling.devices import webgpu, wgsl
 
 
 def assert_all_passed(outcomes: list, at_least: int) -> None:
@@ -44,3 +48,13 @@ def test_what_the_page_imports_as_it_starts_has_its_bytecode_beside_it(build: Mo
                 magic, flags = zipped.read(name)[:4], zipped.read(name)[4:8]
                 assert (magic[2:], flags) == (b"\r\n", b"\1\0\0\0"), name
                 assert f"{module}.py" in zipped.namelist()
+
+
+def test_what_is_compiled_while_python_boots_is_what_python_will_ask_for(build: ModuleType):
+    """And of the same device, as test_a_lost_gpu_leaves_the_run_to_be_saved shows."""
+    kernels = json.loads((build.build_site() / "kernels.json").read_text(encoding="utf-8"))
+    asked = {name: sources.text(f"{sources.SHADERS}{name}.wgsl") for name in webgpu.ahead()}
+    assert {kernel["label"]: kernel["code"] for kernel in kernels} == {
+        name: wgsl.unroll(text) for name, text in asked.items()
+    }
+    assert all(kernel["entries"][-1]["buffer"] == {"type": "uniform"} for kernel in kernels)
