@@ -148,6 +148,10 @@ class Worker:
       globalThis.files = [];
       globalThis.worker = new Worker(url, { type: "module" });
       worker.onmessage = ({ data: { bytes, ...message } }) => {
+        const end = globalThis.ending;
+        if (end?.type === message.type) {
+          setTimeout(() => end.done(worker.terminate()), end.ms);
+        }
         if (message.type !== "heard" && message.type !== "stage") {
           seen.push(bytes ? { ...message, bytes: files.push(bytes) - 1 } : message);
         }
@@ -165,9 +169,21 @@ class Worker:
         self.page.evaluate(self.START, f"{self.site_url}worker.js")
         self.wait("ready")
 
-    def end(self) -> None:
-        """End it at once, whatever it is doing."""
-        self.page.evaluate("worker.terminate()")
+    def end_after(self, type: str, ms: float) -> Callable[[], None]:
+        """End it so long after the next message of that type, whatever it is doing then. The
+        function that comes back waits for that.
+        """
+        self.page.evaluate(
+            """([type, ms]) => {
+              globalThis.ended = new Promise((done) => (globalThis.ending = { type, ms, done }));
+            }""",
+            [type, ms],
+        )
+
+        def wait() -> None:
+            self.page.evaluate("ended.then(() => { globalThis.ending = null; })")
+
+        return wait
 
     def reload(self) -> None:
         """Load the page anew, and with it a new worker."""

@@ -8,19 +8,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from driving import WAIT_MS, open_page
 from playwright.sync_api import Page, expect
 
 from groundling import sources
 
 HERE = Path(__file__).parent
-BOOT_MS, CASE_MS = 60_000, 120_000
+CASE_MS = 120_000
 CONFIG = "py_src/groundling/config.py"
-
-
-def ready(page: Page, url: str) -> None:
-    page.goto(url)
-    runner = page.locator(".runner")
-    expect(runner).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
 
 
 ENOUGH = {
@@ -69,14 +64,14 @@ def test_each_case_shows_on_the_gpu_what_it_should_and_the_levels_are_told(
         "localStorage.setItem('groundling-project', 'Small');"
         f"localStorage.setItem('groundling-project:Small', {json.dumps(json.dumps(smaller))});"
     )
-    ready(page, site_url)
+    open_page(page, site_url)
     page.get_by_label("Iterations", exact=True).fill("1")
     page.get_by_label("Batch size", exact=True).fill("8")
     page.get_by_role("button", name="Start", exact=True).click()
     runner = page.locator(".runner")
     expect(runner).to_have_attribute("data-phase", "done", timeout=CASE_MS)
     page.get_by_role("button", name="Reset", exact=True).click()
-    expect(runner).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
+    expect(runner).to_have_attribute("data-phase", "ready", timeout=WAIT_MS)
 
     # The levels on the main curve.
     page.get_by_label("How low can it go?").check()
@@ -115,7 +110,7 @@ def test_each_case_shows_on_the_gpu_what_it_should_and_the_levels_are_told(
     # The fix sets the rate in the fields, where another was; and the warm-up, which has none.
     page.get_by_role("tab", name="Text and model").click()
     text = page.locator("#view-text")
-    text.get_by_text("Training", exact=True).click(timeout=BOOT_MS)
+    text.get_by_text("Training", exact=True).click(timeout=WAIT_MS)
     text.get_by_label("Warm-up", exact=True).fill("0")
     text.get_by_role("button", name="Use this model").click()
     expect(text.get_by_role("button", name="In use")).to_be_visible()
@@ -135,7 +130,7 @@ def test_each_case_shows_on_the_gpu_what_it_should_and_the_levels_are_told(
 def test_the_doctor_reads_the_run_as_it_goes_and_stays_out_of_its_way(
     page: Page, site_url: str
 ) -> None:
-    ready(page, site_url)
+    open_page(page, site_url)
     page.get_by_label("Iterations", exact=True).fill("400")
     page.get_by_label("Batch size", exact=True).fill("8")
     page.get_by_role("tab", name="Doctor", exact=True).click()

@@ -5,17 +5,26 @@ import csv
 import io
 import json
 import re
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Route, expect
+from driving import (
+    WAIT_MS,
+    button,
+    fill,
+    iteration,
+    open_page,
+    press,
+    wait_for,
+    wait_for_iteration,
+    without_gpu,
+)
+from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint, project, sources
 
-BOOT_MS = 60_000  # on two cores that other work may share
 LIBRARY = "py_src/groundling/"
 ITERS = 16
 PASTE = """(element, text) => {
@@ -26,29 +35,9 @@ PASTE = """(element, text) => {
 }"""
 
 
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def press(page: Page, name: str) -> None:
-    button(page, name).click()
-
-
-def wait_for(page: Page, phase: str, timeout: float = BOOT_MS) -> None:
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
-
-
-def open_page(page: Page, url: str) -> None:
-    """On NumPy, which is the faster here."""
-
-    def patch(route: Route) -> None:
-        response = route.fetch()
-        before = "delete WorkerNavigator.prototype.gpu;"
-        route.fulfill(response=response, body=before + response.text())
-
-    page.route("**/worker.js", patch)
-    page.goto(url)
-    wait_for(page, "ready")
+def open_on_numpy(page: Page, url: str) -> None:
+    without_gpu(page)
+    open_page(page, url)
 
 
 def editor(page: Page) -> Locator:
@@ -110,7 +99,7 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    open_page(page, site_url)
+    open_on_numpy(page, site_url)
     expect(editor(page)).to_contain_text("Train a GPT on Shakespeare")
     show(page, "adamw.wgsl")
     expect(editor(page)).to_contain_text("@compute")
@@ -148,7 +137,7 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     # ruff is fetched when it is asked for.
     type_at_the_top(page, "answer = [ 42,1 ]\n")
     press(page, "Format")
-    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=BOOT_MS)
+    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=WAIT_MS)
 
     # Tab stops at the files once, arrow keys go from one to the next.
     page.locator(".tree [aria-current=true]").focus()
@@ -189,8 +178,7 @@ def download(page: Page, name: str) -> bytes:
 
 def train(page: Page) -> None:
     """A few iterations, from the beginning."""
-    page.get_by_label("Iterations", exact=True).fill(str(ITERS))
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations=str(ITERS), Batch_size="8")
     press(page, "Start")
     wait_for(page, "training")
 
@@ -202,17 +190,6 @@ def outcome(page: Page) -> Trained:
     press(page, "Reset")
     wait_for(page, "ready")
     return Trained(log, weights)
-
-
-def iteration(page: Page) -> int:
-    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
-
-
-def wait_for_iteration(page: Page, at_least: int) -> None:
-    deadline = time.monotonic() + BOOT_MS / 1000
-    while iteration(page) < at_least:
-        assert time.monotonic() < deadline, f"still at iteration {iteration(page)}"
-        page.wait_for_timeout(50)
 
 
 def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
@@ -239,7 +216,7 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     expect(editor(page)).to_contain_text(typed)
     expect(standing(page)).to_have_text("1 file changed, not applied.")
     page.keyboard.press("Control+Enter")
-    expect(standing(page)).to_contain_text("Applied at iteration", timeout=BOOT_MS)
+    expect(standing(page)).to_contain_text("Applied at iteration", timeout=WAIT_MS)
     at = int(re.search(r"iteration (\d+)", standing(page).inner_text())[1])
     mark = page.get_by_role("button", name=re.compile(f"iteration {at} ?train.py"))
     mark.click()
@@ -271,7 +248,7 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     for name, old, new, said in broken:
         put(page, name, edited(name, (old, new)))
         page.keyboard.press("Control+Enter")
-        expect(standing(page)).to_have_text("Refused: the old code goes on.", timeout=BOOT_MS)
+        expect(standing(page)).to_have_text("Refused: the old code goes on.", timeout=WAIT_MS)
         assert iteration(page) < ITERS
         if name == "gelu.wgsl":
             press(page, "Pause")
@@ -293,7 +270,7 @@ def test_projects_are_kept_named_and_come_back_from_a_zip_and_a_link(
     page: Page, site_url: str
 ) -> None:
     """Edits of a file or a link are read first, and become a project of their own; nothing runs."""
-    open_page(page, site_url)
+    open_on_numpy(page, site_url)
     type_at_the_top(page, "# shared\n")
     expect(standing(page)).to_contain_text("1 file changed")
     press(page, "Keep and share")
@@ -369,7 +346,7 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
         packed({"format": "groundling-project-v2", "files": {}}),
         packed({"files": {"../../etc/passwd": "x"}}),
     ]
-    open_page(page, site_url)
+    open_on_numpy(page, site_url)
     refused = page.get_by_role("region", name="This link was refused")
     for fragment in hostile:
         page.evaluate("(fragment) => (location.hash = fragment)", fragment)
@@ -401,7 +378,7 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
 
 def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable) -> None:
     """Of the changes, the drawers, the console, a refusal."""
-    open_page(page, site_url)
+    open_on_numpy(page, site_url)
     type_at_the_top(page, "undefined_name\n")
     press(page, "Show changes")
     expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
@@ -418,7 +395,7 @@ def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable)
         page.keyboard.insert_text(text)
         page.keyboard.press("Escape")
         page.keyboard.press("Enter")
-    expect(page.locator(".console canvas")).to_be_visible(timeout=BOOT_MS)
+    expect(page.locator(".console canvas")).to_be_visible(timeout=WAIT_MS)
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("textbox", name="Ask the run")).to_contain_text("eye(8)")
     axe("console", "#code")

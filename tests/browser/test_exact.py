@@ -99,13 +99,12 @@ def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_r
     for _ in range(KILLS):
         start = len(worker.messages)
         worker.wait("steps", where=lambda message: message["records"])
+        wait = worker.end_after("kept", chance.uniform(0, 30))  # it is made, and being written
         worker.tell("pause")
-        worker.wait("kept")  # it is made, and about to be written
-        worker.page.wait_for_timeout(chance.randrange(40))
+        wait()
         worker.take()
         said = [m["iter"] for m in worker.messages[start:] if m["type"] == "autosaved"]
         kept, cut = max([kept, *said]), cut + (not said)
-        worker.end()
         worker.start()
         copy = worker.wait("offer")["copy"]
         if copy is None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from driving import WAIT_MS, open_page
 from playwright.sync_api import Page, expect
 
 from groundling import checkpoint
@@ -16,7 +17,7 @@ from groundling.model import GPT
 SITE = Path(__file__).parents[2] / "site"
 REFERENCE = next(SITE.rglob("public/**/tinker-shakespeare-hamlet-iter2000.bin"))
 PROMPT = "JULIET:\nO Rom"
-BOOT_MS, STEP_MS = 60_000, 90_000
+STEP_MS = 90_000
 
 
 def shown(character: str) -> str:
@@ -24,15 +25,14 @@ def shown(character: str) -> str:
 
 
 def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Callable) -> None:
-    page.goto(site_url)
+    open_page(page, site_url)
     runner = page.locator(".runner")
-    expect(runner).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
 
     page.get_by_role("button", name="Skip the first look").click()  # it scrolls to its next stop
 
     # The reference model, which the Talk tab opens.
     page.get_by_role("tab", name="Talk", exact=True).click()
-    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=BOOT_MS)
+    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("tab", name="Look inside", exact=True).click()
     inside = page.locator("#view-inside")
     inside.get_by_label("The reference model").check()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driving import fill, open_page
 from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint
@@ -14,7 +15,7 @@ from groundling.corpus import shakespeare
 from groundling.model import initial_weights
 
 HERE = Path(__file__).parent
-BOOT_MS, RUN_MS = 60_000, 90_000
+RUN_MS = 90_000
 DROP = """(place, [name, bytes]) => {
     const carried = new DataTransfer();
     const data = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
@@ -46,8 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def open_inspector(page: Page, url: str) -> Locator:
     """The section, open, on a page that is ready."""
-    page.goto(url)
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
+    open_page(page, url)
     page.get_by_role("tab", name="Inspector").click()
     return page.get_by_role("tabpanel", name="Inspector")
 
@@ -144,8 +144,7 @@ def test_the_current_run_is_what_is_saved_of_it(page: Page, site_url: str) -> No
     section = open_inspector(page, site_url)
     mine = section.get_by_role("button", name="The current run", exact=True)
     expect(mine).to_be_disabled()
-    page.get_by_label("Iterations", exact=True).fill("2")
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations="2", Batch_size="8")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "done", timeout=RUN_MS)
     mine.click()

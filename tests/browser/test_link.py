@@ -8,21 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from driving import WAIT_MS, button, fill, wait_for
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from groundling import link
 
-WAIT_MS = 60_000  # on two cores that other work may share
 SEED = "<img src=x onerror=alert(1)>"
-
-
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def wait_for(page: Page, phase: str) -> None:
-    place = page.locator("[data-phase]")
-    expect(place).to_have_attribute("data-phase", phase, timeout=WAIT_MS)
 
 
 def wait_for_verdict(page: Page, verdict: str) -> Locator:
@@ -41,8 +32,7 @@ def use_numpy(page: Page) -> None:
 
 
 def train(page: Page, seed: str, iters: int) -> None:
-    for label, value in {"Seed": seed, "Iterations": str(iters), "Batch size": "8"}.items():
-        page.get_by_label(label, exact=True).fill(value)
+    fill(page, Seed=seed, Iterations=str(iters), Batch_size="8")
     button(page, "Start").click()
     wait_for(page, "done")
 

@@ -5,81 +5,39 @@ Chromium has only a software GPU here, on which a step takes about a second: run
 
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
+from driving import (
+    WAIT_MS,
+    button,
+    fill,
+    in_worker,
+    iteration,
+    open_page,
+    press,
+    readout,
+    tell_worker,
+    wait_for,
+    wait_for_iteration,
+)
+from playwright.sync_api import Browser, Download, Page, expect
 
 from groundling import checkpoint
 from groundling.corpus import shakespeare
 
 HERE = Path(__file__).parent
-BOOT_MS, STEP_MS = 60_000, 60_000  # on two cores that other work may share
 READOUTS = ("iter", "iters-per-second", "elapsed", "lr", "train-nll", "val-nll")
 
 
 # ---- what the tests do with a page -------------------------------------------------------------
 
 
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def press(page: Page, name: str) -> None:
-    button(page, name).click()
-
-
-def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
-
-
-def readout(page: Page, name: str) -> str:
-    return page.locator(f'[data-readout="{name}"]').inner_text()
-
-
-def iteration(page: Page) -> int:
-    return int(readout(page, "iter").partition(" / ")[0])
-
-
-def wait_for_iteration(page: Page, at_least: int) -> None:
-    deadline = time.monotonic() + STEP_MS / 1000
-    while iteration(page) < at_least:
-        assert time.monotonic() < deadline, f"still at iteration {readout(page, 'iter')}"
-        page.wait_for_timeout(100)
-
-
-def open_page(page: Page, url: str) -> None:
-    page.goto(url)
-    wait_for(page, "ready", BOOT_MS)
-
-
-def fill(page: Page, **fields: str) -> None:
-    for label, value in fields.items():
-        page.get_by_label(label.replace("_", " "), exact=True).fill(value)
-
-
 def save(page: Page) -> Download:
     with page.expect_download() as download:
         press(page, "Save weights")
     return download.value
-
-
-def in_worker(page: Page, script: str) -> None:
-    """Run a script in the worker before ours. `tell_worker` calls what it puts in `on`."""
-    channel = "new BroadcastChannel('test').onmessage = () => on.forEach((act) => act())"
-
-    def patch(route: Route) -> None:
-        response = route.fetch()
-        before = f"{{ const on = []; {channel}; {script}; }}"
-        route.fulfill(response=response, body=before + response.text())
-
-    page.route("**/worker.js", patch)
-
-
-def tell_worker(page: Page) -> None:
-    page.evaluate("new BroadcastChannel('test').postMessage(0)")
 
 
 # ---- the main way through ------------------------------------------------------------------------
@@ -271,7 +229,7 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     in_worker(page, "delete WorkerNavigator.prototype.gpu")
     page.goto(site_url)
     axe("booting")
-    wait_for(page, "ready", BOOT_MS)
+    wait_for(page, "ready")
     axe("ready, without WebGPU")
     fill(page, Iterations="1000", Batch_size="8")
     press(page, "Start")
@@ -302,7 +260,7 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     expect(speed.get_by_text("Training some steps")).to_be_visible()
     axe("Speed, measuring", "#views")
     speed.get_by_role("button", name="Stop measuring").press("Enter")
-    expect(speed.get_by_text("Stopped before the end.")).to_be_visible(timeout=STEP_MS)
+    expect(speed.get_by_text("Stopped before the end.")).to_be_visible(timeout=WAIT_MS)
     expect(speed.get_by_role("button", name="Measure again")).to_be_focused()
 
 
@@ -430,7 +388,7 @@ def test_a_worker_that_hangs_is_ended_and_started_again(page: Page, site_url: st
     press(page, "Pause")
     wait_for(page, "booting")
     expect(page.get_by_text("Python did not answer")).to_be_visible()
-    wait_for(page, "ready", BOOT_MS)
+    wait_for(page, "ready")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> None:

@@ -7,13 +7,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from driving import (
+    WAIT_MS,
+    button,
+    fill,
+    iteration,
+    open_page,
+    press,
+    wait_for,
+    wait_for_iteration,
+    without_gpu,
+)
+from playwright.sync_api import Page, expect
 
 from groundling import state
 from groundling.state import Saved
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 5))
-STEP_MS = 60_000  # on two cores that other work may share
 PICKER = 'input[type=file][accept=".bin,.state"]'
 VISIBILITY = """
 let shown = "visible";
@@ -23,43 +33,6 @@ window.show = (state) => {
     document.dispatchEvent(new Event("visibilitychange"));
 };
 """
-
-
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def press(page: Page, name: str) -> None:
-    button(page, name).click()
-
-
-def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
-
-
-def iteration(page: Page) -> int:
-    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
-
-
-def wait_for_iteration(page: Page, at_least: int) -> None:
-    deadline = time.monotonic() + STEP_MS / 1000
-    while iteration(page) < at_least:
-        assert time.monotonic() < deadline, f"still at iteration {iteration(page)}"
-        page.wait_for_timeout(50)
-
-
-def open_page(page: Page, url: str, without_gpu: bool = False) -> None:
-    """Open the page and wait until it is ready; without a GPU it trains on NumPy, faster here."""
-    if without_gpu:
-
-        def patch(route) -> None:
-            response = route.fetch()
-            before = "delete WorkerNavigator.prototype.gpu;"
-            route.fulfill(response=response, body=before + response.text())
-
-        page.route("**/worker.js", patch)
-    page.goto(url)
-    wait_for(page, "ready")
 
 
 def save_state(page: Page) -> bytes:
@@ -74,8 +47,7 @@ def load(page: Page, name: str, data: bytes) -> None:
 
 
 def start(page: Page) -> None:
-    page.get_by_label("Iterations", exact=True).fill("12")
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations="12", Batch_size="8")
     press(page, "Start")
 
 
@@ -104,7 +76,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     open_page(page, site_url)
     assert "webgpu" in page.get_by_role("button", pressed=True).first.inner_text().lower()
     start(page)
-    wait_for(page, "done", 2 * STEP_MS)
+    wait_for(page, "done", 2 * WAIT_MS)
     straight = state.loads(save_state(page))
     assert (straight.state.iter, straight.state.config.seed) == (12, "hamlet")
 
@@ -133,7 +105,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     assert iteration(page) == at
     expect(page.get_by_text("bit for bit")).to_be_visible()
     press(page, "Resume")
-    wait_for(page, "done", 2 * STEP_MS)
+    wait_for(page, "done", 2 * WAIT_MS)
     assert_same(save_state(page), straight)
 
     press(page, "Reset")
@@ -148,14 +120,15 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     wait_for(page, "ready")
     expect(page.get_by_role("heading", name="A run can go on")).to_be_visible()
     press(page, f"Continue from iteration {at}")
-    wait_for(page, "done", 2 * STEP_MS)
+    wait_for(page, "done", 2 * WAIT_MS)
     assert_same(save_state(page), straight)
 
 
 def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_about(
     page: Page, site_url: str
 ) -> None:
-    open_page(page, site_url, without_gpu=True)
+    without_gpu(page)
+    open_page(page, site_url)
     start(page)
     wait_for_iteration(page, 2)
     press(page, "Pause")
@@ -187,7 +160,8 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
 
 
 def test_axe_finds_nothing_in_what_is_offered(page: Page, site_url: str, axe: Callable) -> None:
-    open_page(page, site_url, without_gpu=True)
+    without_gpu(page)
+    open_page(page, site_url)
     start(page)
     wait_for_iteration(page, 1)
     press(page, "Pause")

@@ -4,9 +4,9 @@ import re
 import time
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Route, expect
+from driving import WAIT_MS, button, fill, iteration, open_page, wait_for, without_gpu
+from playwright.sync_api import Page, expect
 
-STEP_MS = 60_000  # on two cores that other work may share
 SOON = 3.0  # seconds, and what ten iterations take: on a real GPU that is little
 TRAIN = (Path(__file__).parents[2] / "py_src/groundling/train.py").read_text(encoding="utf-8")
 LINE = "        it = run.iter\n"
@@ -16,29 +16,9 @@ WAITING = TRAIN.replace(
 )
 
 
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def wait_for(page: Page, phase: str, timeout: float = STEP_MS) -> None:
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
-
-
-def iteration(page: Page) -> int:
-    return int(page.locator('[data-readout="iter"]').inner_text().partition(" / ")[0])
-
-
-def open_page(page: Page, url: str) -> None:
-    page.goto(url)
-    wait_for(page, "ready")
-    page.get_by_label("Iterations", exact=True).fill("40")
-    page.get_by_label("Batch size", exact=True).fill("8")
-
-
-def on_numpy(route: Route) -> None:
-    response = route.fetch()
-    before = "delete WorkerNavigator.prototype.gpu;"
-    route.fulfill(response=response, body=before + response.text())
+def open_for_40(page: Page, url: str) -> None:
+    open_page(page, url)
+    fill(page, Iterations="40", Batch_size="8")
 
 
 def write(page: Page, text: str) -> None:
@@ -57,7 +37,7 @@ def start(page: Page) -> float:
     times = []
     while len(times) < 2:
         expect(page.locator('[data-readout="iter"]')).not_to_have_text(
-            re.compile(rf"^{len(times)} "), timeout=STEP_MS
+            re.compile(rf"^{len(times)} "), timeout=WAIT_MS
         )
         times.append((time.monotonic(), iteration(page)))
     (then, first), (now, last) = times
@@ -75,7 +55,7 @@ def pressed_until(page: Page, name: str, phase: str) -> float:
 def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it(
     page: Page, site_url: str
 ):
-    open_page(page, site_url)
+    open_for_40(page, site_url)
     write(page, WAITING)
     pace = start(page)
     page.wait_for_timeout(1000 + 2000 * pace)
@@ -96,8 +76,8 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
 def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     page: Page, site_url: str
 ):
-    page.route("**/worker.js", on_numpy)  # the faster here
-    open_page(page, site_url)
+    without_gpu(page)
+    open_for_40(page, site_url)
     pace = start(page)
     button(page, "Pause").click()
     wait_for(page, "paused")
@@ -106,7 +86,7 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     button(page, "Resume").click()
     wait_for(page, "training")
     at = page.locator('[data-readout="iter"]')
-    expect(at).not_to_have_text(re.compile(rf"^{kept} "), timeout=STEP_MS)
+    expect(at).not_to_have_text(re.compile(rf"^{kept} "), timeout=WAIT_MS)
     button(page, "Apply").click()
     page.wait_for_timeout(1000 + 2000 * pace)
     took = pressed_until(page, "Pause", "booting")

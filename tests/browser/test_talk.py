@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driving import WAIT_MS, button, open_page, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint
@@ -22,7 +23,6 @@ from groundling.sampling import generate, stream
 HERE = Path(__file__).parent
 NAME = "tinker-shakespeare-hamlet-iter2000.bin"
 REFERENCE = HERE.parents[1] / "site/public/reference" / NAME
-BOOT_MS, TEXT_MS = 60_000, 60_000
 ASKED = "O brave new world"
 
 
@@ -33,18 +33,9 @@ def reference() -> GPT:
     return GPT(ckpt.config, NumPyDevice(), ckpt.weights)
 
 
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def wait_for(page: Page, phase: str) -> None:
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=BOOT_MS)
-
-
 def open_tab(page: Page, url: str, tab: str) -> Locator:
     """The tab, open, on a page that is ready."""
-    page.goto(url)
-    wait_for(page, "ready")
+    open_page(page, url)
     page.get_by_role("tab", name=tab, exact=True).click()
     return page.locator(f".tool.{tab.lower()}")
 
@@ -58,7 +49,7 @@ def write(page: Page, length: int) -> str:
     """Press Write and wait; the text that came, without the prompt."""
     page.get_by_label("Length", exact=True).fill(str(length))
     button(page, "Write").click()
-    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=TEXT_MS)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=WAIT_MS)
     return page.evaluate(
         "[...document.querySelectorAll('.talk .written span:not(.given)')]"
         ".map((span) => span.textContent.replace('↵\\n', '\\n')).join('')"
@@ -84,7 +75,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
 
     # Before anything is written: what may follow the prompt.
     page.get_by_label("Prompt", exact=True).fill(ASKED)
-    expect(tool.locator(".context")).to_contain_text("new␣world comes", timeout=TEXT_MS)
+    expect(tool.locator(".context")).to_contain_text("new␣world comes", timeout=WAIT_MS)
 
     # The same seed gives the same text, here and natively; and the logits behind it agree.
     settings, logits = dict(temperature=0.9, top_k=30, top_p=0.95), []
@@ -140,12 +131,12 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"), timeout=TEXT_MS)
+    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"), timeout=WAIT_MS)
     button(page, "Stop writing").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"), timeout=TEXT_MS)
+    expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"), timeout=WAIT_MS)
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_contain_text("The character '€'", timeout=TEXT_MS)
+    expect(tool.locator(".status")).to_contain_text("The character '€'", timeout=WAIT_MS)
     page.get_by_label("Prompt", exact=True).fill("")
     expect(button(page, "Write")).to_be_disabled()
 
@@ -171,7 +162,7 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     page.get_by_label("Iterations", exact=True).fill("60")
     button(page, "Start").click()
     wait_for(page, "training")
-    expect(stream_of).to_have_attribute("data-samples", "1", timeout=TEXT_MS)
+    expect(stream_of).to_have_attribute("data-samples", "1", timeout=WAIT_MS)
     expect(stream_of.locator(".stamp")).to_contain_text("Iteration 0")
     expect(stream_of.locator(".phase")).to_have_text("Random and uniform")
     expect(stream_of.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
@@ -190,7 +181,7 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     tool.get_by_role("radio", name="This run").check()
     page.get_by_label("Length", exact=True).fill("12")
     button(page, "Write").click()
-    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=TEXT_MS)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=WAIT_MS)
     expect(tool.locator(".status")).to_contain_text("12 characters")
     set_knobs(page, 0.5, 3, 1.0)  # the chart is redrawn while it trains
     expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute("data-count", "3")
@@ -228,7 +219,7 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
 
     button(page, "Skip").click()
     expect(tool.locator(".remote")).to_contain_text(f"2 of {len(paths)}: {paths[1]}")
-    expect(said).not_to_have_attribute("data-length", "0", timeout=TEXT_MS)
+    expect(said).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
     button(page, "Pause the credits").click()
     assert speed(1) == 0
     length = int(said.get_attribute("data-length"))
@@ -247,8 +238,7 @@ def test_the_credits_stand_still_where_less_motion_is_asked_for(page: Page, site
 
 def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_url: str) -> None:
     page.emulate_media(reduced_motion="reduce")  # it goes from stop to stop at once
-    page.goto(site_url)
-    wait_for(page, "ready")
+    open_page(page, site_url)
     targets = {
         "start": ".transport",
         "curve": ".chart",
@@ -310,11 +300,11 @@ def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url:
 
 def test_axe_finds_nothing_in_what_is_written(page: Page, site_url: str, axe: Callable) -> None:
     open_tab(page, site_url, "Talk")
-    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=TEXT_MS)
+    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=WAIT_MS)
     write(page, 60)
     set_knobs(page, 0.8, 12, 0.8)
     page.get_by_role("tab", name="Credits", exact=True).click()
-    expect(page.locator(".said")).not_to_have_attribute("data-length", "0", timeout=TEXT_MS)
+    expect(page.locator(".said")).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
     for tab in ("Credits", "Talk"):
         page.get_by_role("tab", name=tab, exact=True).click()
         axe(tab, ".tool:not([hidden]), .samples, .stop")

@@ -8,26 +8,18 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from driving import fill, open_page, press
 from playwright.sync_api import Locator, Page, expect
 
 HERE = Path(__file__).parent
-BOOT_MS, TWIN_MS = 60_000, 90_000
+TWIN_MS = 90_000
 
 
 def open_twin(page: Page, url: str) -> Locator:
     """The section, open, on a page that is ready."""
-    page.goto(url)
-    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "ready", timeout=BOOT_MS)
+    open_page(page, url)
     page.get_by_role("tab", name="Twin").click()
     return page.get_by_role("tabpanel", name="Twin")
-
-
-def fill(page: Page, label: str, value: str) -> None:
-    page.get_by_label(label, exact=True).fill(value)
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
 
 
 def wait_for(section: Locator, verdict: str) -> None:
@@ -50,7 +42,7 @@ def test_one_seed_makes_the_same_bytes_and_a_character_more_makes_others(
     expect(page.get_by_label("Seed A", exact=True)).to_have_value("hamlet")
     expect(page.get_by_label("Seed B", exact=True)).to_have_value("hamlet")
     expect(page.get_by_label("Twin iterations", exact=True)).to_have_value("40")
-    fill(page, "Twin iterations", "2")
+    fill(page, Twin_iterations="2")
     press(page, "Run twin")
     wait_for(section, "identical")
     file_a, file_b, weights_a, weights_b = same = hashes(section)
@@ -67,7 +59,7 @@ def test_one_seed_makes_the_same_bytes_and_a_character_more_makes_others(
         assert download.value.suggested_filename.startswith(f"twin-{name[5]}-tinker-shakespeare-")
 
     # The verdict is of the seeds that ran, whatever the fields hold now.
-    fill(page, "Seed B", "hamllet")
+    fill(page, Seed_B="hamllet")
     expect(section.locator(".verdict")).to_have_text(said)
     press(page, "Run twin")
     wait_for(section, "differ")
@@ -100,7 +92,7 @@ def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
             press(page, "Save weights")
         return Path(download.value.path()).read_bytes()[512:]
 
-    fill(page, "Batch size", "8")
+    fill(page, Batch_size="8")
     press(page, "Start")
     run_twin = page.get_by_role("button", name="Run twin", exact=True)
     expect(run_twin).to_be_disabled()
@@ -108,7 +100,7 @@ def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
     press(page, "Pause")
     expect(page.locator("[data-phase]")).to_have_attribute("data-phase", "paused", timeout=TWIN_MS)
     before, at = saved(), page.locator('[data-readout="iter"]').inner_text()
-    fill(page, "Twin iterations", "900")
+    fill(page, Twin_iterations="900")
     press(page, "Run twin")
     expect(section.get_by_text(re.compile("^[1-9].* of 900"))).to_be_visible(timeout=TWIN_MS)
     press(page, "Stop twin")
@@ -117,7 +109,7 @@ def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
     expect(section.locator(".hashes")).to_have_count(0)
     assert page.locator('[data-readout="iter"]').inner_text() == at
     assert saved() == before
-    fill(page, "Twin iterations", "0")
+    fill(page, Twin_iterations="0")
     expect(run_twin).to_be_disabled()
     expect(section.get_by_text("a whole number from 1")).to_be_visible()
 
@@ -125,8 +117,7 @@ def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
 def test_axe_finds_nothing_in_the_twin(page: Page, site_url: str, axe: Callable) -> None:
     """Empty, and with a verdict."""
     section = open_twin(page, site_url)
-    fill(page, "Seed B", "hamllet " * 12)
-    fill(page, "Twin iterations", "1")
+    fill(page, Seed_B="hamllet " * 12, Twin_iterations="1")
     axe("empty", "#views")
     press(page, "Run twin")
     wait_for(section, "differ")

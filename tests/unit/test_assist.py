@@ -2,37 +2,19 @@
 and from what is alive, and never by calling what is the reader's.
 """
 
-import json
 import re
 
 import assist
+import paging
 import pytest
-from session import Session
 
-from groundling import devices, sources
-from groundling.corpus import Corpus
+from groundling import sources
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
-TEXT = "To be, or not to be, that is the question. " * 60
 
 
-class Page:
+class Page(paging.Page):
     """A session on NumPy that was asked for help."""
-
-    def __init__(self):
-        self.messages = []
-        open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
-        self.session = Session(self.post, open_device, Corpus(TEXT))
-        self.tell("device", name="numpy")
-
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.messages.append(message)
-
-    def tell(self, type, **values):
-        self.session.receive({"type": type, **values})
-        self.session.advance()
-        return self.messages[-1]
 
     def complete(self, text, path=TRAIN):
         """The labels at ‸ in the text."""

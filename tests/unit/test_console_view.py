@@ -6,33 +6,25 @@ import json
 import sys
 
 import numpy as np
+import paging
 import pytest
 from console_view import HEAD, TAIL, ConsoleView, entry
-from session import Session
 
 import groundling.train
-from groundling import devices, state
-from groundling.corpus import Corpus
+from groundling import state
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
-TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "hamlet", "iters": 3, "batchSize": 2, "lr": 1e-3}
 
 
-class Page:
+class Page(paging.Page):
     """A session on NumPy with its console, and a clock that the test sets."""
 
     def __init__(self):
-        self.messages, self.now = [], 0.0
-        open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
-        self.session = Session(self.post, open_device, Corpus(TEXT), lambda: self.now)
+        self.now = 0.0
+        super().__init__(clock=lambda: self.now)
         [self.console] = [v for v in self.session.views if isinstance(v, ConsoleView)]
-        self.tell("device", name="numpy")
-
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.messages.append(message)
 
     def tell(self, type, **values):
         self.session.receive({"type": type, **values})
@@ -43,7 +35,7 @@ class Page:
         return self.session.advance()
 
     def batches(self):
-        return [m["entries"] for m in self.messages if m["type"] == "console"]
+        return [message["entries"] for message in self.of("console")]
 
     def entries(self):
         return [entry for batch in self.batches() for entry in batch]

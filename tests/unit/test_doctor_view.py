@@ -2,12 +2,12 @@
 and of the run.
 """
 
-import json
 import math
 from types import SimpleNamespace
 
 import doctor_view
 import pytest
+from paging import Posted
 
 from groundling import doctor
 from groundling.corpus import Corpus
@@ -25,9 +25,9 @@ class Bench:
     """A view, what it posted (JSON, as on its way to the page), and the session's clock."""
 
     def __init__(self):
-        self.posted, self.now, self.step = [], 0.0, 0.0
+        self.posted, self.now, self.step = Posted(), 0.0, 0.0
         self.session = SimpleNamespace(
-            post=self.post,
+            post=self.posted.append,
             corpus=Corpus(TEXT),
             device=NumPyDevice(),
             clock=self.clock,
@@ -38,13 +38,6 @@ class Bench:
     def clock(self):
         self.now += self.step
         return self.now
-
-    def post(self, message):
-        json.dumps(message, allow_nan=False)
-        self.posted.append(message)
-
-    def of(self, kind):
-        return [message for message in self.posted if message["type"] == kind]
 
     def finish(self):
         while self.view.running:
@@ -66,11 +59,11 @@ def bench():
 
 def test_once_ready_the_page_gets_the_six_cases_and_the_levels(bench):
     bench.view.on_phase("ready")
-    cases = bench.of("cases")[0]
+    cases = bench.posted.of("cases")[0]
     assert [case["name"] for case in cases["cases"]] == list(doctor.CASES)
     shape = cases["cases"][0]["shape"]
     assert (shape[0][0], shape[-1][0]) == (0.0, 1.0) and shape[0][1] == pytest.approx(UNIFORM)
-    levels = bench.of("levels")[0]["levels"]
+    levels = bench.posted.of("levels")[0]["levels"]
     assert [level["name"] for level in levels] == ["uniform", "unigram", "bigram", "english"]
     assert levels[0]["nats"] == pytest.approx(UNIFORM)
 
@@ -79,7 +72,7 @@ def test_a_case_posts_every_record_and_then_its_verdict(bench):
     bench.view.do_case({"names": ["dead"], "iters": 60})
     assert bench.view.running
     bench.finish()
-    told = bench.of("case")
+    told = bench.posted.of("case")
     assert [message["phase"] for message in told[1:-1]] == ["running"] * (len(told) - 2)
     records = [record for message in told for record in message["records"]]
     assert [record[0] for record in records] == list(range(60))
@@ -93,18 +86,18 @@ def test_several_cases_run_one_after_the_other_and_stop_ends_them_all(bench):
     bench.step = 1.0
     bench.view.do_case({"names": ["clean", "dead"], "iters": 60})
     for _ in range(200):
-        if bench.of("case")[-1]["name"] == "dead":
+        if bench.posted.of("case")[-1]["name"] == "dead":
             break
         bench.view.advance()
-    assert [m["phase"] for m in bench.of("case") if m["name"] == "clean"][-1] == "done"
+    assert [m["phase"] for m in bench.posted.of("case") if m["name"] == "clean"][-1] == "done"
     bench.view.advance()
     bench.view.do_uncase({})
-    last = bench.of("case")[-1]
+    last = bench.posted.of("case")[-1]
     assert (last["name"], last["phase"]) == ("dead", "stopped")
     assert not bench.view.running
     bench.view.do_case({"names": ["dead", "clean"], "iters": 60})
     bench.view.stop()
-    assert not bench.view.running and bench.of("case")[-1]["name"] == "dead"
+    assert not bench.view.running and bench.posted.of("case")[-1]["name"] == "dead"
 
 
 def test_a_case_that_overflows_ends_with_the_reason(bench):
@@ -114,7 +107,7 @@ def test_a_case_that_overflows_ends_with_the_reason(bench):
     model = bench.view.exam.run.model
     model.load(model.weights() * math.nan)
     bench.finish()
-    last = bench.of("case")[-1]
+    last = bench.posted.of("case")[-1]
     assert last["phase"] == "done" and "training cannot go on" in last["message"]
     assert last["records"][-1][1] is None  # NaN is no JSON
     assert last["verdict"]["kind"] == "divergence"
@@ -129,7 +122,7 @@ def test_a_case_that_overflows_ends_with_the_reason(bench):
 )
 def test_what_cannot_be_run_is_refused_with_a_sentence(bench, message, said):
     bench.view.do_case(message)
-    last = bench.of("case")[-1]
+    last = bench.posted.of("case")[-1]
     assert last["phase"] == "failed" and said in last["message"] and not bench.view.running
 
 
@@ -144,12 +137,12 @@ def test_a_failing_device_ends_the_case_and_a_lost_one_the_session(bench, monkey
 
     fails(DeviceError("Too large."))
     bench.view.advance()
-    assert bench.of("case")[-1]["phase"] == "failed" and not bench.view.running
+    assert bench.posted.of("case")[-1]["phase"] == "failed" and not bench.view.running
     fails(DeviceLost("Gone."))
     with pytest.raises(DeviceLost):
         bench.view.advance()
     bench.view.drop()
-    last = bench.of("case")[-1]
+    last = bench.posted.of("case")[-1]
     assert last["phase"] == "failed" and "went away" in last["message"] and not bench.view.running
 
 
@@ -165,7 +158,7 @@ def test_the_run_is_read_as_it_goes_but_not_at_every_message(bench):
     for i in range(300):
         bench.now += 0.1
         bench.records(losses[i : i + 1], i)
-    told = bench.of("diagnosis")
+    told = bench.posted.of("diagnosis")
     assert 10 < len(told) <= 31  # 30 seconds
     assert [message["verdict"]["kind"] for message in told][0] == "early"
     assert told[-1]["verdict"]["kind"] == "clean"
@@ -174,10 +167,10 @@ def test_the_run_is_read_as_it_goes_but_not_at_every_message(bench):
 def test_a_run_that_overflows_is_told_of_at_once(bench):
     bench.records(falling(50))
     bench.view.on_error(NonFiniteLoss(Record(50, math.nan, 3e-4, None, 1.0, math.nan)))
-    last = bench.of("diagnosis")[-1]
+    last = bench.posted.of("diagnosis")[-1]
     assert (last["iter"], last["verdict"]["kind"]) == (50, "divergence")
     bench.view.on_error(DeviceError("Something else."))
-    assert bench.of("diagnosis")[-1] is last
+    assert bench.posted.of("diagnosis")[-1] is last
 
 
 def test_an_edit_goes_on_with_the_curve_that_there_is(bench):
@@ -185,14 +178,14 @@ def test_an_edit_goes_on_with_the_curve_that_there_is(bench):
     bench.session.run = SimpleNamespace(log=list(bench.session.run.log))
     bench.records(falling(103)[100:], 100)
     assert bench.view.curve.iter == list(range(103))
-    assert bench.of("diagnosis")[-1]["verdict"]["kind"] == "clean"
+    assert bench.posted.of("diagnosis")[-1]["verdict"]["kind"] == "clean"
 
 
 def test_another_run_begins_another_curve(bench):
     bench.records(falling(100))
     bench.session.run = SimpleNamespace(log=[])
     bench.records(falling(3))
-    assert bench.of("diagnosis")[-1]["iter"] == 2
-    assert bench.of("diagnosis")[-1]["verdict"]["kind"] == "early"
+    assert bench.posted.of("diagnosis")[-1]["iter"] == 2
+    assert bench.posted.of("diagnosis")[-1]["verdict"]["kind"] == "early"
     bench.view.on_phase("ready")
-    assert bench.of("diagnosis")[-1]["verdict"] is None
+    assert bench.posted.of("diagnosis")[-1]["verdict"] is None

@@ -1,6 +1,5 @@
 """The page's look inside (py_src/browser/lens_view.py), with no browser: what it posts, when."""
 
-import json
 import math
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import lens_view
 import numpy as np
 import pytest
 import talk_view
+from paging import Posted
 
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import BYTES, Corpus
@@ -23,11 +23,11 @@ class Bench:
     """A view with a run of a small model, what it posted, and the session's clock."""
 
     def __init__(self):
-        self.posted, self.now, self.asked = [], 100.0, 0
+        self.posted, self.now, self.asked = Posted(), 100.0, 0
         corpus, device = Corpus(TEXT), NumPyDevice()
         config = GPTConfig(corpus.vocab_size, 8, 2, 2, 8, 16)
         self.session = SimpleNamespace(
-            post=self.post,
+            post=self.posted.append,
             corpus=corpus,
             device=device,
             clock=lambda: self.now,
@@ -38,15 +38,8 @@ class Bench:
         self.view = lens_view.LensView(self.session)
         self.session.views = [talk_view.TalkView(self.session), self.view]
 
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.posted.append(message)
-
     def ask(self):
         self.asked += 1
-
-    def of(self, kind):
-        return [message for message in self.posted if message["type"] == kind]
 
     def look(self, prompt="To be", source="run"):
         self.view.do_lens({"source": source, "prompt": prompt})
@@ -60,7 +53,7 @@ def bench():
 def test_a_look_tells_what_the_lens_sees(bench):
     list(train(bench.session.run, 3))
     bench.look()
-    told, corpus = bench.of("lens")[0], bench.session.corpus
+    told, corpus = bench.posted.of("lens")[0], bench.session.corpus
     look = Lens(bench.session.run.model).look(corpus.encode("To be"))
     assert (told["text"], told["layers"], told["heads"]) == (list("To be"), 2, 2)
     assert (told["source"], told["iter"]) == ("run", 3)
@@ -73,14 +66,14 @@ def test_a_look_tells_what_the_lens_sees(bench):
             assert len(guess) == 3 and chances == sorted(chances, reverse=True)
             assert chances[0] == pytest.approx(look.lens[layer, at].max(), abs=1e-4)
             assert corpus.vocab.index(guess[0][0]) == look.lens[layer, at].argmax()
-    layers = bench.of("layers")[0]
+    layers = bench.posted.of("layers")[0]
     assert layers["iter"] == 3 and len(layers["rows"]) == 9
     assert all(row["update"] > 0 for row in layers["rows"])
 
 
 def test_a_long_prompt_is_looked_at_from_its_end(bench):
     bench.look("To be, or not")
-    assert "".join(bench.of("lens")[0]["text"]) == ", or not"
+    assert "".join(bench.posted.of("lens")[0]["text"]) == ", or not"
 
 
 def test_a_run_that_trains_is_looked_at_seldom_and_between_iterations(bench):
@@ -96,9 +89,9 @@ def test_a_run_that_trains_is_looked_at_seldom_and_between_iterations(bench):
     records(10, 0.1)
     records(10, 1.1)
     records(10, 0.1)
-    assert bench.asked == 1 and len(bench.of("lens")) == 1
+    assert bench.asked == 1 and len(bench.posted.of("lens")) == 1
     bench.view.between()
-    assert len(bench.of("lens")) == 2
+    assert len(bench.posted.of("lens")) == 2
     records(10, 0.5)  # which take 0.1 s: the look and what it brought have taken 0.4
     records(10, 0.4 / lens_view.SHARE - 0.5)
     assert bench.asked == 1
@@ -106,7 +99,7 @@ def test_a_run_that_trains_is_looked_at_seldom_and_between_iterations(bench):
     assert bench.asked == 2
     bench.view.do_unlens({})
     bench.view.between()
-    assert len(bench.of("lens")) == 2  # nobody looks any more
+    assert len(bench.posted.of("lens")) == 2  # nobody looks any more
     records(10, 1000)
     assert bench.asked == 2
 
@@ -115,7 +108,7 @@ def test_where_the_run_comes_to_rest_it_is_looked_at(bench):
     bench.look()
     list(train(bench.session.run, 4))
     bench.view.on_phase("paused")
-    assert [message["iter"] for message in bench.of("lens")] == [0, 4]
+    assert [message["iter"] for message in bench.posted.of("lens")] == [0, 4]
 
 
 @pytest.mark.parametrize(
@@ -128,14 +121,14 @@ def test_where_the_run_comes_to_rest_it_is_looked_at(bench):
 )
 def test_what_cannot_be_looked_at_is_told(bench, prompt, source, said):
     bench.look(prompt, source)
-    assert said in bench.of("unlens")[0]["message"] and not bench.view.following
+    assert said in bench.posted.of("unlens")[0]["message"] and not bench.view.following
 
 
 def test_a_model_that_overflowed_or_fails_is_told_and_ends_nothing(bench, monkeypatch):
     model = bench.session.run.model
     model.load(model.weights() * math.nan)
     bench.look()
-    assert "no longer finite" in bench.of("unlens")[0]["message"]
+    assert "no longer finite" in bench.posted.of("unlens")[0]["message"]
 
     def fails(tokens):
         raise KeyError("of the reader's model")
@@ -143,7 +136,7 @@ def test_a_model_that_overflowed_or_fails_is_told_and_ends_nothing(bench, monkey
     bench.view.lens = None
     monkeypatch.setattr(model, "forward", fails)
     bench.look()
-    assert "KeyError" in bench.of("unlens")[1]["message"]
+    assert "KeyError" in bench.posted.of("unlens")[1]["message"]
 
 
 def test_a_lost_device_is_the_sessions_to_tell(bench, monkeypatch):
@@ -162,5 +155,5 @@ def test_bytes_are_looked_at_one_by_one(bench):
     config = GPTConfig(256, 8, 2, 2, 8, 16)
     bench.session.run = Run(TrainConfig(iters=20, batch_size=2), corpus, device, config)
     bench.look(prompt="né")
-    told = bench.of("lens")[-1]
+    told = bench.posted.of("lens")[-1]
     assert told["text"] == list("nÃ©")

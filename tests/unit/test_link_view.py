@@ -2,52 +2,26 @@
 and the session's own run left as it is.
 """
 
-import json
 import re
 from dataclasses import replace
 
 import link_view
+import paging
 import pytest
-import session as session_module
+from paging import TEXT
 
-from groundling import devices, link, live, sources, state
+from groundling import link, live, sources, state
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
-TEXT = "To be, or not to be, that is the question. " * 60
 SETTINGS = {"seed": "<b>hamlet</b>", "iters": 4, "batchSize": 8, "lr": 1e-3}
 
 
-class Page:
-    """A session on NumPy, what it posted, and ways to ask it."""
-
-    def __init__(self, text: str = TEXT):
-        self.messages = []
-        self.session = session_module.Session(
-            self.post, lambda name, stage: devices.open_device(name), Corpus(text)
-        )
-        self.tell("device", name="numpy")
-
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.messages.append(message)
-
-    def tell(self, type, **values):
-        self.session.receive({"type": type, **values})
-        self.session.advance()
-
-    def of(self, type):
-        return [message for message in self.messages if message["type"] == type]
-
-    def last(self, type):
-        return self.of(type)[-1]
-
-    def finish(self):
-        while self.session.advance():
-            pass
+class Page(paging.Page):
+    """With ways to make links, and to check them."""
 
     def trained(self, **settings):
         self.tell("start", **SETTINGS | settings)
@@ -177,7 +151,7 @@ def test_nothing_is_replayed_while_a_run_trains_and_a_start_ends_a_replay(text):
 
 
 def test_a_link_of_another_text_says_so_and_does_not_run(text):
-    page = Page(TEXT.upper())
+    page = Page(Corpus(TEXT.upper()))
     page.tell("claim", text=text)
     facts = page.last("claim")["facts"]
     assert not facts["sameText"]

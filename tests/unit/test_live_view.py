@@ -5,17 +5,14 @@ trains, and the old one going on, to the bit, whenever the new one fails.
 import hashlib
 import json
 
+import paging
 import pytest
-import session as session_module
 
-import groundling.devices
 from groundling import fingerprint, samples, sources
-from groundling.corpus import Corpus
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
-TEXT = "To be, or not to be, that is the question:\n" * 20
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
 
 
@@ -43,27 +40,8 @@ RAISES = edit(TRAIN, ("        loss.backward()", "        loss.backwards()"))
 NOTHING = {TRAIN: sources.original(TRAIN) + "\n# nothing\n"}
 
 
-class Page:
-    """A session on NumPy, what it posted, and ways to ask it."""
-
-    def __init__(self):
-        self.messages = []
-        self.session = session_module.Session(
-            self.post, lambda name, stage: groundling.devices.open_device(name), Corpus(TEXT)
-        )
-        self.session.receive({"type": "device", "name": "numpy"})
-        self.session.advance()
-
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.messages.append(message)
-
-    def of(self, type):
-        return [message for message in self.messages if message["type"] == type]
-
-    def tell(self, type, **values):
-        self.session.receive({"type": type, **values})
-        self.session.advance()
+class Page(paging.Page):
+    """With ways to train, and to see what has come of it."""
 
     def until(self, iter):
         """Train up to an iteration; a step of this model takes longer than a message's frame."""
@@ -73,8 +51,7 @@ class Page:
         return self
 
     def finish(self):
-        while self.session.advance():
-            pass
+        super().finish()
         assert self.session.phase == "done", self.of("error")
         return self
 

@@ -1,33 +1,14 @@
 """The page's projects (py_src/browser/project_view.py): written and read, and nothing run."""
 
-import json
-
 import pytest
-from session import Session, train_config
+from paging import Page
+from session import train_config
 
-from groundling import devices, live, project, sources
+from groundling import live, project, sources
 from groundling.config import TrainConfig
-from groundling.corpus import Corpus
 
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 4, "lr": 1e-3}
 LOUD = {"py_src/groundling/train.py": "raise SystemExit('it ran')\n"}
-
-
-class Page:
-    def __init__(self):
-        self.messages = []
-        open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
-        self.session = Session(self.post, open_device, Corpus("To be, or not to be. " * 9))
-        self.tell("device", name="numpy")
-
-    def post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.messages.append(message)
-
-    def tell(self, type, **values):
-        self.session.receive({"type": type, **values})
-        self.session.advance()
-        return self.messages[-1]
 
 
 @pytest.fixture(scope="module")

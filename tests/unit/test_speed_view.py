@@ -1,11 +1,11 @@
 """The page's figures of speed (py_src/browser/speed_view.py), with no browser: what it posts."""
 
-import json
 import time
 from types import SimpleNamespace
 
 import pytest
 import speed_view
+from paging import Posted
 
 from groundling import bench
 from groundling.corpus import Corpus
@@ -13,14 +13,6 @@ from groundling.devices import DeviceError
 from groundling.devices.numpy import NumPyDevice
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
-
-
-class Posted(list):
-    """What was posted. It must be JSON, as on its way to the page."""
-
-    def append(self, message):
-        json.dumps(message, allow_nan=False)
-        super().append(message)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 browser: what they post, and how they go on beside a run.
 """
 
-import json
 import math
 from dataclasses import asdict, replace
 
 import numpy as np
+import paging
 import pytest
-from session import Session
 from talk_view import LONGEST, TalkView
 
 from groundling import checkpoint
@@ -40,25 +39,15 @@ def weights_file(corpus: Corpus = CORPUS, config: GPTConfig = MODEL) -> bytes:
     return checkpoint.dumps(Checkpoint(config, "talk", 7, 2.5, hash, made, weights))
 
 
-class Bench:
-    """A session on NumPy, and the messages that it posted. They must be JSON."""
+class Page(paging.Page):
+    """Whose session does all that it is told; with ways to let it write."""
 
     def __init__(self):
-        self.posted = []
-        self.session = Session(self._post, lambda *_: NumPyDevice(), CORPUS)
-        self.tell("device", name="numpy")
+        super().__init__(CORPUS)
 
-    def _post(self, message):
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        self.posted.append(message)
-
-    def tell(self, type: str, **more) -> None:
-        self.session.receive({"type": type, **more})
-        while self.session.advance():
-            pass
-
-    def of(self, type: str) -> list[dict]:
-        return [message for message in self.posted if message["type"] == type]
+    def tell(self, type: str, **values: object) -> None:
+        super().tell(type, **values)
+        self.finish()
 
     def talk(self, **more) -> dict:
         """All that was posted of a text, as one."""
@@ -82,10 +71,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    bench = Bench()
-    bench.tell("voice", source="reference", name="a.bin", bytes=weights_file())
-    return bench
+def page() -> Page:
+    page = Page()
+    page.tell("voice", source="reference", name="a.bin", bytes=weights_file())
+    return page
 
 
 @pytest.fixture
@@ -102,8 +91,8 @@ def logits_after(model: GPT, text: str) -> np.ndarray:
 # ---- the sampler ---------------------------------------------------------------------------------
 
 
-def test_a_file_becomes_a_voice_and_says_what_it_is(bench: Bench):
-    [voice] = bench.of("voice")
+def test_a_file_becomes_a_voice_and_says_what_it_is(page: Page):
+    [voice] = page.of("voice")
     assert (voice["problem"], voice["seed"], voice["iter"]) == ("", "talk", 7)
     assert (voice["name"], voice["valLoss"]) == ("a.bin", 2.5)
     assert voice["parameters"] == initial_weights(MODEL, "talk").size
@@ -117,45 +106,45 @@ def test_a_file_becomes_a_voice_and_says_what_it_is(bench: Bench):
         (weights_file()[:-4], "cut short"),
     ],
 )
-def test_a_file_that_is_none_is_refused_and_the_voice_stays(bench: Bench, data: bytes, why: str):
-    before = bench.talk()["text"]
-    bench.posted.clear()
-    bench.tell("voice", source="reference", name="b.bin", bytes=data)
-    assert why in bench.of("voice")[0]["problem"]
-    assert bench.talk()["text"] == before
+def test_a_file_that_is_none_is_refused_and_the_voice_stays(page: Page, data: bytes, why: str):
+    before = page.talk()["text"]
+    page.posted.clear()
+    page.tell("voice", source="reference", name="b.bin", bytes=data)
+    assert why in page.of("voice")[0]["problem"]
+    assert page.talk()["text"] == before
 
 
-def test_a_file_of_another_text_writes_with_its_own_characters(bench: Bench):
+def test_a_file_of_another_text_writes_with_its_own_characters(page: Page):
     """The reference stays what it is while the reader's own text is in use."""
     other = Corpus("Über den Wolken muß die Freiheit wohl grenzenlos sein. " * 9)
     config = replace(MODEL, vocab_size=other.vocab_size)
     ckpt = checkpoint.loads(weights_file(other, config))
     data = checkpoint.dumps(replace(ckpt, vocab=other.vocab))
-    bench.tell("voice", source="reference", name="b.bin", bytes=data)
-    assert bench.of("voice")[-1]["problem"] == ""
-    found = bench.talk(prompt="Über", length=9)
+    page.tell("voice", source="reference", name="b.bin", bytes=data)
+    assert page.of("voice")[-1]["problem"] == ""
+    found = page.talk(prompt="Über", length=9)
     assert found["problem"] == ""
     assert found["text"] == generate(
         GPT(config, NumPyDevice(), ckpt.weights), other, "Über", 9, "yorick", top_k=65
     )
-    assert "is not among the" in bench.talk(prompt="To be")["problem"]
+    assert "is not among the" in page.talk(prompt="To be")["problem"]
 
 
-def test_the_text_is_that_of_the_library_for_the_same_seed(bench: Bench, model: GPT):
-    written = bench.talk()
+def test_the_text_is_that_of_the_library_for_the_same_seed(page: Page, model: GPT):
+    written = page.talk()
     assert written["phases"][0] == "begun" and written["phases"][-1] == "done"
     assert set(written["phases"][1:-1]) == {"writing"}
     assert written["text"] == generate(model, CORPUS, "To be ", 21, "yorick")
-    assert bench.talk()["text"] == written["text"]
-    assert bench.talk(seed="other")["text"] != written["text"]
+    assert page.talk()["text"] == written["text"]
+    assert page.talk(seed="other")["text"] != written["text"]
     tight = dict(temperature=0.5, top_k=3, top_p=0.7)
-    assert bench.talk(temperature=0.5, topK=3, topP=0.7)["text"] == generate(
+    assert page.talk(temperature=0.5, topK=3, topP=0.7)["text"] == generate(
         model, CORPUS, "To be ", 21, "yorick", **tight
     )
 
 
-def test_each_character_tells_its_surprise_and_its_chance(bench: Bench, model: GPT):
-    written = bench.talk(temperature=1.3, topK=5, topP=0.8)
+def test_each_character_tells_its_surprise_and_its_chance(page: Page, model: GPT):
+    written = page.talk(temperature=1.3, topK=5, topP=0.8)
     assert written["prompt_nats"][0] is None  # before it there is nothing
     so_far = "T"
     for character, nats in zip("o be ", written["prompt_nats"][1:], strict=True):
@@ -172,20 +161,20 @@ def test_each_character_tells_its_surprise_and_its_chance(bench: Bench, model: G
         so_far += character
 
 
-def test_a_prompt_longer_than_the_context_has_surprises_for_its_end_only(bench: Bench):
-    nats = bench.talk(prompt="To be, or not to be", length=1)["prompt_nats"]
+def test_a_prompt_longer_than_the_context_has_surprises_for_its_end_only(page: Page):
+    nats = page.talk(prompt="To be, or not to be", length=1)["prompt_nats"]
     seen = MODEL.block_size - 1  # the first that the model sees has nothing before it
     assert [n is None for n in nats] == [True] * (19 - seen) + [False] * seen
 
 
 def test_the_distribution_is_redrawn_from_the_logits_without_the_model(
-    bench: Bench, model: GPT, monkeypatch
+    page: Page, model: GPT, monkeypatch
 ):
-    text = "To be " + bench.talk()["text"]
+    text = "To be " + page.talk()["text"]
     monkeypatch.setattr(GPT, "forward", None)
     monkeypatch.setattr(GPT, "hidden", None)
     for at, knobs in ((8, (0.8, 65, 1.0)), (20, (0.1, 65, 0.9)), (26, (2.0, 4, 0.5))):
-        found = bench.weigh(at, temperature=knobs[0], topK=knobs[1], topP=knobs[2])
+        found = page.weigh(at, temperature=knobs[0], topK=knobs[1], topP=knobs[2])
         monkeypatch.undo()
         logits = logits_after(model, text[:at])
         monkeypatch.setattr(GPT, "hidden", None)
@@ -202,18 +191,18 @@ def test_the_distribution_is_redrawn_from_the_logits_without_the_model(
         nats = float(surprise(logits, np.array(token)))
         assert found["chosen"]["nats"] == pytest.approx(nats, rel=1e-3)
         assert found["chosen"]["rank"] == expected.ranked.tolist().index(token) + 1
-    assert bench.weigh(None)["at"] == 26  # the last character
-    assert bench.weigh(10**9)["at"] == 26
+    assert page.weigh(None)["at"] == 26  # the last character
+    assert page.weigh(10**9)["at"] == 26
 
 
-def test_a_look_at_the_prompt_tells_what_may_come_next(bench: Bench, model: GPT):
-    looked = bench.talk(length=0)
+def test_a_look_at_the_prompt_tells_what_may_come_next(page: Page, model: GPT):
+    looked = page.talk(length=0)
     assert (looked["phases"], looked["text"]) == (["begun", "done"], "")
-    found = bench.weigh(None)
+    found = page.weigh(None)
     assert (found["at"], found["character"], found["chosen"]) == (6, None, None)
     expected = distribution(logits_after(model, "To be "), 0.8)
     assert found["bars"][0][1] == pytest.approx(expected.chances.max(), rel=1e-4)
-    assert bench.weigh(0)["bars"] == []  # the first character has nothing before it
+    assert page.weigh(0)["bars"] == []  # the first character has nothing before it
 
 
 @pytest.mark.parametrize(
@@ -230,68 +219,68 @@ def test_a_look_at_the_prompt_tells_what_may_come_next(bench: Bench, model: GPT)
         ({"source": "run"}, "There is no run yet"),
     ],
 )
-def test_what_cannot_be_written_is_told_in_a_sentence(bench: Bench, change: dict, why: str):
-    written = bench.talk(**change)
+def test_what_cannot_be_written_is_told_in_a_sentence(page: Page, change: dict, why: str):
+    written = page.talk(**change)
     assert written["phases"] == ["failed"] and why in written["problem"]
-    assert bench.session.phase == "ready"
+    assert page.session.phase == "ready"
 
 
-def test_a_text_is_stopped_between_two_characters(bench: Bench):
-    bench.session.clock = iter(range(10**6)).__next__  # a frame for each part
-    bench.session.receive({"type": "talk", **ASKED, "length": 200})
+def test_a_text_is_stopped_between_two_characters(page: Page):
+    page.session.clock = iter(range(10**6)).__next__  # a frame for each part
+    page.session.receive({"type": "talk", **ASKED, "length": 200})
     for _ in range(5):
-        bench.session.advance()
-    bench.tell("untalk")
-    assert bench.of("talk")[-1]["phase"] == "stopped"
-    assert 0 < len("".join(part["text"] for part in bench.of("talk"))) < 200
-    assert bench.weigh(None)["chosen"]["nats"] > 0
+        page.session.advance()
+    page.tell("untalk")
+    assert page.of("talk")[-1]["phase"] == "stopped"
+    assert 0 < len("".join(part["text"] for part in page.of("talk"))) < 200
+    assert page.weigh(None)["chosen"]["nats"] > 0
 
 
-def test_a_device_without_room_ends_the_text_alone(bench: Bench, monkeypatch):
+def test_a_device_without_room_ends_the_text_alone(page: Page, monkeypatch):
     def full(*_):
         raise DeviceError("The buffer is too large.")
 
     monkeypatch.setattr(GPT, "forward", full)
-    assert bench.talk()["problem"] == "The device cannot do this. The buffer is too large."
-    assert bench.session.phase == "ready"
+    assert page.talk()["problem"] == "The device cannot do this. The buffer is too large."
+    assert page.session.phase == "ready"
 
 
-def test_a_lost_device_is_for_the_session_to_tell(bench: Bench, monkeypatch):
+def test_a_lost_device_is_for_the_session_to_tell(page: Page, monkeypatch):
     def lost(*_):
         raise DeviceLost("The device is lost.")
 
     monkeypatch.setattr(GPT, "forward", lost)
-    assert bench.talk()["problem"] == "The device went away while the model wrote."
-    assert bench.session.phase == "error"
+    assert page.talk()["problem"] == "The device went away while the model wrote."
+    assert page.session.phase == "error"
     monkeypatch.undo()
-    bench.tell("reset")
-    assert len(bench.talk()["text"]) == 21  # the file was still there
+    page.tell("reset")
+    assert len(page.talk()["text"]) == 21  # the file was still there
 
 
-def test_the_run_writes_while_it_trains_and_trains_as_if_it_had_not(bench: Bench):
+def test_the_run_writes_while_it_trains_and_trains_as_if_it_had_not(page: Page):
     """Beside a run whose every frame is one iteration."""
-    bench.tell("start", **START)
-    plain = bench.session.run.model.weights().tobytes()
-    bench.tell("reset")
-    bench.session.clock = iter(range(10**6)).__next__
-    bench.session.receive({"type": "start", **START})
-    bench.session.receive({"type": "talk", **ASKED, "source": "run", "length": 12})
-    [talk] = [view for view in bench.session.views if isinstance(view, TalkView)]
+    page.tell("start", **START)
+    plain = page.session.run.model.weights().tobytes()
+    page.tell("reset")
+    page.session.clock = iter(range(10**6)).__next__
+    page.session.receive({"type": "start", **START})
+    page.session.receive({"type": "talk", **ASKED, "source": "run", "length": 12})
+    [talk] = [view for view in page.session.views if isinstance(view, TalkView)]
     phases = set()
-    while bench.session.advance():
+    while page.session.advance():
         if talk.running:
-            phases.add(bench.session.phase)
+            phases.add(page.session.phase)
     assert "training" in phases
-    assert bench.session.phase == "done"
-    assert len("".join(part["text"] for part in bench.of("talk"))) == 12
-    assert bench.session.run.model.weights().tobytes() == plain
+    assert page.session.phase == "done"
+    assert len("".join(part["text"] for part in page.of("talk"))) == 12
+    assert page.session.run.model.weights().tobytes() == plain
 
 
-def test_credits_get_an_endless_text_by_the_reference(bench: Bench, model: GPT):
-    bench.posted.clear()
+def test_credits_get_an_endless_text_by_the_reference(page: Page, model: GPT):
+    page.posted.clear()
     for _ in range(3):
-        bench.tell("recite", prompt="To ", seed="credits")
-    parts = [message["text"] for message in bench.of("recited")]
+        page.tell("recite", prompt="To ", seed="credits")
+    parts = [message["text"] for message in page.of("recited")]
     assert [len(part) for part in parts] == [16, 16, 16]
     assert "".join(parts) == generate(model, CORPUS, "To ", 48, "credits")
 
@@ -299,10 +288,10 @@ def test_credits_get_an_endless_text_by_the_reference(bench: Bench, model: GPT):
 # ---- the sample stream ---------------------------------------------------------------------------
 
 
-def test_the_page_gets_each_sample_with_its_phase_and_its_measures(bench: Bench):
-    bench.tell("start", **START)
-    told = [sample for message in bench.of("samples") for sample in message["samples"]]
-    samples = bench.session.run.samples
+def test_the_page_gets_each_sample_with_its_phase_and_its_measures(page: Page):
+    page.tell("start", **START)
+    told = [sample for message in page.of("samples") for sample in message["samples"]]
+    samples = page.session.run.samples
     assert [(s["iter"], s["text"]) for s in told] == [(s.iter, s.text) for s in samples]
     assert [s["iter"] for s in told] == [0, 5]
     evidence = Evidence(CORPUS)
@@ -310,17 +299,17 @@ def test_the_page_gets_each_sample_with_its_phase_and_its_measures(bench: Bench)
         assert sample["measures"] == asdict(evidence.of(sample["text"]))
         assert sample["phase"] == sample["about"] == ""  # those are of the default run
         assert math.isfinite(sample["loss"])
-    message = bench.of("samples")[0]
+    message = page.of("samples")[0]
     assert (message["prompt"], message["every"]) == (prompt(CORPUS), 200)
     assert message["scale"]["even"] == asdict(evidence.even)
-    assert [m["first"] for m in bench.of("samples")] == [0, 1]
+    assert [m["first"] for m in page.of("samples")] == [0, 1]
 
 
-def test_another_run_brings_its_own_samples(bench: Bench):
-    bench.tell("start", **START)
-    first = [s["text"] for m in bench.of("samples") for s in m["samples"]]
-    bench.tell("reset")
-    bench.posted.clear()
-    bench.tell("undo")
-    [message] = bench.of("samples")
+def test_another_run_brings_its_own_samples(page: Page):
+    page.tell("start", **START)
+    first = [s["text"] for m in page.of("samples") for s in m["samples"]]
+    page.tell("reset")
+    page.posted.clear()
+    page.tell("undo")
+    [message] = page.of("samples")
     assert (message["first"], [s["text"] for s in message["samples"]]) == (0, first)

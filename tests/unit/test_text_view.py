@@ -2,43 +2,31 @@
 
 import json
 
+import paging
 import pytest
-from session import Session
 
 from groundling import configfile, presets
 from groundling.corpus import BYTES, Corpus
-from groundling.devices.numpy import NumPyDevice
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 SMALL = dict(context_length=8, n_layers=1, n_heads=2, d_model=8, d_mlp=8)
 
 
-class Page:
-    """A session on NumPy, and what it posts, which has to be JSON."""
+class Page(paging.Page):
+    """Whose session does all that it is told."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(presets, "rate", lambda device: 1e9)
-        self.messages: list[dict] = []
-        device = NumPyDevice()
-        self.session = Session(self.post, lambda name, stage: device, Corpus(RHYME, "old.txt"))
-        self.tell("device", name="numpy")
+    def __init__(self):
+        super().__init__(Corpus(RHYME, "old.txt"))
 
-    def post(self, message: dict) -> None:
-        json.dumps({k: v for k, v in message.items() if k != "bytes"}, allow_nan=False)
-        self.messages.append(message)
-
-    def tell(self, kind: str, **values) -> None:
-        self.session.receive({"type": kind, **values})
-        while self.session.advance():
-            pass
-
-    def last(self, kind: str) -> dict:
-        return next(m for m in reversed(self.messages) if m["type"] == kind)
+    def tell(self, type: str, **values: object) -> None:
+        super().tell(type, **values)
+        self.finish()
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Page:
-    return Page(monkeypatch)
+    monkeypatch.setattr(presets, "rate", lambda device: 1e9)
+    return Page()
 
 
 def config(**model) -> str:
@@ -118,13 +106,10 @@ def run_on_bytes(page: Page) -> bytes:
 
 def test_a_state_on_bytes_is_loaded_where_the_text_is_read_as_characters(page: Page):
     data, before = run_on_bytes(page), page.session.setup
-    other = Page.__new__(Page)
-    other.messages = []
-    other.session = Session(other.post, lambda name, stage: NumPyDevice(), Corpus(RHYME, "old.txt"))
-    other.tell("device", name="numpy")
+    other = Page()
     assert other.last("model")["vocabSize"] == len(set(RHYME))
     other.tell("load", name="a.state", bytes=data, seed="s", iters=2, batchSize=2, lr=3e-4)
-    assert other.session.phase == "done", other.messages[-1]
+    assert other.session.phase == "done", other.posted[-1]
     assert other.session.setup.model == before.model
     assert other.last("model")["vocabSize"] == 256
 
@@ -158,7 +143,7 @@ def test_the_page_is_told_how_many_of_many_weights_are_drawn(page: Page, monkeyp
     monkeypatch.setattr(page.session, "clock", lambda: 0.04 * next(ticks))
     page.tell("use", text=config(d_model=256, d_mlp=512))
     page.tell("start", seed="s", iters=1, batchSize=1, lr=3e-4)
-    told = [m for m in page.messages if m["type"] == "drawing"]
+    told = [m for m in page.posted if m["type"] == "drawing"]
     assert len(told) > 2 and {m["total"] for m in told} == {page.session.run.model.weights().size}
     assert [m["done"] for m in told] == sorted(m["done"] for m in told)
 

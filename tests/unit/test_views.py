@@ -3,7 +3,6 @@ what they post, and how the session runs them.
 """
 
 import hashlib
-import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import session as session_module
 import twin_view
+from paging import Posted
 
 from groundling import checkpoint, state, twin
 from groundling.config import GPTConfig, TrainConfig
@@ -31,16 +31,6 @@ SMALL = {"iters": 40, "batchSize": 8, "lr": 3e-4}
 
 @pytest.fixture
 def posted():
-    """What was posted. It must be JSON, as on its way to the page."""
-
-    class Posted(list):
-        def append(self, message):
-            json.dumps({**message, "bytes": None}, allow_nan=False)
-            super().append(message)
-
-        def of(self, kind):
-            return [message for message in self if message["type"] == kind]
-
     return Posted()
 
 

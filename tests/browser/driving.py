@@ -1,0 +1,67 @@
+"""What the tests of the page share: a reader's hands and eyes, in Playwright."""
+
+import time
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+WAIT_MS = 60_000  # to boot, or for a step, on two cores that other work may share
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def press(page: Page, name: str) -> None:
+    button(page, name).click()
+
+
+def fill(page: Page, **fields: str) -> None:
+    """Fields by their labels."""
+    for label, value in fields.items():
+        page.get_by_label(label.replace("_", " "), exact=True).fill(value)
+
+
+def readout(page: Page, name: str) -> str:
+    return page.locator(f'[data-readout="{name}"]').inner_text()
+
+
+def iteration(page: Page) -> int:
+    return int(readout(page, "iter").partition(" / ")[0])
+
+
+def wait_for(page: Page, phase: str, timeout: float = WAIT_MS) -> None:
+    expect(page.locator("[data-phase]")).to_have_attribute("data-phase", phase, timeout=timeout)
+
+
+def wait_for_iteration(page: Page, at_least: int) -> None:
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while iteration(page) < at_least:
+        assert time.monotonic() < deadline, f"still at iteration {readout(page, 'iter')}"
+        page.wait_for_timeout(50)
+
+
+def open_page(page: Page, url: str) -> None:
+    """Open the page, and wait until it is ready."""
+    page.goto(url)
+    wait_for(page, "ready")
+
+
+def in_worker(page: Page, script: str) -> None:
+    """Run a script in the worker before ours. `tell_worker` calls what it puts in `on`."""
+    channel = "new BroadcastChannel('test').onmessage = () => on.forEach((act) => act())"
+
+    def patch(route: Route) -> None:
+        response = route.fetch()
+        before = f"{{ const on = []; {channel}; {script}; }}"
+        route.fulfill(response=response, body=before + response.text())
+
+    page.route("**/worker.js", patch)
+
+
+def tell_worker(page: Page) -> None:
+    page.evaluate("new BroadcastChannel('test').postMessage('')")
+
+
+def without_gpu(page: Page) -> None:
+    """Let the page train on NumPy, which is faster here than the software GPU."""
+    in_worker(page, "delete WorkerNavigator.prototype.gpu")

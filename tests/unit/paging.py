@@ -1,0 +1,53 @@
+"""What the tests of py_src/browser share: the page's part, played with no browser."""
+
+import json
+import time
+from collections.abc import Callable
+
+import session
+
+import groundling.devices
+from groundling.corpus import Corpus
+
+TEXT = "To be, or not to be, that is the question:\n" * 20
+CORPUS = Corpus(TEXT)
+
+
+class Posted(list):
+    """The messages that were posted. They must be JSON, as on their way to the page."""
+
+    def append(self, message: dict) -> None:
+        json.dumps({**message, "bytes": None}, allow_nan=False)
+        super().append(message)
+
+    def of(self, type: str) -> list[dict]:
+        return [message for message in self if message["type"] == type]
+
+
+class Page:
+    """A session on NumPy, what it posted, and ways to tell it things."""
+
+    def __init__(self, corpus: Corpus = CORPUS, clock: Callable[[], float] = time.perf_counter):
+        self.posted = Posted()
+        self.session = session.Session(self.posted.append, self.open_device, corpus, clock)
+        self.tell("device", name="numpy")
+
+    def open_device(self, name: str, stage: Callable) -> groundling.devices.Device:
+        return groundling.devices.open_device(name)
+
+    def tell(self, type: str, **values: object) -> dict | None:
+        """Send a command and let the session work once; the last message that it posted."""
+        self.session.receive({"type": type, **values})
+        self.session.advance()
+        return self.posted[-1] if self.posted else None
+
+    def finish(self) -> None:
+        """Let the session work until it has nothing to do."""
+        while self.session.advance():
+            pass
+
+    def of(self, type: str) -> list[dict]:
+        return self.posted.of(type)
+
+    def last(self, type: str) -> dict:
+        return self.of(type)[-1]
