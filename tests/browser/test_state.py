@@ -1,5 +1,6 @@
 """States in a real Chromium: what is saved, or kept by the page, goes on to the same bytes."""
 
+import json
 import os
 import random
 import re
@@ -21,10 +22,15 @@ from driving import (
 from playwright.sync_api import Page, expect
 
 from groundling import state
+from groundling.devices import tiles
 from groundling.state import Saved
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 5))
 PICKER = 'input[type=file][accept=".bin,.state"]'
+ADAPTERS = """async () => {
+    const root = await navigator.storage.getDirectory();
+    return (await (await root.getFileHandle("adapters.json")).getFile()).text();
+}"""
 VISIBILITY = """
 let shown = "visible";
 Object.defineProperty(document, "visibilityState", { get: () => shown });
@@ -97,6 +103,10 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     at = iteration(page)
     assert 5 <= at < 12
     half = save_state(page)
+    [tiles_here] = json.loads(
+        page.evaluate(ADAPTERS)
+    ).values()  # for the next start, which has them
+    assert tiles_here in tiles.FORMS
 
     page.reload()
     wait_for(page, "ready")
