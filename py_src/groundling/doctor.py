@@ -578,7 +578,7 @@ TURNED = ((0, 1), (0.06, 0.87), (0.16, 0.81), (0.3, 0.95), (0.45, 1.15), (0.7, 1
 CASES = {
     case.name: case
     for case in (
-        Case("clean", "Clean", "Nothing: what healthy looks like.", 3e-3, "clean", FALL, FALL),
+        Case("clean", "Clean", "Nothing is wrong: a healthy run.", 3e-3, "clean", FALL, FALL),
         Case(
             "high",
             "Rate too high",

@@ -160,8 +160,8 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
         copies += need.total
     if copies > limits.host:
         return (
-            f"Its {need.parameters:,} parameters take about {copies:,} bytes of memory, and there "
-            f"are {limits.host:,.0f} to be had here."
+            f"Its {need.parameters:,} parameters take about {copies / 1e9:.1f} GB of memory, and "
+            f"there are {limits.host / 1e9:.1f} GB to be had here."
         )
     name, size = need.largest
     if size > limits.tensor:

@@ -103,6 +103,11 @@ function settle(): typeof sent.value {
   return last;
 }
 
+/** No run came of what was sent: a file was refused, or left. */
+export function forgetRun(): void {
+  if (sent.value?.as === "run") sent.value = null;
+}
+
 /** A run began, or one came back; it has taken on these edits so far. */
 export function beginCode(history: Edit[]): void {
   const last = settle();

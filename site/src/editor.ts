@@ -15,7 +15,7 @@ import {
   indentUnit,
 } from "@codemirror/language";
 import { diagnosticCount, forEachDiagnostic } from "@codemirror/lint";
-import { diff, unifiedMergeView } from "@codemirror/merge";
+import { diff, getChunks, unifiedMergeView } from "@codemirror/merge";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import {
   Compartment,
@@ -305,6 +305,13 @@ export function goTo(
     effects: EditorView.scrollIntoView(anchor, { y: "center" }),
   });
   view.focus();
+}
+
+/** Brings the first change into view, where changes are shown. */
+export function goToFirstChange(): void {
+  const [first] = (view && getChunks(view.state)?.chunks) ?? [];
+  if (!first) return;
+  view!.dispatch({ effects: EditorView.scrollIntoView(first.fromB, { y: "center" }) });
 }
 
 /** The view itself, for its commands. */

@@ -10,6 +10,7 @@ import {
   originals,
   overlay,
   refusal,
+  raised,
   sent,
   SHADERS,
 } from "./code";
@@ -88,7 +89,8 @@ export function revert(path: string): void {
   const { [path]: text, ...others } = before;
   if (text === undefined) return;
   setFiles(others);
-  const was = originals.peek().has(path) ? "is as it came" : "was removed";
+  raised.value = raised.peek().filter((frame) => frame.path !== path); // that line is gone
+  const was = originals.peek().has(path) ? "was put back as it came" : "was removed";
   did(`${path.split("/").at(-1)} ${was}.`, () => {
     setFiles({ ...overlay.peek(), [path]: text });
     open.value = path;

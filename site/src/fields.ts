@@ -1,7 +1,8 @@
 // The four fields: what is wrong with what was typed, and the numbers it means. Their limits are
 // Python's, by the schema that the form of Text and model is made of.
 
-import { fields, limits } from "./state";
+import { computed } from "@preact/signals";
+import { fields, hasRun, limits, progress } from "./state";
 import type { Settings } from "./protocol";
 
 export type FieldName = keyof typeof fields;
@@ -31,6 +32,11 @@ export function problem(name: FieldName): string {
 
 export const firstProblem = (): FieldName | undefined =>
   (Object.keys(fields) as FieldName[]).find((name) => problem(name) !== "");
+
+/** How many iterations the run has, or the next one will. */
+export const planned = computed(() =>
+  hasRun.value || problem("iters") ? progress.value.iters : Number(fields.iters.value),
+);
 
 export const readSettings = (): Settings => ({
   seed: fields.seed.value,

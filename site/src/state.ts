@@ -1,7 +1,7 @@
 // What the page knows, as signals. `receive` is the only place that worker messages change it.
 
 import { batch, computed, signal } from "@preact/signals";
-import { beginCode, followPhase, raise, receiveCode, sources } from "./code";
+import { beginCode, followPhase, forgetRun, raise, receiveCode, sources } from "./code";
 import { receiveConsole } from "./console";
 import { loseCase, receiveDoctor } from "./doctor";
 import { forget, receiveInspector } from "./inspector";
@@ -149,7 +149,8 @@ export function receive(message: Report): void {
         }
         followPhase(message.phase);
         if (message.phase === "booting") {
-          stages.value = {};
+          const { adapter: _, kernels: __, ...done } = stages.value;
+          stages.value = message.reason === "restart" ? {} : done; // another device, the same Python
           offer.value = asked.value = null;
         }
         if (message.phase === "training" || message.phase === "ready") panel.value = null;
@@ -282,6 +283,7 @@ export function receive(message: Report): void {
       case "error":
         panel.value = message;
         drawing.value = null;
+        forgetRun();
         raise(message.frames ?? []);
         break;
     }

@@ -82,7 +82,7 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     # The same run again: reset, and this time without a pause.
     press(page, "Reset")
     wait_for(page, "ready")
-    assert readout(page, "iter") == "0 / 2000"
+    assert readout(page, "iter") == "0 / 12"
     press(page, "Start")
     wait_for(page, "done")
     second = Path(save(page).path()).read_bytes()

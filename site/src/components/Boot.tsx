@@ -21,6 +21,14 @@ function detail(stage: Stage): string {
   return stage === "kernels" ? `${at.done} of ${at.total}` : "";
 }
 
+/** What is being done now, in a line. */
+export function doing(): string {
+  const begun = STAGES.filter((stage) => stages.value[stage]);
+  const now = begun.find((stage) => stages.value[stage]!.done < stages.value[stage]!.total);
+  const name = now ?? begun.at(-1);
+  return name ? [NAMES[name], detail(name)].filter(Boolean).join(", ") : "Python comes first.";
+}
+
 /** What happens between opening the page and being ready. */
 export function Boot() {
   return (

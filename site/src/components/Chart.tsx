@@ -2,21 +2,22 @@ import { useComputed } from "@preact/signals";
 import type uPlot from "uplot";
 import { edits } from "../code";
 import { showLevels } from "../doctor";
+import { planned } from "../fields";
 import * as format from "../format";
 import { levelLines, lowest } from "../levels";
 import { send } from "../link";
 import { marks } from "../marks";
-import { history, historyVersion, hasRun, model, phase, progress } from "../state";
+import { history, historyVersion, hasRun, model, phase } from "../state";
 import { colour } from "../theme";
 import { Boot } from "./Boot";
 import { Edits } from "./Edits";
 import { Levels } from "./Levels";
-import { Plot } from "./Plot";
+import { axis, Plot } from "./Plot";
 import { Term } from "./Term";
 
 /** The end of the x axis: round, and not far beyond what has been trained. */
 function xEnd(last: number): number {
-  const { iters } = progress.peek();
+  const iters = planned.peek();
   const wanted = Math.max(20, last * 1.1);
   const scale = 10 ** Math.floor(Math.log10(wanted));
   const round = [1, 2, 2.5, 5, 10].map((n) => n * scale).find((n) => n >= wanted)!;
@@ -27,9 +28,6 @@ function options(width: number, height: number): uPlot.Options {
   showLevels.value; // lines that come, or another vocabulary, make a new chart
   const uniform = model.value.uniformLoss;
   const ink = colour("--muted");
-  const line = colour("--line");
-  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  const axis = { stroke: ink, font, ticks: { show: false }, grid: { stroke: line, width: 1 } };
   return {
     width,
     height,
@@ -49,9 +47,9 @@ function options(width: number, height: number): uPlot.Options {
       },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 30 },
+      { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
       {
-        ...axis,
+        ...axis(),
         size: 36,
         incrs: [0.1, 0.2, 0.5, 1, 2, 5],
         values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
@@ -97,7 +95,7 @@ function options(width: number, height: number): uPlot.Options {
 
 /** The loss curve. */
 export function Chart() {
-  const version = useComputed(() => [historyVersion.value, progress.value.iters, edits.value]);
+  const version = useComputed(() => [historyVersion.value, planned.value, edits.value]);
   const [iters, train, smooth, val] = history;
   historyVersion.value;
   const isEmpty = iters.length === 0;

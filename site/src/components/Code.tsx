@@ -22,6 +22,7 @@ import {
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "../edits";
 import {
   cursor,
+  goToFirstChange,
   mountEditor,
   open,
   problems,
@@ -31,7 +32,7 @@ import {
   theView,
 } from "../editor";
 import * as format from "../format";
-import { hasRun, phase } from "../state";
+import { asked, hasRun, phase } from "../state";
 import { format as tidied } from "../ruff";
 import { Console } from "./Console";
 import { Stop } from "./Guide";
@@ -48,7 +49,7 @@ const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 function standing(): string {
   const changed = Object.keys(overlay.value).length;
   if (sent.value?.as === "apply") return "Applying at the next iteration …";
-  if (sent.value?.as === "run") return "Starting with this code …";
+  if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";
   if (kernels.value?.some((row) => !row.ok))
     return "Nothing was applied: a kernel differs from its NumPy twin.";
@@ -248,7 +249,10 @@ function FileBar({ add }: { add: () => void }) {
           class="link"
           aria-pressed={showsDiff.value}
           disabled={!changed && !showsDiff.value}
-          onClick={() => (showsDiff.value = !showsDiff.value)}
+          onClick={() => {
+            showsDiff.value = !showsDiff.value;
+            if (showsDiff.value) goToFirstChange();
+          }}
         >
           {showsDiff.value ? "Hide changes" : "Show changes"}
         </button>
@@ -353,9 +357,17 @@ export function Code() {
           {standing()}
         </p>
         <p class="note" id="go-note">
-          <b>Apply</b> (<kbd>{MOD}</kbd> <kbd>Enter</kbd>): the run goes on with this code, weights
-          and all. <b>Run</b> (<kbd>{MOD}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>): a new run begins
-          with it{hasRun.value && ", and the present one ends"}.
+          <b>Apply</b>
+          <span class="keys">
+            {" "}
+            (<kbd>{MOD}</kbd> <kbd>Enter</kbd>)
+          </span>
+          : the run goes on with this code. <b>Run</b>
+          <span class="keys">
+            {" "}
+            (<kbd>{MOD}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>)
+          </span>
+          : a new run begins{hasRun.value ? ", and this one ends" : " with it"}.
         </p>
       </div>
       <News />

@@ -143,7 +143,7 @@ function Prompt() {
           looks,
           EditorView.lineWrapping,
           EditorView.theme({
-            "&": { height: "auto" },
+            "&": { height: "auto", borderBottomRightRadius: "calc(2 * var(--radius))" },
             ".cm-content": { padding: ".45rem .6rem .45rem 0" },
           }),
           placeholder('model.parameters, run.iter, sample("ROMEO:")'),

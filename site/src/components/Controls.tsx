@@ -20,6 +20,7 @@ const USEFUL: Partial<Record<Phase, string>> = {
   ready: "Start",
   training: "Pause",
   paused: "Resume",
+  error: "Reset",
 };
 
 function start(): void {

@@ -19,7 +19,7 @@ import type { Case, Diagnosis, Fix } from "../protocol";
 import { adapter, fields, hasRun, model, phase } from "../state";
 import { config } from "../text";
 import { colour } from "../theme";
-import { Plot } from "./Plot";
+import { axis, Plot } from "./Plot";
 import { Explained, Term } from "./Term";
 
 /** Why no case can be run now, or "". */
@@ -153,9 +153,6 @@ const powers = (_: uPlot, ticks: number[]) =>
 
 function options(one: Case): (width: number, height: number) => uPlot.Options {
   return (width, height) => {
-    const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    const axis = { stroke: colour("--muted"), font, ticks: { show: false } };
-    const grid = { stroke: colour("--line"), width: 1 };
     const { uniformLoss } = model.peek();
     const wild = Math.max(...one.shape.map((row) => row[1])) > 3 * uniformLoss;
     const forked = one.shape.some(([, train, val]) => train !== val);
@@ -173,13 +170,22 @@ function options(one: Case): (width: number, height: number) => uPlot.Options {
           : { range: (_, min, max) => [min > 1.6 ? Math.min(min - 0.1, 2) : 0, max + 0.2] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 30 },
+        { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
         {
-          ...axis,
-          grid,
+          ...axis(),
           size: 44,
-          values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : String(tick))),
-          ...(wild ? { filter: powers, grid: { ...grid, filter: powers } } : {}),
+          label: "loss, nats a character",
+          ...(wild
+            ? {
+                filter: powers,
+                grid: { ...axis().grid, filter: powers },
+                values: (_, ticks) =>
+                  ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en"))),
+              }
+            : {
+                incrs: [0.1, 0.2, 0.5, 1, 2, 5],
+                values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
+              }),
         },
       ],
       series: [

@@ -1,6 +1,7 @@
 import "./guide.css";
 import { useEffect, useRef } from "preact/hooks";
 import { asked, end, go, type Place, stop, STOPS } from "../guide";
+import { phase } from "../state";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Ends the look; the focus goes on to what can be pressed first. */
@@ -38,7 +39,7 @@ export function Stop({ at }: { at: Place }) {
       <p class="count">
         First look, {index + 1} of {STOPS.length}
       </p>
-      <h3>{title}</h3>
+      <h3>{at === "start" && phase.value === "booting" ? "In a moment, press Start" : title}</h3>
       <p>{text}</p>
       <div class="ways">
         {index > 0 && (

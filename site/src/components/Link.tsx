@@ -18,7 +18,7 @@ function told(facts: Facts): [string, string, string?][] {
   const same = here?.replace(/[^ -~]/g, "?").slice(0, 200) === facts.device;
   const [first, last] = [facts.losses[0], facts.losses.at(-1)];
   const recorded =
-    first && last ? `${format.loss(first[1])} at iter 0, ${format.loss(last[1])} at the last` : "—";
+    first && last ? `${format.loss(first[1])} at first, ${format.loss(last[1])} at last` : "—";
   return [
     ["Seed", facts.seed],
     ["Trained", `${count(facts.iter)} of ${count(facts.iters)} iterations`],
@@ -97,7 +97,12 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
           <Diff text={facts.diff} />
         </details>
       )}
-      {facts.losses.length > 0 && <Dots facts={facts} replay={replay} />}
+      {facts.losses.length > 0 && (
+        <div>
+          <Dots facts={facts} replay={replay} />
+          <p class="note">Hollow: the losses that the link tells. Filled: those of a replay.</p>
+        </div>
+      )}
       {replay ? (
         <>
           <progress aria-label="Replayed so far" max={replay.iters || 1} value={replay.iter} />

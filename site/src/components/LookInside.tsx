@@ -395,7 +395,7 @@ export function LookInside() {
           <label for="lens-prompt">Prompt</label>
           <textarea
             id="lens-prompt"
-            rows={2}
+            rows={3}
             maxLength={2000}
             spellcheck={false}
             value={prompt.value}

@@ -1,4 +1,5 @@
 import "./state.css";
+import { forgetRun } from "../code";
 import { edited } from "../edits";
 import * as format from "../format";
 import { send } from "../link";
@@ -70,7 +71,14 @@ export function Asked() {
         >
           Go on with it
         </button>
-        <button type="button" class="link" onClick={() => (asked.value = null)}>
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            asked.value = null;
+            forgetRun();
+          }}
+        >
           Leave it
         </button>
       </div>

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
+import { doing } from "./Boot";
 import { Frames } from "./Frames";
 import { Asked, Offer } from "./Offers";
 import {
@@ -218,7 +219,7 @@ export function Device() {
           </button>
         ))}
       </div>
-      <p class="adapter">{now?.name ?? "Python and NumPy are on their way, then the GPU."}</p>
+      <p class="adapter">{phase.value === "booting" ? doing() : now?.name}</p>
     </>
   );
 }

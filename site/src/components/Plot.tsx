@@ -2,7 +2,7 @@ import { effect, useSignal, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { colours } from "../theme";
+import { colour, colours } from "../theme";
 
 interface Props {
   /** What it shows, for those who do not see it. */
@@ -20,6 +20,19 @@ interface Props {
   children: (index: number) => ComponentChildren;
   /** In front of it. */
   over?: ComponentChildren;
+}
+
+/** What the axes of every chart have in common. */
+export function axis(): uPlot.Axis {
+  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return {
+    stroke: colour("--muted"),
+    font,
+    labelFont: font,
+    labelSize: 18,
+    ticks: { show: false },
+    grid: { stroke: colour("--line"), width: 1 },
+  };
 }
 
 /** A chart that mouse, touch or arrow keys read out, point by point. */

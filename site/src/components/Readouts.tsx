@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { planned } from "../fields";
 import * as format from "../format";
 import { progress } from "../state";
 import type { Word } from "../words";
@@ -29,7 +30,7 @@ export function Readouts() {
   return (
     <dl class="readouts">
       <Readout name="iter" label="Iteration" word="iteration">
-        {`${now.iter} / ${now.iters}`}
+        {`${now.iter} / ${planned.value}`}
       </Readout>
       <Readout name="train-nll" label="Train NLL" word="nll">
         {format.loss(now.trainLoss)}

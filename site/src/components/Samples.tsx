@@ -2,7 +2,7 @@ import "./samples.css";
 import * as format from "../format";
 import type { Measures, Sample } from "../protocol";
 import { samples, setting } from "../samples";
-import { hasRun, progress } from "../state";
+import { hasRun, phase, progress } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
@@ -91,7 +91,9 @@ export function Samples() {
       {!latest && (
         <p class="none">
           {hasRun.value && progress.value.iter
-            ? "The next sample is on its way."
+            ? phase.value === "training"
+              ? "The next sample is on its way."
+              : "Resume, and the next sample comes here."
             : "Now and then the model writes 80 characters here, after the same 32 of a text it does not learn from."}
         </p>
       )}

@@ -41,13 +41,19 @@ const ms = (seconds: number) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 :
 const whole = (value: number) => Math.round(value).toLocaleString("en");
 const giga = (value: number) => (value / 1e9).toPrecision(3);
 
+const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toFixed(0)}%`);
+
 /** What follows the first colon. */
 const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
 
 function Facts({ of: f }: { of: Figures }) {
   const rate = f.flops / f.step;
   const facts: [string, string, string][] = [
-    ["A step", ms(f.step), `${ms(f.spread[0])} to ${ms(f.spread[1])}, a batch of ${f.batch_size}`],
+    [
+      "A step",
+      time(f.step),
+      `${time(f.spread[0])} to ${time(f.spread[1])}, a batch of ${f.batch_size}`,
+    ],
     ["Tokens", `${whole(f.tokens_per_second)} a second`, f.model],
     [
       "Arithmetic",
@@ -56,12 +62,11 @@ function Facts({ of: f }: { of: Figures }) {
         "which this device does in one large product of matrices",
     ],
     ["Memory", `${giga(f.best_bytes)} GB a second`, "in a copy of 16 MiB, there and back"],
-    [
-      "Python and JavaScript",
-      ms(f.host),
-      "of each step; the rest is the device's" +
-        (f.submits ? "" : ", which here is NumPy, in Python"),
-    ],
+    ...(f.submits
+      ? ([
+          ["Python and JavaScript", ms(f.host), "of each step; the rest is the device's"],
+        ] satisfies [string, string, string][])
+      : []),
     ...(f.floor
       ? ([
           [
@@ -75,8 +80,10 @@ function Facts({ of: f }: { of: Figures }) {
     [
       "Sent",
       `${whole(f.dispatches)} dispatches`,
-      `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
-        `${whole(f.uploaded)} bytes uploaded`,
+      f.submits
+        ? `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
+          `${whole(f.uploaded)} bytes uploaded`
+        : "each of them a function of NumPy",
     ],
     ...(f.waits
       ? ([
@@ -142,7 +149,7 @@ function Lines({ lines }: { lines: LineCost[] }) {
               </td>
               <td class="cost">
                 <span class="bar" style={{ inlineSize: `${(100 * seconds) / most}%` }} />
-                {ms(seconds)} <small>{((100 * seconds) / total).toFixed(0)}%</small>
+                {ms(seconds)} <small>{share(seconds / total)}</small>
               </td>
             </tr>
           ))}

@@ -284,6 +284,7 @@ function Place() {
           <i key={bits} data-bits={bits} />
         ))}
         surprising
+        <span class="given">your prompt</span>
       </span>
     </div>
   );
@@ -350,7 +351,7 @@ function Chart() {
                   <th scope="col">
                     <span class="for-readers">as a bar</span>
                   </th>
-                  <th scope="col">drawn</th>
+                  <th scope="col">after cuts</th>
                 </tr>
               </thead>
               <tbody>
@@ -524,10 +525,10 @@ export function Talk() {
               Write
             </button>
           )}
+          <p class="status" aria-live="polite" data-failed={now?.phase === "failed"}>
+            {wrong || status()}
+          </p>
         </div>
-        <p class="status" aria-live="polite" data-failed={now?.phase === "failed"}>
-          {wrong || status()}
-        </p>
         <Written />
         <Place />
       </div>

@@ -61,8 +61,11 @@ function Facts() {
   return (
     <>
       <p class="verdict">
-        {manifest.name}: {number(manifest.raw_bytes)} bytes, {number(manifest.token_count)}{" "}
-        {bytes ? "bytes" : `characters of ${number(now.distinct)} kinds`} for tokens.
+        {manifest.name}: {number(manifest.raw_bytes)} bytes, read as{" "}
+        {bytes
+          ? "bytes"
+          : `${number(manifest.token_count)} characters of ${number(now.distinct)} kinds`}
+        .
       </p>
       <p>{now.advice}</p>
       <dl class="facts">
@@ -194,9 +197,7 @@ function PresetRow({ preset }: { preset: Preset }) {
           {name}
         </button>
       </th>
-      <td>
-        {preset.layers}/{preset.heads}/{preset.width}/{preset.context}
-      </td>
+      <td>{[preset.layers, preset.heads, preset.width, preset.context].join(" / ")}</td>
       <td>{number(preset.parameters)}</td>
       {preset.refusal ? (
         <td colSpan={3} class="why">
@@ -291,7 +292,7 @@ function ModelPart() {
           <thead>
             <tr>
               <th scope="col">Preset</th>
-              <th scope="col">Layers/heads/width/context</th>
+              <th scope="col">Layers / heads / width / context</th>
               <th scope="col">Parameters</th>
               <th scope="col">Memory</th>
               <th scope="col">GFLOP a step</th>

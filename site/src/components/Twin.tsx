@@ -14,7 +14,7 @@ import {
   twin,
   twinFields,
 } from "../twin";
-import { Plot } from "./Plot";
+import { axis, Plot } from "./Plot";
 
 /** Why no twin can be run now, or "". */
 function hindrance(): string {
@@ -38,9 +38,6 @@ function start(): void {
 }
 
 function options(width: number, height: number): uPlot.Options {
-  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  const axis = { stroke: colour("--muted"), font, ticks: { show: false } };
-  const grid = { stroke: colour("--line"), width: 1 };
   const end = () => Math.max(1, (twin.peek()?.iters ?? 40) - 1);
   return {
     width,
@@ -50,11 +47,17 @@ function options(width: number, height: number): uPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false, range: () => [0, end()] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
       {
-        ...axis,
-        grid,
+        ...axis(),
+        grid: { show: false },
+        size: 26,
+        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+        label: "iteration",
+      },
+      {
+        ...axis(),
         size: 44,
+        label: "loss, nats a character",
         incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
         values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)),
       },
@@ -133,8 +136,8 @@ function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string]
       </p>
       <Hashes what="The weights in them, SHA-256" seeds={seeds} pair={verdict.weights} />
       <p class="note">
-        Both files have one createdAt. A file's header has its seed, so the weights are compared
-        alone, too.
+        Both files are given the same time of making. A file's header has its seed, so the weights
+        are compared alone, too.
       </p>
       {ours && others && (
         <div class="feeds">
