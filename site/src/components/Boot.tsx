@@ -26,7 +26,7 @@ export function doing(): string {
   const begun = STAGES.filter((stage) => stages.value[stage]);
   const now = begun.find((stage) => stages.value[stage]!.done < stages.value[stage]!.total);
   const name = now ?? begun.at(-1);
-  return name ? [NAMES[name], detail(name)].filter(Boolean).join(", ") : "Python comes first.";
+  return name ? [NAMES[name], detail(name)].filter(Boolean).join(", ") : "Python is on its way.";
 }
 
 /** What happens between opening the page and being ready. */

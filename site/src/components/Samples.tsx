@@ -1,8 +1,8 @@
 import "./samples.css";
 import * as format from "../format";
-import type { Measures, Sample } from "../protocol";
+import type { Measures, Phase, Sample } from "../protocol";
 import { samples, setting } from "../samples";
-import { hasRun, phase, progress } from "../state";
+import { phase, progress } from "../state";
 import type { Word } from "../words";
 import { Term } from "./Term";
 
@@ -72,6 +72,12 @@ function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) 
   );
 }
 
+/** Of a run that has gone on from a file. */
+const NEXT: Partial<Record<Phase, string>> = {
+  training: "The next sample is on its way.",
+  paused: "Resume, and the next sample comes here.",
+};
+
 /** What the run writes as it learns, the latest sample first. */
 export function Samples() {
   const all = samples.value;
@@ -90,11 +96,8 @@ export function Samples() {
       </header>
       {!latest && (
         <p class="none">
-          {hasRun.value && progress.value.iter
-            ? phase.value === "training"
-              ? "The next sample is on its way."
-              : "Resume, and the next sample comes here."
-            : "Now and then the model writes 80 characters here, after the same 32 of a text it does not learn from."}
+          {(progress.value.iter > 0 && NEXT[phase.value]) ||
+            "Now and then the model writes 80 characters here, after the same 32 of a text it does not learn from."}
         </p>
       )}
       {latest && (
