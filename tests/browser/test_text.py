@@ -87,7 +87,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(phase).to_have_attribute("data-phase", "ready", timeout=60_000)
     page.get_by_role("tab", name="Text and model").click()
     kept = tab.get_by_role("list", name="Texts kept in this browser")
-    expect(kept).to_contain_text("rhyme.txt")
+    expect(kept).to_contain_text("rhyme.txt", timeout=60_000)
     kept.get_by_role("button", name="Use").click()
     expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
 
