@@ -19,14 +19,11 @@ import numpy as np
 import pytest
 
 from groundling import sources
-from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import shakespeare
 from groundling.devices import Device, memory, tiles, trial, wgsl
 from groundling.devices.memory import File
 from groundling.devices.numpy import KERNELS, NumPyDevice
 from groundling.devices.trial import BY_FOURS, BY_ONES
 from groundling.devices.webgpu import Kernel, WebGPUDevice
-from groundling.train import Run, train
 
 SHADERS = {name: sources.text(f"shaders/{name}.wgsl") for name in sources.kernels()}
 BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
@@ -414,6 +411,13 @@ def test_the_fastest_tiles_are_taken_but_where_they_are_wrong(
     )
     assert form is undecided.kernel("matmul_nt")
     assert {name for name, _ in undecided._right} == {*tiles.KINDS} - {"matmul_nt"}
+    undecided.tiles, undecided._formed = "", {}
+    spoil(monkeypatch, r"s00 \+=", "s00 = nonsense +", "matmul_residual", "matmul_nn")
+    assert undecided.choose_tiles("8 x 8") == "8 x 8"
+    for name in ("matmul_nn", "matmul_residual"):
+        assert f"{name} in 4 x 4, as the other does not compile here" in undecided.tiles
+    undecided.tiles, undecided._formed = "", {}
+    assert undecided.choose_tiles() == "4 x 4"
 
 
 def test_no_other_tiles_are_taken_where_they_are_slower_or_give_other_numbers(
@@ -467,24 +471,6 @@ def test_tiles_are_timed_by_turns(undecided: WebGPUDevice, monkeypatch: pytest.M
         trials = {form: trial.Trial(undecided, kernel, 64) for form, kernel in forms.items()}
         times = trial.race(trials)
         assert set(times) == set(forms) and all(0 < seconds < 1 for seconds in times.values())
-
-
-def test_a_gpu_trains_in_shared_tiles_with_the_same_numbers(
-    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
-):
-    """All products of a step, also two in one dispatch, and a vocabulary that is not of fours."""
-    config = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
-    sizes = dict(vocab_size=65, block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
-    losses = {}
-    for form in (tiles.PLAIN, tiles.SHARED):
-        undecided.tiles, undecided._formed = "", {}
-        monkeypatch.setattr(undecided, "is_emulated", form == tiles.PLAIN)
-        assert undecided.choose_tiles(form) == form
-        assert undecided.tiles == f"{form}: the fastest here before"
-        run = Run(config, shakespeare(), undecided, GPTConfig(**sizes))
-        run.sample_every = 0
-        losses[form] = [(record.train, record.grad_norm) for record in train(run)]
-    assert losses[tiles.PLAIN] == losses[tiles.SHARED]
 
 
 def test_what_differs_by_a_bit_is_not_for_time_to_decide(

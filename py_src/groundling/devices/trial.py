@@ -12,6 +12,8 @@ Whoever decides, each kernel is checked against its NumPy twin before it is used
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ import numpy as np
 
 from ..rng import Stream
 from ..tensor import Storage, Tensor
-from . import tiles
+from . import DeviceError, tiles
 from .numpy import KERNELS
 
 if TYPE_CHECKING:
@@ -49,17 +51,18 @@ def choose(device: WebGPUDevice, remembered: str) -> tuple[str, dict[tuple[str, 
     if device.is_emulated and remembered in forms:
         return _checked(device, remembered, why, plain)
     if device.is_emulated:  # then the forms are one, and compiling takes long: all at once
-        for name in plain:
-            device.form(name, tiles.WIDE).begin({})
+        _begin(device.form(name, tiles.WIDE) for name in plain)
     kernels = {form: device.form(ONE, form) for form in (tiles.PLAIN, *forms)}
-    for kernel in kernels.values():
-        kernel.begin({})
-    rows = EMULATED_ROWS if device.is_emulated else ROWS
-    trials = {form: Trial(device, kernel, rows) for form, kernel in kernels.items()}
+    _begin(kernels.values())
+    rows, trials = EMULATED_ROWS if device.is_emulated else ROWS, {}
+    for form, kernel in kernels.items():
+        with suppress(DeviceError):  # an adapter that cannot compile one: the plain one will tell
+            trials[form] = Trial(device, kernel, rows)
+    forms = [form for form in forms if form in trials]
     outcomes = {trial.found().tobytes() for trial in trials.values()}
     form = remembered
     if len(outcomes) > 1:
-        form, why = (tiles.SHARED, BY_RULE) if has_shared else (tiles.PLAIN, "")
+        form, why = (tiles.SHARED, BY_RULE) if tiles.SHARED in forms else (tiles.PLAIN, "")
     elif remembered not in forms:
         times = race(trials)
         form = min(times, key=times.__getitem__)
@@ -93,26 +96,40 @@ def _checked(
     exactly = not device.is_emulated and why != BY_RULE
     names = [(name, variant) for name in plain for variant in tiles.variants(form, name)]
     kernels = {(name, variant): device.form(name, variant) for name, variant in names}
-    for kernel in (*kernels.values(), *(plain.values() if exactly else ())):
-        kernel.begin({})
+    _begin((*kernels.values(), *(plain.values() if exactly else ())))
     said, right = f"{form}: {why}", {}
     for (name, variant), kernel in kernels.items():
-        sizes = BY_ONES if "by ones" in variant else BY_FOURS
-        trial = Trial(device, kernel, *sizes)
-        found, wrong = trial.found(), ""
-        if not trial.is_right(found):
-            wrong = "wrong"
-        elif exactly:
-            other = Trial(device, plain[name], *sizes)
-            wrong = "" if found.tobytes() == other.found().tobytes() else "other"
-            other.close()
-        trial.close()
-        if wrong:
+        if fault := _fault(device, kernel, variant, plain[name] if exactly else None):
             as_written = f"{name}{variant.removeprefix(form)} in {tiles.PLAIN}"
-            said += f"; {as_written}, as the other gives {wrong} numbers here"
+            said += f"; {as_written}, as the other {fault} here"
         else:
             right[name, variant] = kernel
     return said, right
+
+
+def _begin(kernels: Iterable[Kernel]) -> None:
+    """Compile them beside each other. An error will come again where one is tried."""
+    for kernel in kernels:
+        with suppress(DeviceError):
+            kernel.begin({})
+
+
+def _fault(device: WebGPUDevice, kernel: Kernel, variant: str, plain: Kernel | None) -> str:
+    """What is wrong with a kernel, or ""; also that its numbers are not those of a plain one."""
+    sizes = BY_ONES if "by ones" in variant else BY_FOURS
+    try:
+        trial = Trial(device, kernel, *sizes)
+    except DeviceError:
+        return "does not compile"
+    found, fault = trial.found(), ""
+    if not trial.is_right(found):
+        fault = "gives wrong numbers"
+    elif plain is not None:
+        other = Trial(device, plain, *sizes)
+        fault = "" if found.tobytes() == other.found().tobytes() else "gives other numbers"
+        other.close()
+    trial.close()
+    return fault
 
 
 class Trial:

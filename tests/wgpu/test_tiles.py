@@ -1,0 +1,32 @@
+"""A training step whose products are in shared tiles, as on a GPU; here on an emulated one, both
+natively and in a page, whose compilers differ.
+"""
+
+from groundling.config import GPTConfig, TrainConfig
+from groundling.corpus import Corpus
+from groundling.devices import open_device, tiles
+from groundling.train import Run, train
+
+TEXT = (
+    "How far that little candle throws his beams! So shines a good deed in a naughty world.\n" * 9
+)
+CONFIG = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
+
+
+def losses(form: str) -> list[tuple[float, float]]:
+    """Of a run in that form, with two products in a dispatch, one of which is by ones."""
+    device, corpus = open_device("webgpu"), Corpus(TEXT)
+    device.is_emulated = form == tiles.PLAIN
+    assert device.choose_tiles(form) == form
+    assert device.tiles == f"{form}: the fastest here before"
+    sizes = dict(block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
+    run = Run(CONFIG, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
+    run.sample_every = 0
+    return [(record.train, record.grad_norm) for record in train(run)]
+
+
+def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
+    assert Corpus(TEXT).vocab_size % 4
+    plain, shared = losses(tiles.PLAIN), losses(tiles.SHARED)
+    assert len(plain) == CONFIG.iters
+    assert shared == plain
