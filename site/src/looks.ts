@@ -81,8 +81,10 @@ export const looks: Extension = [
       color: "var(--ink)",
       fontFamily: "var(--mono)",
       fontSize: ".8rem",
+      padding: ".3em .5em",
     },
-    ".cm-button": { ...button, backgroundImage: "none", padding: ".15em .7em" },
+    ".cm-textfield:focus": { outline: "2px solid var(--focus)" },
+    ".cm-button": { ...button, backgroundImage: "none", padding: ".35em .7em" },
     ".cm-panel.cm-panel-lint ul [aria-selected]": { background: "var(--code-match)" },
     ".cm-panel.cm-panel-lint ul:focus [aria-selected]": { background: "var(--code-match)" },
 
