@@ -14,7 +14,6 @@ A file that is anything else is refused, by a CheckpointError that says what is 
 
 import math
 import re
-import reprlib
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from . import strict
-from .config import MODEL_LIMITS, GPTConfig, check_number
+from .config import MODEL_LIMITS, GPTConfig, check_number, shown
 from .corpus import Vocabulary, known_vocabulary
 from .model import parameter_shapes
 from .strict import HASH, TIME, NotJSON, check_keys, check_text
@@ -232,7 +231,7 @@ def read_header(data: bytes, format: str) -> dict:
         raise CheckpointError("The file's header does not say its format. Is it the right file?")
     if header["format"] != format:
         raise CheckpointError(
-            f"The file's format is {reprlib.repr(header['format'])}; only {format!r} can be read."
+            f"The file's format is {shown(header['format'])}; only {format!r} can be read."
         )
     return header
 

@@ -70,6 +70,12 @@ Change = tuple[int, str, float, float]
 """From which iteration on, which setting, what it was, and what it is."""
 
 
+def shown(value: object) -> str:
+    """A value as a sentence can have it: of a long one, how it begins."""
+    text = reprlib.repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
 def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
     """ValueError unless value is a number within limits; a whole one where the limits are."""
     low, high = limits
@@ -78,7 +84,7 @@ def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
     if not (good and low <= value <= high):  # a NaN fails the comparison
         kind = "a whole number" if whole else "a number"
         span = f"from {low:,} to {high:,}" if whole else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be {kind} {span}.")
+        raise ValueError(f"{name} is {shown(value)}; it must be {kind} {span}.")
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class TrainConfig:
         for name, limits in TRAIN_LIMITS.items():
             check_number(name, getattr(self, name), limits)
         if not isinstance(self.seed, str):
-            raise ValueError(f"seed is {reprlib.repr(self.seed)}; it must be text.")
+            raise ValueError(f"seed is {shown(self.seed)}; it must be text.")
         if (length := len(json.dumps(self.seed)) - 2) > MAX_SEED:
             raise ValueError(
                 f"seed takes {length} characters as ASCII JSON; it may take {MAX_SEED} at most, "
@@ -172,15 +178,15 @@ def check_changes(value: object, begun: TrainConfig, iter: int) -> list[Change]:
     """
     changes: list[Change] = []
     if not isinstance(value, list):
-        raise ValueError(f"changes is {reprlib.repr(value)}; it must be a list.")
+        raise ValueError(f"changes is {shown(value)}; it must be a list.")
     now = vars(begun).copy()
     for i, row in enumerate(value):
         if not isinstance(row, list) or len(row) != 4:
-            raise ValueError(f"changes[{i}] is {reprlib.repr(row)}; it must be a list of 4.")
+            raise ValueError(f"changes[{i}] is {shown(row)}; it must be a list of 4.")
         at, name, was, new = row
         check_number(f"changes[{i}][0]", at, (changes[-1][0] if changes else 0, iter))
         if not isinstance(name, str) or name not in TRAIN_LIMITS or name in SETTLED:
-            raise ValueError(f"changes[{i}] is of {reprlib.repr(name)}, which cannot change.")
+            raise ValueError(f"changes[{i}] is of {shown(name)}, which cannot change.")
         for number in (was, new):
             check_number(f"changes[{i}] of {name}", number, TRAIN_LIMITS[name])
         kind = type(TRAIN_LIMITS[name][0])

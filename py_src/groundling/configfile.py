@@ -12,11 +12,10 @@ is), "eval_batches" (4) and "accumulate" (1). All else must be there, and nothin
 """
 
 import json
-import reprlib
 from dataclasses import dataclass, field, replace
 
 from . import samples, strict
-from .config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number
+from .config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number, shown
 from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus
 from .strict import check_keys, check_list, check_text
 
@@ -76,7 +75,7 @@ def loads(raw: bytes, base: Setup | None = None) -> Setup:
     except strict.NotJSON as error:
         raise ValueError(f"It is no config: {error}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"It is {reprlib.repr(value)}; it must be an object.")
+        raise ValueError(f"It is {shown(value)}; it must be an object.")
     setup = base or Setup()
     if {"model", "training"} & value.keys():
         check_keys("it", value, value.keys() & {"model", "training"})
@@ -146,7 +145,7 @@ def _training(value: object, setup: Setup) -> Setup:
             f"{value['learning_rate']:g}."
         )
     if isinstance(value["seed"], bool) or not isinstance(value["seed"], int | str):
-        raise ValueError(f"seed is {reprlib.repr(value['seed'])}; it must be text or a number.")
+        raise ValueError(f"seed is {shown(value['seed'])}; it must be text or a number.")
     numbers = {f.name: type(f.limits[0])(value[f.key]) for f in plain}
     beta1, beta2 = map(float, value["betas"])
     train = TrainConfig(seed=str(value["seed"]), beta1=beta1, beta2=beta2, **numbers)

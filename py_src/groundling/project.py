@@ -22,7 +22,6 @@ import base64
 import io
 import json
 import re
-import reprlib
 import struct
 import zipfile
 import zlib
@@ -31,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import __version__, live, strict
-from .config import TrainConfig
+from .config import TrainConfig, shown
 from .fingerprint import hash_of
 from .strict import HASH, NotJSON, check_keys, check_text
 
@@ -106,7 +105,7 @@ def check_files(files: object) -> None:
     for path, text in files.items():
         check_path(path)
         if not isinstance(text, str):
-            raise ProjectError(f"The project's {path} is {reprlib.repr(text)}, which is no text.")
+            raise ProjectError(f"The project's {path} is {shown(text)}, which is no text.")
         try:
             size = len(text.encode())
         except UnicodeEncodeError as error:
@@ -180,14 +179,14 @@ def _unzip(packed: zipfile.ZipFile) -> dict[str, bytes]:
     top = names[0].partition("/")[0] + "/" if names else ""
     if f"{top}project.json" in names and "project.json" not in names:
         if strange := next((name for name in names if not name.startswith(top)), None):
-            raise ProjectError(f"The .zip has {reprlib.repr(strange)} beside its folder {top!r}.")
+            raise ProjectError(f"The .zip has {shown(strange)} beside its folder {top!r}.")
     else:
         top = ""
     parts, total = {}, 0
     for entry, whole in zip(entries, names, strict=True):
         name = whole.removeprefix(top)
         if name in parts:
-            raise ProjectError(f"The .zip has {reprlib.repr(name)} twice.")
+            raise ProjectError(f"The .zip has {shown(name)} twice.")
         if name not in ("project.json", "README.txt"):
             check_path(name)
         if entry.flag_bits & 1:
@@ -347,7 +346,7 @@ def _parse(raw: bytes, what: str, keys: Iterable[str]) -> dict:
         raise ProjectError(f"The {what} does not say that it is a project.")
     if value["format"] != FORMAT:
         raise ProjectError(
-            f"The {what} says it is {reprlib.repr(value['format'])}; this can read {FORMAT}."
+            f"The {what} says it is {shown(value['format'])}; this can read {FORMAT}."
         )
     try:
         check_keys("it", value, keys)

@@ -8,14 +8,13 @@ names the key or the byte.
 import json
 import math
 import re
-import reprlib
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
 
-from .config import check_number
+from .config import check_number, shown
 
 HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
 TIME = (
@@ -65,19 +64,19 @@ def dumps(value: object) -> str:
 def check_keys(name: str, value: object, keys: Iterable[str]) -> None:
     """ValueError unless value is an object with exactly these keys."""
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be an object.")
+        raise ValueError(f"{name} is {shown(value)}; it must be an object.")
     for key in keys:
         if key not in value:
             raise ValueError(f"{name} has no {key}.")
     for key in value:
         if key not in keys:
-            raise ValueError(f"{name} has {reprlib.repr(key)}, which does not belong there.")
+            raise ValueError(f"{name} has {shown(key)}, which does not belong there.")
 
 
 def check_list(name: str, value: object, length: int | None = None) -> None:
     """ValueError unless value is a list, of that length if one is given."""
     if not isinstance(value, list):
-        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be a list.")
+        raise ValueError(f"{name} is {shown(value)}; it must be a list.")
     if length not in (None, len(value)):
         raise ValueError(f"{name} has {len(value):,} entries; it must have {length:,}.")
 
@@ -85,7 +84,7 @@ def check_list(name: str, value: object, length: int | None = None) -> None:
 def check_text(name: str, value: object, pattern: str = "(?s).*", kind: str = "text") -> None:
     """ValueError unless value is text that the pattern matches whole; kind says it in words."""
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        raise ValueError(f"{name} is {reprlib.repr(value)}; it must be {kind}.")
+        raise ValueError(f"{name} is {shown(value)}; it must be {kind}.")
 
 
 def check_config(name: str, value: object, kind: type) -> Any:
@@ -112,7 +111,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict:
     value = {}
     for key, item in pairs:
         if key in value:
-            raise _Refused(f"it has {reprlib.repr(key)} twice.")
+            raise _Refused(f"it has {shown(key)} twice.")
         value[key] = item
     return value
 

@@ -99,6 +99,13 @@ def test_a_run_out_of_range_is_refused_with_the_field_and_the_value(field, value
     assert str(error.value).startswith(f"{field} is {value!r}; it must be a ")
 
 
+def test_what_is_refused_is_told_in_a_sentence_of_some_length():
+    nested = {"a" * 30 + str(i): [{"b" * 30: 10**40}] * 9 for i in range(9)}
+    with pytest.raises(ValueError, match=r"^batch_size is \{'a+.*\.\.\.; it must be") as refused:
+        TrainConfig(batch_size=nested)
+    assert len(str(refused.value)) < 150
+
+
 def test_the_ends_of_a_range_are_in_it():
     TrainConfig(iters=0, warmup=0, lr=0, min_lr=0, weight_decay=0, batch_size=1)
     GPTConfig(vocab_size=1, block_size=1, n_layer=1, n_head=1, n_embd=1, d_ff=1)
