@@ -93,6 +93,20 @@ export const stuck = signal(false);
 export const hasRun = computed(
   () => !["booting", "ready"].includes(phase.value) && adapter.value !== null,
 );
+
+/** Why nothing beside the run can be computed now, or "". */
+export function hindrance(): string {
+  switch (phase.value) {
+    case "booting":
+      return "Python is on its way.";
+    case "training":
+      return "A run is training. Pause it first: it stays as it is.";
+    case "error":
+      return "Reset the run first.";
+    default:
+      return "";
+  }
+}
 export const minutesLeft = computed(() => {
   const { iter, iters, itersPerSecond } = progress.value;
   return itersPerSecond ? (iters - iter) / itersPerSecond / 60 : null;

@@ -16,25 +16,11 @@ import {
 import * as format from "../format";
 import { send } from "../link";
 import type { Case, Diagnosis, Fix } from "../protocol";
-import { adapter, fields, hasRun, model, phase } from "../state";
+import { adapter, fields, hasRun, hindrance, model } from "../state";
 import { config } from "../text";
 import { colour } from "../theme";
 import { axis, Plot } from "./Plot";
 import { Explained, Term } from "./Term";
-
-/** Why no case can be run now, or "". */
-function hindrance(): string {
-  switch (phase.value) {
-    case "booting":
-      return "Python is on its way.";
-    case "training":
-      return "A run is training. Pause it first: it stays as it is.";
-    case "error":
-      return "Reset the run first.";
-    default:
-      return iterationsProblem();
-  }
-}
 
 const busy = () =>
   Object.values(examined.value).some(({ phase }) => phase === "asked" || phase === "running");
@@ -231,7 +217,7 @@ function One({ one }: { one: Case }) {
   const curve = () => curves[one.name] ?? [[], [], []];
   const version = useComputed(() => [curvesVersion.value, examined.value, iterations.value]);
   const running = now?.phase === "running" || now?.phase === "asked";
-  const wrong = hindrance();
+  const wrong = hindrance() || iterationsProblem();
   const said = (at: number) => {
     const [iters, train, val] = curve();
     const beside = val[at] == null ? "" : `, validation ${format.loss(val[at])}`;
@@ -328,7 +314,7 @@ export function Doctor() {
     iterations.value = String(adapter.value.fallback ? 80 : bounds.value.iters);
   }
   const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
-  const wrong = hindrance();
+  const wrong = hindrance() || iterationsProblem();
   return (
     <div class="body">
       <p class="intro">

@@ -2,24 +2,10 @@ import "./speed.css";
 import { send } from "../link";
 import type { Figures, LineCost } from "../protocol";
 import { beginSpeed, speed } from "../speed";
-import { phase } from "../state";
+import { hindrance } from "../state";
 import { Term } from "./Term";
 
 const BATCH = 16;
-
-/** Why nothing can be measured now, or "". */
-function hindrance(): string {
-  switch (phase.value) {
-    case "booting":
-      return "Python is on its way.";
-    case "training":
-      return "A run is training. Pause it first: it stays as it is.";
-    case "error":
-      return "Reset the run first.";
-    default:
-      return "";
-  }
-}
 
 function start(): void {
   beginSpeed();

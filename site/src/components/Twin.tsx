@@ -3,7 +3,7 @@ import type uPlot from "uplot";
 import * as format from "../format";
 import { send } from "../link";
 import type { Verdict } from "../protocol";
-import { phase } from "../state";
+import { hindrance } from "../state";
 import { colour } from "../theme";
 import {
   beginTwin,
@@ -15,20 +15,6 @@ import {
   twinFields,
 } from "../twin";
 import { axis, Plot } from "./Plot";
-
-/** Why no twin can be run now, or "". */
-function hindrance(): string {
-  switch (phase.value) {
-    case "booting":
-      return "Python is on its way.";
-    case "training":
-      return "A run is training. Pause it first: it stays as it is.";
-    case "error":
-      return "Reset the run first.";
-    default:
-      return itersProblem();
-  }
-}
 
 function start(): void {
   const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
@@ -195,7 +181,7 @@ function outcome(): string {
 export function Twin() {
   const now = twin.value;
   const running = now?.phase === "running";
-  const wrong = hindrance();
+  const wrong = hindrance() || itersProblem();
   const field = (key: "a" | "b" | "iters", label: string) => (
     <div class="field">
       <label for={`twin-${key}`}>{label}</label>
