@@ -22,7 +22,7 @@ import { clearSamples, receiveSamples } from "./samples";
 import { receiveLens } from "./lens";
 import { followVocabulary, loseTalk, receiveTalk } from "./talk";
 import { loseSpeed, receiveSpeed } from "./speed";
-import { receiveText } from "./text";
+import { loseText, receiveText } from "./text";
 import { loseTwin, receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
@@ -176,6 +176,7 @@ export function receive(message: Report): void {
           loseSpeed();
           loseCase();
           loseTalk();
+          loseText();
           replay.value = null;
           forget("a");
           forget("b");

@@ -169,6 +169,12 @@ export function setTokenizer(tokenizer: string): void {
   ask(JSON.stringify(now));
 }
 
+/** The worker has ended, and what was asked of it is not answered any more. */
+export function loseText(): void {
+  ignore = 0;
+  fills = false;
+}
+
 export function use(): void {
   send({ type: "use", text: written() });
 }
@@ -191,7 +197,7 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
       bytes = null;
       break;
     case "draft":
-      if (message.answer && --ignore > 0) break;
+      if (message.answer ? --ignore > 0 : ignore > 0) break; // a newer one is on its way
       draft.value = message;
       if (message.config && (fills || message.inForce || !config.value)) show(message.config);
       fills = false;

@@ -38,7 +38,9 @@ def config(**model) -> str:
 
 def test_the_page_is_told_presets_the_form_the_text_and_the_draft(page: Page):
     page.tell("setups")
-    told = page.last("setups")
+    before, told = page.of("setups")  # and after the device is measured
+    assert {row["seconds"] for row in before["presets"]} == {None}
+    assert all(row["seconds"] > 0 for row in told["presets"])
     assert [row["name"] for row in told["presets"]] == [*presets.PRESETS]
     keys = {(field["part"], field["key"]) for field in told["fields"]}
     assert {("model", "d_model"), ("training", "betas[1]"), ("training", "seed")} - keys == {
