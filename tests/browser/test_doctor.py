@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import WAIT_MS, open_page
+from driving import WAIT_MS, fill, open_page
 from playwright.sync_api import Page, expect
 
 from groundling import sources
@@ -65,8 +65,7 @@ def test_each_case_shows_on_the_gpu_what_it_should_and_the_levels_are_told(
         f"localStorage.setItem('groundling-project:Small', {json.dumps(json.dumps(smaller))});"
     )
     open_page(page, site_url)
-    page.get_by_label("Iterations", exact=True).fill("1")
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations="1", Batch_size="8")
     page.get_by_role("button", name="Start", exact=True).click()
     runner = page.locator(".runner")
     expect(runner).to_have_attribute("data-phase", "done", timeout=CASE_MS)
@@ -131,8 +130,7 @@ def test_the_doctor_reads_the_run_as_it_goes_and_stays_out_of_its_way(
     page: Page, site_url: str
 ) -> None:
     open_page(page, site_url)
-    page.get_by_label("Iterations", exact=True).fill("400")
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations="400", Batch_size="8")
     page.get_by_role("tab", name="Doctor", exact=True).click()
     page.get_by_role("button", name="Start", exact=True).click()
     own = page.locator(".doctor .own .diagnosis")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from driving import WAIT_MS, open_page
+from driving import WAIT_MS, fill, open_page
 from playwright.sync_api import Page, expect
 
 from groundling import checkpoint
@@ -66,8 +66,7 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Call
     # A run of the reader's own, as it trains and where it rests.
     inside.get_by_label("Your run").check()
     expect(inside.locator(".empty")).to_contain_text("There is no run yet")
-    page.get_by_label("Iterations", exact=True).fill("40")
-    page.get_by_label("Batch size", exact=True).fill("8")
+    fill(page, Iterations="40", Batch_size="8")
     page.get_by_role("button", name="Start", exact=True).click()
     status = inside.locator(".status")
     for _ in range(60):  # what is not seen is not looked at, and the page grows as the run begins

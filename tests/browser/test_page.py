@@ -22,6 +22,7 @@ from driving import (
     tell_worker,
     wait_for,
     wait_for_iteration,
+    without_gpu,
 )
 from playwright.sync_api import Browser, Download, Page, expect
 
@@ -227,7 +228,7 @@ def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
 
 def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     """Booting, ready, training (with a popover open), done, and of any panel."""
-    in_worker(page, "delete WorkerNavigator.prototype.gpu")
+    without_gpu(page)
     page.goto(site_url)
     axe("booting")
     wait_for(page, "ready")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import WAIT_MS, button, open_page, wait_for
+from driving import WAIT_MS, button, fill, open_page, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint
@@ -158,8 +158,7 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     tool = open_tab(page, site_url, "Talk")
     stream_of = page.locator(".samples")
     expect(stream_of).to_have_attribute("data-samples", "0")
-    page.get_by_label("Batch size", exact=True).fill("8")
-    page.get_by_label("Iterations", exact=True).fill("60")
+    fill(page, Batch_size="8", Iterations="60")
     button(page, "Start").click()
     wait_for(page, "training")
     expect(stream_of).to_have_attribute("data-samples", "1", timeout=WAIT_MS)

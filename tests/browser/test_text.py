@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from driving import WAIT_MS, open_page, wait_for
 from playwright.sync_api import Page, expect
 
 from groundling import checkpoint, configfile
@@ -22,13 +23,11 @@ RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 
 
 def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_url: str):
-    page.goto(site_url)
-    phase = page.locator("[data-phase]").first
-    expect(phase).to_have_attribute("data-phase", "ready", timeout=60_000)
+    open_page(page, site_url)
     page.get_by_role("tab", name="Text and model").click()
     tab = page.locator(".tool.text")
     rows = tab.get_by_role("row")
-    expect(rows).to_have_count(12, timeout=60_000)  # the head, and eleven presets
+    expect(rows).to_have_count(12, timeout=WAIT_MS)  # the head, and eleven presets
     expect(tab.locator("tr[data-refused=true]", has_text="behemoth")).to_contain_text(
         "Its 472,967,680 parameters take about"
     )
@@ -64,7 +63,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
 
     # Start trains it, and what is saved says so
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(phase).to_have_attribute("data-phase", "done", timeout=60_000)
+    wait_for(page, "done")
     expect(tab).to_contain_text("are the run's until Reset")
 
     # what can change does: the run that was done goes on
@@ -72,9 +71,9 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     tab.get_by_label("Iterations", exact=True).fill("4")
     tab.get_by_label("Weight decay", exact=True).fill("0.2")
     tab.get_by_role("button", name="Change the run").click()
-    expect(phase).to_have_attribute("data-phase", "paused")
+    wait_for(page, "paused", 5_000)
     page.get_by_role("button", name="Resume", exact=True).click()
-    expect(phase).to_have_attribute("data-phase", "done", timeout=60_000)
+    wait_for(page, "done")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save weights").click()
     assert download.value.suggested_filename == "tinker-l2h3d24f192t32v256-42-iter4.bin"
@@ -84,10 +83,10 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
 
     # the text is kept by its hash, for the next visit
     page.reload()
-    expect(phase).to_have_attribute("data-phase", "ready", timeout=60_000)
+    wait_for(page, "ready")
     page.get_by_role("tab", name="Text and model").click()
     kept = tab.get_by_role("list", name="Texts kept in this browser")
-    expect(kept).to_contain_text("rhyme.txt", timeout=60_000)
+    expect(kept).to_contain_text("rhyme.txt", timeout=WAIT_MS)
     kept.get_by_role("button", name="Use").click()
     expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
 

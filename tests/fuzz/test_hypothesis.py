@@ -6,24 +6,18 @@ of each; GROUNDLING_FUZZ=20000 makes it that many. It is a folder of its own sin
 inside Pyodide.
 """
 
-import importlib.util
 import io
 import json
 import os
 import tracemalloc
 import zipfile
-from pathlib import Path
 
 import pytest
+import test_fuzz as fuzz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 CASES = int(os.environ.get("GROUNDLING_FUZZ", 250))
-FILE = Path(__file__).parents[1] / "unit/test_fuzz.py"
-_spec = importlib.util.spec_from_file_location("fuzz", FILE)
-fuzz = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fuzz)
-
 KINDS = fuzz.SEALED
 IN_JSON = "bin", "state", "safetensors", "gpt2", "claim", "edited", "project"
 often = settings(
