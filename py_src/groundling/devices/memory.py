@@ -71,11 +71,10 @@ def keep(device: WebGPUDevice, choice: str) -> None:
     if not store:
         return
     key, table = _key(device), _table()
-    if table.pop(key, None) != choice:
-        table = {**table, key: choice}  # the newest at the end
-        newest = dict(list(table.items())[-MOST:])
-        with suppress(OSError):  # then the next start has its trial
-            store.write(json.dumps(newest, indent=1).encode())
+    table.pop(key, None)
+    newest = dict([*table.items(), (key, choice)][-MOST:])
+    with suppress(OSError):  # then the next start has its trial
+        store.write(json.dumps(newest, indent=1).encode())
 
 
 def _table() -> dict[str, str]:

@@ -220,8 +220,10 @@ class WebGPUDevice(Device):
         Checked in both cases; `tiles` has why. Returns their name. Waits.
         """
         if not self.tiles:
-            self.tiles, self._right = trial.choose(self, remembered or memory.recall(self))
-            memory.keep(self, self.tiles.split(":")[0])
+            before = remembered or memory.recall(self)
+            self.tiles, self._right = trial.choose(self, before)
+            if self.tiles.split(":")[0] != before:
+                memory.keep(self, self.tiles.split(":")[0])
         return self.tiles.split(":")[0]
 
     def form(self, name: str, variant: str) -> "Kernel":
