@@ -46,7 +46,7 @@ import time
 import zipfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -93,7 +93,8 @@ SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     args = _parser().parse_args(argv)
-    memory.store = memory.File(cache() / "adapters.json")
+    with suppress(FileNotFoundError):  # there is nowhere to remember anything
+        memory.store = memory.File(cache() / "adapters.json")
     try:
         return args.command(args)
     except BadInput as error:
@@ -219,10 +220,10 @@ def _begun(args: argparse.Namespace, setup: configfile.Setup) -> Run:
     usual = setup.train if args.lr is None else with_peak(setup.train, args.lr)
     setup = replace(setup, train=replace(usual, **given))
     corpus, device = _corpus(args.text, setup.tokenizer), open_device(args.device)
-    if args.config and setup.model.vocab_size != corpus.vocab_size:
+    if setup.vocab_given not in (None, corpus.vocab_size):
         raise ValueError(
-            f"vocab_size is {setup.model.vocab_size}; the text {corpus.name!r} has "
-            f"{corpus.vocab_size} different characters."
+            f"vocab_size is {setup.vocab_given}; the text {corpus.name!r} has "
+            f"{corpus.vocab_size} different characters. A config may leave it out."
         )
     setup = setup.on(corpus)
     presets.check(setup, presets.limits(device), corpus)

@@ -6,9 +6,10 @@
      "weight_decay":0.1,"grad_clip":1.0,"max_steps":10000,"eval_interval":100,
      "sample_interval":500,"checkpoint_interval":500,"seed":42}
 
-A model may also say its "tokenizer" ("byte-v1" or "char-v1"; without, 256 tokens are bytes), and a
-training its "min_learning_rate" and "warmup_steps" (without, the learning rate stays as it
-is), "eval_batches" (4) and "accumulate" (1). All else must be there, and nothing more.
+A model may leave out its "model_name", and its "vocab_size", which the text decides. It may also
+say its "tokenizer" ("byte-v1" or "char-v1"; without, 256 tokens are bytes), and a training its
+"min_learning_rate" and "warmup_steps" (without, the learning rate stays as it is), "eval_batches"
+(4) and "accumulate" (1). All else must be there, and nothing more.
 """
 
 import json
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from . import samples, strict
 from .config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number, shown
 from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus
+from .decoding import decode
 from .strict import check_keys, check_list, check_text
 
 INTERVAL = 1, 10_000_000
@@ -37,6 +39,7 @@ CHECKPOINT_FIELD = Field(
     "too, and waits 5 at least.",
 )
 FIXED = {"tie_embeddings": True, "dtype": "float32"}  # what a model has no choice of
+NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,60}"
 OPTIONAL = "min_learning_rate", "warmup_steps", "eval_batches", "accumulate"
 
 
@@ -50,6 +53,7 @@ class Setup:
     train: TrainConfig = field(default_factory=TrainConfig)
     sample_interval: int = samples.EVERY
     checkpoint_interval: int = 200
+    vocab_given: int | None = field(default=None, compare=False)  # what a file says it is
 
     def on(self, corpus: Corpus) -> "Setup":
         """This on a text: with its characters for a vocabulary. ValueError where bytes are meant
@@ -71,7 +75,7 @@ def loads(raw: bytes, base: Setup | None = None) -> Setup:
     if len(raw) > MAX_CONFIG:
         raise ValueError(f"The file has {len(raw):,} bytes; a config has {MAX_CONFIG:,} at most.")
     try:
-        value = strict.parse(raw)
+        value = strict.parse_text(decode(raw))
     except strict.NotJSON as error:
         raise ValueError(f"It is no config: {error}") from None
     if not isinstance(value, dict):
@@ -92,9 +96,16 @@ def loads(raw: bytes, base: Setup | None = None) -> Setup:
 
 
 def _model(value: object, setup: Setup) -> Setup:
-    keys = "model_name", *(f.key for f in MODEL_FIELDS), *FIXED
-    check_keys("model", value, (*keys, *_given(value, ("tokenizer",))))
-    check_text("model_name", value["model_name"], r"[ -~]{1,60}", "a name of 1 to 60 characters")
+    keys = *(f.key for f in MODEL_FIELDS if f.name != "vocab_size"), *FIXED
+    optional = "model_name", "vocab_size", "tokenizer"
+    check_keys("model", value, (*keys, *_given(value, optional)))
+    given = value.get("vocab_size")
+    if "vocab_size" not in value:
+        tokenizer = value.get("tokenizer", setup.tokenizer)
+        size = 256 if tokenizer == BYTES else setup.model.vocab_size  # until the text is there
+        value = value | {"vocab_size": size, "tokenizer": tokenizer}
+    value = {"model_name": "custom"} | value
+    check_text("model_name", value["model_name"], NAME, "a name of 1 to 60 characters")
     for key, only in FIXED.items():
         if value[key] is not only and value[key] != only:
             raise ValueError(
@@ -113,7 +124,8 @@ def _model(value: object, setup: Setup) -> Setup:
         )
     numbers = {f.name: type(f.limits[0])(value[f.key]) for f in MODEL_FIELDS}
     name = value["model_name"]
-    return replace(setup, name=name, tokenizer=tokenizer, model=GPTConfig(**numbers))
+    model = GPTConfig(**numbers)
+    return replace(setup, name=name, tokenizer=tokenizer, model=model, vocab_given=given)
 
 
 def _training(value: object, setup: Setup) -> Setup:

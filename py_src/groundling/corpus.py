@@ -3,12 +3,14 @@
 import codecs
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from .decoding import decode
 from .rng import Stream
 
 SHAKESPEARE = "tinyshakespeare.txt"
@@ -34,8 +36,7 @@ class Vocabulary:
     def encode(self, text: str) -> np.ndarray:
         """Tokens of text, uint32 (tokens,). ValueError for a character we have no token for."""
         if self.tokenizer == BYTES:
-            raw = text.encode("utf-8", "surrogatepass")
-            return np.frombuffer(raw, np.uint8).astype(np.uint32)
+            return np.frombuffer(_raw(text), np.uint8).astype(np.uint32)
         points, known = _code_points(text), _code_points(self.vocab)
         token_of = np.zeros(known.max() + 1, np.uint32)  # faster than a search in `known`
         token_of[known] = np.arange(self.vocab_size)
@@ -43,12 +44,20 @@ class Vocabulary:
         strange = known[tokens] != points
         if strange.any():
             at = int(strange.argmax())
+            shown = ascii(text[at]) if unicodedata.combining(text[at]) else repr(text[at])
             raise ValueError(
-                f"The character {text[at]!r} (U+{points[at]:04X}) at position {at} of the text, "
-                f"counted from 0, is not among the {self.vocab_size} characters of {self.name!r}: "
-                f"{self.vocab!r}."
+                f"The character {shown} (U+{points[at]:04X}) at position {at} of the text, "
+                f"counted from 0, is not among the {self.vocab_size:,} characters of "
+                f"{self.name!r}.{self._other_form(text)}"
             )
         return tokens
+
+    def _other_form(self, text: str) -> str:
+        """Which of Unicode's two forms of accented letters would do, where one would."""
+        for form, told in (("NFC", "composed"), ("NFD", "decomposed")):
+            if set(unicodedata.normalize(form, text)) <= set(self.vocab):
+                return f" It has letters with marks in their {told} form ({form}): type them so."
+        return ""
 
     def decode(self, tokens) -> str:
         """The text of tokens; U+FFFD for bytes that make no character of UTF-8. ValueError for a
@@ -100,10 +109,13 @@ class Corpus(Vocabulary):
     """The tokens of a text, and what they stand for.
 
     `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
-    that of the text in UTF-8, `raw_bytes` its length so. ValueError for an empty text.
+    that of the text in UTF-8, `raw_bytes` its length so. What is to be read as bytes may be bytes
+    of any kind. ValueError for an empty text.
     """
 
-    def __init__(self, text: str, name: str = "tinyshakespeare", tokenizer: str = CHARACTERS):
+    def __init__(
+        self, text: str | bytes, name: str = "tinyshakespeare", tokenizer: str = CHARACTERS
+    ):
         if not text:
             raise ValueError(f"The text {name!r} is empty; there is nothing to learn from.")
         if tokenizer not in TOKENIZERS:
@@ -112,18 +124,23 @@ class Corpus(Vocabulary):
             super().__init__(byte_vocabulary().vocab, name, BYTES)
         else:
             super().__init__("".join(sorted(set(text))), name)
-        raw = text.encode("utf-8", "surrogatepass")
+        raw = text if isinstance(text, bytes) else _raw(text)
         self.sha256, self.raw_bytes = hashlib.sha256(raw).hexdigest(), len(raw)
-        tokens = self.encode(text)
+        is_bytes = tokenizer == BYTES
+        tokens = np.frombuffer(raw, np.uint8).astype(np.uint32) if is_bytes else self.encode(text)
         split = int(TRAIN_SPLIT * len(tokens))
         self.train, self.val = tokens[:split], tokens[split:]
 
     def read_as(self, tokenizer: str) -> "Corpus":
-        """The same text by a tokenizer: this corpus, where it is its own."""
+        """The same text by a tokenizer: this corpus, where it is its own. ValueError for bytes that
+        are to be read as characters and are no text.
+        """
         if tokenizer == self.tokenizer:
             return self
-        text = self.decode(np.concatenate([self.train, self.val]))
-        return Corpus(text, self.name, tokenizer)
+        tokens = np.concatenate([self.train, self.val])
+        if self.tokenizer == BYTES:
+            return Corpus(decode(tokens.astype(np.uint8).tobytes(), self.name), self.name)
+        return Corpus(self.decode(tokens), self.name, tokenizer)
 
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""
@@ -179,7 +196,24 @@ def cache() -> Path:
     """The folder that build.py caches things in."""
     if folder := os.environ.get("GROUNDLING_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundling"
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "groundling"
+    try:
+        return Path.home() / ".cache" / "groundling"
+    except RuntimeError:
+        raise FileNotFoundError(
+            "There is no home folder here to keep files in: set GROUNDLING_CACHE to a folder."
+        ) from None
+
+
+def _raw(text: str) -> bytes:
+    """The text in UTF-8. A byte of an argument that was none stands in it as Python has it: as half
+    a character, U+DC80 to U+DCFF.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -25,6 +25,7 @@ from . import checkpoint, strict
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import MODEL_LIMITS, GPTConfig, check_number
 from .corpus import Vocabulary
+from .decoding import decode
 from .model import parameter_shapes
 from .strict import check_keys, check_list
 
@@ -80,7 +81,7 @@ def read_safetensors(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]
             f"follows, and it has {len(data):,} in all."
         )
     try:
-        header = strict.parse(data[8:start])
+        header = strict.parse_text(decode(bytes(data[8:start])))
         if not isinstance(header, dict):
             raise ValueError("it is not an object.")
         metadata = header.pop("__metadata__", {})
@@ -296,7 +297,7 @@ def from_gpt2(files: dict[str, bytes], like: Checkpoint | None = None) -> Checkp
     if len(files["config.json"]) > MAX_HEADER:
         raise CheckpointError(f"config.json has {len(files['config.json']):,} bytes.")
     try:
-        about = strict.parse(files["config.json"])
+        about = strict.parse_text(decode(files["config.json"]))
     except ValueError as error:
         raise CheckpointError(f"config.json is wrong: {error}") from None
     if not isinstance(about, dict):

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from . import __version__, live, strict
 from .config import TrainConfig, shown
+from .decoding import decode
 from .fingerprint import hash_of
 from .strict import HASH, NotJSON, check_keys, check_text
 
@@ -325,21 +326,23 @@ def _from_parts(parts: dict[str, bytes]) -> Project:
     files = {}
     for path, data in parts.items():
         if path not in ("project.json", "README.txt"):
-            try:
-                files[path] = data.decode()
-            except UnicodeDecodeError as error:
-                raise ProjectError(
-                    f"The project's {path} is not UTF-8 text: byte {error.start:,} cannot be read."
-                ) from None
+            files[path] = _decode(data, f"project's {path}")
     return _project(value, files)
+
+
+def _decode(data: bytes, what: str) -> str:
+    try:
+        return decode(data, f"The {what}")
+    except ValueError as error:
+        raise ProjectError(str(error)) from None
 
 
 def _parse(raw: bytes, what: str, keys: Iterable[str]) -> dict:
     """The JSON of a project of our version."""
     try:
-        value = strict.parse(raw)
+        value = strict.parse_text(_decode(raw, what))
     except NotJSON as error:
-        raise ProjectError(f"The {what} is damaged: byte {error.at:,} {error.problem}") from None
+        raise ProjectError(f"The {what} is damaged: {error}") from None
     except ValueError as error:
         raise ProjectError(f"The {what} is wrong: {_sentence(error)}") from None
     if not isinstance(value, dict) or "format" not in value:

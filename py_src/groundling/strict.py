@@ -2,7 +2,8 @@
 
 What comes in files and links was written by anyone. `parse` and the checks take nothing on trust:
 no key twice, none missing, none too many, every number in its range. They raise a ValueError that
-names the key or the byte.
+names the key or the byte. Files that programs write are ASCII; `parse_text` is for those that
+people write, which may be of any characters.
 """
 
 import json
@@ -22,34 +23,56 @@ TIME = (
     "a time like 2026-11-21T08:00:00.000Z",
 )
 MAX_DEPTH = 20  # ours are nested 4 deep; a config.json of others may be some deeper
-BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)  # and whole strings, to skip
+BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)  # and whole strings, to skip
 FINITE = -sys.float_info.max, sys.float_info.max
 
 
 class NotJSON(ValueError):
-    """What is not ASCII JSON at all, and the first byte that shows it: what of it is wrong."""
+    """What is not JSON at all, and the first byte or character that shows it: what of it is wrong.
 
-    def __init__(self, at: int, problem: str = "is not what ASCII JSON has there."):
-        super().__init__(f"byte {at} {problem}")
-        self.at, self.problem = at, problem
+    `where` names its place as a person finds it.
+    """
+
+    def __init__(
+        self, at: int, problem: str = "is not what ASCII JSON has there.", where: str = ""
+    ):
+        self.at, self.problem, self.where = at, problem, where or f"byte {at}"
+        super().__init__(f"{self.where} {problem}")
 
 
 def parse(raw: bytes) -> Any:
     """The value of ASCII JSON. NotJSON, also for what is nested deeper than anything of ours, which
     in the page would end Python itself; ValueError for what only Python would take as JSON.
     """
+    try:
+        return _parse(raw.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise NotJSON(error.start) from None
+
+
+def parse_text(text: str) -> Any:
+    """The same of text that people write: in a NotJSON is the line, too."""
+    try:
+        return _parse(text)
+    except NotJSON as error:
+        line, column = text.count("\n", 0, error.at) + 1, error.at - text.rfind("\n", 0, error.at)
+        problem = error.problem.replace("ASCII ", "")
+        where = f"line {line:,}, character {column:,}"
+        raise NotJSON(error.at, problem, where) from None
+
+
+def _parse(text: str) -> Any:
     depth = 0
-    for bracket in BRACKETS.finditer(raw):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket[0], 0)
+    for bracket in BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket[0], 0)
         if depth > MAX_DEPTH:
             raise NotJSON(bracket.start(), f"opens more than {MAX_DEPTH} levels of brackets.")
     try:
-        return json.loads(raw.decode("ascii"), object_pairs_hook=_object, parse_constant=_refuse)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
     except _Refused as error:
         raise ValueError(str(error)) from None
     except ValueError as error:
-        at = getattr(error, "pos", getattr(error, "start", 0))  # of a JSON or a Unicode error
-        raise NotJSON(at) from None
+        raise NotJSON(getattr(error, "pos", 0)) from None
 
 
 def dumps(value: object) -> str:

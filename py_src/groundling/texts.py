@@ -14,7 +14,8 @@ from pathlib import PurePath
 import numpy as np
 
 from .config import check_number
-from .corpus import CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
+from .corpus import BYTES, CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
+from .decoding import decode
 from .strict import HASH, check_keys, check_text
 
 MAX_BYTES = 100_000_000  # of all files together
@@ -32,7 +33,9 @@ MANIFEST_KEYS = (
 def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Corpus:
     """The text of one or more files, joined by line breaks where one does not end with it.
 
-    ValueError for none, more than MAX_BYTES, or what is not UTF-8 text: it names the byte.
+    For a model of bytes a file that is not text is taken byte by byte; text is its UTF-8, however
+    it was encoded, so that it is one text by either tokenizer. ValueError for no file, more than
+    MAX_BYTES, or what cannot be read as text, where characters are wanted: it names the byte.
     """
     files = list(files)
     if not files:
@@ -40,28 +43,23 @@ def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Cor
     size = sum(len(data) for _, data in files)
     if size > MAX_BYTES:
         raise ValueError(f"The text has {size:,} bytes; it may have {MAX_BYTES:,} in all.")
-    texts = [_decode(name, data) for name, data in files]
-    text = texts[0]
-    for more in texts[1:]:
-        text += more if text.endswith("\n") or not text else "\n" + more
+    parts = [_utf8(name, data, tokenizer) for name, data in files]
+    whole = parts[0]
+    for more in parts[1:]:
+        whole += more if whole.endswith(b"\n") or not whole else b"\n" + more
     name = PurePath(files[0][0]).name[:MAX_NAME] or "text"
     if len(files) > 1:
         name += f" and {len(files) - 1} more"
-    return Corpus(text, name, tokenizer)
+    return Corpus(whole if tokenizer == BYTES else whole.decode(), name, tokenizer)
 
 
-def _decode(name: str, data: bytes) -> str:
-    if (at := data.find(b"\0")) >= 0:
-        raise ValueError(
-            f"{name} is not text: byte {at:,} is 0, which no text has. Is it the right file?"
-        )
+def _utf8(name: str, data: bytes, tokenizer: str) -> bytes:
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{name} is not UTF-8 text: byte {error.start:,}, {data[error.start]:#04x}, cannot be "
-            "read. Save it as UTF-8 and give it again."
-        ) from None
+        return decode(data, name).encode()
+    except ValueError:
+        if tokenizer == BYTES:
+            return bytes(data)
+        raise
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,9 @@ def survey(corpus: Corpus) -> Survey:
     )
     pairs = [(chr(point), int(n)) for point, n in zip(points, counts, strict=True)]
     unusual = [
-        Unusual(c, unicodedata.name(c, f"U+{ord(c):04X}"), n, why)
+        Unusual(
+            c, "carriage return" if c == "\r" else unicodedata.name(c, f"U+{ord(c):04X}"), n, why
+        )
         for c, n in pairs
         if (why := _unusual(c, n, len(text)))
     ]
@@ -111,6 +111,8 @@ def _unusual(character: str, count: int, length: int) -> str:
         return "a byte order mark"
     if character == "\ufffd":
         return "stands for what another program could not read"
+    if character == "\r":
+        return "of line breaks as Windows writes them; a token as any other"
     if kind in ("Cc", "Cf", "Co", "Cn", "Cs") and character not in "\n\t":
         return "does not show"
     if kind == "Zs" and character != " ":

@@ -133,7 +133,7 @@ def test_a_file_without_our_header_needs_one_like_it(ckpt):
         (b"\xff" * 8 + b"{}", "a header of 18,446,744,073,709,551,615 bytes"),
         (b"\x02\0\0\0\0\0\0\0[]", "header is wrong: it is not an object."),
         (b"\x02\0\0\0\0\0\0\0{", "no safetensors"),
-        (b"\x02\0\0\0\0\0\0\0{,", "header is wrong: byte 1"),
+        (b"\x02\0\0\0\0\0\0\0{,", "header is wrong: line 1, character 2"),
         (b"\x02\0\0\0\0\0\0\0{}", "does not say its seed"),
         (b"\x02\0\0\0\0\0\0\0{}more", "has 14 bytes; its tensors end at 10"),
     ],

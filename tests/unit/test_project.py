@@ -141,7 +141,7 @@ WRONG_LINKS = {
         "code=" + base64.urlsafe_b64encode(zlib.compress(b"{}") + b"x").decode().rstrip("="),
         "does not end where it should",
     ),
-    "not JSON": ("code=" + project.pack(b"print(1)"), "damaged: byte 0"),
+    "not JSON": ("code=" + project.pack(b"print(1)"), "damaged: line 1, character 1"),
     "deep": ("code=" + project.pack(b"[" * 10**6), "20 levels"),
     "a list": (linked([]), "does not say that it is a project"),
     "other version": (linked(header(format="groundling-project-v2", files={})), "this can read"),
