@@ -146,9 +146,7 @@ class LinkView(View):
         try:
             with self._in_its_code():
                 while next(self.stream, None) is not None:
-                    if self.stopped:
-                        replay.run.pause()  # once more: `train` forgets it as it begins
-                    elif self.session.clock() >= deadline:
+                    if not self.stopped and self.session.clock() >= deadline:
                         self._post("running", so_far(replay))
                         return
             self.stream = None

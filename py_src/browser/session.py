@@ -289,13 +289,13 @@ class Session:
                 break
         else:
             self.stream = None
-            if self.trial.iter == self.began:
+            if self.trial.iter == self.began and not self.trial.run.pausing:
                 raise RuntimeError(
                     f"train() ended at iteration {self.began} without having trained: it has to "
                     "yield a Record for each iteration, until the last one or run.pause()."
                 )
         self.flush()
-        if self._is_stale():
+        if self.stream is not None and self._is_stale():
             self.trial.run.pause()  # so that nothing is in flight when it is copied
 
     def _is_stale(self) -> bool:

@@ -39,7 +39,7 @@ class TwinView(View):
         super().__init__(session)
         self.twin: Twin | None = None
         self.stream: Iterator | None = None  # twin.train(), until both have ended
-        self.begun = self.stopped = False
+        self.stopped = False
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
     @property
@@ -52,7 +52,7 @@ class TwinView(View):
         seeds, iters = tuple(message["seeds"]), message["iters"]
         self.twin = self.stream = None  # its memory is free before the next takes more
         self.files = []
-        self.begun = self.stopped = False
+        self.stopped = False
         try:
             if not 1 <= iters <= MOST_ITERS:
                 raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
@@ -90,8 +90,6 @@ class TwinView(View):
         self.stopped = True
         for run in self.twin.runs:
             run.pause()
-        if not self.begun:  # `train` would forget the pause as it begins
-            self.stream = iter(())
         while self.running:
             self.advance()
 
@@ -105,7 +103,6 @@ class TwinView(View):
     def advance(self) -> None:
         """Train for about a frame, and post what has come; at the end, the verdict."""
         deadline, records = self.session.clock() + FRAME, []
-        self.begun = True
         try:
             while (pair := next(self.stream, None)) is not None:
                 a, b = pair

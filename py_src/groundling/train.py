@@ -54,7 +54,7 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         optimizer.step(hyper)
         return total, norm
 
-    run.pausing = False
+    run.begin()
     end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
     while run.iter < end and not run.pausing:
         it = run.iter
@@ -73,6 +73,7 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
     yield from run.records()
     if run.sample_every and run.iter == run.config.iters:
         write_sample(run)
+    run.training = False
 
 
 def learning_rate(it: int, config: TrainConfig) -> float:
@@ -183,7 +184,7 @@ class Run:
         self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
         self.code_hash = code_hash()
-        self.pausing = False
+        self.training = self.pausing = self.waiting = False  # see pause
         self.sample_every = samples.EVERY
         self._start(0, None)
 
@@ -231,8 +232,15 @@ class Run:
             yield record
 
     def pause(self) -> None:
-        """Make `train` end after this iteration, once all that is on its way has arrived."""
-        self.pausing = True
+        """Make `train` end after this iteration, once all that is on its way has arrived. If none
+        is going on, the next one ends before its first iteration. `pausing` is True from here on,
+        until the run goes on.
+        """
+        self.pausing, self.waiting = True, not self.training
+
+    def begin(self) -> None:
+        """What `train` begins with: forget a pause, unless it waits for this call to obey it."""
+        self.training, self.pausing, self.waiting = True, self.pausing and self.waiting, False
 
     def set_lr(self, peak: float) -> None:
         """Change the peak learning rate from the next iteration on, also within `train`. ValueError

@@ -377,6 +377,13 @@ def test_a_run_that_overflows_leaves_a_log_that_tells_it(tmp_path, monkeypatch, 
     assert "the training loss at iter 3" in capsys.readouterr().out
 
 
+def test_a_case_that_is_stopped_before_it_began_does_not_train(corpus: Corpus, device: Device):
+    exam = Examination(CASES["dead"], corpus, device, 60)
+    stream = exam.train()
+    exam.run.pause()
+    assert list(stream) == [] and exam.run.iter == 0
+
+
 def test_the_command_runs_a_case_and_reads_it(capsys):
     assert cli.main(["doctor", "--case", "dead", "--iters", "60", "--device", "numpy"]) == 1
     said = capsys.readouterr()

@@ -130,11 +130,15 @@ def test_a_replay_can_be_stopped_also_before_it_has_begun(text):
     page.finish()
     told = page.last("replay")
     assert (told["phase"], told["verdict"]) == ("stopped", "")
-    assert told["iter"] < 40
-    assert told["message"].startswith(f"Stopped at iter {told['iter']} of 40.")
-    assert "so far each is the same to the bit" in told["message"]
+    assert told["message"].startswith("Stopped at iter 0 of 40. 0 of ")
     page.tell("unreplay")
     assert page.last("replay") is told
+    page.tell("replay", text=long)
+    page.tell("unreplay")
+    told = page.last("replay")
+    assert (told["phase"], told["iter"] < 40) == ("stopped", True)
+    assert told["message"].startswith(f"Stopped at iter {told['iter']} of 40.")
+    assert "so far each is the same to the bit" in told["message"]
 
 
 def test_nothing_is_replayed_while_a_run_trains_and_a_start_ends_a_replay(text):

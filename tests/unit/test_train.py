@@ -191,6 +191,19 @@ def test_a_paused_run_ends_with_the_same_bytes_and_records(device: Device, pause
     assert weights_of(paused) == weights_of(whole)
 
 
+def test_a_pause_before_the_first_iteration_is_obeyed_once(device: Device):
+    whole, run = small_run(device), small_run(device)
+    for at in (0, 4):
+        stream = train(run)
+        run.pause()
+        assert list(stream) == [] and run.iter == at and run.pausing
+        for record in train(run):
+            if record.iter == 3:
+                run.pause()
+    finish(whole)
+    assert run.iter == CONFIG.iters and weights_of(run) == weights_of(whole)
+
+
 def test_a_restored_state_goes_on_exactly_where_it_was_on_another_device(device: Device):
     run = small_run(device)
     for record in train(run):
