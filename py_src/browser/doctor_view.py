@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from explain import LOST, explain
 from view import FRAME, Message, View
 
+import groundling.curve
 import groundling.doctor
 import groundling.entropy
 from groundling.devices import DeviceError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from session import Session
 
     from groundling.corpus import Corpus
-    from groundling.doctor import Curve, Examination, Verdict
+    from groundling.curve import Curve
+    from groundling.doctor import Examination, Verdict
     from groundling.train import Record, Run
 
 EVERY = 1.0  # seconds between two readings of the run's curve, at least; also,
@@ -45,7 +47,7 @@ class DoctorView(View):
         self.stream: Iterator | None = None  # exam.train(), until it has ended
         self.stopped = False
         self.run: Run | None = None  # whose curve this is
-        self.curve: Curve = groundling.doctor.Curve()
+        self.curve: Curve = groundling.curve.Curve()
         self.read = -math.inf, 0  # the last reading: when, and of how many records
 
     # ---- the run --------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ class DoctorView(View):
         """Take in what was posted; read the curve, if it is time to."""
         if self.run is not self.session.run:  # an applied edit makes another run, of the same log
             self.run, self.read = self.session.run, (-math.inf, 0)
-            self.curve = groundling.doctor.Curve()
+            self.curve = groundling.curve.Curve()
             records = [record for record in self.run.log if record.iter <= records[-1].iter]
         for record in records:
             self.curve.add(record)

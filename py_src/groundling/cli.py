@@ -9,7 +9,7 @@ groundling presets [--device ...]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
                        [--length N] [--text FILE…]
 groundling inspect FILE [FILE]
-groundling doctor LOG.jsonl | --case NAME [--iters N] [--device ...]
+groundling doctor LOG | --case NAME [--iters N] [--device ...]
 groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--text FILE…]
 groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--text FILE…]
 groundling import FILE OUT [--like FILE]
@@ -71,6 +71,7 @@ from . import (
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
 from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
+from .curve import read_log
 from .devices import DeviceError, memory, open_device
 from .errors import CodeError, describe
 from .fingerprint import hash_of
@@ -470,7 +471,7 @@ def doctor_command(args: argparse.Namespace) -> int:
             raise ValueError("Name a log or a --case, one of the two.")
         if args.log:
             try:
-                curve = doctor.read_log(Path(args.log).read_bytes())
+                curve = read_log(Path(args.log).read_bytes())
             except ValueError as error:
                 raise ValueError(f"{args.log}: {error}") from None
         else:
@@ -896,7 +897,7 @@ def _parser() -> argparse.ArgumentParser:
     add("other", metavar="FILE", nargs="?", help="another one, to compare tensor by tensor")
 
     add = command("doctor", doctor_command, "Read a loss curve, and say what is wrong with it.")
-    add("log", metavar="LOG.jsonl", nargs="?", help="what `train --log` has written")
+    add("log", metavar="LOG", nargs="?", help="what `train --log` or the page's CSV has")
     add("--case", choices=doctor.CASES, help="train one of the doctor's own cases, and read it")
     add("--iters", metavar="N", type=int, default=doctor.ITERS, help=f"of the case {value}")
     device(add)

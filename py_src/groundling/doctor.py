@@ -1,15 +1,14 @@
 """The loss-curve doctor: six runs, five with one thing wrong each, and a diagnosis of any curve.
 
-Natively:     groundling doctor LOG.jsonl      (what `groundling train --log` writes)
+Natively:     groundling doctor LOG            (what `groundling train --log` or the page writes)
               groundling doctor --case overfit
 In the page:  the Doctor tab, which also reads the main run's curve as it grows
 
-`diagnose` looks at the losses alone. The learning rates, where a log has them, only put numbers to
-its advice.
+`diagnose` looks at the losses. The learning rates, where a log has them, only put numbers to its
+advice. What a log does not have, nothing is said of.
 """
 
 import copy
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import numpy as np
 
 from .config import TrainConfig
 from .corpus import Corpus
+from .curve import Curve
 from .devices import Device
 from .train import NonFiniteLoss, Record, Run, train
 
@@ -27,97 +27,8 @@ BATCH = 8
 SEED = "hamlet"
 TINY = 130  # characters that the overfitting case trains on: two contexts, and two characters
 GOOD_LR = TrainConfig.lr  # of the page's own run
+HIGHEST_LR = 1e-3  # that is advised
 ENOUGH = 20  # records before anything but a blow-up is told
-MAX_BYTES, MAX_LINE, MAX_RECORDS = 2**28, 4096, 2_000_000  # of a log
-
-
-# ---- the curve -----------------------------------------------------------------------------------
-
-
-@dataclass
-class Curve:
-    """A loss curve: what each iteration's record says. A missing validation loss is None; so is a
-    learning rate that is not known.
-    """
-
-    iter: list[int] = field(default_factory=list)
-    train: list[float] = field(default_factory=list)
-    val: list[float | None] = field(default_factory=list)
-    lr: list[float | None] = field(default_factory=list)
-
-    def add(self, record: Record) -> None:
-        """Take in one more record."""
-        self.iter.append(record.iter)
-        self.train.append(record.train)
-        self.val.append(record.val)
-        self.lr.append(record.lr)
-
-    def __len__(self) -> int:
-        return len(self.iter)
-
-
-def read_log(data: bytes) -> Curve:
-    """The curve of a JSONL log: on each line an object with `iter` and `train`, perhaps `val` and
-    `lr`.
-
-    A loss that is null, NaN or infinite is one that was no number. ValueError says the line and
-    what is wrong with it.
-    """
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"It has {len(data):,} bytes; a log may have {MAX_BYTES:,}.")
-    curve = Curve()
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            _read_line(line, curve)
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
-    if not curve:
-        raise ValueError("It is empty: there is no record in it.")
-    return curve
-
-
-def _read_line(line: bytes, curve: Curve) -> None:
-    if len(line) > MAX_LINE:
-        raise ValueError(f"it has {len(line):,} bytes; a record has {MAX_LINE:,} at most.")
-    if len(curve) >= MAX_RECORDS:
-        raise ValueError(f"a log may have {MAX_RECORDS:,} records.")
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError("it is not JSON.") from None
-    if not isinstance(found, dict) or "iter" not in found or "train" not in found:
-        raise ValueError("it is not a record: an object with iter and train.")
-    it = found["iter"]
-    if type(it) is not int or not 0 <= it < 2**53:
-        raise ValueError(f"iter is {_short(it)}; it must be a whole number from 0 on.")
-    if curve.iter and it <= curve.iter[-1]:
-        raise ValueError(f"iter {it:,} comes after iter {curve.iter[-1]:,}; a log is of one run.")
-    loss, val = _number("train", found["train"]), None
-    if "val" in found:
-        val = _number("val", found["val"])
-    lr = _number("lr", found["lr"]) if "lr" in found else None
-    curve.iter.append(it)
-    curve.train.append(loss)
-    curve.val.append(val)
-    curve.lr.append(lr if lr is not None and math.isfinite(lr) else None)
-
-
-def _number(name: str, value: object) -> float:
-    if value is None:
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} is {_short(value)}; it must be a number.")
-    try:
-        return float(value)
-    except OverflowError:  # a whole number beyond all floats
-        return math.inf
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 # ---- the diagnosis -------------------------------------------------------------------------------
@@ -199,7 +110,11 @@ class _Seen:
         ]
         self.val_it, self.v = it[np.isfinite(v)], v[np.isfinite(v)]
         rates = [lr for lr in curve.lr if lr is not None]
-        self.peak_lr = max(rates) if rates else None
+        begins = bool(curve.iter) and curve.iter[0] < 20
+        # Of a log that begins later the peak may have been before it, unless it is seen to rise.
+        self.peak_lr = max(rates) if rates and (begins or max(rates) > rates[0]) else None
+        self.decayed = self.peak_lr is not None and rates[-1] < self.peak_lr / 2
+        self.warm = self.peak_lr is not None and rates[0] < self.peak_lr / 2
         if not self.n:
             return
         self.fresh = self.it[0] < 20 or uniform is not None  # it shows how the run began
@@ -212,6 +127,16 @@ class _Seen:
         self.noise = min(_noise(part) for part in quarters)
         self.share = (self.start - self.end) / self.start
         self.peak = int(self.x.argmax())
+
+    @property
+    def iters(self) -> int:
+        """From the first record to the last; a log may have one of every tenth iteration."""
+        return int(self.it[-1] - self.it[0]) + 1
+
+    def count(self, n: int) -> str:
+        """So many records, as iterations where the log has each of them."""
+        what = "iteration" if self.iters == self.n else "record"
+        return f"{n:,} {what}{'' if n == 1 else 's'}"
 
     def level(self, begin: int | None, end: int | None) -> float:
         """The median of the training losses from one record to another."""
@@ -233,18 +158,20 @@ def _noise(x: np.ndarray) -> float:
 def _not_a_number(seen: _Seen) -> Verdict | None:
     if not len(seen.bad_train) and not len(seen.bad_val):
         return None
-    which, at = (
-        ("training", int(seen.bad_train[0]))
-        if len(seen.bad_train)
-        else ("validation", int(seen.bad_val[0]))
-    )
+    which, bad, it, x = "training", seen.bad_train, seen.it, seen.x
+    if not len(bad):
+        which, bad, it, x = "validation", seen.bad_val, seen.val_it, seen.v
+    at = int(bad[0])
     evidence = [("Not a number", f"the {which} loss at iter {at:,}")]
-    if seen.n:
-        evidence.append(("Before that", _loss(float(seen.x[-1]))))
+    for what, part in (("Before that", x[it < at][-1:]), ("After that", x[it > at][-1:])):
+        if len(part):
+            evidence.append((what, _loss(float(part[0]))))
+    says = f"The {which} loss is no longer a number: the model's own numbers overflow."
+    if len(it) and it[-1] > at:
+        says = f"The {which} loss was no number at iter {at:,}: the model's own numbers overflowed."
     return Verdict(
         "divergence",
-        "The loss is no longer a number. The weights have overflowed, and nothing that is trained "
-        "from here on means anything.",
+        says,
         tuple(evidence),
         _lower(seen) + " Go on from a copy that was made before, or begin again.",
         _lower_fix(seen),
@@ -262,7 +189,7 @@ def _divergence(seen: _Seen) -> Verdict | None:
     evidence = [
         ("Start", _loss(seen.start)),
         ("Peak", f"{_loss(peak)} at iter {seen.it[seen.peak]:,}, {peak / seen.start:.1f} × start"),
-        ("Above the start", f"{count:,} of {n:,} iterations"),
+        ("Above the start", f"{count:,} of {seen.count(n)}"),
         ("Now", _loss(seen.end)),
     ]
     if gross and n < ENOUGH or seen.fresh and count > max(10, n / 10):
@@ -273,7 +200,7 @@ def _divergence(seen: _Seen) -> Verdict | None:
             else "The loss is above its start: the updates make the model worse than no training."
         )
         if seen.end < seen.start:
-            says += " It came back only as the schedule let the rate fall, and has learned little."
+            says += " It came back as the schedule let the rate fall." if seen.decayed else ""
         return Verdict("divergence", says, tuple(evidence), _lower(seen), _lower_fix(seen), first)
     if n < ENOUGH:
         return None
@@ -362,22 +289,25 @@ def _spike(seen: _Seen) -> Verdict | None:
     evidence = (
         ("Before", _loss(from_)),
         ("Top", f"{_loss(float(x[top]))} at iter {seen.it[top]:,}"),
-        ("Above", "1 iteration" if len(above) == 1 else f"{len(above)} iterations"),
+        ("Above", seen.count(len(above))),
         ("Now", _loss(seen.end)),
     )
     if early:
-        says = (
-            "The loss jumped above its start in the first iterations, then came down. AdamW's "
-            "averages have only a gradient or two to go by at first: each weight moves by about "
-            "the full rate, right or wrong."
-        )
-        change = (
-            f"Warm up: let the rate rise over the first {TrainConfig.warmup} iterations, as the "
-            "default run does. " + _lower(seen)
-        )
-        fix = {"warmup": TrainConfig.warmup, **_lower_fix(seen)}
+        says = "The loss jumped above its start in the first iterations, then came down."
+        change, fix = _lower(seen), _lower_fix(seen)
+        if not seen.warm:
+            says += (
+                " AdamW's averages have only a gradient or two to go by at first: each weight "
+                "moves by about the full rate, right or wrong."
+            )
+            known = "" if seen.peak_lr is not None else ", if it does not"
+            change = (
+                f"Warm up: let the rate rise over the first {TrainConfig.warmup} iterations, as "
+                f"the default run does{known}. {change}"
+            )
+            fix = {"warmup": TrainConfig.warmup, **fix}
         return Verdict("spike", says, evidence, change, fix, int(seen.it[above[0]]))
-    says = "The loss jumped and came down again: one update was too large for where the model was."
+    says = "The loss jumped and came down again, as it does when an update is too large."
     change = "One such spike is no harm. If more come, lower the learning rate or clip harder."
     return Verdict("spike", says, evidence, change, _lower_fix(seen), int(seen.it[above[0]]))
 
@@ -404,23 +334,17 @@ def _dead(seen: _Seen) -> Verdict | None:
     spread = float(seen.x.max() - seen.x.min())
     evidence = (
         ("Start", _loss(seen.start)),
-        ("Now", f"{_loss(seen.end)} after {n:,} iterations"),
+        ("Now", f"{_loss(seen.end)} after {seen.iters:,} iterations"),
         ("All losses within", f"{spread:.3f} nats"),
     )
     if n < 50:
         return Verdict("early", "Nothing has moved so far. A warm-up may still end.", evidence)
-    low = seen.peak_lr is None or seen.peak_lr < GOOD_LR
-    better = GOOD_LR if seen.peak_lr is None else max(GOOD_LR, min(10 * seen.peak_lr, 1e-3))
-    rate = "" if seen.peak_lr is None else f" from {seen.peak_lr:g}"
     return Verdict(
         "dead",
         "The loss has not moved from where it began. The updates are too small to matter, or do "
         "not reach the weights.",
         evidence,
-        f"Raise the peak learning rate{rate} to {better:g}."
-        if low
-        else "The rate is not the cause: see whether the gradients reach every weight.",
-        {"lr": better} if low else {},
+        *_higher(seen, GOOD_LR, "see whether the gradients reach every weight"),
     )
 
 
@@ -452,25 +376,23 @@ def _plateau(seen: _Seen) -> Verdict | None:
     if seen.peak_lr is not None and seen.peak_lr > 3e-3:
         return Verdict("plateau", says, evidence, _lower(seen), _lower_fix(seen))
     change = "Change the learning rate by a factor of 3, up or down, or enlarge the model."
-    fix = {"lr": min(3 * seen.peak_lr, 1e-3)} if seen.peak_lr is not None else {}
+    fix = {"lr": min(3 * seen.peak_lr, HIGHEST_LR)} if seen.peak_lr is not None else {}
     return Verdict("plateau", says, evidence, change, fix)
 
 
 def _slow(seen: _Seen) -> Verdict | None:
     if not seen.fresh or seen.n < 150 or seen.share > 0.12:
         return None
-    rate = (seen.start - seen.end) / seen.n * 1000
-    better = GOOD_LR if seen.peak_lr is None else max(GOOD_LR, min(10 * seen.peak_lr, 1e-3))
+    rate = (seen.start - seen.end) / seen.iters * 1000
     return Verdict(
         "slow",
         "The loss falls steadily, but so slowly that the run would take far longer than it needs.",
         (
             ("Start", _loss(seen.start)),
-            ("Now", f"{_loss(seen.end)} after {seen.n:,} iterations"),
-            ("Pace", f"{rate:.2f} nats in 1,000 iterations"),
+            ("Now", f"{_loss(seen.end)} after {seen.iters:,} iterations"),
+            ("Pace", f"{rate:.2g} nats in 1,000 iterations"),
         ),
-        f"Raise the peak learning rate to {better:g}.",
-        {"lr": better},
+        *_higher(seen, HIGHEST_LR, "take a larger model, or more iterations"),
     )
 
 
@@ -487,23 +409,44 @@ def _clean(seen: _Seen) -> Verdict:
     else:
         evidence.append(("Validation", "none in this log: overfitting would not show"))
     evidence.append(("Last quarter", f"{gain:.3f} lower than the one before"))
-    says = "A steep fall, then a bend, and validation close beside: the model is learning."
+    says = "The loss falls" if falling else "The loss has fallen"
+    if not seen.fresh:
+        says = "What there is of the curve falls" if falling else "Nothing in this curve is wrong"
+    else:
+        half = seen.level(seen.n // 2 - 2, seen.n // 2 + 3)
+        if seen.start - half > 2 * (half - seen.end):
+            says = "A steep fall, then a bend"
+    if len(seen.v) and abs(gap) < 0.1 * seen.start:
+        says += ", and validation is close beside"
+    if seen.fresh:
+        says += ": the model is learning"
     change = (
         "Nothing. It is still falling: more iterations would bring more."
         if falling
         else "Nothing. It has nearly levelled off."
     )
-    return Verdict("clean", says, tuple(evidence), change)
+    return Verdict("clean", f"{says}.", tuple(evidence), change)
 
 
 def _lower(seen: _Seen) -> str:
-    lower = _lower_fix(seen)["lr"]
-    rate = "" if seen.peak_lr is None else f" from {seen.peak_lr:g}"
-    return f"Lower the peak learning rate{rate} to {lower:g}."
+    if seen.peak_lr is None:
+        return "Lower the peak learning rate; the log does not say what it was."
+    return f"Lower the peak learning rate from {seen.peak_lr:g} to {_lower_fix(seen)['lr']:g}."
 
 
 def _lower_fix(seen: _Seen) -> dict[str, float]:
-    return {"lr": GOOD_LR if seen.peak_lr is None else min(GOOD_LR, seen.peak_lr / 10)}
+    return {} if seen.peak_lr is None else {"lr": min(GOOD_LR, seen.peak_lr / 10)}
+
+
+def _higher(seen: _Seen, enough: float, other: str) -> tuple[str, dict[str, float]]:
+    """To raise the rate, where it is below what is enough, or else the other thing to do."""
+    if seen.peak_lr is None:
+        told = f"Raise the peak learning rate if it was below {enough:g}, which the log does not"
+        return f"{told} say; or {other}.", {}
+    if seen.peak_lr >= enough:
+        return f"The rate is not the cause: {other}.", {}
+    better = max(GOOD_LR, min(10 * seen.peak_lr, HIGHEST_LR))
+    return f"Raise the peak learning rate from {seen.peak_lr:g} to {better:g}.", {"lr": better}
 
 
 def _loss(nats: float) -> str:

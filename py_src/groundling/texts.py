@@ -93,9 +93,7 @@ def survey(corpus: Corpus) -> Survey:
     )
     pairs = [(chr(point), int(n)) for point, n in zip(points, counts, strict=True)]
     unusual = [
-        Unusual(
-            c, "carriage return" if c == "\r" else unicodedata.name(c, f"U+{ord(c):04X}"), n, why
-        )
+        Unusual(c, unicodedata.name(c, f"U+{ord(c):04X}"), n, why)
         for c, n in pairs
         if (why := _unusual(c, n, len(text)))
     ]
@@ -112,7 +110,7 @@ def _unusual(character: str, count: int, length: int) -> str:
     if character == "\ufffd":
         return "stands for what another program could not read"
     if character == "\r":
-        return "of line breaks as Windows writes them; a token as any other"
+        return "carriage return, of line breaks as Windows writes them"
     if kind in ("Cc", "Cf", "Co", "Cn", "Cs") and character not in "\n\t":
         return "does not show"
     if kind == "Zs" and character != " ":

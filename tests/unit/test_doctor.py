@@ -10,6 +10,7 @@ import pytest
 
 from groundling import cli
 from groundling.corpus import Corpus
+from groundling.curve import Curve, read_log
 from groundling.devices import Device
 from groundling.doctor import (
     CASES,
@@ -17,10 +18,8 @@ from groundling.doctor import (
     FEWEST,
     ITERS,
     TITLES,
-    Curve,
     Examination,
     diagnose,
-    read_log,
 )
 from groundling.train import NonFiniteLoss, Record
 
@@ -240,7 +239,9 @@ def test_a_log_that_begins_in_the_middle_of_a_run_is_not_called_dead():
 
 
 def test_the_advice_is_in_the_numbers_of_the_log(rng):
-    assert diagnose(synthetic("dead", 200, rng, 0.01)).fix == {"lr": 3e-4}
+    dead = synthetic("dead", 200, rng, 0.01)
+    dead.lr = [1e-9] * 200
+    assert diagnose(dead).fix == {"lr": 3e-4}
     slow = synthetic("slow", 200, rng, 0.01)
     slow.lr = [2e-6] * 200
     assert diagnose(slow).fix == {"lr": 3e-4}
@@ -250,6 +251,73 @@ def test_the_advice_is_in_the_numbers_of_the_log(rng):
     assert verdict.fix == {"lr": 1e-4} and "from 0.001 to 0.0001" in verdict.change
     fork = diagnose(synthetic("fork", 400, rng, 0.01))
     assert 60 <= fork.fix["iters"] <= 140 and fork.at == fork.fix["iters"]
+
+
+@pytest.mark.parametrize("kind", ["fork", "plateau", "divergence", "dead", "slow", "spike"])
+def test_of_a_rate_that_the_log_does_not_have_no_figure_is_given(kind: str, rng):
+    verdict = diagnose(synthetic(kind, 400, rng, 0.03))
+    assert verdict.kind == kind
+    assert "lr" not in verdict.fix and " from " not in verdict.change
+    for lr in (1e-9, 3e-4, 0.5):  # one that is high enough is not to be raised, nor a low one cut
+        curve = synthetic(kind, 400, rng, 0.03)
+        curve.lr = [lr] * 400
+        advice = diagnose(curve)
+        if kind in ("dead", "slow"):
+            assert ("lr" in advice.fix) == (lr < (3e-4 if kind == "dead" else 1e-3))
+            assert advice.fix.get("lr", 1) > lr
+
+
+def test_the_peak_of_a_log_that_begins_late_is_known_only_where_it_rises():
+    wild = [2.0] * 60 + [9.0] * 60
+    late = curve_of(wild, first=900)
+    late.lr = [1e-3 - i / 1e6 for i in range(120)]
+    verdict = diagnose(late)
+    assert verdict.kind == "divergence" and verdict.fix == {} and "does not say" in verdict.change
+    late.lr[60:] = [5e-3 - i / 1e6 for i in range(60)]
+    assert diagnose(late).fix == {"lr": 3e-4}
+
+
+def test_a_run_that_warms_up_is_not_told_to(rng):
+    spike = synthetic("spike", 400, rng, 0.01)
+    spike.lr = [min(1e-2, 1e-4 * (i + 1)) for i in range(400)]
+    verdict = diagnose(spike)
+    assert verdict.kind == "spike" and "warmup" not in verdict.fix
+    assert "Warm up" not in verdict.change and "first" in verdict.says
+    spike.lr = [1e-2] * 400
+    assert diagnose(spike).fix == {"warmup": 100, "lr": 3e-4}
+
+
+def test_a_log_of_every_tenth_iteration_is_told_in_its_iterations(rng):
+    slow = synthetic("slow", 200, rng, 0.01)
+    slow.iter = list(range(0, 2000, 10))
+    evidence = dict(diagnose(slow).evidence)
+    assert "after 1,991 iterations" in evidence["Now"]
+    assert evidence["Pace"].startswith(("0.17", "0.18"))  # 0.35 nats in 2,000
+    wild = curve_of([4.2] + [9.0] * 99)
+    wild.iter = list(range(0, 1000, 10))
+    assert dict(diagnose(wild).evidence)["Above the start"] == "99 of 100 records"
+
+
+def test_what_is_said_of_a_healthy_curve_is_in_it(rng):
+    with_val = diagnose(synthetic("clean", 400, rng, 0.02))
+    assert "validation is close beside" in with_val.says and "steep fall" in with_val.says
+    without = diagnose(curve_of(falling(400)))
+    assert without.kind == "clean" and "validation" not in without.says
+    straight = diagnose(curve_of(np.linspace(UNIFORM, 2.5, 400)))
+    assert straight.kind == "clean" and "bend" not in straight.says
+    apart = curve_of(falling(400), falling(400) + 0.8)
+    assert "close" not in diagnose(apart).says
+
+
+def test_a_loss_that_is_a_number_again_is_not_said_to_be_none_any_more():
+    train = falling(100)
+    train[50] = math.nan
+    verdict = diagnose(curve_of(train))
+    assert "no longer" not in verdict.says and "After that" in dict(verdict.evidence)
+    assert "no longer" in diagnose(curve_of([*train[:50], math.nan])).says
+    val = curve_of(falling(100), falling(100))
+    val.val[99] = math.nan
+    assert diagnose(val).says.startswith("The validation loss is no longer a number")
 
 
 def test_losses_at_zero_and_of_any_size_are_read():
@@ -269,6 +337,35 @@ def test_a_log_is_read_as_train_writes_it():
     assert curve == Curve([0, 1], [4.2, 4.1], [4.19, None], [3e-6, 6e-6])
 
 
+CSV = "iter,train,smooth,lr,val\n0,4.2,4.2,3e-06,4.19\n1,4.1,4.15,6e-06,\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CSV,
+        CSV.replace("\n", "\r\n"),
+        CSV.replace(",", ";").replace(".", ","),  # as a German spreadsheet saves it
+        CSV.replace(",", "\t"),
+        'iter,train,lr,val\n0,"4.2",3e-06,4.19\n\n 1 , 4.1,6e-06,\n',
+        "Train,VAL,note,Iter,lr\n4.2,4.19,,0,3e-06\n4.1,,é,1,6e-06\n,,gap,2,\n",
+        json.dumps(dict(iter=0, train=4.2, lr=3e-6, val=4.19))
+        + "\r\n"
+        + json.dumps(dict(iter=1, train=4.1, lr=6e-6)),
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_log_is_the_same_curve_as_the_page_and_spreadsheets_write_it(text: str, coding: str):
+    curve = read_log(text.encode(coding))
+    assert curve == Curve([0, 1], [4.2, 4.1], [4.19, None], [3e-6, 6e-6])
+
+
+def test_a_csv_of_iterations_and_losses_alone_is_a_log():
+    curve = read_log(b"iter,train\n0,4.2\n10,nan\n")
+    assert (curve.iter, curve.val, curve.lr) == ([0, 10], [None] * 2, [None] * 2)
+    assert math.isnan(curve.train[1])
+
+
 def test_a_loss_that_could_not_be_written_as_a_number_is_read_as_none():
     lines = line(iter=0, train=4.2) + line(iter=1, train=None) + b'{"iter": 2, "train": Infinity}'
     curve = read_log(lines)
@@ -280,9 +377,17 @@ def test_a_loss_that_could_not_be_written_as_a_number_is_read_as_none():
     [
         (b"", "It is empty"),
         (b"\n\n", "It is empty"),
-        (b"iter,train\n0,4.2\n", "line 1: it is not JSON"),
+        (b"step,loss\n0,4.2\n", "line 1: it begins no log"),
+        (b"iter,train\n0,4.2,1\n", "line 2: it has 3 columns; the first line names 2"),
+        (b"iter,train\n0,four\n", 'line 2: train is "four"; it must be a number'),
+        (b"iter,train\n0.5,4\n", "line 2: iter is 0.5; it must be a whole number"),
+        (b"iter,train\n,4\n", "line 2: iter is null"),
+        (b"iter,train\n1,4\n1,4\n", "line 3: iter 1 comes after iter 1"),
+        (b"iter,train,val\n", "It is empty"),
+        (b'{"iter": 0, "train": 4}\n1,4\n', "line 2: it is not JSON"),
         (b'{"iter": 0, "train": 4.2}\n{"iter": 1, "tr', "line 2: it is not JSON"),
-        (b"\xff\xfe\n", "line 1: it is not JSON"),
+        (b"\xff\xfe\n", "It is not UTF-16 text: byte 2, 0x0a, cannot be read"),
+        ('{"iter": 0}'.encode("utf-16-le"), "It looks like UTF-16 without a byte order mark"),
         (b"[0, 4.2]\n", "line 1: it is not a record"),
         (b'{"iter": 0}\n', "line 1: it is not a record"),
         (b'{"iter": "0", "train": 4}\n', 'line 1: iter is "0"; it must be a whole number'),
@@ -294,7 +399,7 @@ def test_a_loss_that_could_not_be_written_as_a_number_is_read_as_none():
         (b'{"iter": 0, "train": 4, "val": {}}\n', "val is {}"),
         (b'{"iter": 0, "train": 4}\n' * 2, "line 2: iter 0 comes after iter 0"),
         (b"[" * 4000 + b"\n", "line 1: it is not JSON"),
-        (b" " * 5000 + b"1\n", "line 1: it has 5,001 bytes"),
+        (b" " * 5000 + b"1\n", "line 1: it has 5,001 characters"),
         (b'{"iter": 0, "train": "' + b"x" * 3000 + b'"}', "…; it must be a number"),
     ],
 )
@@ -344,7 +449,7 @@ def test_the_command_reads_a_log_and_ends_by_what_it_finds(tmp_path, capsys, rng
     path = tmp_path / "broken.jsonl"
     path.write_text("nothing")
     assert cli.main(["doctor", str(path)]) == 2
-    assert "broken.jsonl: line 1: it is not JSON" in capsys.readouterr().err
+    assert "broken.jsonl: line 1: it begins no log" in capsys.readouterr().err
     assert cli.main(["doctor", str(tmp_path / "none.jsonl")]) == 2
     assert cli.main(["doctor"]) == 2
     assert "a log or a --case" in capsys.readouterr().err
