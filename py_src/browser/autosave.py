@@ -49,7 +49,9 @@ class Autosave:
         times = {}
         for slot in range(SLOTS):
             with suppress(CheckpointError):
-                times[slot] = str(read_header(store.read(slot), state.FORMAT).get("createdAt"))
+                times[slot] = str(
+                    read_header(store.read(slot), state.FORMAT, state.FORMAT_1).get("createdAt")
+                )
         self.slots = sorted(times, key=times.__getitem__, reverse=True)
 
     def newest(self) -> Saved | None:

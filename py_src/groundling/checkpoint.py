@@ -12,9 +12,11 @@
 A file that is anything else is refused, by a CheckpointError that says what is wrong and where.
 """
 
+import io
 import math
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -93,6 +95,13 @@ def file_name(seed: str, iter: int, config: GPTConfig = DEFAULT) -> str:
 
 def dumps(ckpt: Checkpoint) -> bytes:
     """The bytes of the file. CheckpointError for what `loads` would refuse."""
+    return joined(stream(ckpt))
+
+
+def stream(ckpt: Checkpoint) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The file in pieces, each with its place in bytes: the header comes last, when the rest is
+    written. CheckpointError, perhaps on the way, for what `loads` would refuse.
+    """
     text = strict.dumps(
         {
             "format": FORMAT,
@@ -109,10 +118,41 @@ def dumps(ckpt: Checkpoint) -> bytes:
             f"The header takes {len(text)} bytes and there is room for {HEADER_BYTES}: "
             f"the seed is too long by {len(text) - HEADER_BYTES}."
         )
-    data = text.encode("ascii").ljust(HEADER_BYTES) + ckpt.weights.astype("<f4").tobytes()
-    data += _trailer(ckpt)
-    loads(data)
-    return data
+    header, trailer = text.encode("ascii").ljust(HEADER_BYTES), _trailer(ckpt)
+    shapes = parameter_shapes(parse_header(header).config)
+    at = HEADER_BYTES
+    for piece in finite([ckpt.weights], shapes, "weights"):
+        yield at, piece
+        at += len(piece)
+    if trailer:
+        read_trailer(trailer, ckpt, at)
+        yield at, trailer
+    yield 0, header
+
+
+def finite(
+    numbers: Iterable[np.ndarray], shapes: dict[str, tuple[int, ...]], what: str
+) -> Iterator[memoryview]:
+    """The bytes of such numbers, which are `what` of parameters of these shapes, piece by piece.
+    CheckpointError for the first that is not a finite number, or if they are too many or too few.
+    """
+    count = sum(math.prod(shape) for shape in shapes.values())
+    at = 0
+    for piece in numbers:
+        check_finite(piece, shapes, what, at)
+        at += piece.size
+        yield memoryview(np.ascontiguousarray(piece, "<f4")).cast("B")
+    if at != count:
+        raise CheckpointError(f"There are {at:,} {what}; a model of such a shape has {count:,}.")
+
+
+def joined(pieces: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
+    """What such pieces write."""
+    file = io.BytesIO()
+    for at, piece in pieces:
+        file.seek(at)
+        file.write(piece)
+    return file.getvalue()
 
 
 def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
@@ -209,8 +249,9 @@ def parse_header(raw: bytes) -> Checkpoint:
         raise CheckpointError(f"The file's header is wrong: {error}") from None
 
 
-def read_header(data: bytes, format: str) -> dict:
-    """The JSON object in a file's first 512 bytes, of that format; its keys are yet to be checked.
+def read_header(data: bytes, *formats: str) -> dict:
+    """The JSON object in a file's first 512 bytes, of one of these formats, the latest first; its
+    keys are yet to be checked.
 
     CheckpointError.
     """
@@ -229,27 +270,30 @@ def read_header(data: bytes, format: str) -> dict:
         raise CheckpointError(f"The file's header is wrong: {error}") from None
     if not isinstance(header, dict) or "format" not in header:
         raise CheckpointError("The file's header does not say its format. Is it the right file?")
-    if header["format"] != format:
+    if header["format"] not in formats:
         raise CheckpointError(
-            f"The file's format is {shown(header['format'])}; only {format!r} can be read."
+            f"The file's format is {shown(header['format'])}; only {formats[0]!r} can be read."
         )
     return header
 
 
-def check_finite(numbers: np.ndarray, shapes: dict[str, tuple[int, ...]], what: str) -> None:
-    """CheckpointError when one of the numbers, `what` of parameters of these shapes, is no number.
-
-    The sentence names its place.
+def check_finite(
+    numbers: np.ndarray, shapes: dict[str, tuple[int, ...]], what: str, start: int = 0
+) -> None:
+    """CheckpointError when one of the numbers, `what` of parameters of these shapes from the float
+    `start` on, is not finite. The sentence names its place.
     """
     bad = ~np.isfinite(numbers)
     if not bad.any():
         return
-    first = at = int(bad.argmax())
+    first = int(bad.argmax())
+    at, count = start + first, sum(math.prod(shape) for shape in shapes.values())
+    some = "" if len(numbers) == count else "at least "  # the rest is not known yet
     for name, shape in shapes.items():
         if at < math.prod(shape):
             index = ", ".join(str(int(i)) for i in np.unravel_index(at, shape))
             raise CheckpointError(
-                f"{name}[{index}] is {numbers[first]}: {bad.sum():,} of the {len(numbers):,} "
+                f"{name}[{index}] is {numbers[first]}: {some}{bad.sum():,} of the {count:,} "
                 f"{what} are not finite numbers."
             )
         at -= math.prod(shape)

@@ -6,7 +6,7 @@ the embedding table used once more, as the unembedding.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from .rng import Stream
 from .tensor import Parameter, Tensor, recompute
 
 DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pairs
+PIECE = 2**20  # numbers that are read from the device at a time
 ALIGN = 64  # floats: each parameter starts at a multiple of 256 bytes, where WebGPU can bind it
 
 
@@ -131,9 +132,32 @@ class GPT:
         """What is laid out as `flat` is (weights, gradients, moments) holds, in checkpoint order,
         unpadded.
         """
-        numbers = [tensor.numpy() for tensor in flat]
-        places = zip(self.shapes.values(), self.places.values(), strict=True)
-        return np.concatenate([numbers[i][at : at + math.prod(shape)] for shape, (i, at) in places])
+        numbers, at = None, 0
+        for piece in self.pieces(flat):
+            if numbers is None:
+                numbers = np.empty(sum(map(math.prod, self.shapes.values())), piece.dtype)
+            numbers[at : at + piece.size] = piece
+            at += piece.size
+        return numbers
+
+    def pieces(self, flat: list[Tensor]) -> Iterator[np.ndarray]:
+        """The same in pieces, of which each is one read of at most PIECE numbers: what is saved
+        need not be in Python's memory as a whole.
+        """
+        spans = [[] for _ in flat]  # of each tensor, from where to where its parameters are
+        for name, shape in self.shapes.items():
+            i, at = self.places[name]
+            spans[i].append((at, at + math.prod(shape)))
+        for tensor, inner in zip(flat, spans, strict=True):
+            for start in range(0, tensor.size, PIECE):
+                end = min(start + PIECE, tensor.size)
+                numbers = tensor.view(end - start, offset=start).numpy()
+                parts = [
+                    numbers[max(a, start) - start : min(b, end) - start]
+                    for a, b in inner
+                    if a < end and b > start
+                ]
+                yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
         """The reverse of gather. ValueError when there are not as many numbers as the model has

@@ -1,16 +1,22 @@
 """The state file, `.state`: a run in the middle, to be continued elsewhere to the bit.
 
     bytes 0 to 511   compact ASCII JSON, padded with spaces:
-                     {"format":"groundling-state-v1","iter":100,"metaBytes":9876,"floats":618048,
-                     "sha256":"…","createdAt":"2026-11-21T08:00:00.000Z"}
-    from byte 512    metaBytes of compact ASCII JSON, padded with spaces to a multiple of four: the
-                     configurations, AdamW's step, where the random streams are, every iteration's
-                     record, each change of the code on the way, and which text and code it was
-    after it         little-endian float32: the weights, then AdamW's m, then its v, each in the
+                     {"format":"groundling-state-v2","iter":100,"metaBytes":9880,"records":100,
+                     "sampleBytes":120,"floats":618048,"sha256":"…",
+                     "createdAt":"2026-11-21T08:00:00.000Z"}
+    from byte 512    metaBytes of compact ASCII JSON, padded with spaces to a multiple of eight: the
+                     configurations, AdamW's step, where the random streams are, each change of the
+                     code on the way, and which text and code it was
+    after it         a record of each iteration: five little-endian float64, the columns of
+                     records.COLUMNS; the last, val, is not a number where there was no evaluation
+    after them       sampleBytes: of each sample a line of compact ASCII JSON, [iter,loss,"text"],
+                     padded with spaces to a multiple of eight
+    after them       little-endian float32: the weights, then AdamW's m, then its v, each in the
                      order of model.parameter_shapes
 
 `sha256` is of all that follows the header. A file that is anything else is refused, by a
-CheckpointError that says what is wrong and where.
+CheckpointError that says what is wrong and where. In files of `groundling-state-v1`, which can be
+read too, records and samples are in the JSON.
 
 The two ways to keep a run: `save_weights` for the model alone (a `.bin`: to let it write, to share
 it), `save_state` for the whole run (three times as large: to train on exactly).
@@ -19,12 +25,23 @@ it), `save_state` for the whole run (three times as large: to train on exactly).
 import hashlib
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 
 from . import checkpoint, samples, strict, texts
-from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, check_finite, now, read_header
+from .checkpoint import (
+    HEADER_BYTES,
+    Checkpoint,
+    CheckpointError,
+    check_finite,
+    finite,
+    joined,
+    now,
+    read_header,
+)
 from .config import (
     TRAIN_LIMITS,
     Change,
@@ -39,15 +56,19 @@ from .corpus import Corpus, known_vocabulary
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
+from .records import COLUMNS, ROW, Log
 from .rng import Stream
 from .samples import Sample
 from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
 from .texts import Manifest, check_manifest, manifest
-from .train import Record, Run, State
+from .train import Run, State
 
-FORMAT = "groundling-state-v1"
-HEADER_KEYS = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
-MAX_META = 2**26  # bytes: a log of more than 800,000 iterations
+FORMAT, FORMAT_1 = "groundling-state-v2", "groundling-state-v1"
+HEADER_KEYS = (
+    *("format", "iter", "metaBytes", "records", "sampleBytes", "floats", "sha256", "createdAt"),
+)
+HEADER_KEYS_1 = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
+SIZE = 0, 2**53
 WORD = 0, 2**32 - 1
 LOSS = 0.0, sys.float_info.max
 
@@ -90,15 +111,27 @@ def load_weights(run: Run, data: bytes) -> Checkpoint:
 
 def save_state(run: Run) -> bytes:
     """The whole run as a state file. It must not be in the middle of `train`; see Run.state."""
-    return dumps(snapshot(run))
+    return joined(stream_run(run))
+
+
+def stream_run(run: Run) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The same in pieces, as the device gives them; see `stream`."""
+    return stream(facts(run), run.floats())
 
 
 def snapshot(run: Run) -> Saved:
     """The whole run, as of now; see save_state."""
+    saved = facts(run)
+    saved.state = run.state()
+    return saved
+
+
+def facts(run: Run) -> Saved:
+    """The whole run, as of now, but for its weights, m and v, which are empty."""
     hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
     dataset = manifest(run.corpus, run.config.seed)
     vocab = None if known_vocabulary(run.corpus.vocab_hash) else run.corpus.vocab
-    return Saved(run.state(), *hashes, device_of(run), now(), dataset, vocab)
+    return Saved(run.facts(), *hashes, device_of(run), now(), dataset, vocab)
 
 
 def device_of(run: Run) -> str:
@@ -174,7 +207,156 @@ def dumps_weights(saved: Saved) -> bytes:
 
 def dumps(saved: Saved) -> bytes:
     """The bytes of the file. CheckpointError for what `loads` would refuse."""
-    state, log = saved.state, saved.state.log
+    return joined(stream(saved, [saved.state.weights, saved.state.m, saved.state.v]))
+
+
+def stream(saved: Saved, floats: Iterable[np.ndarray]) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The file in pieces, each with its place in bytes: the header comes last, when the rest is
+    written. `floats` are the weights, m and v, in pieces. CheckpointError, perhaps on the way, for
+    what `loads` would refuse.
+    """
+    state = saved.state
+    log, meta = Log(state.first, state.log), dump_meta(saved)
+    shapes = parameter_shapes(read_meta(meta, saved.created_at).state.model)
+    check_log(log, state.first, state.iter)
+    samples = dump_samples(state.samples)
+    samples += b" " * (-len(samples) % 8)
+    digest, at = hashlib.sha256(), HEADER_BYTES
+    body = chain([meta], map(rows_bytes, log.blocks()), [samples], check_floats(floats, shapes))
+    for piece in body:
+        digest.update(piece)
+        yield at, piece
+        at += len(piece)
+    header = {
+        "format": FORMAT,
+        "iter": state.iter,
+        "metaBytes": len(meta),
+        "records": len(log),
+        "sampleBytes": len(samples),
+        "floats": 3 * sum(math.prod(shape) for shape in shapes.values()),
+        "sha256": digest.hexdigest(),
+        "createdAt": saved.created_at,
+    }
+    yield 0, strict.dumps(header).encode("ascii").ljust(HEADER_BYTES)
+
+
+def check_floats(
+    floats: Iterable[np.ndarray], shapes: dict[str, tuple[int, ...]]
+) -> Iterator[memoryview]:
+    """The bytes of weights, m and v, in pieces, each checked. CheckpointError."""
+    floats, count = iter(floats), sum(math.prod(shape) for shape in shapes.values())
+    for what in ("weights", "m"):
+        yield from finite(_some(floats, count), shapes, what)
+    yield from finite(_squares(_some(floats, count)), shapes, "v")
+
+
+def _squares(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pieces of v, each checked. CheckpointError."""
+    start = 0
+    for piece in pieces:
+        check_squares(piece, start)
+        yield piece
+        start += piece.size
+
+
+def _some(floats: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """Pieces up to so many numbers."""
+    while count > 0 and (piece := next(floats, None)) is not None:
+        count -= piece.size
+        yield piece
+
+
+def rows_bytes(rows: np.ndarray) -> bytes:
+    """Rows of a log as a file has them."""
+    return rows.astype("<f8", copy=False).tobytes()
+
+
+def loads(data: bytes) -> Saved:
+    """Read the file. CheckpointError."""
+    header = read_header(data, FORMAT, FORMAT_1)
+    first = header["format"] == FORMAT_1
+    try:
+        check_keys("it", header, HEADER_KEYS_1 if first else HEADER_KEYS)
+        if first:
+            header |= {"records": 0, "sampleBytes": 0}
+        for name in ("iter", "metaBytes", "records", "sampleBytes", "floats"):
+            check_number(name, header[name], SIZE)
+        check_text("sha256", header["sha256"], *HASH)
+        check_text("createdAt", header["createdAt"], *TIME)
+    except ValueError as error:
+        raise CheckpointError(f"The file's header is wrong: {error}") from None
+    parts = header["metaBytes"], ROW * header["records"], header["sampleBytes"]
+    start = HEADER_BYTES + sum(parts)
+    found, expected = len(data), start + 4 * header["floats"]
+    if found != expected:
+        what = "missing; it was cut short" if found < expected else "too many"
+        raise CheckpointError(
+            f"The file has {found:,} bytes; its header says {expected:,}. "
+            f"{abs(found - expected):,} are {what}."
+        )
+    view = memoryview(data)
+    digest = hashlib.sha256(view[HEADER_BYTES:]).hexdigest()
+    if digest != header["sha256"]:
+        raise CheckpointError(
+            f"The file is damaged: from byte {HEADER_BYTES} on its SHA-256 is {digest[:12]}…, and "
+            f"its header says {header['sha256'][:12]}…."
+        )
+    at = HEADER_BYTES
+    meta, rows, samples = (bytes(view[at : (at := at + size)]) for size in parts)
+    saved = read_meta(meta, header["createdAt"], first)
+    if not first:
+        saved.state.log = log_of(rows, saved.state.first, saved.state.iter)
+        saved.state.samples = read_samples(samples)
+    check_sizes(saved, header)
+    set_floats(saved, np.frombuffer(data, "<f4", offset=start).astype(np.float32))
+    return saved
+
+
+def check_sizes(saved: Saved, header: dict) -> None:
+    """CheckpointError unless the facts are of as many iterations and floats as a header says."""
+    count = sum(math.prod(shape) for shape in parameter_shapes(saved.state.model).values())
+    if header["floats"] != 3 * count:
+        raise CheckpointError(
+            f"The file's header is wrong: floats is {header['floats']:,}; a model of {count:,} "
+            f"parameters has {3 * count:,}: its weights, m and v."
+        )
+    if header["iter"] != saved.state.iter:
+        raise CheckpointError(
+            f"The file's header is wrong: iter is {header['iter']}, and {saved.state.iter} at byte "
+            f"{HEADER_BYTES} and on."
+        )
+
+
+def set_floats(saved: Saved, floats: np.ndarray) -> None:
+    """Give a state its weights, m and v, one after the other. CheckpointError, naming the place."""
+    state, shapes = saved.state, parameter_shapes(saved.state.model)
+    state.weights, state.m, state.v = floats.reshape(3, -1)
+    for what in ("weights", "m", "v"):
+        check_finite(getattr(state, what), shapes, what)
+    check_squares(state.v)
+
+
+def check_squares(v: np.ndarray, start: int = 0) -> None:
+    """CheckpointError for a v below 0, or one of its numbers from `start` on."""
+    if (v < 0).any():
+        at = int((v < 0).argmax())
+        raise CheckpointError(
+            f"Float {start + at:,} of v is {v[at]}; an average of squares is never below 0."
+        )
+
+
+STREAMS = "batches", "validation", "sampling"
+META_KEYS = (
+    *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
+    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),
+    "sample_every",
+)
+META_KEYS_1 = *META_KEYS, "samples", "log"
+
+
+def dump_meta(saved: Saved) -> bytes:
+    """The facts of a state: all but what grows with every iteration, and the floats."""
+    state = saved.state
     meta = strict.dumps(
         {
             "model": asdict(state.model),
@@ -193,95 +375,15 @@ def dumps(saved: Saved) -> bytes:
             "edits": state.edits,
             "changes": state.changes,
             "sample_every": state.sample_every,
-            "samples": [[sample.iter, sample.loss, sample.text] for sample in state.samples],
-            "log": {
-                "train": [record.train for record in log],
-                "smooth": [record.smooth for record in log],
-                "lr": [record.lr for record in log],
-                "grad_norm": [record.grad_norm for record in log],
-                "val": [[record.iter, record.val] for record in log if record.val is not None],
-            },
         }
     ).encode("ascii")
-    meta += b" " * (-len(meta) % 4)
-    floats = np.concatenate([state.weights, state.m, state.v])
-    body = meta + floats.astype("<f4").tobytes()
-    header = {
-        "format": FORMAT,
-        "iter": state.iter,
-        "metaBytes": len(meta),
-        "floats": floats.size,
-        "sha256": hashlib.sha256(body).hexdigest(),
-        "createdAt": saved.created_at,
-    }
-    data = strict.dumps(header).encode("ascii").ljust(HEADER_BYTES) + body
-    loads(data)
-    return data
+    return meta + b" " * (-len(meta) % 8)
 
 
-def loads(data: bytes) -> Saved:
-    """Read the file. CheckpointError."""
-    header = read_header(data, FORMAT)
-    try:
-        check_keys("it", header, HEADER_KEYS)
-        check_number("iter", header["iter"], (0, 2**53))
-        check_number("metaBytes", header["metaBytes"], (0, MAX_META))
-        check_number("floats", header["floats"], (0, 2**53))
-        check_text("sha256", header["sha256"], *HASH)
-        check_text("createdAt", header["createdAt"], *TIME)
-    except ValueError as error:
-        raise CheckpointError(f"The file's header is wrong: {error}") from None
-    start = HEADER_BYTES + header["metaBytes"]
-    found, expected = len(data), start + 4 * header["floats"]
-    if found != expected:
-        what = "missing; it was cut short" if found < expected else "too many"
-        raise CheckpointError(
-            f"The file has {found:,} bytes; its header says {expected:,}. "
-            f"{abs(found - expected):,} are {what}."
-        )
-    view = memoryview(data)
-    digest = hashlib.sha256(view[HEADER_BYTES:]).hexdigest()
-    if digest != header["sha256"]:
-        raise CheckpointError(
-            f"The file is damaged: from byte {HEADER_BYTES} on its SHA-256 is {digest[:12]}…, and "
-            f"its header says {header['sha256'][:12]}…."
-        )
-    saved = _read_meta(bytes(view[HEADER_BYTES:start]), header["createdAt"])
-    state, shapes = saved.state, parameter_shapes(saved.state.model)
-    count = sum(math.prod(shape) for shape in shapes.values())
-    if header["floats"] != 3 * count:
-        raise CheckpointError(
-            f"The file's header is wrong: floats is {header['floats']:,}; a model of {count:,} "
-            f"parameters has {3 * count:,}: its weights, m and v."
-        )
-    if header["iter"] != state.iter:
-        raise CheckpointError(
-            f"The file's header is wrong: iter is {header['iter']}, and {state.iter} at byte "
-            f"{HEADER_BYTES} and on."
-        )
-    floats = np.frombuffer(data, "<f4", offset=start).astype(np.float32).reshape(3, count)
-    state.weights, state.m, state.v = floats
-    for what in ("weights", "m", "v"):
-        check_finite(getattr(state, what), shapes, what)
-    if (state.v < 0).any():
-        at = int((state.v < 0).argmax())
-        raise CheckpointError(
-            f"Float {at:,} of v, at byte {start + 4 * (2 * count + at):,}, is {state.v[at]}; "
-            "an average of squares is never below 0."
-        )
-    return saved
-
-
-STREAMS = "batches", "validation", "sampling"
-META_KEYS = (
-    *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),
-    *("sample_every", "samples", "log"),
-)
-
-
-def _read_meta(raw: bytes, created_at: str) -> Saved:
-    """What the JSON after the header says, each fact checked; the floats are still to come."""
+def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
+    """The facts, each checked; of a file of the first version with its log and samples. The floats
+    are still to come. CheckpointError.
+    """
     try:
         meta = strict.parse(raw)
     except NotJSON as error:
@@ -291,13 +393,13 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     try:
-        if isinstance(meta, dict):
+        if first and isinstance(meta, dict):
             meta.setdefault("edits", [])  # files from before code could change on the way lack it
             meta.setdefault("dataset", None)  # and from before there were texts of one's own, these
             meta.setdefault("vocab", None)
             meta.setdefault("changes", [])  # and from before settings could change, this
             meta.setdefault("sample_every", samples.EVERY)
-        check_keys("it", meta, META_KEYS)
+        check_keys("it", meta, META_KEYS_1 if first else META_KEYS)
         model = check_config("model", meta["model"], GPTConfig)
         config = check_config("config", meta["config"], TrainConfig)
         check_number("iter", meta["iter"], (0, 2**53))
@@ -331,8 +433,8 @@ def _read_meta(raw: bytes, created_at: str) -> Saved:
             val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
             step=meta["step"],
             **{name: tuple(streams[name]) for name in STREAMS},
-            log=_read_log(meta["log"], meta["first"], meta["iter"]),
-            samples=_read_samples(meta["samples"]),
+            log=_read_log(meta["log"], meta["first"], meta["iter"]) if first else Log(),
+            samples=_read_samples(meta["samples"]) if first else [],
             edits=_read_edits(meta["edits"], meta["iter"]),
             changes=_read_changes(meta["changes"], config, meta["iter"]),
             sample_every=meta["sample_every"],
@@ -356,37 +458,74 @@ def _read_changes(value: object, config: TrainConfig, iter: int) -> list[Change]
     return changes
 
 
-# What a number of the log may be. A gradient's norm can overflow in float32: then it is null.
-LOG = {"train": FINITE, "smooth": FINITE, "lr": FINITE, "grad_norm": LOSS}
+# What a number of the log may be. A gradient's norm can overflow in float32, and then a loss can:
+# JSON had null for that.
+LOG = {"train": FINITE, "smooth": FINITE, "lr": FINITE, "grad_norm": (0.0, math.inf)}
+VAL = 0.0, math.inf
 
 
-def _read_log(log: object, first: int, iter: int) -> list[Record]:
+def log_of(rows: bytes, first: int, iter: int) -> Log:
+    """The log in a file's rows. CheckpointError."""
+    log = Log.of_rows(first, np.frombuffer(rows, "<f8").reshape(-1, len(COLUMNS)))
+    check_log(log, first, iter)
+    return log
+
+
+def check_log(log: Log, first: int, iter: int) -> None:
+    """CheckpointError unless it has a record of each iteration, and each number is in its range."""
+    if len(log) != iter - first:
+        raise CheckpointError(
+            f"The log has {len(log):,} records; from iter {first:,} to {iter:,} there must be "
+            f"{iter - first:,}."
+        )
+    at = first
+    for rows in log.blocks():
+        for name, numbers in zip(COLUMNS, rows.T, strict=True):
+            low, high = LOG.get(name, VAL)
+            good = (numbers >= low) & (numbers <= high)
+            if name == "val":
+                good |= np.isnan(numbers)
+            if not good.all():
+                i = int(good.argmin())
+                raise CheckpointError(
+                    f"The log is wrong: {name} of iter {at + i:,} is {numbers[i]}."
+                )
+        at += len(rows)
+
+
+def _read_log(log: object, first: int, iter: int) -> Log:
+    """The log in the JSON of a file of the first version."""
     check_keys("log", log, (*LOG, "val"))
     for name, limits in LOG.items():
         check_list(f"log.{name}", log[name], iter - first)
         for i, value in enumerate(log[name]):
             if not (name == "grad_norm" and value is None):
-                check_number(f"log.{name}[{i}]", value, limits)
+                check_number(f"log.{name}[{i}]", value, (limits[0], LOSS[1]))
     check_list("log.val", log["val"])
-    val, last = {}, first - 1
+    rows, last = np.full((iter - first, len(COLUMNS)), math.nan), first - 1
     for i, pair in enumerate(log["val"]):
         check_list(f"log.val[{i}]", pair, 2)
         check_number(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
         check_number(f"log.val[{i}][1]", pair[1], LOSS)
         last = pair[0]
-        val[last] = float(pair[1])
-    columns = zip(log["train"], log["lr"], log["grad_norm"], log["smooth"], strict=True)
-    return [
-        Record(
-            iter=it,
-            train=float(train),
-            lr=float(lr),
-            val=val.get(it),
-            grad_norm=math.inf if norm is None else float(norm),
-            smooth=float(smooth),
-        )
-        for it, (train, lr, norm, smooth) in enumerate(columns, start=first)
-    ]
+        rows[last - first, COLUMNS.index("val")] = pair[1]
+    for name in LOG:
+        rows[:, COLUMNS.index(name)] = [math.inf if x is None else x for x in log[name]]
+    return Log.of_rows(first, rows)
+
+
+def dump_samples(samples: Iterable[Sample]) -> bytes:
+    """Samples as a file has them: a line of each."""
+    lines = (strict.dumps([one.iter, one.loss, one.text]) + "\n" for one in samples)
+    return "".join(lines).encode("ascii")
+
+
+def read_samples(raw: bytes) -> list[Sample]:
+    """The samples of such lines. CheckpointError."""
+    try:
+        return _read_samples([strict.parse(line) for line in raw.splitlines() if line.strip()])
+    except ValueError as error:
+        raise CheckpointError(f"The samples are wrong: {error}") from None
 
 
 def _read_samples(samples: object) -> list[Sample]:

@@ -27,6 +27,7 @@ from .jit import jit
 from .model import GPT, initial_weights
 from .ops import gather_batch
 from .optim import AdamW, clip_grad_norm_
+from .records import Log, Record
 from .rng import Stream, cyrb128
 from .samples import Sample
 from .tensor import no_grad
@@ -108,20 +109,6 @@ def write_sample(run: "Run") -> None:
     run.samples.append(samples.write(run.model, run.corpus, run.sampling, run.iter, run.val_loss))
 
 
-@dataclass(frozen=True)
-class Record:
-    """What one iteration tells: its loss before the update, its learning rate, and its validation
-    loss if it has one.
-    """
-
-    iter: int
-    train: float  # nats, this batch
-    lr: float
-    val: float | None
-    grad_norm: float  # before clipping
-    smooth: float  # the running average of the losses: 0.9 old, 0.1 new
-
-
 @dataclass
 class State:
     """All that the rest of a run depends on, off the device; state.py has it as a file."""
@@ -134,7 +121,7 @@ class State:
     step: int  # AdamW's t
     batches: tuple[int, int, int, int]  # where the stream of training batches is
     validation: tuple[int, int, int, int]  # where the stream of validation batches is
-    log: list[Record]
+    log: Log
     sampling: tuple[int, int, int, int]  # where the stream of sampled characters is
     samples: list[Sample]  # what it has written so far
     weights: np.ndarray  # float32 (parameters,), in checkpoint order; and so are
@@ -206,7 +193,7 @@ class Run:
         self.first = self.iter = it
         self.val_loss = val_loss
         self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
-        self.log: list[Record] = []
+        self.log = Log(it)
         self.samples: list[Sample] = []
         self.edits: list[tuple[int, str]] = []
         self.changes: list[Change] = []
@@ -303,6 +290,17 @@ class Run:
 
         Waits for the losses that are on their way.
         """
+        flats = self.model.flat, self.optimizer.m, self.optimizer.v
+        weights, m, v = (self.model.gather(flat) for flat in flats)
+        return replace(self.facts(), weights=weights, m=m, v=v)
+
+    def floats(self) -> Iterator[np.ndarray]:
+        """The weights, m and v of `state`, one after the other, in pieces: see GPT.pieces."""
+        for flat in (self.model.flat, self.optimizer.m, self.optimizer.v):
+            yield from self.model.pieces(flat)
+
+    def facts(self) -> State:
+        """The `state` but for its weights, m and v, which are empty."""
         self.losses.drain()
         for _ in self.records():
             pass  # each is in the log now
@@ -321,11 +319,9 @@ class Run:
             batches=self.batches.state,
             validation=self.validation.state,
             sampling=self.sampling.state,
-            log=list(self.log),
+            log=Log(self.first, self.log),
             samples=list(self.samples),
-            weights=self.model.weights(),
-            m=self.model.gather(self.optimizer.m),
-            v=self.model.gather(self.optimizer.v),
+            **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
             edits=list(self.edits),
             changes=list(self.changes),
             sample_every=self.sample_every,
@@ -339,7 +335,8 @@ class Run:
             )
         self.config = config = state.config
         self._start(state.first, state.val_loss)
-        self.iter, self.log, self.samples = state.iter, list(state.log), list(state.samples)
+        self.iter, self.samples = state.iter, list(state.samples)
+        self.log = Log(state.first, state.log)
         self.batches.state, self.validation.state = state.batches, state.validation
         self.sampling.state, self.edits = state.sampling, list(state.edits)
         self.changes, self.sample_every = list(state.changes), state.sample_every

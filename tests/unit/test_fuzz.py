@@ -150,8 +150,10 @@ def seal_zip(data: bytes) -> bytes:
 def seal(data: bytes) -> bytes:
     """A state whose header has the hash and the sizes of what follows it, if it still can."""
     body = data[512:]
-    floats = int(json.loads(SEALED["state"].good[:512])["floats"])
-    sizes = {b"metaBytes": len(body) - 4 * floats, b"floats": floats}
+    good = json.loads(SEALED["state"].good[:512])
+    sizes = {name.encode(): good[name] for name in ("records", "sampleBytes", "floats")}
+    rest = 40 * good["records"] + good["sampleBytes"] + 4 * good["floats"]
+    sizes[b"metaBytes"] = len(body) - rest
     header = data[:512]
     for name, size in sizes.items():
         header = re.sub(rb'"%b":\d+' % name, b'"%b":%d' % (name, max(0, size)), header)

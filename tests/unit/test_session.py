@@ -9,6 +9,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import autosave as autosave_module
+import numpy as np
 import pytest
 import session as session_module
 
@@ -18,6 +19,7 @@ from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
+from groundling.records import Log
 from groundling.train import NonFiniteLoss, Record, State
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -37,7 +39,7 @@ class FakeRun:
         self.config, self.corpus, self.device = config, corpus, device
         self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
         self.first = self.iter = 0
-        self.log, self.val_loss, self.pausing = [], None, False
+        self.log, self.val_loss, self.pausing = Log(), None, False
         self.samples, self.edits = [], []
         self.code_hash = code_hash()
 
@@ -53,7 +55,7 @@ class FakeRun:
 
     def load(self, ckpt):
         self.first = self.iter = ckpt.iter
-        self.val_loss = ckpt.val_loss
+        self.log, self.val_loss = Log(ckpt.iter), ckpt.val_loss
 
     def weights(self):
         if self.device.lost:
@@ -68,15 +70,22 @@ class FakeRun:
         )
 
     def state(self):
+        weights = self.weights()
+        return replace(self.facts(), weights=weights, m=weights, v=weights)
+
+    def facts(self):
         assert self.first + len(self.log) == self.iter
-        weights, words = self.weights(), (1, 2, 3, 4)
+        words, none = (1, 2, 3, 4), np.empty(0, np.float32)
         return State(
             *(self.model.config, self.config, self.first, self.iter, self.val_loss, self.iter),
-            *(words, words, list(self.log), words, [], weights, weights, weights),
+            *(words, words, Log(self.first, self.log), words, [], none, none, none),
         )
 
+    def floats(self):
+        return iter([self.weights()] * 3)
+
     def restore(self, state):
-        self.first, self.iter, self.log = state.first, state.iter, list(state.log)
+        self.first, self.iter, self.log = state.first, state.iter, Log(state.first, state.log)
         self.config, self.val_loss = state.config, state.val_loss
 
 

@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.records import Log
 from groundling.rng import Stream
 from groundling.samples import Sample
 from groundling.state import OtherOrigin, Saved, load_state, loads, save_state
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
+VERSION_1 = Path(__file__).with_name("version1.state").read_bytes()  # at 18 of 40 iterations
 CONFIG = TrainConfig(
     **dict(seed="small", iters=40, batch_size=3, lr=1e-2, min_lr=1e-3, warmup=4),
     **dict(beta1=0.8, eval_interval=7, eval_batches=2),
@@ -85,6 +88,12 @@ def with_meta(data: bytes, text: str) -> bytes:
 def with_body(header: dict, body: bytes) -> bytes:
     header["sha256"] = hashlib.sha256(body).hexdigest()
     return json.dumps(header, separators=(",", ":")).encode().ljust(512) + body
+
+
+def replace_floats(saved: Saved) -> tuple:
+    """All of a saved state, comparable."""
+    floats = (getattr(saved.state, name).tobytes() for name in ("weights", "m", "v"))
+    return replace(saved, state=replace(saved.state, weights=None, m=None, v=None)), *floats
 
 
 def refusal(data: bytes) -> str:
@@ -259,19 +268,26 @@ def test_weights_are_saved_and_loaded_in_the_same_words(device: Device):
 def test_the_file_is_a_header_facts_and_three_numbers_for_each_parameter(data, saved):
     header = json.loads(data[:512])
     assert list(header) == list(state.HEADER_KEYS)
-    assert (header["format"], header["iter"]) == ("groundling-state-v1", 18)
-    start = 512 + header["metaBytes"]
-    assert start % 4 == 0
+    assert (header["format"], header["iter"]) == ("groundling-state-v2", 18)
+    rows = 512 + header["metaBytes"]
+    samples = rows + 40 * 18
+    start = samples + header["sampleBytes"]
+    assert rows % 8 == start % 8 == 0
     count = saved.state.weights.size
     assert len(data) == start + 12 * count
     assert header["sha256"] == hashlib.sha256(data[512:]).hexdigest()
     floats = np.frombuffer(data, "<f4", offset=start).reshape(3, count)
     for row, name in zip(floats, ("weights", "m", "v"), strict=True):
         np.testing.assert_array_equal(row, getattr(saved.state, name))
-    facts = json.loads(data[512:start])
+    facts = json.loads(data[512:rows])
     assert facts["config"]["seed"] == "small"
     assert facts["model"]["dropout"] == 0.1
-    assert [it for it, _ in facts["log"]["val"]] == [0, 7, 14]
+    log = np.frombuffer(data, "<f8", 5 * 18, rows).reshape(18, 5)
+    expected = [(r.train, r.smooth, r.lr, r.grad_norm) for r in saved.state.log]
+    np.testing.assert_array_equal(log[:, :4], expected)
+    np.testing.assert_array_equal(np.flatnonzero(~np.isnan(log[:, 4])), [0, 7, 14])
+    lines = data[samples:start].splitlines()
+    assert json.loads(lines[1]) == [18, 2.5, "T\u00f6 be\ud800"]
 
 
 def test_what_is_read_is_what_was_written(data, saved):
@@ -298,7 +314,9 @@ def test_its_weights_are_those_of_the_bin(device: Device):
 
 
 def test_a_gradient_that_overflowed_is_kept_as_such(saved):
-    saved.state.log[3] = replace(saved.state.log[3], grad_norm=float("inf"))
+    records = list(saved.state.log)
+    records[3] = replace(records[3], grad_norm=float("inf"))
+    saved.state.log = records
     assert loads(state.dumps(saved)).state.log[3].grad_norm == float("inf")
 
 
@@ -385,7 +403,7 @@ def test_a_byte_that_changed(data, at):
 
 def test_weights_are_no_state_and_a_state_is_no_weights(data):
     run = small_run(NumPyDevice())
-    assert "only 'groundling-state-v1' can be read" in refusal(state.save_weights(run))
+    assert "only 'groundling-state-v2' can be read" in refusal(state.save_weights(run))
     with pytest.raises(CheckpointError, match="only 'tinker-m18-v1' can be read"):
         checkpoint.loads(data)
     assert state.is_state(data)
@@ -395,10 +413,12 @@ def test_weights_are_no_state_and_a_state_is_no_weights(data):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("format", "groundling-state-v2", "The file's format is 'groundling-state-v2'"),
+        ("format", "groundling-state-v3", "The file's format is 'groundling-state-v3'"),
         ("iter", -1, "iter is -1; it must be a whole number"),
         ("iter", 19, "iter is 19, and 18 at byte 512"),
-        ("metaBytes", 2**40, "metaBytes is 1099511627776; it must be a whole number from 0"),
+        ("metaBytes", 2**40, "are missing; it was cut short"),
+        ("records", 2**54, "records is 18014398509481984; it must be a whole number from 0"),
+        ("sampleBytes", 2**40, "are missing; it was cut short"),
         ("metaBytes", 4, "are too many"),
         ("metaBytes", "4", "metaBytes is '4'"),
         ("floats", 10**15, "are missing; it was cut short"),
@@ -429,7 +449,6 @@ def test_floats_that_are_not_three_for_each_parameter(data):
         ({"config__lr": 10**400}, "config.lr is 1000"),
         ({"config__seed": None}, "config is wrong: seed is None"),
         ({"config__beta1": 1.0}, "config is wrong: beta1 is 1.0"),
-        ({"iter": 17}, "log.train has 18 entries; it must have 17."),
         ({"first": 19}, "first is 19; it must be a whole number from 0 to 18."),
         ({"step": -1}, "step is -1"),
         ({"val_loss": "low"}, "val_loss is 'low'"),
@@ -440,6 +459,19 @@ def test_floats_that_are_not_three_for_each_parameter(data):
         ({"corpus_hash": "x"}, "corpus_hash is 'x'"),
         ({"device": 7}, "device is 7; it must be text."),
         ({"streams__sampling": None}, "streams.sampling is None; it must be a list."),
+        ({"more": 1}, "it has 'more', which does not belong there."),
+    ],
+)
+def test_a_fact_that_is_not_what_it_should_be(data, change, told):
+    said = refusal(sealed(data, **change))
+    assert said.startswith("The file's state is wrong: ")
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"iter": 17}, "log.train has 18 entries; it must have 17."),
         ({"samples": [[1]]}, "samples[0] has 1 entries; it must have 3."),
         ({"samples": [[1, "low", ""]]}, "samples[0][1] is 'low'"),
         ({"samples": [[1, 2, 3]]}, "samples[0][2] is 3; it must be text."),
@@ -449,13 +481,66 @@ def test_floats_that_are_not_three_for_each_parameter(data):
         ({"log__val": [[18, 1.0]]}, "log.val[0][0] is 18"),
         ({"log__val": [[3, 1.0], [3, 1.0]]}, "log.val[1][0] is 3"),
         ({"log__val": [[3, None]]}, "log.val[0][1] is None"),
-        ({"more": 1}, "it has 'more', which does not belong there."),
     ],
 )
-def test_a_fact_that_is_not_what_it_should_be(data, change, told):
-    said = refusal(sealed(data, **change))
+def test_a_log_or_samples_of_the_first_version_that_are_not_what_they_should_be(change, told):
+    said = refusal(sealed(VERSION_1, **change))
     assert said.startswith("The file's state is wrong: ")
     assert told in said
+
+
+@pytest.mark.parametrize(
+    ("column", "it", "value", "told"),
+    [
+        (0, 3, np.nan, "The log is wrong: train of iter 3 is nan."),
+        (1, 17, np.inf, "The log is wrong: smooth of iter 17 is inf."),
+        (2, 0, -np.inf, "The log is wrong: lr of iter 0 is -inf."),
+        (3, 1, -1.0, "The log is wrong: grad_norm of iter 1 is -1.0."),
+        (3, 1, np.nan, "The log is wrong: grad_norm of iter 1 is nan."),
+        (4, 7, -0.5, "The log is wrong: val of iter 7 is -0.5."),
+    ],
+)
+def test_a_record_that_cannot_have_been_is_named(data, column, it, value, told):
+    header, body = json.loads(data[:512]), bytearray(data[512:])
+    at = header["metaBytes"] + 40 * it + 8 * column
+    body[at : at + 8] = np.float64(value).tobytes()
+    assert refusal(with_body(header, bytes(body))) == told
+
+
+def test_a_log_that_does_not_reach_its_iter_is_refused(data):
+    assert "The log has 18 records; from iter 0 to 17 there must be 17." in refusal(
+        sealed(data, iter=17)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("[1]", "samples[0] has 1 entries; it must have 3."),
+        ('[1,"low",""]', "samples[0][1] is 'low'"),
+        ("[1,2,3]", "samples[0][2] is 3; it must be text."),
+        ("[1,2", "is not what ASCII JSON has there."),
+    ],
+)
+def test_samples_that_cannot_have_been_are_refused(data, line, told):
+    header, body = json.loads(data[:512]), data[512:]
+    at = header["metaBytes"] + 40 * header["records"]
+    lines = line.encode().ljust(header["sampleBytes"])
+    body = body[:at] + lines + body[at + len(lines) :]
+    assert told in refusal(with_body(header, body))
+
+
+def test_a_file_of_the_first_version_goes_on_as_it_would_have(saved):
+    old = loads(VERSION_1)
+    assert (old.state.iter, len(old.state.log), old.state.log[14].iter) == (18, 18, 14)
+    assert [r.iter for r in old.state.log if r.val is not None] == [0, 7, 14]
+    assert old.state.samples[-1] == Sample(18, 2.5, "Tö be\ud800")
+    again = loads(state.dumps(old))
+    assert again.state.log == old.state.log
+    assert replace_floats(again) == replace_floats(old)
+    run = state.resume(old, Corpus(TEXT), NumPyDevice(), anyway=True)
+    finish(run, 19)
+    assert (run.iter, run.log[18].iter) == (19, 18)
 
 
 @pytest.mark.parametrize(
@@ -477,11 +562,12 @@ def test_facts_that_are_not_strict_json(data, text, told):
 
 def test_a_number_that_is_not_finite_is_named_and_a_square_below_zero_too(data):
     header = json.loads(data[:512])
-    start, count = 512 + header["metaBytes"], header["floats"] // 3
+    count = header["floats"] // 3
+    start = len(data) - 12 * count
     for at, value, told in (
         (0, "nan", "wte[0, 0] is nan: 1 of the"),
         (count + 1, "inf", "wte[0, 1] is inf: 1 of the"),
-        (2 * count + 2, "-1", f"Float 2 of v, at byte {start + 4 * (2 * count + 2):,}, is -1.0"),
+        (2 * count + 2, "-1", "Float 2 of v is -1.0"),
     ):
         body = bytearray(data[512:])
         place = start - 512 + 4 * at
@@ -527,10 +613,32 @@ def test_a_resumed_run_writes_what_it_would_have_written():
     assert runs[0].sampling.state == runs[1].sampling.state == runs[2].sampling.state
 
 
-def test_a_file_from_before_runs_had_samples_begins_their_stream(data: bytes):
-    start = 512 + json.loads(data[:512])["metaBytes"]
-    facts = json.loads(data[512:start])
+def test_a_file_from_before_runs_had_samples_begins_their_stream():
+    start = 512 + json.loads(VERSION_1[:512])["metaBytes"]
+    facts = json.loads(VERSION_1[512:start])
     del facts["streams"]["sampling"]
     facts["samples"] = []
-    old = loads(with_meta(data, json.dumps(facts)))
+    old = loads(with_meta(VERSION_1, json.dumps(facts)))
     assert old.state.sampling == Stream("small:sample").state
+
+
+# a long run
+
+
+@pytest.mark.native
+def test_a_run_of_a_million_iterations_is_saved_read_and_gone_on_with():
+    n = 1_000_000
+    run = small_run(NumPyDevice(), replace(CONFIG, iters=2 * n))
+    finish(run, 8)
+    rows = np.random.default_rng(0).uniform(1.0, 4.0, (n, 5))
+    rows[np.arange(n) % 50 != 0, 4] = np.nan
+    run.log, run.iter = Log.of_rows(0, rows), n
+    run.samples += [Sample(it, 2.5, "Tö be " * 13) for it in range(0, n, 200)]
+    data = save_state(run)
+    assert len(data) < 512 + 40 * n + 300 * len(run.samples) + 100_000
+    other = load_state(data, Corpus(TEXT), NumPyDevice())
+    assert everything(other) == everything(run)
+    for each in (run, other):
+        finish(each, n + 3)
+    assert everything(other) == everything(run)
+    assert [record.iter for record in other.log[-4:]] == [n - 1, n, n + 1, n + 2]
