@@ -25,6 +25,7 @@ def jit(device: Device) -> Callable:
 
         @wraps(function)
         def call(*arrays: np.ndarray):
+            arrays = [np.asarray(array) for array in arrays]
             if not device.capturing_enabled:
                 return function(*[device.tensor(a) for a in arrays])
             device.require_no_capture()

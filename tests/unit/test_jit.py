@@ -65,6 +65,50 @@ def test_replays_change_what_lies_outside(device: Device):
     np.testing.assert_array_equal(total.numpy(), [4, 40])
 
 
+def test_each_of_several_calls_in_a_row_computes_with_its_own_numbers(device: Device):
+    total = device.tensor(np.zeros(2, np.float32))
+
+    @jit(device)
+    def add_to_total(x: Tensor) -> None:
+        device.run("copy", x, total, size=2, factor=1.0, accumulate=1)
+
+    for i in range(1, 6):
+        add_to_total(f32(i, 10 * i))
+    np.testing.assert_array_equal(total.numpy(), [15, 150])
+
+
+def test_an_array_that_is_changed_after_a_call_changes_nothing_in_it(device: Device):
+    total, numbers = device.tensor(np.zeros(2, np.float32)), f32(1, 2)
+
+    @jit(device)
+    def add_to_total(x: Tensor) -> None:
+        device.run("copy", x, total, size=2, factor=1.0, accumulate=1)
+
+    for _ in range(3):
+        add_to_total(numbers)
+        numbers += 1
+    np.testing.assert_array_equal(total.numpy(), [1 + 2 + 3, 2 + 3 + 4])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[1, -2], (True, False), np.array([1, -2], np.int64), np.array([0.5, 1e-3]), np.arange(6)[::3]],
+    ids=["a list", "booleans", "integers", "float64", "strided"],
+)
+def test_numbers_of_any_kind_but_unsigned_are_floats(device: Device, given):
+    double = jit(device)(lambda x: 2 * x)
+    for _ in range(2):  # captured, and replayed
+        np.testing.assert_array_equal(double(given).numpy(), 2 * np.float32(given))
+
+
+def test_a_failed_call_of_a_captured_function_leaves_the_next_one_right(device: Device):
+    double = jit(device)(lambda x: 2 * x)
+    double([1.0])
+    with pytest.raises((ValueError, TypeError)):
+        double(["no number"])
+    np.testing.assert_array_equal(double([3.0]).numpy(), [6])
+
+
 def test_memory_made_in_a_capture_is_the_plans_own(device: Device):
     @jit(device)
     def f(x: Tensor) -> Tensor:

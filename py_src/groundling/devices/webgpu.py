@@ -362,7 +362,7 @@ class Upload(Inputs):
     """The inputs of a captured function in one buffer, so that a call uploads once."""
 
     def __init__(self, device: WebGPUDevice, arrays: Sequence[np.ndarray]):
-        arrays = [np.asarray(array) for array in arrays]
+        self.device = device
         dtypes = ["u32" if array.dtype.kind == "u" else "f32" for array in arrays]
         starts, words = [], 0
         for array in arrays:
@@ -382,7 +382,8 @@ class Upload(Inputs):
         self.write(arrays)
 
     def write(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take new numbers, for the next replay."""
+        """Take new numbers, for the next replay. One that still waits is sent with its own."""
+        self.device.submit()
         for view, array in zip(self._views, arrays, strict=True):
             view[:] = array.reshape(-1)
 
