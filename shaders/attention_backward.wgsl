@@ -46,6 +46,10 @@ fn store(at: vec4u, sum: vec4f) {
   dqkv[at.w] = v.w;
 }
 
+// Not backward_kv's own, so that heads of 128 fit: a function has 8,192 bytes, and so has a module.
+var<private> own_k: array<vec4f, HEAD_SIZE>;
+var<private> own_v: array<vec4f, HEAD_SIZE>;
+
 fn backward_q(quad: u32, head: u32) {
   let t = min(quad + vec4u(0u, 1u, 2u, 3u), vec4u(p.time - 1u));  // past the end: the last again
   let n_embd = p.n_head * HEAD_SIZE;
@@ -83,8 +87,8 @@ fn backward_q(quad: u32, head: u32) {
     let ds = prob * (dp - delta) * scale;
     for (var c = 0u; c < HEAD_SIZE; c++) { dq[c] += ds * k[c]; }
   }
-  var own_dq = dq;
-  for (var c = 0u; c < HEAD_SIZE; c++) { store(query + c, own_dq[c]); }
+  own_q = dq;
+  for (var c = 0u; c < HEAD_SIZE; c++) { store(query + c, own_q[c]); }
 }
 
 fn backward_kv(quad: u32, head: u32) {
@@ -98,8 +102,6 @@ fn backward_kv(quad: u32, head: u32) {
   let key = queries + j * stride + n_embd;
   let value = key + n_embd;
   let scale = 1.0 / sqrt(f32(HEAD_SIZE));
-  var own_k: array<vec4f, HEAD_SIZE>;
-  var own_v: array<vec4f, HEAD_SIZE>;
   for (var c = 0u; c < HEAD_SIZE; c++) {
     own_k[c] = gather_qkv(key + c) * scale;
     own_v[c] = gather_qkv(value + c);
@@ -130,11 +132,11 @@ fn backward_kv(quad: u32, head: u32) {
       dv[c] += prob * dout[c];
     }
   }
-  var own_dk = dk;
-  var own_dv = dv;
+  own_k = dk;
+  own_v = dv;
   for (var c = 0u; c < HEAD_SIZE; c++) {
-    store(key + c, own_dk[c]);
-    store(value + c, own_dv[c]);
+    store(key + c, own_k[c]);
+    store(value + c, own_v[c]);
   }
 }
 

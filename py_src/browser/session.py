@@ -375,9 +375,6 @@ class Session:
         if self.phase == "ready" and self.live.use(message):
             self.discarded = None
             setup = replace(self.setup, train=train_config(message, self.setup.train))
-            here = groundling.presets.limits(self.device)
-            if problem := groundling.presets.refusal(setup, here, self.corpus):
-                raise ValueError(problem)
             model = live.again(groundling.config.GPTConfig, setup.model)
             make, begun = groundling.train.Run, self.clock()
             run = make(setup.train, self.corpus, self.device, model, drawn=self._drawing(begun))

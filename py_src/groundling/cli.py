@@ -227,7 +227,7 @@ def _begun(args: argparse.Namespace, setup: configfile.Setup) -> Run:
             f"{corpus.vocab_size} different characters. A config may leave it out."
         )
     setup = setup.on(corpus)
-    presets.check(setup, presets.limits(device), corpus)
+    presets.check(setup, device, corpus)  # before we speak of the text
     if args.text:
         parameters = presets.cost(setup).parameters
         print(f"{texts.describe(corpus)} {texts.advice(corpus, parameters)[1]}", file=sys.stderr)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .config import GPTConfig
 from .devices import Device
+from .limits import Refused, limits, refusal
 from .ops import (
     causal_attention,
     cross_entropy,
@@ -37,10 +38,13 @@ class GPT:
 
     `flat` and `flat_grad` hold all parameters and all gradients, each in one tensor, so that saving
     is one read, AdamW one dispatch and the gradient norm one sum: a list of one, or of as many as
-    it takes where the device's largest tensor is smaller. `parameters` has them by name.
+    it takes where the device's largest tensor is smaller. `parameters` has them by name. Refused,
+    before anything is asked of the device, where it cannot run such a model.
     """
 
     def __init__(self, config: GPTConfig, device: Device, weights: np.ndarray):
+        if problem := refusal(config, limits(device)):
+            raise Refused(problem)
         self.config, self.device = config, device
         self.shapes = parameter_shapes(config)
         self.places, self.sizes = {}, [0]  # of each parameter: which tensor, and where in it

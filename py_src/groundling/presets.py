@@ -8,8 +8,6 @@ One table for the page, the command line (`groundling presets`) and the README.
 """
 
 import math
-import os
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,12 +15,12 @@ from dataclasses import dataclass, replace
 from .config import GPTConfig, TrainConfig
 from .configfile import Setup
 from .corpus import BYTES, Corpus
-from .devices import Device, DeviceError
-from .devices.wgsl import LONGEST
+from .devices import Device
+from .limits import Limits, Refused, limits, too_many_turns
+from .limits import refusal as unfit
 from .model import ALIGN, GPT, initial_weights, parameter_shapes
 
-MOST_HEAD_SIZE = 128  # WGSL promises a function 8,192 bytes of variables; attention has four rows
-WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take
+STORED = 16  # turns in which the embedding's gradient stores what it has added up
 MOST_KEPT = 2**30  # bytes of activations; beyond them a block's are made again on the way back
 GUIDE = TrainConfig(
     seed="42",
@@ -127,31 +125,6 @@ def _block(model: GPTConfig, train: TrainConfig) -> int:
     return rows * (9 * model.n_embd + 2 * model.d_ff + model.n_head)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a device can take."""
-
-    tensor: float  # bytes of the largest tensor
-    workgroups: float  # along an axis of a dispatch
-    shared_bytes: float  # of a workgroup's invocations, among which sampling ranks the vocabulary
-    turns: float  # of an invocation's loops, all together
-    host: float  # bytes of Python's own memory that a model's copies may take
-    shared: bool  # whether the device's memory is that same memory
-
-
-def limits(device: Device) -> Limits:
-    """The limits of a device."""
-    host = WASM_BYTES if sys.platform == "emscripten" else _memory()
-    return Limits(
-        device.largest_tensor,
-        device.most_workgroups,
-        device.workgroup_bytes,
-        device.most_turns,
-        host,
-        device.name == "numpy" or device.is_emulated,
-    )
-
-
 def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
     """Why a device cannot train it, as a sentence with the number and the limit; or ""."""
     need = cost(setup)
@@ -177,26 +150,12 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
                 f"{what} needs {groups:,} workgroups along one axis, and this adapter has "
                 f"{limits.workgroups:,.0f}. Take a smaller batch, or more parts of it (accumulate)."
             )
-    head_size = setup.model.n_embd // setup.model.n_head
-    if head_size > MOST_HEAD_SIZE and limits.workgroups < math.inf:
-        return (
-            f"Each of the {setup.model.n_head} heads is {head_size:,} wide, and attention's kernel "
-            f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
-        )
-    inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are written out
-    if (turns := setup.model.block_size * (1 + inner)) > limits.turns:
-        return (
-            f"Attention over {setup.model.block_size:,} tokens by heads {head_size} wide turns its "
-            f"loops {turns:,} times, and the emulated adapter here ends them after "
-            f"{limits.turns:,.0f} with no word. Take the NumPy device, a shorter context or more "
-            "heads."
-        )
-    if 8 * setup.model.vocab_size > limits.shared_bytes:
-        return (
-            f"A vocabulary of {setup.model.vocab_size:,} takes {8 * setup.model.vocab_size:,} "
-            f"bytes to draw from, and this adapter's workgroups share {limits.shared_bytes:,.0f}. "
-            "Read the text as bytes: there are 256 of them."
-        )
+    loops = f"The gradient of the embedding, over the {rows:,} tokens of a batch,"
+    if rows + STORED > limits.turns:
+        smaller = "a smaller batch, or more parts of it (accumulate)"
+        return too_many_turns(loops, rows + STORED, limits, smaller)
+    if problem := unfit(setup.model, limits):
+        return problem
     if corpus is not None:
         if 4 * len(corpus.train) > limits.tensor:
             return (
@@ -210,10 +169,10 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
     return ""
 
 
-def check(setup: Setup, limits: Limits, corpus: Corpus) -> None:
-    """DeviceError, before anything is done on the device, for what `refusal` refuses."""
-    if problem := refusal(setup, limits, corpus):
-        raise DeviceError(problem)
+def check(setup: Setup, device: Device, corpus: Corpus) -> None:
+    """Refused, before anything is done on the device, for what `refusal` refuses."""
+    if problem := refusal(setup, limits(device), corpus):
+        raise Refused(problem)
 
 
 PROBE = Setup("probe", BYTES, GPTConfig(256, 64, 1, 4, 128, 512), replace(GUIDE, batch_size=4))
@@ -270,10 +229,3 @@ def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[d
             "seconds": seconds(setup, rate) if rate else None,
             "refusal": refusal(setup, limits) if limits else "",
         }
-
-
-def _memory() -> float:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return math.inf

@@ -20,6 +20,7 @@ import numpy as np
 from . import presets, samples
 from .checkpoint import Checkpoint, now
 from .config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
+from .configfile import Setup
 from .corpus import Corpus
 from .devices import Device
 from .fingerprint import code_hash
@@ -149,6 +150,8 @@ class Run:
     `samples` what the model wrote: every `sample_every` iterations (0: never) and at the end.
     `val_loss` is the latest validation loss, or None. `edits` has each change of the code on the
     way: the first iteration that was under it, and its diff; `changes` each of the settings.
+
+    Refused, and nothing is asked of the device, where that cannot train it.
     """
 
     def __init__(
@@ -162,7 +165,8 @@ class Run:
     ):
         self.config, self.corpus, self.device = config, corpus, device
         model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
-        corpus.require(model_config.block_size)
+        setup = Setup(model=model_config, train=config)
+        presets.check(setup, device, corpus)  # before anything is asked of the device
         if weights is None:
             weights = initial_weights(model_config, config.seed, drawn)
         self.model = GPT(model_config, device, weights)

@@ -497,7 +497,7 @@ def test_what_differs_by_a_bit_is_not_for_time_to_decide(
 def test_loops_within_loops_are_written_out():
     code = "\n".join(
         [
-            "const N: u32 = 3;",
+            "const N: u32 = 3; var<private> sum: f32; var<private> x: array<f32, N>;",
             "for (var c = 0u; c < N; c++) { first[c] = 0.0; }",
             "for (var j = 0u; j < p.n; j++) {",
             "  for (var c = 0u; c < N; c++) {",
@@ -514,6 +514,26 @@ def test_loops_within_loops_are_written_out():
     assert lines[4].strip().startswith("sum += x[0u] * y[j + 0u];")
     assert lines[5].count("sum += x[1u] * y[j + 1u];") == 1
     assert lines[5].count("sum += x[2u] * y[j + 2u];") == 1
+
+
+def test_the_last_part_of_a_folded_shared_dispatch_does_nothing_twice(
+    device: WebGPUDevice, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+):
+    """Where the workgroups do not fill the second axis, those left over are no part's."""
+    sizes = dict(m=12, k=5, n=12)  # one workgroup for the one product, nine for the other
+    numbers = [rng.standard_normal(60, np.float32) for _ in range(4)]
+    found = []
+    for where in (device, NumPyDevice()):
+        monkeypatch.setattr(where, "most_workgroups", 4)
+        a, b, c, d = map(where.tensor, numbers)
+        y, z = where.tensor(np.ones(144)), where.tensor(np.ones(144))
+        with where.capture() as plan:
+            where.run("matmul_nn", a, b, y, **sizes, accumulate=1)
+            where.run("matmul_tn", c, d, z, **sizes, accumulate=1)
+        assert [command.kernel for command in plan.commands] == ["matmul_nn + matmul_tn"]
+        found.append((y.numpy(), z.numpy()))
+    for result, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(result, expected, 0, 1e-5)
 
 
 def test_a_grid_longer_than_one_axis_goes_on_in_the_second(device: WebGPUDevice):

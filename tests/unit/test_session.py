@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import session as session_module
 
-from groundling import checkpoint, devices, sources, state, train
+from groundling import checkpoint, devices, presets, sources, state, train
 from groundling.config import GPTConfig
+from groundling.configfile import Setup
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
 from groundling.fingerprint import code_hash
@@ -37,7 +38,9 @@ class FakeRun:
 
     def __init__(self, config, corpus, device, model_config=None, weights=None, drawn=None):
         self.config, self.corpus, self.device = config, corpus, device
-        self.model = SimpleNamespace(config=model_config or GPTConfig(vocab_size=corpus.vocab_size))
+        model = model_config or GPTConfig(vocab_size=corpus.vocab_size)
+        presets.check(Setup(model=model, train=config), device, corpus)  # as the real one begins
+        self.model = SimpleNamespace(config=model)
         self.first = self.iter = 0
         self.log, self.val_loss, self.pausing = Log(), None, False
         self.samples, self.edits = [], []
@@ -868,3 +871,18 @@ def test_fields_that_the_device_cannot_do_are_refused_and_nothing_begins(bench, 
     bench.start(batchSize=4096)
     assert bench.session.phase == "ready"
     assert "one tensor may have 100,000 here" in bench.of("error")[-1]["message"]
+
+
+def test_a_file_that_the_device_cannot_do_is_refused_and_the_run_stays(bench, monkeypatch):
+    bench.start(iters=40)
+    bench.advance(2)
+    bench.tell("pause")
+    run, files = bench.session.run, []
+    for command in ("save", "state"):
+        bench.tell(command)
+        files.append(bench.of("file")[-1])
+    monkeypatch.setattr(bench.session.device, "most_turns", 8)
+    for file in files:
+        bench.tell("load", name=file["name"], bytes=file["bytes"], **SETTINGS)
+        assert "Take the NumPy device" in bench.of("error")[-1]["message"]
+        assert (bench.session.phase, bench.session.run) == ("paused", run)

@@ -292,7 +292,7 @@ class WebGPUDevice(Device):
         """The grid as three axes. A long single axis goes on in the second: kernels number
         workgroups through both.
         """
-        most = self.wgpu.limits["max-compute-workgroups-per-dimension"]
+        most = self.most_workgroups
         if len(grid) == 1 and grid[0] > most:
             grid = [most, -(-grid[0] // most)]
         if max(grid) > most:

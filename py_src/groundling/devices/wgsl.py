@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (index < own) {{  // fewer, longer ones: they begin first, so that none is left over at the end
     let at = index;
 {second}
-  }} else {{
+  }} else if (index < own + {_wgsl(counts[0])}) {{  // a folded grid may have a few more
     let at = index - own;
 {first}
   }}
@@ -78,38 +78,88 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 
 def unroll(code: str) -> str:
-    """The same with each loop over a constant of up to LONGEST written out, if it is in a loop.
+    """The same with each loop over a constant of up to LONGEST written out, if it is in a loop and
+    `_is_simple`.
 
     An array that is indexed by a loop lies in memory; one that is indexed by numbers alone is a row
     of variables. On emulated adapters attention's gradient takes a third to a half as long so.
     """
-    rounds = {name: int(value) for name, value in re.findall(CONSTANT, code, re.M)}
+    plain = _blanked(code)  # has each character where `code` has it
+    rounds = {name: int(value) for name, value in re.findall(CONSTANT, plain, re.M)}
     start, outer_end = 0, 0
-    while loop := re.compile(r"\bfor \(.*?\) {").search(code, start):
-        start, end = loop.end(), _end_of_block(code, loop.end())
+    while loop := re.compile(r"\bfor \(.*?\) {").search(plain, start):
+        start, end = loop.end(), _end_of_block(plain, loop.end())
+        if not end:
+            break
         short = re.match(LOOP, loop[0])
         n = rounds.get(short[2], 0) if short else 0
-        if loop.start() > outer_end:
-            if not n:
-                outer_end = end
-        elif 0 < n <= LONGEST:
-            body = code[start : end - 1]
-            flat = " ".join(re.sub(r"//.*", "", body).split())  # so that lines keep their numbers
+        inside = loop.start() < outer_end
+        if not inside and not n:
+            outer_end = end
+        elif inside and 0 < n <= LONGEST and _is_simple(plain, start, end - 1, *short.groups()):
             counter = re.compile(rf"\b{short[1]}\b")
-            copies = (counter.sub(f"{i}u", flat if i else body) for i in range(n))
+            copies = [counter.sub("0u", code[start : end - 1])]  # lines keep their numbers
+            flat = " ".join(plain[start : end - 1].split())
+            copies += [counter.sub(f"{i}u", flat) for i in range(1, n)]
             written = "".join(f"{{{copy}}}" for copy in copies)
-            code, start = code[: loop.start()] + written + code[end:], loop.start()
+            code = code[: loop.start()] + written + code[end:]
+            plain, start = _blanked(code), loop.start()
             outer_end += len(written) - (end - loop.start())
     return code
 
 
+def _is_simple(code: str, start: int, end: int, counter: str, length: str) -> bool:
+    """Whether a loop's rounds can stand one after the other, with numbers for its counter.
+
+    They can where a round has no loop, jump or variable of its own, and the counter is used only as
+    an index, alone or added to a variable: `sum[c]`, `qkv[key + c]`. Anything else is left to the
+    compiler, which refuses `0u - 1u` or an index past an array's end even in a round that a
+    condition leaves out, as it cannot where the number is not known.
+    """
+    text, before = code[start:end], code[:start]
+    if re.search(r"\b(for|while|loop|switch|break|continue|return|var|const)\b", text):
+        return False
+    if len(re.findall(rf"\b(?:const|let|var|override) +{length}\b|\b{length} *:", code)) > 1:
+        return False  # another thing of that name may be what is meant
+    # of that length, or of one that the text does not have
+    arrays = set(re.findall(rf"\b(\w+) *: *array<\w+(?:, {length})?>", before))
+    for name, other in re.findall(r"\b(?:let|var) +(\w+) = (\w+);", before):
+        if other in arrays:
+            arrays.add(name)
+    constants = set(re.findall(r"\bconst +(\w+)", code))
+    index = rf"(?<![\w.])(\w+)\[{counter}\]"
+    sum_ = rf"(?<![\w.])([a-z]\w*) \+ {counter}(?=[\]),])"
+    text = re.sub(index, lambda m: "" if m[1] in arrays else m[0], text)
+    text = re.sub(sum_, lambda m: m[0] if m[1] in constants else "", text)
+    return not re.search(rf"\b{counter}\b", text)
+
+
+def _blanked(code: str) -> str:
+    """The same with spaces in place of comments, of which those in /* */ nest."""
+    found, depth, at = list(code), 0, 0
+    while at < len(code):
+        n, two = 1, code[at : at + 2]
+        if two == "//" and not depth:
+            n = len(code[at:].split("\n", 1)[0])
+        elif two == "/*":
+            n, depth = 2, depth + 1
+        elif two == "*/" and depth:
+            n, depth = 2, depth - 1
+        elif not depth:
+            at += 1
+            continue
+        found[at : at + n] = ("\n" if c == "\n" else " " for c in code[at : at + n])
+        at += n
+    return "".join(found)
+
+
 def _end_of_block(code: str, at: int) -> int:
-    """Where the block ends whose brace has just been opened."""
+    """Where the block ends whose brace has just been opened; 0 where it does not."""
     depth = 1
-    while depth:
+    while depth and at < len(code):
         depth += {"{": 1, "}": -1}.get(code[at], 0)
         at += 1
-    return at
+    return 0 if depth else at
 
 
 def _call(letter: str, shape: str, arguments: str, axes: list[str]) -> str:

@@ -1,0 +1,96 @@
+"""What a device can take, and whether a model is more than that, however it is trained.
+
+    refusal(model, limits(device))   why a device cannot run a model, with the number, or ""
+
+presets.py has what training adds to that. `GPT` and `Run` ask before they ask anything of the
+device, so every way to a model is checked: Start, a file, a link, a text to write.
+"""
+
+import math
+import os
+import sys
+from dataclasses import dataclass
+
+from .config import GPTConfig
+from .devices import Device, DeviceError
+from .devices.wgsl import LONGEST
+
+MOST_HEAD_SIZE = 128  # of which attention's rows fit the 8,192 bytes that a function may have
+WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take
+
+
+class Refused(DeviceError, ValueError):
+    """A device cannot do what was asked, and nothing has been asked of it: nothing has changed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a device can take."""
+
+    tensor: float  # bytes of the largest tensor
+    workgroups: float  # along an axis of a dispatch
+    shared_bytes: float  # of a workgroup's invocations, among which sampling ranks the vocabulary
+    turns: float  # of an invocation's loops, all together
+    host: float  # bytes of Python's own memory that a model's copies may take
+    shared: bool  # whether the device's memory is that same memory
+
+
+def limits(device: Device) -> Limits:
+    """The limits of a device."""
+    host = WASM_BYTES if sys.platform == "emscripten" else _memory()
+    return Limits(
+        device.largest_tensor,
+        device.most_workgroups,
+        device.workgroup_bytes,
+        device.most_turns,
+        host,
+        device.name == "numpy" or device.is_emulated,
+    )
+
+
+def refusal(model: GPTConfig, limits: Limits) -> str:
+    """Why a device cannot run a model, not even to write; or ""."""
+    V, T, C = model.vocab_size, model.block_size, model.n_embd
+    head_size = C // model.n_head
+    if head_size > MOST_HEAD_SIZE and limits.workgroups < math.inf:
+        return (
+            f"Each of the {model.n_head} heads is {head_size:,} wide, and attention's kernel "
+            f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
+        )
+    inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are written out
+    for what, turns, instead in (
+        (
+            f"Attention over {T:,} tokens by heads {head_size} wide",
+            T * (1 + inner),
+            "a shorter context or more heads",
+        ),
+        (f"A norm of {C:,} channels", 3 * C, "a smaller width"),
+        (f"Drawing from a vocabulary of {V:,}", -(-V // 64) * (V + 2) + 3 * V + T, BYTES_INSTEAD),
+    ):
+        if turns > limits.turns:
+            return too_many_turns(what, turns, limits, instead)
+    if limits.shared_bytes < 8 * V:
+        return (
+            f"A vocabulary of {V:,} takes {8 * V:,} bytes to draw from, and this adapter's "
+            f"workgroups share {limits.shared_bytes:,.0f}. "
+            "Read the text as bytes: there are 256 of them."
+        )
+    return ""
+
+
+BYTES_INSTEAD = "bytes for tokens, of which there are 256"
+
+
+def too_many_turns(what: str, turns: int, limits: Limits, instead: str) -> str:
+    """The sentence for a kernel whose loops an emulated adapter would end early."""
+    return (
+        f"{what} turns its loops {turns:,} times, and the emulated adapter here ends them after "
+        f"{limits.turns:,.0f} with no word. Take the NumPy device, or {instead}."
+    )
+
+
+def _memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
