@@ -54,6 +54,18 @@ class AssistView(View):
         told = {"from": doc.start, "to": doc.end, "signature": doc.signature, "text": doc.text}
         self.post({"type": "doc", "id": message["id"], **told})
 
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Help with nothing: what is typed may be anything, and a panel would be in its way."""
+        told = {"id": message["id"]}
+        match message["type"]:
+            case "lint":
+                self.post({"type": "linted", **told, "path": message["path"], "problems": []})
+            case "complete":
+                self.post({"type": "completions", **told, "from": message["at"], "options": []})
+            case "hover":
+                at = {"from": message["at"], "to": message["at"]}
+                self.post({"type": "doc", **told, **at, "signature": "", "text": ""})
+
     def _names(self, path: str) -> dict[str, object]:
         """The names that are there whatever a text says: the run's, and at the prompt the rest."""
         session, names = self.session, {}

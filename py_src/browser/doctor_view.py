@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from explain import LOST, explain
-from view import FRAME, Message, View
+from beside import Beside
+from view import Message
 
 import groundling.curve
 import groundling.doctor
 import groundling.entropy
-from groundling.devices import DeviceError
 from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
@@ -29,23 +28,19 @@ if TYPE_CHECKING:
 
 EVERY = 1.0  # seconds between two readings of the run's curve, at least; also,
 GROWTH = 1.05  # it has as many times the records: all readings together take no longer than a few
-ENDS = DeviceError, MemoryError, ValueError
-"""What ends a case and nothing else; a lost device ends the session's run too."""
 
 
-class DoctorView(View):
+class DoctorView(Beside):
     """The cases, one after the other, and the diagnosis of the page's own run."""
 
-    commands = ("uncase",)
+    commands = ends = ("uncase",)
     begins = ("case",)
 
     def __init__(self, session: Session):
         super().__init__(session)
-        self.queue: list[str] = []  # cases to come
-        self.iters = groundling.doctor.ITERS
+        self.name, self.iters = "", groundling.doctor.ITERS  # of the case on its way
         self.exam: Examination | None = None
-        self.stream: Iterator | None = None  # exam.train(), until it has ended
-        self.stopped = False
+        self.records: list[list] = []  # of it, that the page does not have yet
         self.run: Run | None = None  # whose curve this is
         self.curve: Curve = groundling.curve.Curve()
         self.read = -math.inf, 0  # the last reading: when, and of how many records
@@ -93,98 +88,57 @@ class DoctorView(View):
 
     # ---- the cases ------------------------------------------------------------------------------
 
-    @property
-    def running(self) -> bool:
-        """Whether a case is on its way."""
-        return self.stream is not None
-
     def do_case(self, message: Message) -> None:
         """Examine cases, one after the other."""
-        self.queue, self.iters = list(message["names"]), message["iters"]
-        self.stopped = False
-        self._next()
+        self.stop()
+        self.iters = message["iters"]
+        self.begin(self._examine(list(message["names"])))
 
     def do_uncase(self, message: Message) -> None:
         """End it early, and those after it."""
         self.stop()
 
-    def stop(self) -> None:
-        """End it early: what is in flight lands."""
-        self.queue.clear()
-        if self.stream is None:
-            return
-        self.stopped = True
-        self.exam.run.pause()
-        while self.running:
-            self.advance()
-
-    def drop(self) -> None:
-        """Let it go with its device, with no word to the device."""
-        self.queue.clear()
-        if self.stream is not None:
-            self.stream = None
-            self._post("failed", [], "The device went away while this case trained.")
-        self.exam = None
-
-    def advance(self) -> None:
-        """Train for about a frame, and post what has come; at the end, the verdict."""
-        deadline, records = self.session.clock() + FRAME, []
-        try:
-            while (record := next(self.stream, None)) is not None:
-                records.append(point(record.iter, record.train, record.val))
-                if self.session.clock() >= deadline:
-                    self._post("running", records)
-                    return
-        except LOST:
-            raise
-        except ENDS as error:
-            self._fail(error)
-            return
-        self.stream = None
-        if self.exam.ended:  # by a record that was not among those that came
-            curve = self.exam.curve
-            records.append(point(curve.iter[-1], curve.train[-1], curve.val[-1]))
-        self._post("stopped" if self.stopped else "done", records, self.exam.ended)
-        self.exam = None  # and with it its memory
-        self._next()
-
-    def _next(self) -> None:
-        """Begin the next case, if there is one."""
-        if not self.queue:
-            return
-        name, corpus = self.queue.pop(0), self.session.corpus
-        try:
-            if name not in groundling.doctor.CASES:
-                raise ValueError(f"There is no case {name!r}.")
-            case = groundling.doctor.CASES[name]
+    def _examine(self, names: list[str]) -> Iterator[None]:
+        for self.name in names:
+            if self.name not in groundling.doctor.CASES:
+                raise ValueError(f"There is no case {self.name!r}.")
+            case, session = groundling.doctor.CASES[self.name], self.session
             make = groundling.doctor.Examination
-            self.exam = make(case, corpus, self.session.device, self.iters)
-        except LOST:
-            raise
-        except ENDS as error:
-            self._fail(error, name)
-            return
-        self.stream = self.exam.train()
-        self._post("running", [])
+            self.exam = make(case, session.corpus, session.device, self.iters)
+            self._post("running")
+            yield
+            for record in self.exam.train():
+                self.records.append([record.iter, record.train, record.val])
+                yield
+            curve = self.exam.curve
+            if self.exam.ended:  # by a record that was not among those that came
+                self.records.append([curve.iter[-1], curve.train[-1], curve.val[-1]])
+            self._post("done", self.exam.ended, curve and self.exam.verdict())
+            self.exam = None  # and with it its memory
 
-    def _post(self, phase: str, records: list, message: str = "") -> None:
-        case, verdict = self.exam.case, None
-        if phase in ("done", "stopped") and self.exam.curve:
-            verdict = told(self.exam.verdict())
-        self._tell(case.name, phase, records, message, verdict)
+    def shown(self) -> None:
+        """Post the losses that have come."""
+        if self.records:
+            self._post("running")
 
-    def _tell(
-        self, name: str, phase: str, records: list, message: str, verdict: Message | None
-    ) -> None:
-        where = {"name": name, "phase": phase, "iters": self.iters, "records": records}
+    def stopped(self) -> None:
+        """The verdict is on what there is."""
+        curve = self.exam.curve
+        self._post("stopped", verdict=curve and self.exam.verdict())
+
+    def failed(self, why: str) -> None:
+        """Tell the page why."""
+        self._post("failed", why)
+
+    def let_go(self) -> None:
+        """Free the case's memory."""
+        self.exam, self.records = None, []
+
+    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        records, self.records = self.records, []
+        where = {"name": self.name, "phase": phase, "iters": self.iters, "records": records}
+        verdict = told(verdict) if verdict else None
         self.post({"type": "case", **where, "message": message, "verdict": verdict})
-
-    def _fail(self, error: BaseException, name: str = "") -> None:
-        self.queue.clear()
-        words, name = explain(error), name or self.exam.case.name
-        self.stream = self.exam = None
-        text = f"{words['title']}. {words['message']} A run beside it is as it was."
-        self._tell(name, "failed", [], text, None)
 
 
 def levels(corpus: Corpus) -> list[Message]:
@@ -224,8 +178,3 @@ def told(verdict: Verdict) -> Message:
         "at": verdict.at,
         "healthy": verdict.healthy,
     }
-
-
-def point(it: int, train: float, val: float | None) -> list:
-    """One iteration as the chart has it: null for what is no number."""
-    return [it, *(x if x is not None and math.isfinite(x) else None for x in (train, val))]

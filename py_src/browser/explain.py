@@ -15,16 +15,31 @@ LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 """What is raised when the GPU is gone; wgpu has a class for it in the page only."""
 
 
-def explain(error: BaseException) -> dict[str, Any]:
-    """An error as a panel: title, message (what happened), hint (what to do), detail, frames."""
-    told = code_error(error)
+def explain(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
+    """An error as a panel: title, message (what happened), hint (what to do), detail, frames.
+    files as for code_error. It never raises.
+    """
+    try:
+        return _explained(error, files)
+    except Exception as another:  # of a class whose own methods raise, or for want of memory
+        names = f"{type(error).__name__}, which could not be told: {type(another).__name__}"
+        return _panel(*UNKNOWN, names)
+
+
+def _panel(title: str, hint: str, message: str, detail: str = "") -> dict[str, Any]:
+    return {"title": title, "message": message, "hint": hint, "detail": detail, "frames": []}
+
+
+def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, Any]:
+    told = code_error(error, files)
     known = isinstance(error, (NonFiniteLoss, CheckpointError, *LOST))
-    if not known and any(frame["yours"] for frame in told["frames"]):
+    asked = isinstance(error, (KeyboardInterrupt, SystemExit))
+    if asked or not known and any(frame["yours"] for frame in told["frames"]):
         return told
     title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
     detail = "" if known or isinstance(error, ValueError) else told["detail"]
     message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
-    return {"title": title, "message": message, "hint": hint, "detail": detail, "frames": []}
+    return _panel(title, hint, message, detail)
 
 
 def code_error(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
@@ -83,3 +98,5 @@ UNKNOWN = (
     "Python stopped",
     "Reset begins anew; the details say where it stopped. What was trained can still be saved.",
 )
+REFUSALS = "This file was refused", "This cannot be"
+"""Titles of what says by itself what is wrong with what was asked for."""

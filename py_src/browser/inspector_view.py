@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from explain import LOST
+from beside import sentence
 from view import Message, View
 
 import groundling.checkpoint
@@ -49,12 +49,9 @@ class InspectorView(View):
         if not run:
             self.refuse(slot, name, "There is no run yet: press Start, or load one.")
             return
-        try:
-            ckpt = run.checkpoint()
-            name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
-            self.read(slot, name, groundling.checkpoint.dumps(ckpt))
-        except (*LOST, CheckpointError) as error:
-            self.refuse(slot, name, str(error))
+        ckpt = run.checkpoint()
+        name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
+        self.read(slot, name, groundling.checkpoint.dumps(ckpt))
 
     def do_look(self, message: Message) -> None:
         """Show a page of a file's bytes."""
@@ -64,15 +61,17 @@ class InspectorView(View):
         """Empty a slot."""
         self.open.pop(message["slot"], None)
 
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Tell it where the page waits for an answer."""
+        name = message.get("name", "the current run")
+        self.refuse(message["slot"], name, sentence(error, self.session))
+
     def read(self, slot: str, name: str, data: bytes) -> None:
         """Open a file in a slot. One that is refused leaves the slot as it was."""
         try:
             contents = groundling.inspector.Contents(data)
         except CheckpointError as error:
             self.refuse(slot, name, str(error))
-            return
-        except MemoryError:
-            self.refuse(slot, name, "There is not enough memory to open it.")
             return
         self.open[slot] = contents
         self.post({"type": "inspected", "slot": slot, "name": name, **told(contents)})

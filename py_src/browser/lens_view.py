@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-from explain import LOST, explain
+from beside import beside, sentence
 from talk_view import TalkView
 from view import Message, View
 
@@ -94,7 +94,7 @@ class LensView(View):
 
     def _look(self) -> None:
         self.began, source = self.session.clock(), self.asked["source"]
-        try:
+        with beside(self.session, self._fail):
             model, corpus = self._model(source)
             tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
             if self.lens is None or self.lens.model is not model:
@@ -104,13 +104,12 @@ class LensView(View):
             self.post({"type": "lens", **told, **self._where(source), "bytes": bytes})
             if source == "run":
                 rows = [asdict(part) for part in groundling.lens.health(self.session.run)]
-                self.post({"type": "layers", **self._where(source), "rows": plain(rows)})
-        except LOST:
-            raise
-        except Exception as error:  # of the reader's own model, too: a look shall not end the run
-            self.following = False
-            words = explain(error)["message"]
-            self.post({"type": "unlens", "source": source, "message": words})
+                self.post({"type": "layers", **self._where(source), "rows": rows})
+
+    def _fail(self, error: BaseException) -> None:
+        self.following, self.lens = False, None
+        why = sentence(error, self.session)
+        self.post({"type": "unlens", "source": self.asked["source"], "message": why})
 
     def _model(self, source: str) -> tuple[GPT, Vocabulary]:
         talk = next(view for view in self.session.views if isinstance(view, TalkView))
@@ -146,14 +145,3 @@ class LensView(View):
             "guesses": guesses,
         }
         return told, np.round(65535 * look.attention).astype("<u2").tobytes()
-
-
-def plain(rows: list[Message]) -> list[Message]:
-    """With None for what is no number, which JSON has none for."""
-    return [
-        {
-            name: None if isinstance(x, float) and not math.isfinite(x) else x
-            for name, x in row.items()
-        }
-        for row in rows
-    ]

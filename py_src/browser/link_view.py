@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from explain import LOST, code_error, explain
-from view import FRAME, Message, View
+from beside import Beside, sentence
+from view import Message
 
 import groundling.config
 import groundling.link
 import groundling.model
 import groundling.state
 from groundling import live, sources
-from groundling.checkpoint import CheckpointError
 from groundling.fingerprint import hash_of
 from groundling.link import LinkError
 from groundling.live import Loaded
@@ -32,86 +31,71 @@ if TYPE_CHECKING:
     from groundling.corpus import Corpus
     from groundling.link import Link, Replay
 
-ENDS = Exception, SystemExit
-"""What ends a replay and nothing else: its code may be anyone's. A lost device ends more."""
 
-
-class LinkView(View):
+class LinkView(Beside):
     """At most one replay, and what the page knows of it."""
 
     commands = ("share", "unreplay")
     live = ("claim",)
     begins = ("replay",)
+    ends = ("unreplay",)
 
     def __init__(self, session: Session):
         super().__init__(session)
         self.id, self.replay = "", None  # of the link that is replayed
-        self.stream: Iterator | None = None  # replay.train(), until it has ended
-        self.stopped = False
+        self.files: dict[str, str] = {}  # its edits
         self.code = Loaded({}, {})  # what it is replayed by
-
-    @property
-    def running(self) -> bool:
-        """Whether there is more to train."""
-        return self.stream is not None
 
     def do_share(self, message: Message) -> None:
         """Post the run as a link, or why it cannot be one."""
         if self.session.phase not in ("paused", "done"):
             return
-        text = problem = ""
-        try:
-            saved = groundling.state.snapshot(self.session.run)
-            text = groundling.link.dumps(groundling.link.claim(saved))
-        except (LinkError, CheckpointError) as error:
-            problem = str(error)
-        self.post({"type": "link", "text": text, "problem": problem})
+        saved = groundling.state.snapshot(self.session.run)
+        text = groundling.link.dumps(groundling.link.claim(saved))
+        self.post({"type": "link", "text": text, "problem": ""})
 
     def do_claim(self, message: Message) -> None:
         """Post what a link claims, or what is wrong with it. Nothing runs."""
         text = message["text"]
-        answer = {
-            "type": "claim",
-            "id": identity(text),
-            "text": text,
-            "problem": "",
-            "facts": None,
-        }
-        try:
-            answer["facts"] = facts(groundling.link.loads(text), self.session.corpus)
-        except LinkError as error:
-            answer |= {"text": "", "problem": str(error)}
-        self.post(answer)
+        known = facts(groundling.link.loads(text), self.session.corpus)
+        told = {"text": text, "problem": "", "facts": known}
+        self.post({"type": "claim", "id": identity(text), **told})
+
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Tell it where the page waits for an answer."""
+        problem = sentence(error, self.session)
+        if message["type"] == "share":
+            self.post({"type": "link", "text": "", "problem": problem})
+        elif message["type"] == "claim":
+            told = {"text": "", "problem": problem, "facts": None}
+            self.post({"type": "claim", "id": identity(message["text"]), **told})
+        else:
+            super().on_failure(message, error)
 
     def do_replay(self, message: Message) -> None:
         """Train a link's run again, in place of the replay before."""
         self.stop()
-        text = message["text"]
-        self.id, self.replay, self.stopped = identity(text), None, False
-        edits: dict[str, str] = {}
-        try:
-            link, device = groundling.link.loads(text), self.session.device
-            edits, ours = link.edits, in_force()
-            self.code = ours
-            if edits != sources.overlay:
-                live.load(edits)
-                self.code = in_force()
-                live.restore(ours)
-            with self._in_its_code():
-                if self.code is not ours:  # its kernels may be others than those we compiled
-                    device = self.session.open_device(device.name, lambda *_: None)
-                self.replay = groundling.link.Replay(link, self.session.corpus, device)
-                self.stream = self.replay.train()
-        except LOST:
-            raise
-        except ENDS as error:
-            self._fail(error, edits)
-            return
+        self.id, self.code, self.files = identity(message["text"]), in_force(), {}
+        self.begin(self._train(message["text"]))
+
+    def _train(self, text: str) -> Iterator[None]:
+        link, device = groundling.link.loads(text), self.session.device
+        self.files = link.edits
+        if link.edits != sources.overlay:
+            live.load(link.edits)
+            # its kernels may be others than those we compiled
+            device = self.session.open_device(device.name, lambda *_: None)
+        self.replay = groundling.link.Replay(link, self.session.corpus, device)
         self._post("running", so_far(self.replay))
+        yield
+        for _ in self.replay.train():
+            yield
+        verdict = self.replay.verdict()
+        self._post("done", verdict.message, verdict.kind)
 
     @contextmanager
-    def _in_its_code(self) -> Iterator[None]:
-        """In this block the code in force is the link's; what runs beside it keeps its own."""
+    def around(self) -> Iterator[None]:
+        """In the code of the link; what runs beside it keeps its own."""
         ours = in_force()
         live.restore(self.code)
         try:
@@ -124,45 +108,27 @@ class LinkView(View):
         """End it early."""
         self.stop()
 
-    def stop(self) -> None:
-        """End it early: what is in flight lands, and the verdict is on what there is."""
-        if self.stream is None:
-            return
-        self.stopped = True
-        self.replay.run.pause()
-        while self.running:
-            self.advance()
+    def edits(self) -> dict[str, str]:
+        """The link's."""
+        return self.files
 
-    def drop(self) -> None:
-        """Let it go with its device, with no word to the device."""
-        if self.stream is not None:
-            self.stream = None
-            self._post("failed", "The device went away while the link was replayed.")
+    def shown(self) -> None:
+        """Post how far it agrees."""
+        if self.replay:
+            self._post("running", so_far(self.replay))
+
+    def stopped(self) -> None:
+        """Say how far it agreed."""
+        where = f"Stopped at iter {done(self.replay):,} of {self.replay.link.iter:,}."
+        self._post("stopped", f"{where} {so_far(self.replay)}")
+
+    def failed(self, why: str) -> None:
+        """Tell the page why."""
+        self._post("failed", why)
+
+    def let_go(self) -> None:
+        """Free the memory of its run."""
         self.replay = None
-
-    def advance(self) -> None:
-        """Train for about a frame, and post how far it agrees; at the end, the verdict."""
-        replay, deadline = self.replay, self.session.clock() + FRAME
-        try:
-            with self._in_its_code():
-                while next(self.stream, None) is not None:
-                    if not self.stopped and self.session.clock() >= deadline:
-                        self._post("running", so_far(replay))
-                        return
-            self.stream = None
-            if self.stopped and replay.failed is None and done(replay) < replay.link.iter:
-                where = f"Stopped at iter {done(replay):,} of {replay.link.iter:,}."
-                self._post("stopped", f"{where} {so_far(replay)}")
-            else:
-                verdict = replay.verdict()
-                self._post("done", verdict.message, verdict.kind)
-        except LOST:
-            raise
-        except ENDS as error:
-            self.stream = None
-            self._fail(error, replay.link.edits)
-        if not self.running:
-            self.replay = None  # and with it its memory
 
     def _post(self, phase: str, message: str, verdict: str = "") -> None:
         at = {"iter": 0, "iters": 0, "losses": []}
@@ -172,14 +138,6 @@ class LinkView(View):
             at = {"iter": done(replay), "iters": replay.link.iter, "losses": losses}
         told = {"phase": phase, "message": message, "verdict": verdict}
         self.post({"type": "replay", "id": self.id, **told, **at})
-
-    def _fail(self, error: BaseException, edits: dict[str, str]) -> None:
-        told = code_error(error, edits)
-        places = [frame for frame in told["frames"] if frame["yours"]]
-        words = told if places else explain(error)
-        where = " (at {path}, line {line}).".format(**places[-1]) if places else ""
-        said = f"{words['title']}. {words['message']}{where}"
-        self._post("failed", f"{said} A run beside it is as it was.")
 
 
 def in_force() -> Loaded:

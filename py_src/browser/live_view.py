@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from session import Session, Trial
 
 
+class Refused(Exception):
+    """Edits were refused, and the page was told."""
+
+
 @dataclass
 class Change:
     """New code in force, and the way back."""
@@ -48,11 +52,11 @@ class LiveView(View):
 
     # ---- what the session asks -------------------------------------------------------------------
 
-    def use(self, message: Message) -> bool:
-        """Put the edits of a command that begins a run in force; False if they are refused."""
+    def use(self, message: Message) -> Callable[[], None]:
+        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
         if "files" not in message:
-            return True
-        return self._load(message["files"], message.get("anyway", False)) is not None
+            return lambda: None
+        return self._load(message["files"], message.get("anyway", False)).undo
 
     def adopt(self) -> None:
         """The new code has taken its first step: let the old run go."""
@@ -94,8 +98,6 @@ class LiveView(View):
         if session.phase == "booting":
             return
         change = self._load(message["files"], message.get("anyway", False))
-        if change is None:
-            return
         old = session.trial
         if not old:
             self._applied(change)
@@ -105,18 +107,16 @@ class LiveView(View):
             state = old.kept.state if spoiled else old.run.state()
             fit = message.get("fit", False)
             run = live.carry(old.run, state, session.corpus, session.device, fit)
-        except OtherShapes as error:
-            change.undo()
-            names = {"kept": error.kept, "fresh": error.fresh, "dropped": error.dropped}
-            self.post({"type": "fit", **names})
-            return
-        except LOST:
-            change.undo()
-            raise
-        except Exception as error:
+        except BaseException as error:
             files = sources.overlay
             change.undo()
-            self._refused(error, files)
+            if isinstance(error, LOST):
+                raise
+            if isinstance(error, OtherShapes):
+                names = {"kept": error.kept, "fresh": error.fresh, "dropped": error.dropped}
+                self.post({"type": "fit", **names})
+            else:
+                self._refused(error, files)
             return
         change.trial, change.iter, self.change = old, state.iter, change
         session.trial = replace(old, run=run, overlay=sources.overlay)
@@ -124,8 +124,12 @@ class LiveView(View):
             self.rehearse()
 
     def rehearse(self) -> None:
-        """Take the first step, and take it back: the run is at rest, and stays where it is."""
-        run = self.session.run
+        """Take the first step, and take it back: the run is at rest, and stays where it is. The
+        page has the old run meanwhile, and no record of this step.
+        """
+        session = self.session
+        new, session.trial = session.trial, self.change.trial
+        run = new.run
         try:
             state = run.state()
             if run.iter < run.config.iters:
@@ -137,22 +141,23 @@ class LiveView(View):
                 run.restore(state)
         except LOST:
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:
             self.refuse(error)
             return
+        session.trial = new
         self.adopt()
 
     # ---- code ------------------------------------------------------------------------------------
 
-    def _load(self, files: dict[str, str], anyway: bool) -> Change | None:
-        """Put edits in force; None, and nothing has changed, if they are refused."""
+    def _load(self, files: dict[str, str], anyway: bool) -> Change:
+        """Put edits in force. Refused, and nothing has changed, if they are."""
         session = self.session
         old, modules = sources.overlay, live.loaded()
         try:
             before = live.load(files)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._refused(error, files if isinstance(files, dict) else {})
-            return None
+            raise Refused from error
         device, corpus = session.device, session.corpus
         changed = live.changes(old, sources.overlay)
         names = [p.removeprefix(SHADERS)[:-5] for p in changed if p.startswith(SHADERS)]
@@ -178,15 +183,14 @@ class LiveView(View):
                 text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
                 session.corpus = groundling.corpus.Corpus(text, corpus.name, corpus.tokenizer)
             if names and not self._agree(names, anyway):
-                undo()
-                return None
-        except LOST:
+                raise Refused
+        except (*LOST, Refused):
             undo()
             raise
-        except Exception as error:
+        except BaseException as error:
             undo()
             self._refused(error, files)
-            return None
+            raise Refused from error
         return change
 
     def _agree(self, names: list[str], anyway: bool) -> bool:

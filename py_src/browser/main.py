@@ -18,6 +18,7 @@ from groundling_js import post as post_text
 from groundling_js import sfc32 as js_sfc32
 from groundling_js import store as js_store
 from groundling_js import wake
+from messages import text_of, unsent
 from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 
@@ -32,9 +33,11 @@ FIRST = ("train.py", "model.py", "ops.py", "tensor.py", "jit.py", "optim.py")
 
 
 def post(message: Message) -> None:
-    """Send a message to the page."""
-    data = message.pop("bytes", None)
-    post_text(json.dumps(message, allow_nan=False), to_js(data))
+    """Send a message to the page, or word of it where it is too large to be sent."""
+    try:
+        post_text(text_of(message), to_js(message.get("bytes")))
+    except (JsException, MemoryError) as error:
+        post_text(text_of(unsent(message, error)), None)
 
 
 def open_device(name: str, stage) -> groundling.devices.Device:

@@ -5,11 +5,12 @@ site/src/project.ts has what this posts; the reader sees it as a diff and decide
 
 from __future__ import annotations
 
+from beside import sentence
 from view import Message, View
 
 import groundling.config
 import groundling.project
-from groundling.project import ProjectError
+from groundling.project import Project
 
 
 class ProjectView(View):
@@ -25,36 +26,43 @@ class ProjectView(View):
 
     def do_unzip(self, message: Message) -> None:
         """Post what a project's file holds, or what is wrong with it."""
-        self._open("zip", groundling.project.from_zip, message["bytes"], message["name"])
+        found = groundling.project.from_zip(message["bytes"])
+        self._post_project("zip", message["name"], found)
 
     def do_share_code(self, message: Message) -> None:
         """Post the project as a link's fragment, or why it cannot be one."""
-        text = problem = ""
-        try:
-            text = groundling.project.to_link(project(message))
-        except ValueError as error:
-            problem = str(error)
-        self.post({"type": "code_link", "text": text, "problem": problem})
+        text = groundling.project.to_link(project(message))
+        self.post({"type": "code_link", "text": text, "problem": ""})
 
     def do_code_claim(self, message: Message) -> None:
         """Post what a link's fragment holds, or what is wrong with it."""
-        self._open("link", groundling.project.from_link, message["text"], "the link")
+        self._post_project("link", "the link", groundling.project.from_link(message["text"]))
 
-    def _open(self, origin: str, read, data: bytes | str, name: str) -> None:
-        files: dict[str, str] = {}
-        config, problem = groundling.config.TrainConfig(), ""
-        try:
-            found = read(data)
+    def _post_project(
+        self, origin: str, name: str, found: Project | None, problem: str = ""
+    ) -> None:
+        files, config = {}, groundling.config.TrainConfig()
+        if found:
             name, files, config = found.name, found.files, found.config
-        except ProjectError as error:
-            problem = str(error)
         settings = {"seed": config.seed, "iters": config.iters}
         settings |= {"batchSize": config.batch_size, "lr": config.lr}
         told = {"type": "project", "origin": origin, "name": name, "files": files}
         self.post({**told, "settings": settings, "problem": problem})
 
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Tell it where the page waits for an answer."""
+        problem, kind = sentence(error, self.session), message["type"]
+        if kind == "share_code":
+            self.post({"type": "code_link", "text": "", "problem": problem})
+        elif kind == "unzip":
+            self._post_project("zip", message["name"], None, problem)
+        elif kind == "code_claim":
+            self._post_project("link", "the link", None, problem)
+        else:
+            super().on_failure(message, error)
 
-def project(message: Message) -> groundling.project.Project:
+
+def project(message: Message) -> Project:
     """The project that the page has. ValueError for what cannot be one."""
     config = groundling.config.TrainConfig(
         seed=message["seed"],

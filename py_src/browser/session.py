@@ -14,25 +14,28 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
+from beside import sentence
 from console_view import ConsoleView
 from doctor_view import DoctorView
-from explain import LOST, explain
+from explain import LOST, UNKNOWN, explain
 from inspector_view import InspectorView
 from lens_view import LensView
 from link_view import LinkView
-from live_view import LiveView
+from live_view import LiveView, Refused
+from messages import Message
 from project_view import ProjectView
 from samples_view import SamplesView
 from speed_view import SpeedView
 from talk_view import TalkView
 from text_view import TextView
 from twin_view import TwinView
-from view import FRAME, Message
+from view import FRAME, View
 
 import groundling.checkpoint
 import groundling.config
@@ -64,11 +67,13 @@ LIVE = ("lr", "log", "interrupt")
 """Commands that need not wait until nothing is in flight; the views have more."""
 STOPS = "pause", "reset", "interrupt"
 """Commands that end code which does not end by itself: after STOP_SECONDS, once it has waited for
-the device STOP_WAITS times, or for as long as STOP_ITERS iterations take.
+the device STOP_WAITS times, or for as long as STOP_ITERS iterations take. So do those of the views
+that end what they have begun, while no run trains.
 """
 STOP_SECONDS = 1.5
 STOP_WAITS = 200  # an iteration with an evaluation and a sample has about 15
 STOP_ITERS = 6  # what is in flight, the iteration and an evaluation
+STOP_FIRST = 8.0  # seconds for them, where nobody knows yet how long an iteration takes
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
 VIEWS = (
@@ -131,6 +136,7 @@ class Session:
             for command in (*view.commands, *view.live, *view.begins)
         }
         self.at_once = {*LIVE, *(command for view in self.views for command in view.live)}
+        self.enders = {command for view in self.views for command in view.ends}
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -146,16 +152,22 @@ class Session:
         self.posted = self.since = -math.inf  # times: last post, start of training
         self.kept, self.keep_every = (-math.inf, 0), 0.0  # last copy: (time, iter); seconds
         self.marks: deque[tuple[float, int]] = deque()  # (time, iter), for the rate
+        self.failing: dict[tuple[View, str], object] = {}  # what of a view fails, by which edits
 
     # ---- the host's side ------------------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
         """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
         self.inbox.append(message)
-        if message["type"] in STOPS and self.is_busy and self.asked_at == math.inf:
+        if self._stops(message) and self.is_busy and self.asked_at == math.inf:
             self.asked_at = self.clock()
         if self.stream is not None and message["type"] not in self.at_once:
             self.trial.run.pause()
+
+    def _stops(self, message: Message) -> bool:
+        """Whether a command ends code that does not end by itself."""
+        beside = self.phase != "training" and message["type"] in self.enders
+        return beside or message["type"] in STOPS
 
     def after_wait(self) -> None:
         """End code that goes on waiting for the device though it was asked to stop.
@@ -165,16 +177,21 @@ class Session:
         typed = any(message["type"] == "interrupt" for message in self.inbox)
         if self.asked_at == math.inf or not (sources.overlay or typed):
             return  # the library's own code comes to an end, however slow the device is
+        if self.phase == "booting" or self.device.preparing:
+            self.asked_at = self.clock()  # and so does a compiler
+            return
         self.waits += 1
         seconds = self.clock() - self.asked_at - STOP_SECONDS
-        slow = STOP_ITERS / self.rate if self.rate else 0.0
+        rate = None if self.live.change else self.rate  # of the code that runs
+        trains = self.phase == "training" and not typed
+        slow = STOP_ITERS / rate if rate else STOP_FIRST if trains else 0.0
         if seconds > 0 and (self.waits > STOP_WAITS or seconds > slow):
             self.asked_at, self.waits = math.inf, 0
             raise KeyboardInterrupt("It did not come to an end by itself when you stopped it.")
 
     def advance(self) -> bool:
         """Train for about a frame and obey what was asked; True when there is more to do now."""
-        asked = any(message["type"] in STOPS for message in self.inbox)
+        asked = any(map(self._stops, self.inbox))
         self.asked_at, self.waits = self.clock() if asked else math.inf, 0
         self.is_busy = True
         try:
@@ -182,30 +199,32 @@ class Session:
                 self._train()
             for view in self.views:
                 if view.running:
-                    view.advance()
+                    self._ask(view, "advance")
             while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.at_once):
                 self._obey(self.inbox.popleft())
-                if not any(message["type"] in STOPS for message in self.inbox):
+                if not any(map(self._stops, self.inbox)):
                     self.asked_at, self.waits = math.inf, 0  # it is obeyed; what follows may last
             if self.phase == "training" and self.stream is None:
                 self._go_on()
-        except (Exception, KeyboardInterrupt, SystemExit) as error:
-            if self.live.change and not isinstance(error, LOST):
-                self.stream = None
-                self.live.refuse(error)
-            else:
-                self._fail(error)
+        except BaseException as error:
+            self._stumble(error)
         finally:
             self.is_busy, self.asked_at = False, math.inf
         beside = any(view.running for view in self.views)
         return self.phase == "training" or beside or bool(self.inbox)
 
     def flush(self) -> None:
-        """Post what has gathered. The host may call it while `advance` waits."""
+        """Post what has gathered. The host may call it while `advance` waits, so what fails here
+        is left for `advance` to meet.
+        """
+        with suppress(BaseException):
+            self._flush()
+
+    def _flush(self) -> None:
         if self.trial and len(self.trial.run.log) > self.trial.posted:
             self._post_steps()
         for view in self.views:
-            view.flush()
+            self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
         """Open a device: NumPy where there is no WebGPU, and the page is told what is missing."""
@@ -294,7 +313,7 @@ class Session:
                     f"train() ended at iteration {self.began} without having trained: it has to "
                     "yield a Record for each iteration, until the last one or run.pause()."
                 )
-        self.flush()
+        self._flush()
         if self.stream is not None and self._is_stale():
             self.trial.run.pause()  # so that nothing is in flight when it is copied
 
@@ -350,29 +369,57 @@ class Session:
             }
         )
         if records:
-            for view in self.views:
-                view.on_records(records)
+            self._ask_all("on_records", records)
 
     # ---- commands -------------------------------------------------------------------------------
 
     def _obey(self, message: Message) -> None:
+        """Obey a command. Whatever it raises, the run is as it was; but for a lost device."""
         command = message["type"]
+        view = self.doers.get(command)
         try:
             if self.live.change and self.stream is None:
                 self.live.rehearse()  # every other command is on code that has proved itself
-            if view := self.doers.get(command):
-                if command in view.begins:
-                    if self.phase not in RESTING:
-                        return
-                    self._stop_views()
-                getattr(view, f"do_{command}")(message)
+            if view and command in view.begins:
+                if self.phase not in RESTING:
+                    return
+                self._stop_views()
+            do = getattr(view, f"do_{command}") if view else getattr(self, f"_do_{command}")
+            with self.device.undisturbed() if view and self.device else nullcontext():
+                do(message)
+        except Refused:
+            pass  # and told
+        except LOST:
+            raise
+        except BaseException as error:
+            if self.phase == "booting":
+                raise
+            if view:
+                view.on_failure(message, error)
             else:
-                getattr(self, f"_do_{command}")(message)
-        except ValueError as error:  # refused, and nothing has changed
-            self.post({"type": "error", **explain(error)})
+                self.post({"type": "error", **explain(error)})
+
+    @contextmanager
+    def _replacing(self, message: Message) -> Iterator[None]:
+        """In the block another run takes the place of the page's, under the edits of the command.
+        What is raised, also by these edits, leaves all as it was: run, text, settings and code.
+        """
+        was = self.trial, self.discarded, self.setup, self.corpus
+        undo = self.live.use(message)
+        try:
+            yield
+        except BaseException:
+            undo()
+            replaced = self.trial is not was[0]
+            self.trial, self.discarded, self.setup, self.corpus = was
+            if replaced and self.trial:
+                self._begin(self.trial)  # the page had heard of the other already
+            raise
 
     def _do_start(self, message: Message) -> None:
-        if self.phase == "ready" and self.live.use(message):
+        if self.phase != "ready":
+            return
+        with self._replacing(message):
             self.discarded = None
             setup = replace(self.setup, train=train_config(message, self.setup.train))
             model = live.again(groundling.config.GPTConfig, setup.model)
@@ -438,14 +485,11 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
-        is_state = groundling.state.is_state(message["bytes"])
-        (groundling.state if is_state else groundling.checkpoint).loads(message["bytes"])
-        if not self.live.use(message):  # only now: a file that is refused changes no code either
-            return
-        if is_state:
-            self._load_state(message["name"], groundling.state.loads(message["bytes"]))
+        if groundling.state.is_state(message["bytes"]):
+            self._load_state(message, groundling.state.loads(message["bytes"]))
         else:
-            self._load_weights(message)
+            with self._replacing(message):
+                self._load_weights(message)
 
     def _load_weights(self, message: Message) -> None:
         ckpt = groundling.checkpoint.loads(message["bytes"])
@@ -464,18 +508,25 @@ class Session:
             )
         self._take("weights", message["name"], run, None, note)
 
-    def _load_state(self, name: str, saved: Saved, anyway: bool = False) -> bool:
-        """Make the run of a state the page's, or ask; True if it is the page's now."""
+    def _load_state(self, message: Message, saved: Saved, anyway: bool = False) -> bool:
+        """Make the run of a state the page's, or ask, with nothing changed so far; True if it is
+        the page's now.
+        """
         self.asking = None
         try:
-            corpus = self._corpus_of(saved.vocab_hash)
-            run = groundling.state.resume(saved, corpus, self.device, anyway)
+            with self._replacing(message):
+                self._resume(message["name"], saved, anyway)
         except OtherOrigin as error:
-            self.asking = {"name": name, "saved": saved}
-            seed, iter = saved.state.config.seed, saved.state.iter
-            asked = {"name": name, "seed": seed, "iter": iter, "differences": error.differences}
-            self.post({"type": "asked", **asked})
+            self.asking = {"message": message, "saved": saved}
+            at, differences = saved.state, error.differences
+            asked = {"name": message["name"], "seed": at.config.seed, "iter": at.iter}
+            self.post({"type": "asked", **asked, "differences": differences})
             return False
+        return True
+
+    def _resume(self, name: str, saved: Saved, anyway: bool) -> None:
+        corpus = self._corpus_of(saved.vocab_hash)
+        run = groundling.state.resume(saved, corpus, self.device, anyway)
         note = "This is the whole run: it goes on as if it had never stopped"
         here = groundling.state.device_of(run)
         if anyway:
@@ -486,7 +537,6 @@ class Session:
         else:
             note += ", bit for bit."
         self._take("state", name, run, saved, note)
-        return True
 
     def _corpus_of(self, vocab_hash: str) -> Corpus:
         """The text, by the tokenizer of a file's vocabulary."""
@@ -507,11 +557,12 @@ class Session:
 
     def _do_continue(self, message: Message) -> None:
         """Go on from the newest copy of autosave."""
-        if self.phase != "ready" or not self.autosave or not self.live.use(message):
+        if self.phase != "ready" or not self.autosave:
             return
+        message = message | {"name": "The copy in this browser"}
         if not (saved := self.autosave.newest()):
             self._offer()
-        elif self._load_state("The copy in this browser", saved) and self.phase == "paused":
+        elif self._load_state(message, saved) and self.phase == "paused":
             self.discarded = None
             self._enter("training")
 
@@ -578,8 +629,7 @@ class Session:
 
     def _do_boundary(self, message: Message) -> None:
         """Not from the page: a view has asked for it."""
-        for view in self.views:
-            view.between()
+        self._ask_all("between")
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -610,8 +660,7 @@ class Session:
         if phase == "training":
             self._stop_views()
         elif phase in ("booting", "error"):
-            for view in self.views:
-                view.drop()  # its device is gone, or may be
+            self._ask_all("drop")  # their device is gone, or may be
         if before == "training" and self.trial:
             self.trial.seconds += now - self.since
         self.phase, self.reason = phase, reason
@@ -623,20 +672,54 @@ class Session:
         undo = self.discarded.iter if self.discarded else None
         self.post({"type": "model", **self._model()})
         self.post({"type": "phase", "phase": phase, "reason": reason, "undo": undo or None})
-        for view in self.views:
-            view.on_phase(phase)
+        self._ask_all("on_phase", phase)
 
     def _stop_views(self) -> None:
         """End what the views have begun: two at a time would share the GPU."""
+        self._ask_all("stop")
+
+    def _ask_all(self, what: str, *arguments: object) -> None:
         for view in self.views:
-            view.stop()
+            self._ask(view, what, *arguments)
+
+    def _ask(self, view: View, what: str, *arguments: object) -> None:
+        """Have a view do something. What fails there ends nothing else, and is told once, since it
+        may fail at every frame.
+        """
+        try:
+            getattr(view, what)(*arguments)
+        except BaseException as error:
+            if isinstance(error, LOST) and what not in ("drop", "on_error"):
+                raise
+            place, code = (view, what), sources.overlay
+            if self.failing.get(place) is not code:
+                self.failing[place] = code
+                words = sentence(error, self)
+                self.post({"type": "notice", "message": f"A part of the page failed. {words}"})
+
+    def _stumble(self, error: BaseException) -> None:
+        """Meet what `advance` has met with: back to the old code, or stop and say why. What fails
+        on the way is told in the fewest words, and the session obeys on.
+        """
+        self.stream = None
+        try:
+            if self.live.change and not isinstance(error, LOST):
+                self.live.refuse(error)
+            else:
+                self._fail(error)
+        except BaseException as another:
+            self.phase, self.reason = "error", UNKNOWN[0]
+            message = f"{type(error).__name__}; and as that was told, {type(another).__name__}."
+            told = {"title": UNKNOWN[0], "message": message, "hint": UNKNOWN[1], "detail": ""}
+            phase = {"phase": self.phase, "reason": self.reason, "undo": None}
+            for report in ({"type": "phase", **phase}, {"type": "error", **told, "frames": []}):
+                with suppress(BaseException):
+                    self.post(report)
 
     def _fail(self, error: BaseException) -> None:
         """Stop, say why, and keep what there is."""
-        self.stream = None
         panel = explain(error)
-        for view in self.views:
-            view.on_error(error)
+        self._ask_all("on_error", error)
         self._enter("error", panel["title"])
         self.post({"type": "error", **panel})
 

@@ -8,66 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from explain import LOST, explain
-from view import FRAME, Message, View
+from beside import Beside
+from view import Message
 
 import groundling.bench
 from groundling import sources
-from groundling.devices import DeviceError
 
 WINDOWS = 4  # of steps, after three to warm up
 MOST_BATCH = 256
 
 
-class SpeedView(View):
+class SpeedView(Beside):
     """At most one measurement, on a run of its own."""
 
-    commands = ("unspeed",)
+    commands = ends = ("unspeed",)
     begins = ("speed",)
-
-    work: Iterator | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether there is more to measure."""
-        return self.work is not None
 
     def do_speed(self, message: Message) -> None:
         """Begin to measure, with this many texts an update."""
-        self.work = self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH))
-        self._post("running")
+        self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 
     def do_unspeed(self, message: Message) -> None:
         """End it early."""
         self.stop()
 
-    def stop(self) -> None:
-        """End it early; what it has made is let go."""
-        if self.work is not None:
-            self.work = None
-            self._post("stopped")
+    def stopped(self) -> None:
+        """Tell the page that there are no figures."""
+        self._post("stopped")
 
-    def drop(self) -> None:
-        """Let it go with its device."""
-        if self.work is not None:
-            self.work = None
-            self._post("failed", message="The device went away while it was measured.")
-
-    def advance(self) -> None:
-        """Go on for about a frame."""
-        deadline = self.session.clock() + FRAME
-        try:
-            while self.work is not None and self.session.clock() < deadline:
-                if next(self.work, self) is self:
-                    self.work = None
-        except LOST:
-            raise
-        except (DeviceError, MemoryError, ValueError) as error:
-            self.work = None
-            words = explain(error)
-            self._post("failed", message=f"{words['title']}. {words['message']}")
+    def failed(self, why: str) -> None:
+        """Tell the page why."""
+        self._post("failed", message=why)
 
     def _measure(self, batch_size: int) -> Iterator[None]:
+        self._post("running")
+        yield
         bench, device, corpus = groundling.bench, self.session.device, self.session.corpus
         figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
         figures = {"floor": None, "tiles": ""} | figures

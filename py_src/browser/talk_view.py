@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from explain import LOST, explain
-from view import FRAME, Message, View
+from beside import Beside, sentence
+from view import Message
 
 import groundling.checkpoint
 import groundling.inspector
 import groundling.model
 import groundling.sampling
 import groundling.tensor
-from groundling.devices import DeviceError
 
 if TYPE_CHECKING:
     from session import Session
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of a text, and of a prompt
 READ_EVERY = 4  # characters between two reads: what a reader sees come in one go
 RECITED = 16  # characters that Credits gets at a time
-GONE = "The device went away while the model wrote."
-ENDS = DeviceError, MemoryError, ValueError
-"""What ends a text and nothing else; a lost device ends the session's run too."""
 
 
 @dataclass
@@ -53,29 +49,24 @@ class Text:
     new: list[np.ndarray] = field(default_factory=list)  # those of characters to be posted
 
 
-class TalkView(View):
+class TalkView(Beside):
     """At most one text that is being written, and the models that can write it."""
 
     commands = "voice", "talk", "untalk", "recite"
     live = ("weigh",)
+    ends = ("untalk",)
 
     def __init__(self, session: Session):
         super().__init__(session)
         self.voices: dict[str, Checkpoint] = {}  # "reference" and "file", once they were read
         self.models: dict[str, GPT] = {}  # of these, those that are on the device
         self.text: Text | None = None
-        self.parts: Iterator[str] | None = None  # what is still to be written
+        self.written: list[str] = []  # what the page does not have yet
         self.recital: Iterator[str] | None = None  # what Credits shows
-
-    @property
-    def running(self) -> bool:
-        """Whether there is more to write."""
-        return self.parts is not None
 
     def drop(self) -> None:
         """Let go of the models. The files that they came from are still here."""
-        if self.parts is not None:
-            self._end("failed", problem=GONE)
+        super().drop()
         self.models.clear()
         self.recital = None
 
@@ -85,17 +76,13 @@ class TalkView(View):
         """Read a file as one of the models. One that is refused leaves the model as it was."""
         source = message["source"]
         told = {"type": "voice", "source": source, "name": message["name"]}
-        try:
-            ckpt = groundling.inspector.Contents(message["bytes"]).ckpt
-            known = self._vocabulary(ckpt)
-            if ckpt.config.vocab_size != known.vocab_size:
-                raise ValueError(
-                    f"The file knows {ckpt.config.vocab_size} characters, and {known.name!r} has "
-                    f"{known.vocab_size}."
-                )
-        except (ValueError, MemoryError) as error:
-            self.post({**told, "problem": str(error) or "There is not enough memory to open it."})
-            return
+        ckpt = groundling.inspector.Contents(message["bytes"]).ckpt
+        known = self._vocabulary(ckpt)
+        if ckpt.config.vocab_size != known.vocab_size:
+            raise ValueError(
+                f"The file knows {ckpt.config.vocab_size} characters, and {known.name!r} has "
+                f"{known.vocab_size}."
+            )
         self.voices[source] = ckpt
         self.models.pop(source, None)
         self.post(
@@ -111,46 +98,17 @@ class TalkView(View):
 
     def do_talk(self, message: Message) -> None:
         """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
-        self.parts = None
         settings = {
             "temperature": message["temperature"],
             "top_k": message["topK"],
             "top_p": message["topP"],
         }
-        prompt, length = message["prompt"], message["length"]
-        self.text = text = Text(message["id"], self.session.corpus, settings, prompt)
-        try:
-            model, corpus = self.model_of(message["source"])
-            text.corpus = corpus.by_token()  # each character of the text is one token
-            text.prompt = prompt = text.corpus.decode(corpus.encode(prompt))
-            groundling.sampling.check_settings(**settings)
-            for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
-                if not least <= size <= LONGEST:
-                    raise ValueError(
-                        f"The {what} is {size:,} characters; it may be {least} to {LONGEST:,}."
-                    )
-            text.logits = self._of_prompt(model, text.corpus, prompt)
-            begun = [self._surprise(i) for i in range(len(prompt))]
-            self._post("begun", prompt=prompt, nats=begun)
-            if length:
-                self.parts = groundling.sampling.stream(
-                    *(model, text.corpus, prompt, length, message["seed"]),
-                    **settings,
-                    logits=text.new,
-                    read_every=READ_EVERY,
-                )
-            else:
-                self._end("done")
-        except LOST:
-            self._end("failed", problem=GONE)
-            raise
-        except ENDS as error:
-            self._end("failed", problem=self._words(error))
+        self.text = Text(message["id"], self.session.corpus, settings, message["prompt"])
+        self.begin(self._write(self.text, message["source"], message["length"], message["seed"]))
 
     def do_untalk(self, message: Message) -> None:
         """End the text early."""
-        if self.parts is not None:
-            self._end("stopped")
+        self.stop()
 
     def do_weigh(self, message: Message) -> None:
         """Tell what the character at a place was chosen from, or the last one, with these settings.
@@ -191,48 +149,79 @@ class TalkView(View):
         """Tell the next characters of an endless text by the reference model."""
         if "reference" not in self.voices:
             return
-        try:
-            part = next(self.recital, "") if self.recital is not None else ""
-            if not part:
-                model, corpus = self.model_of("reference")
-                self.recital = groundling.sampling.stream(
-                    *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
-                    read_every=RECITED,
-                )
-                part = next(self.recital)
-        except LOST:
-            raise
-        except ENDS as error:
-            self.recital = None
-            self.post({"type": "recited", "text": "", "problem": self._words(error)})
-            return
+        part = next(self.recital, "") if self.recital is not None else ""
+        if not part:
+            model, corpus = self.model_of("reference")
+            self.recital = groundling.sampling.stream(
+                *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
+                read_every=RECITED,
+            )
+            part = next(self.recital)
         self.post({"type": "recited", "text": part, "problem": ""})
+
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Tell it where the page waits for an answer."""
+        problem = sentence(error, self.session)
+        if message["type"] == "voice":
+            told = {"source": message["source"], "name": message["name"], "problem": problem}
+            self.post({"type": "voice", **told})
+        elif message["type"] == "recite":
+            self.recital = None
+            self.post({"type": "recited", "text": "", "problem": problem})
+        else:
+            super().on_failure(message, error)
 
     # ---- writing --------------------------------------------------------------------------------
 
-    def advance(self) -> None:
-        """Write for about a frame; beside a run that trains, a few characters."""
-        text, clock = self.text, self.session.clock
-        deadline, written = clock() + FRAME, []
-        try:
-            while (part := next(self.parts, None)) is not None:
-                written.append(part)
-                if clock() >= deadline or self.session.phase == "training":
-                    break
-            else:
-                self.parts = None
-        except LOST:
-            raise
-        except ENDS as error:
-            self._end("failed", problem=self._words(error))
+    def _write(self, text: Text, source: str, length: int, seed: str) -> Iterator[None]:
+        model, corpus = self.model_of(source)
+        text.corpus = corpus.by_token()  # each character of the text is one token
+        text.prompt = prompt = text.corpus.decode(corpus.encode(text.prompt))
+        groundling.sampling.check_settings(**text.settings)
+        for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
+            if not least <= size <= LONGEST:
+                raise ValueError(
+                    f"The {what} is {size:,} characters; it may be {least} to {LONGEST:,}."
+                )
+        text.logits = self._of_prompt(model, text.corpus, prompt)
+        begun = [self._surprise(i) for i in range(len(prompt))]
+        self._post("begun", prompt=prompt, nats=begun)
+        if length:
+            yield
+            for part in groundling.sampling.stream(
+                *(model, text.corpus, prompt, length, seed),
+                **text.settings,
+                logits=text.new,
+                read_every=READ_EVERY,
+            ):
+                self.written.append(part)
+                yield
+            self.shown()
+        self._post("done")
+
+    def shown(self) -> None:
+        """Post what was written in this frame."""
+        if not self.written:
             return
-        if written:
-            first = len(text.prompt) + len(text.written)
-            text.written += "".join(written)
-            text.logits[first:], text.new[:] = text.new, []  # the one to come is behind us
-            self._post("writing", **self._since(first))
-        if self.parts is None:
-            self._end("done")
+        text, written = self.text, "".join(self.written)
+        first = len(text.prompt) + len(text.written)
+        require_finite(text.new)
+        text.written += written
+        text.logits[first:], text.new[:] = text.new, []  # the one to come is behind us
+        self.written.clear()
+        self._post("writing", **self._since(first))
+
+    def stopped(self) -> None:
+        """The text ends here."""
+        self._post("stopped")
+
+    def failed(self, why: str) -> None:
+        """Tell the page why."""
+        self._post("failed", problem=why)
+
+    def let_go(self) -> None:
+        """Forget what was written and not shown."""
+        self.written.clear()
 
     def _since(self, first: int) -> Message:
         """What was written from a place on, and of each character its surprise and its chance."""
@@ -273,6 +262,7 @@ class TalkView(View):
         model.dropout_key = None
         with groundling.tensor.no_grad():
             rows = model.forward(model.device.tensor(tokens[None])).numpy()[0]
+        require_finite(rows)
         return [None] * (len(prompt) + 1 - len(rows)) + list(rows)
 
     def _surprise(self, at: int) -> float | None:
@@ -290,18 +280,12 @@ class TalkView(View):
         one = groundling.sampling.distribution(text.logits[at], **text.settings)
         return float(one.drawn[token])
 
-    def _end(self, phase: str, problem: str = "") -> None:
-        self.parts = None
-        self._post(phase, problem=problem)
-
     def _post(self, phase: str, **more: object) -> None:
         usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": ""}
         self.post({"type": "talk", "id": self.text.id, "phase": phase, **usual, **more})
 
-    def _words(self, error: BaseException) -> str:
-        words = explain(error)
-        return (
-            words["message"]
-            if isinstance(error, ValueError)
-            else f"{words['title']}. " + (words["message"])
-        )
+
+def require_finite(rows: np.ndarray | list[np.ndarray]) -> None:
+    """ValueError where one of these rows of logits cannot be drawn from. -inf may be a token's."""
+    if not all(np.isfinite(np.max(row)) for row in rows):
+        raise ValueError("The model's numbers are not finite: there is nothing to draw from.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from beside import sentence
 from view import Message, View
 
 import groundling.config
@@ -58,43 +59,29 @@ class TextView(View):
         if message["more"]:
             return
         files, self.files = self.files, []
-        try:
-            self._require_rest()
-            tokenizer = self.session.setup.tokenizer
-            corpus = groundling.texts.read(files, tokenizer)
-            self._take(self.session.setup, corpus)
-        except (ValueError, MemoryError) as error:
-            self._post_text(str(error) or "There is not enough memory to read it.")
+        self._require_rest()
+        corpus = groundling.texts.read(files, self.session.setup.tokenizer)
+        self._take(self.session.setup, corpus)
 
     def do_untext(self, message: Message) -> None:
         """Go back to tiny-shakespeare."""
-        try:
-            self._require_rest()
-            setup = self.session.setup
-            self._take(setup, groundling.corpus.shakespeare(setup.tokenizer))
-        except ValueError as error:
-            self._post_text(str(error))
+        self._require_rest()
+        setup = self.session.setup
+        self._take(setup, groundling.corpus.shakespeare(setup.tokenizer))
 
     def do_draft(self, message: Message) -> None:
         """Check a config, as JSON, and tell what it costs."""
-        try:
-            setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
-            self._post_draft(setup, answer=True)
-        except ValueError as error:
-            self.post({"type": "draft", "problem": str(error), "config": None, "answer": True})
+        setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+        self._post_draft(setup, answer=True)
 
     def do_use(self, message: Message) -> None:
         """Make a config that of the next run; or change the run, as far as it can change."""
-        try:
-            setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
-            if self.session.run:
-                self._change(self.session.run, setup)
-                return
-            self._require_rest()
-            self._take(setup, self.session.corpus.read_as(setup.tokenizer))
-        except (ValueError, MemoryError) as error:
-            told = str(error) or "There is not enough memory for it."
-            self.post({"type": "draft", "problem": told, "config": None})
+        setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+        if self.session.run:
+            self._change(self.session.run, setup)
+            return
+        self._require_rest()
+        self._take(setup, self.session.corpus.read_as(setup.tokenizer))
 
     def do_warmup(self, message: Message) -> None:
         """Have the run, or the next one, warm up for so many iterations, as the doctor advises."""
@@ -108,11 +95,7 @@ class TextView(View):
 
     def do_config(self, message: Message) -> None:
         """Give the page a config as a file."""
-        try:
-            setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
-        except ValueError as error:
-            self.post({"type": "draft", "problem": str(error), "config": None})
-            return
+        setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
         data = groundling.configfile.dumps(setup).encode()
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in setup.name)
         file = {"name": f"{name}.json", "mime": "application/json", "bytes": data}
@@ -123,6 +106,17 @@ class TextView(View):
         if self.shown and self.told is not self.session.run and phase != "booting":
             self.told = self.session.run
             self._post_draft(self._in_force())
+
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """Tell it where the page waits for an answer."""
+        problem, kind = sentence(error, self.session), message["type"]
+        if kind in ("text", "untext"):
+            self._post_text(problem)
+        elif kind in ("draft", "use", "config"):
+            told = {"type": "draft", "problem": problem, "config": None}
+            self.post(told | ({"answer": True} if kind == "draft" else {}))
+        else:
+            super().on_failure(message, error)
 
     # ---- what is in force -----------------------------------------------------------------------
 

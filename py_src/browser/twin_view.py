@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from explain import LOST, explain
-from view import FRAME, Message, View
+from beside import Beside
+from view import Message
 
 import groundling.checkpoint
 import groundling.config
 import groundling.twin
 from groundling import live
-from groundling.devices import DeviceError
-from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
     from session import Session
@@ -24,51 +22,27 @@ if TYPE_CHECKING:
     from groundling.twin import Twin, Verdict
 
 MOST_ITERS = 1000  # it is a demonstration, and its schedule warms up in 10
-ENDS = DeviceError, MemoryError, NonFiniteLoss, ValueError
-"""What ends a twin and nothing else; a lost device ends the session's run too."""
 
 
-class TwinView(View):
+class TwinView(Beside):
     """At most one twin, and what the page knows of it."""
 
-    commands = ("untwin",)
+    commands = ends = ("untwin",)
     live = ("twin_file",)
     begins = ("twin",)
 
     def __init__(self, session: Session):
         super().__init__(session)
+        self.seeds, self.iters = ("", ""), 0
         self.twin: Twin | None = None
-        self.stream: Iterator | None = None  # twin.train(), until both have ended
-        self.stopped = False
+        self.records: list[list[float]] = []  # that the page does not have yet
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
-
-    @property
-    def running(self) -> bool:
-        """Whether there is more to train."""
-        return self.stream is not None
 
     def do_twin(self, message: Message) -> None:
         """Begin a twin in place of the one before."""
-        seeds, iters = tuple(message["seeds"]), message["iters"]
-        self.twin = self.stream = None  # its memory is free before the next takes more
-        self.files = []
-        self.stopped = False
-        try:
-            if not 1 <= iters <= MOST_ITERS:
-                raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {iters:,}.")
-            session, setup = self.session, self.session.setup
-            usual = live.again(groundling.config.TrainConfig, setup.train)
-            model = live.again(groundling.config.GPTConfig, setup.model)
-            make = groundling.twin.Twin
-            self.twin = make(seeds, session.corpus, session.device, iters, usual, model)
-        except LOST:
-            raise
-        except ENDS as error:
-            self.twin = None
-            self._fail(error, list(seeds), iters)
-            return
-        self.stream = self.twin.train()
-        self._post("running", [])
+        self.stop()
+        self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
+        self.begin(self._train())
 
     def do_untwin(self, message: Message) -> None:
         """End it early."""
@@ -83,46 +57,38 @@ class TwinView(View):
         name, data = self.files[message["which"]]
         self.post({"type": "file", "name": name, "mime": "application/octet-stream", "bytes": data})
 
-    def stop(self) -> None:
-        """End it early: what is in flight lands, and there is no verdict."""
-        if self.stream is None:
-            return
-        self.stopped = True
-        for run in self.twin.runs:
-            run.pause()
-        while self.running:
-            self.advance()
+    def _train(self) -> Iterator[None]:
+        if not 1 <= self.iters <= MOST_ITERS:
+            raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {self.iters:,}.")
+        session, setup = self.session, self.session.setup
+        usual = live.again(groundling.config.TrainConfig, setup.train)
+        model = live.again(groundling.config.GPTConfig, setup.model)
+        make, where = groundling.twin.Twin, (session.corpus, session.device)
+        self.twin = make(self.seeds, *where, self.iters, usual, model)
+        self._post("running")
+        yield
+        for a, b in self.twin.train():
+            self.records.append([a.iter, a.train, b.train])
+            yield
+        self.files = self._named(self.twin.files())
+        self._post("done", verdict=self.twin.verdict())
 
-    def drop(self) -> None:
-        """Let it go with its device, with no word to the device."""
-        if self.stream is not None:
-            self.stream = None
-            self._post("failed", [], "The device went away while the twins trained.")
-        self.twin = None
+    def shown(self) -> None:
+        """Post the losses that have come."""
+        if self.records:
+            self._post("running")
 
-    def advance(self) -> None:
-        """Train for about a frame, and post what has come; at the end, the verdict."""
-        deadline, records = self.session.clock() + FRAME, []
-        try:
-            while (pair := next(self.stream, None)) is not None:
-                a, b = pair
-                records.append([a.iter, a.train, b.train])
-                if self.session.clock() >= deadline:
-                    self._post("running", records)
-                    return
-            self.stream = None
-            if self.stopped:
-                self._post("stopped", records)
-            else:
-                self.files = self._named(self.twin.files())
-                self._post("done", records, verdict=self.twin.verdict())
-        except LOST:
-            raise
-        except ENDS as error:
-            self.stream = None
-            self._fail(error, list(self.twin.seeds), self.twin.iters)
-        if not self.running:
-            self.twin = None  # and with it the memory of both
+    def stopped(self) -> None:
+        """There is no verdict on half a twin."""
+        self._post("stopped")
+
+    def failed(self, why: str) -> None:
+        """Tell the page why."""
+        self._post("failed", why)
+
+    def let_go(self) -> None:
+        """Free the memory of both runs."""
+        self.twin, self.records = None, []
 
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
         """The two files, each with a name of its own even where the seeds are one."""
@@ -133,39 +99,18 @@ class TwinView(View):
             for mark, name, data in zip("AB", names, files, strict=True)
         ]
 
-    def _post(
-        self,
-        phase: str,
-        records: list[list[float]],
-        message: str = "",
-        verdict: Verdict | None = None,
-    ) -> None:
-        twin = self.twin
+    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        records, self.records = self.records, []
         self.post(
             {
                 "type": "twin",
                 "phase": phase,
-                "seeds": list(twin.seeds),
-                "iters": twin.iters,
+                "seeds": list(self.seeds),
+                "iters": self.iters,
                 "records": records,
-                "parted": twin.parted,
+                "parted": self.twin and self.twin.parted,
                 "message": message,
                 "verdict": verdict and told(verdict),
-            }
-        )
-
-    def _fail(self, error: BaseException, seeds: list[str], iters: int) -> None:
-        words = explain(error)
-        self.post(
-            {
-                "type": "twin",
-                "phase": "failed",
-                "seeds": seeds,
-                "iters": iters,
-                "records": [],
-                "parted": None,
-                "message": f"{words['title']}. {words['message']} A run beside it is as it was.",
-                "verdict": None,
             }
         )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from explain import explain
+from messages import Message
 
 if TYPE_CHECKING:
     from session import Session
@@ -11,8 +14,6 @@ if TYPE_CHECKING:
 
 FRAME = 1 / 60  # seconds: messages come no more often
 
-Message = dict[str, Any]
-
 
 class View:
     """One part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE.
@@ -20,12 +21,14 @@ class View:
     commands are obeyed between two iterations, when nothing is in flight. live ones are obeyed at
     once, also while a step is in flight, so they may not touch the device. begins are commands that
     start work of the view's own: they are ignored while the run trains, and end what another view
-    has begun, since two at a time would share the device.
+    has begun, since two at a time would share the device. ends are those of the commands that end
+    the view's work, also where its code does not end by itself.
     """
 
     commands: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
 
     def __init__(self, session: Session):
         self.session, self.post = session, session.post
@@ -46,6 +49,10 @@ class View:
 
     def drop(self) -> None:
         """Let go of what is on the device, which is gone, with no word to it."""
+
+    def on_failure(self, message: Message, error: BaseException) -> None:
+        """A command of this view's has raised this: tell the page. Nothing has changed."""
+        self.post({"type": "error", **explain(error)})
 
     def between(self) -> None:
         """The run is between two iterations with nothing in flight, as `session.ask_boundary`

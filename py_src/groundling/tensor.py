@@ -150,7 +150,16 @@ def no_grad():
     is done with it.
     """
     global _recording
-    before, _recording = _recording, False
+    with tape_as_before():
+        _recording = False
+        yield
+
+
+@contextmanager
+def tape_as_before():
+    """After the block the tape records if it did before it, whatever was left open within."""
+    global _recording
+    before = _recording
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
+import messages
 import session
 
 import groundling.devices
@@ -14,11 +15,12 @@ CORPUS = Corpus(TEXT)
 
 
 class Posted(list):
-    """The messages that were posted. They must be JSON, as on their way to the page."""
+    """The messages that were posted, as the page gets them."""
 
     def append(self, message: dict) -> None:
-        json.dumps({**message, "bytes": None}, allow_nan=False)
-        super().append(message)
+        crossed = json.loads(messages.text_of(message))
+        assert crossed["type"] == message["type"], crossed
+        super().append(crossed | {k: v for k, v in message.items() if k == "bytes"})
 
     def of(self, type: str) -> list[dict]:
         return [message for message in self if message["type"] == type]

@@ -31,6 +31,7 @@ class Bench:
             corpus=Corpus(TEXT),
             device=NumPyDevice(),
             clock=self.clock,
+            phase="ready",
             run=SimpleNamespace(log=[]),
         )
         self.view = doctor_view.DoctorView(self.session)

@@ -4,6 +4,7 @@ out. Most tests have a run of made-up losses and a clock that they turn; some ha
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from groundling.config import GPTConfig
 from groundling.configfile import Setup
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost
+from groundling.devices.numpy import NumPyDevice
 from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
 from groundling.records import Log
@@ -104,6 +106,7 @@ class Bench:
             **dict(name="webgpu", description="a GPU", is_emulated=False, lost=False),
             **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
             most_turns=math.inf,
+            undisturbed=nullcontext,
         )
         self.session = Session(self.messages.append, self.open, Corpus(TEXT), lambda: self.now)
         self.tell("device", name="webgpu")
@@ -747,10 +750,15 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
 # ---- code that does not end ----------------------------------------------------------------------
 
 TRAIN = "py_src/groundling/train.py"
-ENDLESS = sources.text(TRAIN).replace(
-    "        it = run.iter\n",
-    "        it = run.iter\n        while it >= 2:\n            wait()\n",
-)
+
+
+def endless(at: int) -> str:
+    """train.py with a loop without end in one of its iterations."""
+    loop = f"        it = run.iter\n        while it >= {at}:\n            wait()\n"
+    return sources.text(TRAIN).replace("        it = run.iter\n", loop)
+
+
+ENDLESS = endless(2)
 
 
 class Waiting:
@@ -790,7 +798,7 @@ class Waiting:
 @pytest.mark.parametrize("pressed", ["pause", "reset", "interrupt"])
 def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, pressed):
     page = Waiting(monkeypatch, pressed)
-    page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: ENDLESS})
+    page.tell("start", **SETTINGS | {"batchSize": 1, "iters": 90}, files={TRAIN: endless(20)})
     while page.session.phase == "training":
         page.session.advance()
     page.session.advance()
@@ -799,6 +807,28 @@ def test_a_loop_that_waits_without_end_is_ended_when_it_is_stopped(monkeypatch, 
     assert error["title"] == "Stopped"
     assert [f["text"].strip() for f in error["frames"] if f["yours"]][-1] == "wait()"
     assert page.session.phase == ("ready" if pressed == "reset" else "error")
+
+
+def test_a_pause_waits_for_a_first_iteration_and_for_its_compiler(monkeypatch):
+    """Of edited code, whose first iteration takes six seconds, and its compiler thirty."""
+    page = Waiting(monkeypatch, "pause", takes=0.3)
+    text = sources.text(TRAIN)
+    waits = "        for _ in range(20 * (run.iter == 0)):\n            wait()\n"
+    text = text.replace("        it = run.iter\n", f"        it = run.iter\n{waits}")
+    plain = NumPyDevice._prepare_all
+
+    def slow(self, commands):
+        with devices.prepares():
+            for _ in range(100):
+                page.wait()
+        return plain(self, commands)
+
+    monkeypatch.setattr(NumPyDevice, "_prepare_all", slow)
+    page.tell("start", **SETTINGS | {"batchSize": 1}, files={TRAIN: text})
+    for _ in range(5):
+        page.session.advance()
+    assert page.session.phase == "paused" and page.session.run.iter >= 1
+    assert [m for m in page.messages if m["type"] == "error"] == []
 
 
 def test_an_edit_on_probation_that_waits_without_end_is_refused_and_the_old_code_goes_on(

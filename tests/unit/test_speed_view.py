@@ -20,7 +20,8 @@ def view(monkeypatch) -> speed_view.SpeedView:
     monkeypatch.setattr(bench, "LEAST", 0.0)
     monkeypatch.setattr(bench, "ceilings", lambda device: {"flops": 1e9, "bytes": 1e9})
     session = SimpleNamespace(
-        post=Posted().append, corpus=Corpus(TEXT), device=NumPyDevice(), clock=time.perf_counter
+        **dict(post=Posted().append, corpus=Corpus(TEXT), device=NumPyDevice()),
+        **dict(clock=time.perf_counter, phase="ready", run=None),
     )
     return speed_view.SpeedView(session)
 

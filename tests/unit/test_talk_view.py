@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import paging
 import pytest
+from beside import GONE
 from talk_view import LONGEST, TalkView
 
 from groundling import checkpoint
@@ -250,7 +251,7 @@ def test_a_lost_device_is_for_the_session_to_tell(page: Page, monkeypatch):
         raise DeviceLost("The device is lost.")
 
     monkeypatch.setattr(GPT, "forward", lost)
-    assert page.talk()["problem"] == "The device went away while the model wrote."
+    assert page.talk()["problem"] == GONE
     assert page.session.phase == "error"
     monkeypatch.undo()
     page.tell("reset")

@@ -25,7 +25,7 @@ import numpy as np
 
 from .. import sources
 from ..fuse import JOINED, Command, fuse
-from ..tensor import Storage, Tensor
+from ..tensor import Storage, Tensor, tape_as_before
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
 STANDS_FOR = re.compile(r"^// stands for: (.+)$", re.M)
@@ -46,6 +46,18 @@ def asking_line() -> str:
 def written(code: str) -> tuple[bool, ...]:
     """For each storage buffer that a kernel's WGSL binds, whether it may write to it."""
     return tuple(access == "read_write" for access in BINDING.findall(code))
+
+
+@contextmanager
+def prepares() -> Iterator[None]:
+    """What is waited for in the block is a compiler, or a trial: it ends by itself, however long it
+    takes.
+    """
+    Device.preparing += 1
+    try:
+        yield
+    finally:
+        Device.preparing -= 1
 
 
 def digest(code: str) -> str:
@@ -174,6 +186,7 @@ class Device:
     name: str  # "webgpu" or "numpy"
     description: str  # the adapter, for people
     # What it can take; see presets.Limits.
+    preparing = 0  # compilers and trials that are waited for; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch
@@ -333,6 +346,15 @@ class Device:
             raise RuntimeError(
                 "A captured function called another one; capture the outer one only."
             )
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """However the block is left, afterwards no capture is open, and the tape is as before."""
+        try:
+            with tape_as_before():
+                yield
+        finally:
+            self._plan, self.line_of_gradient = None, ""
 
     def submit(self) -> None:
         """Send what has been asked for so far on its way, where the device would otherwise wait

@@ -26,7 +26,7 @@ import wgpu
 from .. import sources
 from ..fuse import JOINED, Command, region, split
 from ..tensor import Storage, Tensor
-from . import Device, DeviceError, Inputs, Plan, digest, memory, tiles, trial, wgsl
+from . import Device, DeviceError, Inputs, Plan, digest, memory, prepares, tiles, trial, wgsl
 
 LIMITS = (
     "max-buffer-size",
@@ -221,7 +221,8 @@ class WebGPUDevice(Device):
         """
         if not self.tiles:
             before = remembered or memory.recall(self)
-            self.tiles, self._right = trial.choose(self, before)
+            with prepares():
+                self.tiles, self._right = trial.choose(self, before)
             if self.tiles.split(":")[0] != before:
                 memory.keep(self, self.tiles.split(":")[0])
         return self.tiles.split(":")[0]
@@ -500,7 +501,8 @@ class Kernel:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
+            with prepares():
+                yield
         except wgpu.GPUError as error:
             raise DeviceError(f"Kernel {self.name} does not compile: {error}") from error
 

@@ -1,0 +1,140 @@
+"""Work beside the run: one engine for all of it.
+
+A twin, a case, a replay, a measurement, a text and a look run code that the reader may have edited,
+on files that may hold anything, on the run's device and sometimes on its model. Whatever they
+raise ends them alone, is told in a sentence, and leaves the run as it was. Only a lost device is
+the session's, since the run is lost with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from explain import LOST, REFUSALS, explain
+from view import FRAME, View
+
+if TYPE_CHECKING:
+    from session import Session
+
+GONE = "The device went away before this was done."
+
+
+class Beside(View):
+    """A view with work of its own, one piece at a time: a generator that is advanced for about a
+    frame, then waits for the next.
+    """
+
+    work: Generator | None = None
+
+    # ---- what a view says of its work -----------------------------------------------------------
+
+    def shown(self) -> None:
+        """Post what has come in this frame."""
+
+    def stopped(self) -> None:
+        """Tell the page that the work was ended early."""
+
+    def failed(self, why: str) -> None:
+        """Tell the page that the work has ended, and why."""
+
+    def let_go(self) -> None:
+        """Drop what the work held: its memory is free for the next."""
+
+    def around(self) -> AbstractContextManager:
+        """What each stretch of the work runs in."""
+        return nullcontext()
+
+    def edits(self) -> dict[str, str] | None:
+        """The edits that the work runs by, where they are not those in force."""
+
+    # ---- the engine -----------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to do."""
+        return self.work is not None
+
+    def begin(self, work: Generator) -> None:
+        """Take up work in place of what there was, as far as its first `yield`."""
+        self._end()
+        self.work = work
+        self._run(self._step)
+
+    def advance(self) -> None:
+        """Go on for about a frame; beside a run that trains, one step."""
+        self._run(self._frame)
+
+    def stop(self) -> None:
+        """End it where it is."""
+        if self.work is not None:
+            self._run(self.stopped)
+            self._end()
+
+    def drop(self) -> None:
+        """Let it go with its device."""
+        if self.work is not None:
+            self.failed(GONE)
+        self._end()
+
+    def _step(self) -> None:
+        if next(self.work, self) is self:
+            self._end()
+
+    def _frame(self) -> None:
+        session = self.session
+        deadline = session.clock() + FRAME
+        while self.work is not None:
+            self._step()
+            if session.clock() >= deadline or session.phase == "training":
+                break
+        self.shown()
+
+    def _run(self, step: Callable[[], None]) -> None:
+        with beside(self.session, self._fail), self.around():
+            step()
+
+    def _fail(self, error: BaseException) -> None:
+        self.failed(sentence(error, self.session, self.edits()))
+        self._end()
+
+    def _end(self) -> None:
+        work, self.work = self.work, None
+        if work is not None:
+            with beside(self.session, lambda error: None), self.around():
+                work.close()  # it may be in the middle of a `with`
+        self.let_go()
+
+
+@contextmanager
+def beside(session: Session, tell: Callable[[BaseException], None]) -> Iterator[None]:
+    """In the block is work beside the run. What it raises ends here, and is told; and however the
+    block is left, the run's device, tape and model are as they were. A lost device is raised.
+    """
+    device, run = session.device, session.run
+    model = getattr(run, "model", None)
+    had = dict(vars(model)) if model is not None else {}
+    try:
+        with device.undisturbed() if device else nullcontext():
+            yield
+    except LOST:
+        raise
+    except BaseException as error:
+        tell(error)
+    finally:
+        if model is not None:
+            vars(model).clear()
+            vars(model).update(had)
+
+
+def sentence(error: BaseException, session: Session, files: dict[str, str] | None = None) -> str:
+    """An error of work beside the run, for the part of the page that it is of."""
+    words = explain(error, files)
+    if words["title"] in REFUSALS:
+        return words["message"]
+    places = [frame for frame in words["frames"] if frame["yours"]]
+    where = " (at {path}, line {line})".format(**places[-1]) if places else ""
+    message = words["message"].rstrip(".")
+    after = " The run is as it was." if session.run else ""
+    return f"{words['title']}. {message}{where}.{after}"
