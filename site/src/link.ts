@@ -1,6 +1,7 @@
 // The page's end of the worker: starts it, sends commands, and ends it when it does not answer.
 
 import { batch } from "@preact/signals";
+import { startWorker } from "./confine";
 import type { Command, Report } from "./protocol";
 import {
   adapter,
@@ -26,7 +27,7 @@ let worker = boot();
 
 function boot(): Worker {
   heard = 0;
-  const fresh = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const fresh = startWorker();
   fresh.onmessage = ({ data }: MessageEvent<Report>) => {
     if (data.type === "heard") heard = performance.now();
     else if (data.type === "file") offer(data.name, data.mime, data.bytes);
