@@ -430,7 +430,9 @@ def chromium() -> str:
 
 def adapter() -> str | None:
     """What wgpu takes for the GPU, or None. On Linux only Vulkan will do: OpenGL lacks compute."""
-    ask = "import wgpu; info = wgpu.gpu.request_adapter_sync().info\n"
+    # Without a desktop Mesa complains unless the variable has a path, whichever it is.
+    ask = "import os; os.environ.setdefault('XDG_RUNTIME_DIR', os.devnull)\n"
+    ask += "import wgpu; info = wgpu.gpu.request_adapter_sync().info\n"
     ask += "print('adapter', info['backend_type'], info['device'])"
     with contextlib.suppress(BuildError):
         said = run(python(), "-c", ask).partition("adapter ")[2]  # after what the driver printed

@@ -7,7 +7,7 @@ groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device
 groundling run FOLDER|FILE.zip [as for train; what is not given comes from the project]
 groundling presets [--device ...]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
-                       [--length N] [--text FILE…]
+                       [--length N] [--device ...] [--text FILE…]
 groundling inspect FILE [FILE]
 groundling doctor LOG | --case NAME [--iters N] [--device ...]
 groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--text FILE…]
@@ -38,18 +38,15 @@ import importlib
 import json
 import math
 import os
-import shutil
 import signal
 import sys
 import textwrap
-import time
 import zipfile
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from . import (
     __version__,
@@ -66,13 +63,14 @@ from . import (
     samples,
     sources,
     state,
+    terminal,
     texts,
 )
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
 from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
 from .curve import read_log
-from .devices import DeviceError, memory, open_device
+from .devices import Device, DeviceError, memory, open_device
 from .errors import CodeError, describe
 from .fingerprint import hash_of
 from .inspector import Contents, Difference, compare, size
@@ -80,6 +78,7 @@ from .model import GPT
 from .samples import Evidence, beginning, prompt
 from .sampling import stream
 from .state import OtherOrigin
+from .terminal import Progress
 from .train import NonFiniteLoss, Record, Run, train
 from .twin import ITERS, Twin, feeds
 
@@ -96,6 +95,11 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     with suppress(FileNotFoundError):  # there is nowhere to remember anything
         memory.store = memory.File(cache() / "adapters.json")
+    with terminal.shown():
+        return _obey(args)
+
+
+def _obey(args: argparse.Namespace) -> int:
     try:
         return args.command(args)
     except BadInput as error:
@@ -220,7 +224,7 @@ def _begun(args: argparse.Namespace, setup: configfile.Setup) -> Run:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     usual = setup.train if args.lr is None else with_peak(setup.train, args.lr)
     setup = replace(setup, train=replace(usual, **given))
-    corpus, device = _corpus(args.text, setup.tokenizer), open_device(args.device)
+    corpus, device = _corpus(args.text, setup.tokenizer), _device(args)
     if setup.vocab_given not in (None, corpus.vocab_size):
         raise ValueError(
             f"vocab_size is {setup.vocab_given}; the text {corpus.name!r} has "
@@ -270,7 +274,7 @@ def _resumed(args: argparse.Namespace) -> Run:
         saved = state.loads(Path(args.resume).read_bytes())
         corpus, device = (
             _corpus(args.text, tokenizer_of(saved.vocab_hash)),
-            open_device(args.device),
+            _device(args),
         )
         try:
             run = state.resume(saved, corpus, device, args.anyway)
@@ -348,7 +352,7 @@ def sample_command(args: argparse.Namespace) -> int:
         ckpt, corpus = _weights(args)
         text = beginning(corpus) if args.prompt is None else args.prompt
         parts = stream(
-            GPT(ckpt.config, open_device(), ckpt.weights),
+            GPT(ckpt.config, _device(args), ckpt.weights),
             corpus,
             text,
             args.length,
@@ -437,7 +441,7 @@ def _show_differences(one: Contents, two: Contents, differences: list[Difference
 def presets_command(args: argparse.Namespace) -> int:
     """groundling presets"""
     with bad_input():
-        device = open_device(args.device)
+        device = _device(args)
         rows = presets.table(presets.limits(device), presets.rate(device))
     heads = ("preset", "layers", "heads", "width", "context", "parameters", "weights", "gradients")
     heads += ("m and v", "activations", "GFLOP/step", "s/step")
@@ -475,7 +479,7 @@ def doctor_command(args: argparse.Namespace) -> int:
             except ValueError as error:
                 raise ValueError(f"{args.log}: {error}") from None
         else:
-            case, device = doctor.CASES[args.case], open_device(args.device)
+            case, device = doctor.CASES[args.case], _device(args)
             exam = doctor.Examination(case, shakespeare(), device, args.iters)
     if args.case:
         print(f"{case.wrong} {args.iters} iters, on {device.description}", file=sys.stderr)
@@ -501,7 +505,7 @@ def doctor_command(args: argparse.Namespace) -> int:
 def twin_command(args: argparse.Namespace) -> int:
     """groundling twin"""
     with bad_input():
-        seeds, device = (args.seed_a, args.seed_b), open_device(args.device)
+        seeds, device = (args.seed_a, args.seed_b), _device(args)
         twin = Twin(seeds, _corpus(args.text), device, args.iters)
     print(f"{args.iters} iters each, on {device.description}")
     for seed in dict.fromkeys(seeds):
@@ -586,7 +590,7 @@ def replay_command(args: argparse.Namespace) -> int:
     with bad_input():
         tokenizer = BYTES if claimed.model.vocab_size == 256 else CHARACTERS
         corpus = _corpus(args.text, tokenizer)
-        replay = link.Replay(claimed, corpus, open_device(args.device))
+        replay = link.Replay(claimed, corpus, _device(args))
     config = claimed.config
     print(
         f"The link claims: seed {config.seed!r}, iter {claimed.iter:,} of {config.iters:,}, ",
@@ -660,62 +664,12 @@ def pause_on_interrupt(run: Run) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class Progress:
-    """How a run goes, for a person: one line drawn over and over on a terminal; in a file or a
-    pipe, a line at every evaluation.
-    """
-
-    def __init__(self, run: Run, to: TextIO):
-        self.run, self.to, self.live = run, to, to.isatty()
-        self.marks = deque([(time.monotonic(), run.iter)], maxlen=100)  # (when, iters done)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self.live and len(self.marks) > 1:
-            print(file=self.to)
-
-    def show(self, record: Record) -> None:
-        """Take in a record, and draw it if it is time to."""
-        done, now = record.iter + 1, time.monotonic()
-        last = done == self.run.config.iters
-        if last or (now - self.marks[-1][0] > 0.1 if self.live else record.val is not None):
-            self.marks.append((now, done))
-            line = self.line(done)
-            print(f"\r{line}" if self.live else line, end="" if self.live else "\n", file=self.to)
-            self.to.flush()
-
-    def above(self, *lines: str) -> None:
-        """Print lines that stay, above the one that is drawn over."""
-        end = f"\r{'':{shutil.get_terminal_size().columns - 1}}\r" if self.live else ""
-        print(end, "\n".join(lines), sep="", file=self.to)
-        if self.live and len(self.marks) > 1:
-            print(self.line(self.marks[-1][1]), end="", file=self.to)
-        self.to.flush()
-
-    def line(self, done: int) -> str:
-        """412/2000 [####------] 12.3 it/s  loss 2.6123  val 2.6231  ETA 2:09"""
-        total = self.run.config.iters
-        (then, first), (now, _) = self.marks[0], self.marks[-1]
-        rate = (done - first) / max(now - then, 1e-9)
-        count, facts = f"{done}/{total}", f"{rate:.1f} it/s  loss {self.run.train_loss:.4f}"
-        if self.run.val_loss is not None:
-            facts += f"  val {self.run.val_loss:.4f}"
-        if rate:
-            facts += f"  ETA {clock((total - done) / rate)}"
-        columns = shutil.get_terminal_size().columns - 1 if self.live else 100
-        width = min(30, columns - len(count) - len(facts) - 4)
-        bar = f"[{'#' * (width * done // total):-<{width}}] " if width > 4 else ""
-        line = f"{count} {bar}{facts}"
-        return line[:columns].ljust(columns) if self.live else line
-
-
-def clock(seconds: float) -> str:
-    """2:09, or 1:02:09 from an hour on."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+def _device(args: argparse.Namespace) -> Device:
+    """The device that the options name; a line tells why "auto" has not taken a GPU."""
+    device = open_device(args.device)
+    if device.instead_of:
+        print(f"groundling: {device.instead_of} NumPy computes instead.", file=sys.stderr)
+    return device
 
 
 def _corpus(paths: list[str] | None, tokenizer: str = CHARACTERS) -> Corpus:
@@ -779,7 +733,8 @@ def _complain(message: object, code: int) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage in full."""
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help shows what there is.\n")
+        told = f"{self.prog}: {message}; {self.prog} --help shows what there is."
+        self.exit(2, f"{terminal.visible(told)}\n")
 
 
 def recipes_command(args: argparse.Namespace) -> int:
@@ -803,7 +758,7 @@ def bench_command(args: argparse.Namespace) -> int:
         replace(TrainConfig(), batch_size=args.batch_size)
         if args.json:
             _require_writable(Path(args.json))
-        device, corpus = open_device(args.device), shakespeare()
+        device, corpus = _device(args), shakespeare()
     try:
         if args.sizes:
             figures = {"ceilings": bench.ceilings(device), "sizes": bench.by_size(device, corpus)}
@@ -885,6 +840,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--top-k", metavar="K", type=int, help="draw among the K likeliest characters (all)")
     add("--top-p", metavar="P", type=float, default=1.0, help=f"... the likeliest P of all {value}")
     add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
+    device(add)
     add(
         "--text",
         metavar="FILE",

@@ -2,6 +2,9 @@
 
 import hashlib
 import math
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -323,7 +326,17 @@ def test_without_an_adapter_webgpu_is_refused_and_auto_is_numpy(monkeypatch: pyt
     monkeypatch.setattr(wgpu.gpu, "request_adapter_sync", request)
     with pytest.raises(DeviceError, match="No WebGPU adapter"):
         open_device("webgpu")
-    assert open_device("auto").name == "numpy"
+    instead = open_device("auto")
+    assert instead.name == "numpy"
+    assert instead.instead_of == "No WebGPU adapter can be had here: there is no driver."
+
+
+def test_on_a_machine_without_a_desktop_nothing_is_printed():
+    env = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    opened = "from groundling.devices import open_device; open_device('webgpu'); import os; "
+    opened += "assert 'XDG_RUNTIME_DIR' not in os.environ"
+    done = subprocess.run([sys.executable, "-c", opened], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_auto_prefers_numpy_to_an_emulated_gpu(device: WebGPUDevice):

@@ -2,8 +2,6 @@
 
 import hashlib
 import importlib
-import io
-import itertools
 import json
 import os
 import re
@@ -321,78 +319,6 @@ def test_a_device_that_is_not_there_gets_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(cli, "open_device", no_device)
     assert cli.main(["train", *SMALL, "--device", "webgpu"]) == 2
     assert capsys.readouterr().err == "groundling: There is no WebGPU adapter.\n"
-
-
-# progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-class FakeRun:
-    """A run that is somewhere on its way."""
-
-    def __init__(self, iters: int):
-        self.iter, self.train_loss, self.val_loss = 0, 2.5, 2.6
-        self.config = TrainConfig(iters=iters)
-
-
-def show_all(to: io.StringIO, iters: int, monkeypatch, columns: int = 100) -> list[str]:
-    """What is drawn of a run at 20 iterations a second, with an evaluation every 50."""
-    clock = (tick / 20 for tick in itertools.count())
-    monkeypatch.setattr(cli.time, "monotonic", lambda: next(clock))
-    monkeypatch.setenv("COLUMNS", str(columns))
-    with cli.Progress(FakeRun(iters), to) as progress:
-        for it in range(iters):
-            val = 2.6 if it % 50 == 0 or it == iters - 1 else None
-            progress.show(Record(it, 2.5, 3e-4, val, 1.0, 2.5))
-    return to.getvalue()
-
-
-def test_on_a_terminal_one_line_is_drawn_over_and_over(monkeypatch):
-    drawn = show_all(Terminal(), 400, monkeypatch)
-    assert drawn.count("\n") == 1 and drawn.endswith("\n")
-    lines = drawn.rstrip("\n").split("\r")[1:]
-    assert 100 < len(lines) < 200  # ten a second at most
-    assert {len(line) for line in lines} == {99}
-    half = lines[len(lines) // 2]
-    assert half.rstrip().endswith("] 20.0 it/s  loss 2.5000  val 2.6000  ETA 0:10")
-    assert half.count("#") == half.count("-") == 15
-    assert lines[-1].startswith("400/400 ")
-
-
-def test_lines_above_stay_and_the_one_below_is_drawn_again(monkeypatch):
-    to = Terminal()
-    show_all(to, 60, monkeypatch)
-    last = to.getvalue().rstrip("\n").split("\r")[-1]
-    with cli.Progress(FakeRun(60), to) as progress:
-        progress.show(Record(59, 2.5, 3e-4, 2.6, 1.0, 2.5))
-        at = to.tell()
-        progress.above("iter 60", "    Good morrow")
-    cleared, written = to.getvalue()[at:].rsplit("\r", 1)
-    assert cleared.strip() == "" and written.startswith("iter 60\n    Good morrow\n60/60 [")
-    assert last.startswith("60/60 [")
-
-
-@pytest.mark.parametrize("columns", [1, 20, 60, 80])
-def test_the_line_fits_the_terminal(columns, monkeypatch):
-    drawn = show_all(Terminal(), 50, monkeypatch, columns)
-    assert max(map(len, drawn.rstrip("\n").split("\r"))) == columns - 1
-
-
-def test_in_a_file_there_is_a_line_for_every_evaluation(monkeypatch):
-    lines = show_all(io.StringIO(), 120, monkeypatch).splitlines()
-    assert [line.split()[0] for line in lines] == ["1/120", "51/120", "101/120", "120/120"]
-    assert not any("\r" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0, "0:00"), (9.4, "0:09"), (129, "2:09"), (3600, "1:00:00")]
-)
-def test_a_time_to_go_is_shown_as_on_a_clock(seconds, shown):
-    assert cli.clock(seconds) == shown
 
 
 # as a program

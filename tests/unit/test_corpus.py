@@ -135,3 +135,41 @@ def test_a_changed_text_is_refused(monkeypatch, tmp_path, golden):
     with pytest.raises(ValueError, match=golden["corpus"]["sha256"]):
         shakespeare()
     assert golden["corpus"]["sha256"] == corpus_module.SHAKESPEARE_SHA256
+
+
+def test_without_a_home_folder_it_says_what_to_set(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("GROUNDLING_DATA", "GROUNDLING_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(corpus_module.Path, "home", no_home)
+    with pytest.raises(FileNotFoundError, match="no home folder here.* set GROUNDLING_CACHE"):
+        shakespeare()
+
+
+def test_a_letter_in_the_other_of_unicodes_two_forms_is_named_with_the_form():
+    composed, decomposed = "d\u00e9j\u00e0 vu", "de\u0301ja\u0300 vu"
+    for text, prompt, told in (
+        (decomposed, "\u00e9", "in their decomposed form (NFD): type them so"),
+        (composed, "vu de\u0301j", "in their composed form (NFC): type them so"),
+    ):
+        with pytest.raises(ValueError) as error:
+            Corpus(text).encode(prompt)
+        assert told in str(error.value)
+    with pytest.raises(ValueError) as error:
+        Corpus(composed).encode("\u0301")
+    assert "'\\u0301' (U+0301)" in str(error.value) and "form" not in str(error.value)
+
+
+def test_a_vocabulary_of_any_size_is_not_told_in_full():
+    corpus = Corpus("".join(map(chr, range(0x4E00, 0x4E00 + 3000))))
+    with pytest.raises(ValueError) as error:
+        corpus.encode("a")
+    assert "the 3,000 characters" in str(error.value) and len(str(error.value)) < 200
+
+
+def test_an_argument_that_is_no_utf8_is_its_bytes_to_a_model_of_bytes():
+    corpus = Corpus("x", tokenizer="byte-v1")
+    assert corpus.encode("caf\udce9").tolist() == list(b"caf\xe9")
+    assert corpus.encode("\ud83d").tolist() == [0xED, 0xA0, 0xBD]  # half a character of a browser's

@@ -288,11 +288,11 @@ def test_a_run_that_warms_up_is_not_told_to(rng):
 
 
 def test_a_log_of_every_tenth_iteration_is_told_in_its_iterations(rng):
-    slow = synthetic("slow", 200, rng, 0.01)
+    slow = synthetic("slow", 200, rng, 0.0)
     slow.iter = list(range(0, 2000, 10))
     evidence = dict(diagnose(slow).evidence)
     assert "after 1,991 iterations" in evidence["Now"]
-    assert evidence["Pace"].startswith(("0.17", "0.18"))  # 0.35 nats in 2,000
+    assert evidence["Pace"].startswith("0.17 nats")  # 0.35 in 2,000
     wild = curve_of([4.2] + [9.0] * 99)
     wild.iter = list(range(0, 1000, 10))
     assert dict(diagnose(wild).evidence)["Above the start"] == "99 of 100 records"

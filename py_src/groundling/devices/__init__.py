@@ -12,6 +12,7 @@ and a read waits for them.
 
 import hashlib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -185,6 +186,7 @@ class Device:
 
     name: str  # "webgpu" or "numpy"
     description: str  # the adapter, for people
+    instead_of = ""  # why it is not the one that was wished for; see open_device
     # What it can take; see presets.Limits.
     preparing = 0  # compilers and trials that are waited for; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
@@ -363,7 +365,8 @@ class Device:
 
 
 def open_device(name: str = "auto", **options) -> Device:
-    """The device of that name; "auto" is WebGPU on a real adapter, else NumPy.
+    """The device of that name; "auto" is WebGPU on a real adapter, else NumPy, which then says in
+    `instead_of` why there is no WebGPU, unless it is only emulated.
 
     Raises DeviceError when there is no such device here.
     """
@@ -372,13 +375,35 @@ def open_device(name: str = "auto", **options) -> Device:
 
         return NumPyDevice(**options)
     if name == "webgpu":
-        from .webgpu import WebGPUDevice
+        with _no_display():
+            try:
+                import wgpu  # noqa: F401
+            except (ImportError, OSError, RuntimeError) as error:  # also of the library in it
+                raise DeviceError(f"wgpu cannot be loaded here: {error}.") from error
+            from .webgpu import WebGPUDevice
 
-        return WebGPUDevice(**options)
+            return WebGPUDevice(**options)
     if name != "auto":
         raise DeviceError(f"There is no device {name!r}; the devices are auto, webgpu and numpy.")
     try:
         device = open_device("webgpu", **options)
-    except DeviceError:
-        return open_device("numpy")
+    except DeviceError as error:
+        device = open_device("numpy")
+        device.instead_of = str(error)
+        return device
     return open_device("numpy") if device.is_emulated else device
+
+
+@contextmanager
+def _no_display() -> Iterator[None]:
+    """In this block Mesa looks for no desktop. On a machine without one it would complain on
+    stderr, twice, that XDG_RUNTIME_DIR is not set.
+    """
+    if sys.platform != "linux" or os.environ.get("XDG_RUNTIME_DIR"):
+        yield
+        return
+    os.environ["XDG_RUNTIME_DIR"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
