@@ -42,7 +42,7 @@ import signal
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -57,6 +57,7 @@ from . import (
     interchange,
     link,
     live,
+    output,
     presets,
     project,
     recipes,
@@ -165,9 +166,7 @@ def train_command(args: argparse.Namespace) -> int:
     with bad_input():
         saved = [keeper.keep()] if keeper.every < math.inf else []
         if finished or args.out or not saved:
-            name = args.out or checkpoint.file_name(config.seed, run.iter, run.model.config)
-            write(Path(name), state.save_weights(run))
-            saved.append(name)
+            saved.append(_save(args.out, checkpoint.file_name, run, state.save_weights(run)))
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
     how, names = "Finished" if finished else "Stopped at", " and ".join(saved)
     print(f"{how} iter {run.iter}{val}: saved {names}")
@@ -195,8 +194,7 @@ class Keeper:
     def keep(self) -> str:
         """Write the state; where it goes by the iteration, the one before is deleted. Its name."""
         run, before = self.run, self.kept
-        self.kept = self.name or state.file_name(run.config.seed, run.iter, run.model.config)
-        write(Path(self.kept), state.save_state(run))
+        self.kept = _save(self.name, state.file_name, run, state.save_state(run))
         if before and before != self.kept:
             Path(before).unlink(missing_ok=True)
         return self.kept
@@ -626,11 +624,25 @@ def log_line(record: Record) -> str:
     return json.dumps(numbers)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+def _save(asked: str | None, file_name: Callable, run: Run, data: bytes) -> str:
+    """Write a run's file, where it was asked for or under its usual name; which that is."""
+    if asked:
+        write(Path(asked), data)
+        return asked
+    usual = Path(file_name(run.config.seed, run.iter, run.model.config))
+    name = write(usual, data, keep=True)
+    if name != usual:
+        print(f"groundling: {usual} is of another run, and stays as it is.", file=sys.stderr)
+    return str(name)
+
+
+def write(path: Path, data: bytes, keep: bool = False) -> Path:
+    """Write a file whole or not at all; to `keep` what is there of another run, under another name,
+    which is returned.
+    """
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
-    part.replace(path)
+    return part.replace(output.unused(path, part) if keep else path)
 
 
 class BadInput(Exception):

@@ -139,6 +139,26 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(out, monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_the_usual_name_never_overwrites_what_another_run_has_saved(capsys):
+    base = "tinker-l4h4d64f256t64v17-a_b-iter2"
+    for seed, lr in (("a b", "3e-4"), ("a_b", "3e-4"), ("a b", "1e-3"), ("a b", "3e-4")):
+        assert cli.main(["train", *SMALL, "--iters", "2", "--seed", seed, "--lr", lr]) == 0
+    said = capsys.readouterr()
+    assert files() == [f"{base}-2.bin", f"{base}-3.bin", f"{base}.bin"]
+    saved = [line.rsplit(" ", 1)[1] for line in said.out.splitlines()]
+    assert saved == [f"{base}.bin", f"{base}-2.bin", f"{base}-3.bin", f"{base}.bin"]
+    assert said.err.count(f"{base}.bin is of another run, and stays as it is") == 2
+    first = Path(f"{base}.bin").read_bytes()
+    Path("other.txt").write_text(TEXT[::-1])  # another text of the same characters
+    other = ["train", "--text", "other.txt", "--batch-size", "2", "--iters", "2", "--seed", "a b"]
+    assert cli.main([*other, "--checkpoint-interval", "1"]) == 0
+    assert cli.main([*other[:2], "mine.txt", *other[3:], "--checkpoint-interval", "1"]) == 0
+    assert {f"{base}-4.bin", f"{base}.state", f"{base}-2.state"} <= set(files())
+    assert weights_of(f"{base}.bin").tobytes() == first[512:][: 4 * len(weights_of(f"{base}.bin"))]
+    assert cli.main([*other, "--out", f"{base}.bin"]) == 0  # asked for by name
+    assert weights_of(f"{base}.bin").tobytes() == weights_of(f"{base}-4.bin").tobytes()
+
+
 def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     interrupt_after(2, monkeypatch, times=2)
     assert cli.main(["train", *SMALL]) == 130
