@@ -164,6 +164,8 @@ class ConsoleView(View):
         except BaseException as error:
             self.output.add(self._refusal(error))
         finally:
+            if self.session.run and can_change(text):
+                self.session.run.recapture()  # for whatever it has changed: a run follows it
             self._flush_now()
             self.post({"type": "evaluated"})
 
@@ -222,6 +224,21 @@ class ConsoleView(View):
             told["title"] = "There is no run"
             told["hint"] = f"{error.name} is there once you press Start, or load a run."
         return {"kind": "error", "text": told["message"], "error": told}
+
+
+def can_change(text: str) -> bool:
+    """Whether what was typed may change what a step computes: it binds or calls something, and
+    does not only look.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # none of it has run
+    return any(
+        isinstance(node, ast.Call | ast.NamedExpr)
+        or (isinstance(node, ast.stmt) and not isinstance(node, ast.Expr))
+        for node in nodes
+    )
 
 
 # ---- values --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ only its kernels.
 
 from collections.abc import Callable
 from functools import wraps
+from types import ModuleType
 
 import numpy as np
 
@@ -44,3 +45,27 @@ def jit(device: Device) -> Callable:
         return call
 
     return decorate
+
+
+def attributes(*things: object) -> list:
+    """What things, and the classes of those that are no modules, have by which name now: `same`
+    where nobody has set an attribute, or an item of a dictionary or list among them, anew. Whole
+    numbers of things are left out: they count, as an optimizer's steps.
+    """
+    found: list = []
+    for thing in things:
+        named = list(vars(thing).items())
+        if not isinstance(thing, ModuleType):
+            named = [item for item in named if type(item[1]) is not int]
+            named += vars(type(thing)).items()
+        for name, value in named:
+            if not name.startswith("__"):
+                items = value if isinstance(value, list | tuple) else [value]
+                items = [*value, *value.values()] if isinstance(value, dict) else items
+                found += [name, *items]
+    return found
+
+
+def same(these: list, those: list) -> bool:
+    """Whether two lists have the very same objects."""
+    return len(these) == len(those) and all(a is b for a, b in zip(these, those, strict=True))

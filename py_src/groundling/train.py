@@ -12,6 +12,7 @@ exactly where it was.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -24,41 +25,25 @@ from .configfile import Setup
 from .corpus import Corpus
 from .devices import Device
 from .fingerprint import code_hash
-from .jit import jit
+from .jit import attributes, jit, same
 from .model import GPT, initial_weights
 from .ops import gather_batch
 from .optim import AdamW, clip_grad_norm_
 from .records import Log, Record
 from .rng import Stream, cyrb128
 from .samples import Sample
-from .tensor import no_grad
+from .tensor import Tensor, no_grad
 
 
 def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
     """Train until the last iteration, or `stop_at` of them, or `run.pause()`; yields a Record an
     iteration, as the losses arrive.
     """
-    device, model, optimizer = run.device, run.model, run.optimizer
-    B, T = run.config.batch_size, model.config.block_size
-
-    @jit(device)  # the first call records the kernels that this runs; after that they are replayed
-    def step(hyper, dropout_key, *parts):  # of the batch: one, unless it does not fit at once
-        model.dropout_key, total = dropout_key, None
-        model.zero_grad()
-        for model.part, offsets in enumerate(parts):
-            x, y = gather_batch(run.train_tokens, offsets, T)
-            loss = model.loss(x, y)
-            if len(parts) > 1:
-                loss = loss * (1 / len(parts))  # so that the gradients add up to the batch's mean
-            loss.backward()
-            total = loss.detach() if total is None else total + loss.detach()
-        norm = clip_grad_norm_(model, run.config.grad_clip)
-        optimizer.step(hyper)
-        return total, norm
-
     run.begin()
-    end = run.config.iters if stop_at is None else min(stop_at, run.config.iters)
-    while run.iter < end and not run.pausing:
+    model, optimizer = run.model, run.optimizer
+    B, T = run.config.batch_size, model.config.block_size
+    stop_at = math.inf if stop_at is None else stop_at
+    while run.iter < min(stop_at, run.config.iters) and not run.pausing:
         it = run.iter
         last = it == run.config.iters - 1
         val = evaluate(run) if it % run.config.eval_interval == 0 or last else None
@@ -67,7 +52,7 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
         lr = learning_rate(it, run.config)
         offsets = run.corpus.offsets("train", run.batches, B, T)
         parts = offsets.reshape(run.config.accumulate, -1)
-        loss, norm = step(optimizer.hyper(lr), run.dropout_key(), *parts)
+        loss, norm = run.step(optimizer.hyper(lr), run.dropout_key(), *parts)
         run.iter += 1
         run.losses.push((it, lr, val), loss, norm)  # some steps later it comes back
         yield from run.records()
@@ -75,7 +60,45 @@ def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
     yield from run.records()
     if run.sample_every and run.iter == run.config.iters:
         write_sample(run)
-    run.training = False
+    run.end()
+
+
+def training_step(model: GPT, optimizer: AdamW, tokens: Tensor, grad_clip: float) -> Callable:
+    """One update of a model on batches of a text: what a step of `train` runs. It gives the loss
+    before the update and the gradient's norm, each (1,).
+    """
+    T = model.config.block_size
+
+    @jit(model.device)  # the first call records the kernels that this runs; later ones replay them
+    def step(hyper, dropout_key, *parts):  # of the batch: one, unless it does not fit at once
+        model.dropout_key, total = dropout_key, None
+        model.zero_grad()
+        for model.part, offsets in enumerate(parts):
+            x, y = gather_batch(tokens, offsets, T)
+            loss = model.loss(x, y)
+            if len(parts) > 1:
+                loss = loss * (1 / len(parts))  # so that the gradients add up to the batch's mean
+            loss.backward()
+            total = loss.detach() if total is None else total + loss.detach()
+        norm = clip_grad_norm_(model, grad_clip)
+        optimizer.step(hyper)
+        model.dropout_key, model.part = None, 0  # dropout is for training only
+        return total, norm
+
+    return step
+
+
+def validation_step(model: GPT, tokens: Tensor) -> Callable:
+    """The loss of a model on a batch of a text, (1,), with nothing dropped or recorded."""
+    T = model.config.block_size
+
+    @jit(model.device)
+    def loss(offsets):
+        model.dropout_key = None
+        with no_grad():
+            return model.loss(*gather_batch(tokens, offsets, T))
+
+    return loss
 
 
 def learning_rate(it: int, config: TrainConfig) -> float:
@@ -108,6 +131,11 @@ def write_sample(run: "Run") -> None:
     if done or (run.val_loss is not None and not math.isfinite(run.val_loss)):
         return
     run.samples.append(samples.write(run.model, run.corpus, run.sampling, run.iter, run.val_loss))
+
+
+ADAMW = "beta1", "beta2", "eps", "weight_decay"
+CAPTURED = "grad_clip", *ADAMW  # settings that are part of the captured step
+CODE = "model", "optim", "ops", "tensor"  # modules whose functions it calls
 
 
 @dataclass
@@ -171,23 +199,15 @@ class Run:
             weights = initial_weights(model_config, config.seed, drawn)
         self.model = GPT(model_config, device, weights)
         self.model.recomputes = presets.recomputes(model_config, config)
-        betas = config.beta1, config.beta2
-        self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
+        self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
         self.code_hash = code_hash()
         self.training = self.pausing = self.waiting = False  # see pause
         self.sample_every = samples.EVERY
         self._start(0, None)
-
-        model, tokens = self.model, self.val_tokens  # not self: a run is freed when it is let go
-
-        @jit(device)
-        def validation_loss(offsets):
-            model.dropout_key = None
-            with no_grad():
-                return model.loss(*gather_batch(tokens, offsets, model_config.block_size))
-
-        self.validation_loss = validation_loss
+        self._made_of, self._kernels = [], {}  # as `_has_changed` last found them
+        if self._has_changed():
+            self.recapture()
 
     def _start(self, it: int, val_loss: float | None) -> None:
         seed = self.config.seed
@@ -230,8 +250,34 @@ class Run:
         self.pausing, self.waiting = True, not self.training
 
     def begin(self) -> None:
-        """What `train` begins with: forget a pause, unless it waits for this call to obey it."""
+        """What `train` begins with: forget a pause, unless it waits for this call to obey it. What
+        was captured is kept, unless what it was made of has changed.
+        """
         self.training, self.pausing, self.waiting = True, self.pausing and self.waiting, False
+        if self._has_changed():
+            self.recapture()
+
+    def _has_changed(self) -> bool:
+        """Whether what a step is made of is other than when this was last asked."""
+        before, kernels_before = self._made_of, self._kernels
+        code = (sys.modules[f"{__package__}.{name}"] for name in CODE)
+        self._made_of = attributes(self.model, self.optimizer, *code)
+        self._kernels = dict(self.device.kernels)  # to which more are added as they are needed
+        return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
+
+    def end(self) -> None:
+        """What `train` ends with. At the last iteration the memory of its step goes."""
+        self.training = False
+        if self.iter == self.config.iters:
+            self.recapture()
+
+    def recapture(self) -> None:
+        """Have the Python of the step, and of the validation loss, run again at their next calls,
+        as after a change that no attribute shows. What they have captured is freed.
+        """
+        clip = self.config.grad_clip
+        self.step = training_step(self.model, self.optimizer, self.train_tokens, clip)
+        self.validation_loss = validation_step(self.model, self.val_tokens)
 
     def set_lr(self, peak: float) -> None:
         """Change the peak learning rate from the next iteration on, also within `train`. ValueError
@@ -241,8 +287,8 @@ class Run:
         self.change(lr=config.lr, min_lr=config.min_lr)
 
     def change(self, **settings: float) -> None:
-        """Change settings of the training from the next iteration on: all but the SETTLED. `train`
-        has those of its beginning, but for the learning rate's. ValueError, and nothing changes.
+        """Change settings of the training from the next iteration on, also within `train`: all but
+        the SETTLED. ValueError, and nothing changes.
         """
         for name in settings:
             if name in SETTLED or name not in TRAIN_LIMITS:
@@ -254,8 +300,10 @@ class Run:
             if (was := getattr(self.config, name)) != new:
                 self.changes.append((self.iter, name, was, new))
         self.config = config
-        for name in ("beta1", "beta2", "eps", "weight_decay"):
+        for name in ADAMW:
             setattr(self.optimizer, name, getattr(config, name))
+        if not settings.keys().isdisjoint(CAPTURED):
+            self.recapture()
 
     def checkpoint(self) -> Checkpoint:
         """The weights as they are now, and what a file says of them."""
@@ -345,8 +393,7 @@ class Run:
         self.sampling.state, self.edits = state.sampling, list(state.edits)
         self.changes, self.sample_every = list(state.changes), state.sample_every
         self.model.load(state.weights)
-        betas = config.beta1, config.beta2
-        self.optimizer = AdamW(self.model, *betas, config.eps, config.weight_decay)
+        self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
         self.optimizer.t = state.step
         self.model.scatter(state.m, self.optimizer.m)
         self.model.scatter(state.v, self.optimizer.v)

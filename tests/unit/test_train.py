@@ -9,11 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from groundling import ops
 from groundling.config import GPTConfig, TrainConfig, with_peak
 from groundling.corpus import Corpus
 from groundling.devices import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.optim import AdamW
 from groundling.rng import Stream
+from groundling.tensor import Tensor
 from groundling.train import NonFiniteLoss, Record, Run, evaluate, learning_rate, train
 
 TEXT = (
@@ -228,7 +231,148 @@ def test_a_state_is_not_changed_by_going_on(device: Device):
     assert finish(run) == records
 
 
+# What is kept
+
+
+class Counted:
+    """How often the Python of a model's loss runs."""
+
+    def __init__(self, run: Run):
+        self.calls, loss = 0, run.model.loss
+
+        def counting(*given: object) -> Tensor:
+            self.calls += 1
+            return loss(*given)
+
+        run.model.loss = counting
+
+
+def trained_to(run: Run, stop_at: int) -> tuple:
+    records = finish(run, stop_at=stop_at)
+    return records, weights_of(run)
+
+
+def test_the_captured_step_is_kept_from_one_training_to_the_next(device: Device):
+    run = small_run(device)
+    counted = Counted(run)
+    finish(run, stop_at=1)
+    before = counted.calls, device.counts.bind_groups
+    for at in range(2, 11):
+        finish(run, stop_at=at)
+        run.state()
+    assert (counted.calls, device.counts.bind_groups) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: setattr(run.model, "mlp", lambda layer, x: x),
+        lambda run: setattr(run.model, "config", replace(run.model.config, dropout=0.3)),
+        lambda run: run.model.parameters.update({"wpe": run.model.parameters["wte"]}),
+        lambda run: setattr(run.optimizer, "weight_decay", 0.9),
+        lambda run: setattr(run, "optimizer", AdamW(run.model, beta1=0.5)),
+        lambda run: setattr(run, "optimizer", Halved(run.model)),
+    ],
+    ids=["a method", "dropout", "a parameter", "a number", "another optimizer", "another kind"],
+)
+def test_a_training_follows_what_was_changed_since_the_one_before(device: Device, change):
+    """A run that has trained before does what one does that is captured only now."""
+    before, now = small_run(device), small_run(device)
+    finish(before, stop_at=4)
+    device.capturing_enabled = False
+    finish(now, stop_at=4)
+    change(before), change(now)
+    expected = trained_to(now, 8)
+    device.capturing_enabled = True
+    records, weights = trained_to(before, 8)
+    assert [(r.train, r.val) for r in records] == [(r.train, r.val) for r in expected[0]]
+    assert weights == expected[1]
+
+
+class Halved(AdamW):
+    """An optimizer of a reader's."""
+
+    def step(self, hyper: Tensor) -> None:
+        for flat in self.model.flat:
+            own = flat.view(flat.size)
+            self.model.device.run("copy", own, self.m[0], size=own.size, factor=0.5, accumulate=0)
+            self.model.device.run("copy", self.m[0], own, size=own.size, factor=1.0, accumulate=0)
+
+
+def test_code_that_is_replaced_in_its_module_is_followed(device: Device, monkeypatch):
+    run, other = small_run(device), small_run(device)
+    for each in (run, other):
+        finish(each, stop_at=3)
+    assert weights_of(run) == weights_of(other)
+    monkeypatch.setattr(sys.modules[type(run.model).__module__], "gelu", ops.relu)
+    finish(run, stop_at=6)
+    finish(other, stop_at=3)
+    other.recapture()
+    finish(other, stop_at=6)
+    assert weights_of(run) == weights_of(other)
+    monkeypatch.undo()
+    third = small_run(device)
+    finish(third, stop_at=6)
+    assert weights_of(third) != weights_of(run)
+
+
+@pytest.mark.parametrize("capturing", [True, False])
+def test_outside_of_a_step_nothing_is_dropped(device: Device, capturing: bool):
+    run, tokens = small_run(device, dropout=0.5), device.tensor(np.zeros((1, 4), np.uint32))
+    device.capturing_enabled = capturing
+    finish(run, stop_at=2)
+    device.capturing_enabled = True
+    found = run.model.forward(tokens).numpy()
+    run.model.config = replace(run.model.config, dropout=0.0)
+    np.testing.assert_array_equal(found, run.model.forward(tokens).numpy())
+
+
 # What can be changed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(weight_decay=0.9),
+        dict(beta1=0.2),
+        dict(beta2=0.5),
+        dict(eps=1e-2),
+        dict(grad_clip=1e-3),
+        dict(eval_interval=3),
+        dict(eval_batches=3),
+        dict(warmup=9, lr=5e-2),
+        dict(iters=11),
+        dict(iters=30, grad_clip=0.1, beta1=0.5),
+    ],
+    ids=str,
+)
+def test_settings_that_change_within_a_training_hold_wholly_from_the_next_iteration(
+    device: Device, settings: dict
+):
+    """As in a run that was stopped there, changed, and captured anew."""
+    run, stopped = small_run(device), small_run(device)
+    records, at = [], None
+    for record in train(run):
+        records.append(record)
+        if record.iter == 4:
+            at = run.iter
+            run.change(**settings)
+    expected = finish(stopped, stop_at=at)
+    stopped.change(**settings)
+    assert stopped.changes == run.changes and {change[0] for change in run.changes} == {at}
+    stopped.recapture()
+    expected += finish(stopped)
+    assert records == expected and run.iter == run.config.iters
+    assert weights_of(run) == weights_of(stopped)
+
+
+def test_what_is_settled_cannot_change_within_a_training(device: Device):
+    run = small_run(device)
+    next(train(run))
+    for name, value in dict(batch_size=8, accumulate=2, seed="b").items():
+        with pytest.raises(ValueError, match=f"{name} cannot change while a run goes on"):
+            run.change(**{name: value})
+    assert run.config == CONFIG and run.changes == []
 
 
 def test_a_new_peak_learning_rate_holds_from_exactly_the_next_iteration(device: Device):
