@@ -220,8 +220,8 @@ PRINT_SAMPLE = Recipe(
     (
         Edit(
             TRAIN,
-            "from .tensor import no_grad\n",
-            "from .sampling import generate\nfrom .tensor import no_grad\n",
+            "from .tensor import Tensor, no_grad\n",
+            "from .sampling import generate\nfrom .tensor import Tensor, no_grad\n",
         ),
         Edit(
             TRAIN,

@@ -116,7 +116,7 @@ BROKEN = {
         None,
     ),
     "ends at once": (
-        edit(TRAIN, ("    while run.iter < end", "    while False and run.iter < end")),
+        edit(TRAIN, ("    while run.iter < min", "    while False and run.iter < min")),
         "without having trained",
         None,
     ),
