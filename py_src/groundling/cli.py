@@ -1,20 +1,20 @@
 """Train a GPT, let it write, and look inside its files, from the command line.
 
 groundling train [--preset NAME] [--config FILE…] [--seed S] [--iters N] [... as --help has them]
-                 [--device auto|webgpu|numpy] [--text FILE…] [--out FILE] [--log FILE.jsonl]
+                 [--device auto|webgpu|numpy] [--text PATH…] [--out FILE] [--log FILE.jsonl]
                  [--stop-at N] [--state FILE] [--sample-interval N] [--checkpoint-interval N]
 groundling train --resume FILE [--anyway] [--stop-at N] [--state FILE] [--device ...] [...]
 groundling run FOLDER|FILE.zip [as for train; what is not given comes from the project]
 groundling presets [--device ...]
 groundling sample FILE [--prompt P] [--seed S] [--temperature T] [--top-k K] [--top-p P]
-                       [--length N] [--device ...] [--text FILE…]
+                       [--length N] [--device ...] [--text PATH…]
 groundling inspect FILE [FILE]
 groundling doctor LOG | --case NAME [--iters N] [--device ...]
-groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--text FILE…]
-groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--text FILE…]
+groundling twin --seed-a A --seed-b B [--iters N] [--device ...] [--text PATH…]
+groundling export FILE --to safetensors|nanogpt|gpt2 OUT [--text PATH…]
 groundling import FILE OUT [--like FILE]
 groundling link FILE
-groundling replay LINK [--edits] [--device ...] [--text FILE…]
+groundling replay LINK [--edits] [--device ...] [--text PATH…]
 groundling recipes [NAME]
 groundling bench [--batch-size B] [--sizes] [--json FILE] [--device ...]
 
@@ -69,7 +69,7 @@ from . import (
 )
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
-from .corpus import BYTES, CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
+from .corpus import CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
 from .curve import read_log
 from .devices import Device, DeviceError, memory, open_device
 from .errors import CodeError, describe
@@ -586,8 +586,7 @@ def replay_command(args: argparse.Namespace) -> int:
             "this again with --edits if that is what you want."
         )
     with bad_input():
-        tokenizer = BYTES if claimed.model.vocab_size == 256 else CHARACTERS
-        corpus = _corpus(args.text, tokenizer)
+        corpus = _corpus(args.text, claimed.tokenizer)
         replay = link.Replay(claimed, corpus, _device(args))
     config = claimed.config
     print(
@@ -687,7 +686,7 @@ def _device(args: argparse.Namespace) -> Device:
 def _corpus(paths: list[str] | None, tokenizer: str = CHARACTERS) -> Corpus:
     if not paths:
         return shakespeare(tokenizer)
-    return texts.read(((path, Path(path).read_bytes()) for path in paths), tokenizer)
+    return texts.read(texts.gather(paths), tokenizer)
 
 
 def _weights(args: argparse.Namespace) -> tuple[Checkpoint, Vocabulary]:
@@ -806,6 +805,10 @@ def _parser() -> argparse.ArgumentParser:
     def device(add):
         add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
 
+    def text(add, what, usual):
+        about = f"{what}: text files, folders of .txt and .md, patterns, or - for stdin ({usual})"
+        add("--text", metavar="PATH", nargs="+", help=about)
+
     value = "(%(default)s)"
 
     def training(add, usual):
@@ -827,7 +830,7 @@ def _parser() -> argparse.ArgumentParser:
             help="a model, its training, or both: JSON (none)",
         )
         device(add)
-        add("--text", metavar="FILE", nargs="+", help="UTF-8 files to learn (tiny-shakespeare)")
+        text(add, "what to learn", "tiny-shakespeare")
         add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
         add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
         add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule stays (no)")
@@ -853,12 +856,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--top-p", metavar="P", type=float, default=1.0, help=f"... the likeliest P of all {value}")
     add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
     device(add)
-    add(
-        "--text",
-        metavar="FILE",
-        nargs="+",
-        help="what it has learned (as the file says)",
-    )
+    text(add, "what it has learned", "as the file says")
 
     add = command("inspect", inspect_command, "Show what a file holds, or how two differ.")
     add("file", metavar="FILE", help="weights or a state")
@@ -875,18 +873,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed-b", metavar="B", default=default.seed, help=f"the other {value}")
     add("--iters", metavar="N", type=int, default=ITERS, help=f"how many updates {value}")
     device(add)
-    add("--text", metavar="FILE", nargs="+", help="UTF-8 text files to learn (tiny-shakespeare)")
+    text(add, "what to learn", "tiny-shakespeare")
 
     add = command("export", export_command, "Write weights in another program's format.")
     add("file", metavar="FILE", help="weights or a state")
     add("--to", required=True, choices=interchange.KINDS, help="the format")
     add("out", metavar="OUT", help="a file; for gpt2 a folder")
-    add(
-        "--text",
-        metavar="FILE",
-        nargs="+",
-        help="gpt2: what it has learned (as the file says)",
-    )
+    text(add, "for gpt2: what it has learned", "as the file says")
 
     add = command("import", import_command, "Read weights in another program's format.")
     add("file", metavar="FILE", help="a file or a folder, as `export` writes them")
@@ -900,7 +893,7 @@ def _parser() -> argparse.ArgumentParser:
     add("link", metavar="LINK", help="the link, or what follows its #")
     add("--edits", action="store_true", help="run the link's edits of the code, once you read them")
     device(add)
-    add("--text", metavar="FILE", nargs="+", help="the text that it has learned (tiny-shakespeare)")
+    text(add, "what it has learned", "tiny-shakespeare")
 
     add = command("recipes", recipes_command, "Short worked edits of this library to learn from.")
     add("name", metavar="NAME", nargs="?", help="one of them, as a diff (a list of all)")

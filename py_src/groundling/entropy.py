@@ -34,9 +34,20 @@ def unigram_entropy(tokens: np.ndarray, vocab_size: int) -> float:
 
 def bigram_entropy(tokens: np.ndarray, vocab_size: int) -> float:
     """H(Y | X) = H(X, Y) - H(X) of a token Y once the one before it, X, is known, in nats."""
-    before, after = tokens[:-1].astype(np.int64), tokens[1:].astype(np.int64)
-    pairs = np.bincount(before * vocab_size + after)
-    return _entropy(pairs) - unigram_entropy(before, vocab_size)
+    _, counts = pair_counts(tokens, vocab_size)
+    return _entropy(counts) - unigram_entropy(tokens[:-1], vocab_size)
+
+
+def pair_counts(tokens: np.ndarray, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of neighbours that occur, as before * vocab_size + after in rising order, and how
+    often each does. A table of all pairs is only made where it is no larger than the text.
+    """
+    pairs = tokens[:-1].astype(np.int64) * vocab_size + tokens[1:]
+    if vocab_size**2 > max(len(tokens), 2**16):
+        return np.unique(pairs, return_counts=True)
+    counts = np.bincount(pairs)
+    occurring = np.flatnonzero(counts)
+    return occurring, counts[occurring]
 
 
 def levels(corpus: Corpus) -> list[Level]:

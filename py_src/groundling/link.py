@@ -37,7 +37,7 @@ from .config import (
     check_changes,
     check_number,
 )
-from .corpus import TOKENIZERS, Corpus
+from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
@@ -72,6 +72,7 @@ class Link:
     model: GPTConfig
     iter: int  # how many iterations it was trained for
     val_loss: float | None
+    tokenizer: str
     corpus_hash: str  # SHA-256 of the text
     code_hash: str  # as fingerprint.code_hash gives it
     device: str  # the adapter, for people
@@ -80,6 +81,11 @@ class Link:
     losses: dict[int, float]  # some of them, by iteration
     edits: dict[str, str] = field(default_factory=dict)  # of the code, from the run's beginning on
     changes: list[Change] = field(default_factory=list)  # of the settings, on the way
+
+
+def implied(model: GPTConfig) -> str:
+    """The tokenizer of a link that does not say it: 256 tokens are bytes."""
+    return BYTES if model.vocab_size == 256 else CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ def claim(saved: Saved) -> Link:
         model=state.model,
         iter=state.iter,
         val_loss=state.val_loss,
+        tokenizer=tokenizer_of(saved.vocab_hash),
         corpus_hash=saved.corpus_hash,
         code_hash=saved.code_hash,
         device=_line(saved.device),
@@ -141,7 +148,9 @@ def recorded(iters: int) -> list[int]:
 def dumps(link: Link) -> str:
     """The fragment. LinkError when it would be too long."""
     losses = np.array([link.losses[it] for it in recorded(link.iter)], "<f4")
-    changes = {"changes": link.changes} if link.changes else {}
+    more = {"changes": link.changes} if link.changes else {}
+    if link.tokenizer != implied(link.model):  # a text of just 256 different characters
+        more["tokenizer"] = link.tokenizer
     text = strict.dumps(
         {
             "v": VERSION,
@@ -156,7 +165,7 @@ def dumps(link: Link) -> str:
             "weights": link.weights,
             "trajectory": link.trajectory,
             "losses": _base64(losses.tobytes()),
-            **changes,
+            **more,
         }
     )
     fragment = pack(text.encode("ascii")) if link.edits else _base64(text.encode("ascii"))
@@ -214,9 +223,10 @@ def _inflated(fragment: str) -> bytes:
 def _check(value: dict) -> Link:
     """The claim, each fact checked. ValueError."""
     value.setdefault("changes", [])  # most have none
-    check_keys("it", value, (*KEYS, "changes"))
+    check_keys("it", value, (*KEYS, "changes", *(value.keys() & {"tokenizer"})))
     config = check_config("config", value["config"], TrainConfig)
     model = check_config("model", value["model"], GPTConfig)
+    value.setdefault("tokenizer", implied(model))
     parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
     for what, asked, most in (
         ("parameters", parameters, MAX_PARAMETERS),
@@ -231,6 +241,9 @@ def _check(value: dict) -> Link:
         check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
     if value["edits"] != []:
         check_files(value["edits"])
+    check_text("tokenizer", value["tokenizer"], "|".join(TOKENIZERS), " or ".join(TOKENIZERS))
+    if value["tokenizer"] == BYTES and model.vocab_size != 256:
+        raise ValueError(f"model.vocab_size is {model.vocab_size}; there are 256 bytes.")
     check_text("corpus", value["corpus"], *HASH)
     check_text("code", value["code"], *HASH)
     check_text("device", value["device"], r"[ -~]{0,200}", "a line of text")
@@ -251,6 +264,7 @@ def _check(value: dict) -> Link:
         model=model,
         iter=value["iter"],
         val_loss=None if value["val_loss"] is None else float(value["val_loss"]),
+        tokenizer=value["tokenizer"],
         corpus_hash=value["corpus"],
         code_hash=value["code"],
         device=value["device"],
@@ -276,13 +290,13 @@ def corpus_of(link: Link, corpus: Corpus) -> Corpus:
             f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
             f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
         )
-    for tokenizer in TOKENIZERS:
-        if (found := corpus.read_as(tokenizer)).vocab_size == link.model.vocab_size:
-            return found
-    raise LinkError(
-        f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
-        f"{corpus.vocab_size}."
-    )
+    found = corpus.read_as(link.tokenizer)
+    if found.vocab_size != link.model.vocab_size:
+        raise LinkError(
+            f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "
+            f"{found.vocab_size}."
+        )
+    return found
 
 
 class Replay:

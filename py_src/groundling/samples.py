@@ -14,6 +14,7 @@ import numpy as np
 
 from .config import GPTConfig
 from .corpus import CHARACTERS, SHAKESPEARE_SHA256, SHAKESPEARE_VOCAB, Corpus, Vocabulary
+from .entropy import pair_counts
 from .model import GPT
 from .rng import Stream
 from .sampling import generate
@@ -139,8 +140,9 @@ class Evidence:
         self.corpus = corpus
         V, tokens = corpus.vocab_size, corpus.train.astype(np.int64)
         self.unigram = _shares(np.bincount(tokens, minlength=V) + 1)
-        pairs = np.bincount(tokens[:-1] * V + tokens[1:], minlength=V * V)
-        self.bigram = _shares(pairs + 1)
+        self.pairs, counts = pair_counts(tokens, V)
+        of_all = len(tokens) - 1 + V * V  # one is added to each, also to those that do not occur
+        self.bigram = np.append(counts + 1, 1) / of_all  # of self.pairs; the last is of all others
 
     @cached_property
     def dictionary(self) -> frozenset[str]:
@@ -156,13 +158,15 @@ class Evidence:
             raise ValueError("A text of two characters at least can be measured.")
         V, tokens = self.corpus.vocab_size, self.corpus.encode(text).astype(np.int64)
         unigram = np.bincount(tokens, minlength=V)
-        bigram = np.bincount(tokens[:-1] * V + tokens[1:], minlength=V * V)
+        pairs, bigram = pair_counts(tokens, V)
+        at = np.searchsorted(self.pairs, pairs)
+        at[np.append(self.pairs, -1)[at] != pairs] = -1
         whole = [m[0] for m in WORD.finditer(text.lower()) if m.start() > 0 and m.end() < len(text)]
         known = sum(word in self.dictionary for word in whole)
         return Measures(
             characters=len(set(text)) / V,
-            unigram_kl=_divergence(unigram, self.unigram),
-            bigram_kl=_divergence(bigram, self.bigram),
+            unigram_kl=_divergence(unigram[unigram > 0], self.unigram[unigram > 0]),
+            bigram_kl=_divergence(bigram, self.bigram[at]),
             words=known / len(whole) if whole else None,
         )
 
@@ -190,10 +194,9 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _divergence(counts: np.ndarray, reference: np.ndarray) -> float:
-    """KL(text || corpus): sum of q log(q / p), in nats."""
-    seen = counts > 0
-    q, p = _shares(counts)[seen], reference[seen]
-    return float((q * np.log(q / p)).sum())
+    """KL(text || corpus): sum of q log(q / p), in nats, over what the text has."""
+    q = _shares(counts)
+    return float((q * np.log(q / reference)).sum())
 
 
 def _mean(measures: list[Measures]) -> Measures:

@@ -6,10 +6,12 @@ advice(corpus, parameters)    whether there is enough of it, in tokens per param
 manifest(corpus, seed)        what a state file says of it
 """
 
+import glob
+import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from .strict import HASH, check_keys, check_text
 
 MAX_BYTES = 100_000_000  # of all files together
 MAX_NAME = 200  # characters
+SUFFIXES = ".txt", ".md"  # of the texts in a folder
 MAX_UNUSUAL = 50  # that are listed
 RARE = 3  # a character that comes so often or less is rare
 LEAST_TOKENS = 1.0  # per parameter: below it a model learns the text by heart
@@ -37,20 +40,51 @@ def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Cor
     it was encoded, so that it is one text by either tokenizer. ValueError for no file, more than
     MAX_BYTES, or what cannot be read as text, where characters are wanted: it names the byte.
     """
-    files = list(files)
-    if not files:
+    whole, names, size = bytearray(), [], 0
+    for name, data in files:
+        names.append(name)
+        if (size := size + len(data)) > MAX_BYTES:
+            raise ValueError(f"The text has {size:,} bytes; it may have {MAX_BYTES:,} in all.")
+        if whole and not whole.endswith(b"\n"):
+            whole += b"\n"
+        whole += _utf8(name, data, tokenizer)
+    if not names:
         raise ValueError("There is no file to read.")
-    size = sum(len(data) for _, data in files)
-    if size > MAX_BYTES:
-        raise ValueError(f"The text has {size:,} bytes; it may have {MAX_BYTES:,} in all.")
-    parts = [_utf8(name, data, tokenizer) for name, data in files]
-    whole = parts[0]
-    for more in parts[1:]:
-        whole += more if whole.endswith(b"\n") or not whole else b"\n" + more
-    name = PurePath(files[0][0]).name[:MAX_NAME] or "text"
-    if len(files) > 1:
-        name += f" and {len(files) - 1} more"
-    return Corpus(whole if tokenizer == BYTES else whole.decode(), name, tokenizer)
+    name = PurePath(names[0]).name[:MAX_NAME] or "text"
+    if len(names) > 1:
+        name += f" and {len(names) - 1} more"
+    return Corpus(bytes(whole) if tokenizer == BYTES else whole.decode(), name, tokenizer)
+
+
+def gather(arguments: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Files by name and bytes, for `read`: of each argument the file of that name; the texts in a
+    folder and those within it; those that fit a pattern like `plays/*.txt`; or, for "-", standard
+    input. Of a folder or a pattern they come in the order of their paths. ValueError, OSError.
+    """
+    for argument in arguments:
+        if argument == "-":
+            yield "standard input", sys.stdin.buffer.read(MAX_BYTES + 1)
+            continue
+        for path in _paths(argument):
+            if (size := path.stat().st_size) > MAX_BYTES:
+                raise ValueError(f"{path} has {size:,} bytes; a text may have {MAX_BYTES:,}.")
+            yield str(path), path.read_bytes()
+
+
+def _paths(argument: str) -> list[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        found = [one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES]
+        found = [one for one in found if "/." not in f"/{one.relative_to(path).as_posix()}"]
+    elif path.exists() or not glob.has_magic(argument):
+        return [path]
+    else:
+        found = [Path(name) for name in glob.glob(argument, recursive=True)]
+    found = sorted((one for one in found if one.is_file()), key=Path.as_posix)
+    if not found:
+        what = " or ".join(SUFFIXES) if path.is_dir() else "such"
+        raise ValueError(f"{argument}: there is no {what} file.")
+    return found
 
 
 def _utf8(name: str, data: bytes, tokenizer: str) -> bytes:

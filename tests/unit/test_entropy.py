@@ -1,12 +1,16 @@
 """The levels on the loss curve, against counts made another way."""
 
 import math
+import tracemalloc
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from groundling.corpus import Corpus
-from groundling.entropy import bigram_entropy, levels, unigram_entropy
+from groundling.entropy import bigram_entropy, levels, pair_counts, unigram_entropy
+from groundling.rng import Stream
+from groundling.samples import Evidence
 
 
 def by_counting(text: str) -> tuple[float, float]:
@@ -49,3 +53,29 @@ def test_a_text_of_one_character_has_no_entropy_and_a_strict_alternation_none_af
     assert unigram_entropy(same.train, 1) == 0 == bigram_entropy(same.train, 1)
     assert unigram_entropy(turns.train, 2) == pytest.approx(math.log(2))
     assert bigram_entropy(turns.train, 2) == pytest.approx(0, abs=1e-12)
+
+
+def test_memory_follows_the_pairs_that_occur_and_not_all_that_could():
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 12_000))) * 2
+    corpus = Corpus(text)
+    tracemalloc.start()
+    try:
+        told = levels(corpus)
+        evidence = Evidence(corpus)
+        measured = evidence.of(text[5_000:5_080])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000  # a table of all pairs has 144 million
+    assert told[2].nats == pytest.approx(0, abs=1e-12)  # every character has one that follows
+    q, p = 1 / 79, 2 / (len(corpus.train) - 1 + 12_000**2)
+    assert measured.bigram_kl == pytest.approx(math.log(q / p), rel=0.1)
+
+
+def test_pairs_are_counted_alike_whether_by_a_table_or_without():
+    tokens = (Stream("pairs").uniform(5_000) * 40).astype(np.uint32)
+    by_table, without = pair_counts(tokens, 40), pair_counts(tokens, 300)
+    before, after = np.divmod(by_table[0], 40)
+    np.testing.assert_array_equal(before * 300 + after, without[0])
+    np.testing.assert_array_equal(by_table[1], without[1])
+    assert by_table[1].sum() == 4_999

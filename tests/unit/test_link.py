@@ -175,6 +175,20 @@ def test_a_replay_on_the_same_device_is_bit_identical(device: Device):
     assert str(replay.verdict()) == f"{told} {link.device}."
 
 
+@pytest.mark.parametrize("tokenizer", ["char-v1", "byte-v1"])
+def test_a_text_of_just_256_characters_is_replayed_as_it_was_read(tokenizer: str, device: Device):
+    corpus = Corpus("".join(map(chr, range(0x100, 0x200))) * 2, "all.txt", tokenizer)
+    model = GPTConfig(256, block_size=4, n_layer=1, n_head=1, n_embd=4, d_ff=4)
+    run = Run(replace(CONFIG, iters=3), corpus, device, model)
+    list(train(run))
+    fragment = dumps(claim(state.loads(state.save_state(run))))
+    assert ("tokenizer" in value_of(fragment)) == (tokenizer == "char-v1")
+    for given in (corpus, corpus.read_as("char-v1"), corpus.read_as("byte-v1")):
+        replay = Replay(loads(fragment), given, device)
+        list(replay.train())
+        assert replay.verdict().kind == "identical"
+
+
 def test_a_link_of_iter_0_claims_the_initial_weights():
     link = link_of(NumPyDevice(), 0)
     assert replayed(link, NumPyDevice()).verdict().kind == "identical"

@@ -1,8 +1,10 @@
 """Your own text and model: files read or refused, configs, presets, and files that need no text."""
 
 import hashlib
+import io
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,72 @@ def test_too_much_text_is_refused_before_it_is_read(monkeypatch):
         texts.read([("a", b"123456"), ("b", b"12345")])
     with pytest.raises(ValueError, match="no file"):
         texts.read([])
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch) -> None:
+    """A current folder with some texts in a folder `lib`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.txt", "a.md", "sub/C.TXT", "skip.pdf", ".hidden.txt", ".git/x.txt"):
+        path = Path("lib", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name}\n")
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["lib"], "a.md b.txt sub/C.TXT"),
+        (["lib/sub", "lib/skip.pdf"], "sub/C.TXT skip.pdf"),  # what is named is taken
+        (["lib/*.*"], "a.md b.txt skip.pdf"),
+        (["lib/**/*.TXT"], "sub/C.TXT"),
+        (["lib/b.txt", "lib/[ab].*"], "b.txt a.md b.txt"),
+    ],
+)
+def test_texts_are_taken_from_folders_and_patterns_in_the_order_of_paths(arguments, found, library):
+    assert [name for name, _ in texts.gather(arguments)] == [f"lib/{one}" for one in found.split()]
+    text = "".join(f"{one}\n" for one in found.split())
+    assert texts.read(texts.gather(arguments)).sha256 == Corpus(text).sha256
+
+
+@pytest.mark.native
+def test_a_text_is_taken_from_standard_input(library, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("naïve".encode("utf-16"))))
+    corpus = texts.read(texts.gather(["-", "lib/b.txt"]))
+    assert corpus.name == "standard input and 1 more"
+    assert corpus.sha256 == Corpus("naïve\nb.txt\n").sha256
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("lib/sub/deeper", "No such file"),
+        ("lib/*.csv", "lib/*.csv: there is no such file."),
+        ("none", "none: there is no .txt or .md file."),
+    ],
+)
+def test_where_there_is_no_text_the_argument_is_named(argument, told, library):
+    Path("none").mkdir()
+    with pytest.raises((ValueError, OSError)) as error:
+        texts.read(texts.gather([argument]))
+    assert told in str(error.value) and argument in str(error.value)
+
+
+@pytest.mark.native
+def test_a_file_with_the_characters_of_a_pattern_in_its_name_is_itself(library):
+    Path("lib/[1].txt").write_text("one")
+    Path("lib/1.txt").write_text("other")
+    assert list(texts.gather(["lib/[1].txt"])) == [("lib/[1].txt", b"one")]
+
+
+@pytest.mark.native
+def test_a_file_that_is_too_long_for_a_text_is_not_read(library, monkeypatch):
+    monkeypatch.setattr(texts, "MAX_BYTES", 5)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match="lib/b.txt has 6 bytes; a text may have 5"):
+        texts.read(texts.gather(["lib/b.txt"]))
 
 
 def test_unusual_characters_are_named_and_counted():
