@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { Case, Diagnosis, DoctorReport, Level } from "./protocol";
+import { onRestart } from "./restarts";
 
 /** A case that runs, or has run. */
 export interface Examined {
@@ -86,12 +87,11 @@ function forgetAsked(): void {
   examined.value = Object.fromEntries(entries);
 }
 
-/** The worker is gone, and a case that ran with it. */
-export function loseCase(): void {
+onRestart(() => {
   forgetAsked();
   for (const [name, now] of Object.entries(examined.value)) {
     if (now.phase === "running") {
       change(name, { ...now, phase: "failed", message: "Python was ended while it trained." });
     }
   }
-}
+});

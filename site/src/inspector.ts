@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { Inspected, InspectorReport, PageOfBytes, Slot } from "./protocol";
+import { onRestart } from "./restarts";
 
 export const opened = { a: signal<Inspected | null>(null), b: signal<Inspected | null>(null) };
 export const pages = { a: signal<PageOfBytes | null>(null), b: signal<PageOfBytes | null>(null) };
@@ -37,3 +38,11 @@ export function forget(slot: Slot): void {
   refused[slot].value = "";
   if (shown.value === slot) shown.value = slot === "a" && opened.b.value ? "b" : "a";
 }
+
+onRestart(() => {
+  for (const slot of ["a", "b"] as const) {
+    const name = opened[slot].value?.name;
+    forget(slot);
+    if (name) refused[slot].value = `Python was ended, and ${name} with it. Open it again.`;
+  }
+});

@@ -1,40 +1,45 @@
-// The page's end of the worker: starts it, sends commands, and ends it when it does not answer.
+// The page's end of the worker: starts it, sends commands, and ends it when it does not answer. What
+// every part of the page does when that happened, it says by `onRestart` (restarts.ts).
 
 import { batch } from "@preact/signals";
 import { startWorker } from "./confine";
 import type { Command, Report } from "./protocol";
+import { restarted } from "./restarts";
 import {
-  adapter,
   evaluating,
   kept,
-  loaded,
   notice,
   panel,
   phase,
   progress,
+  reason,
   receive,
   rescued,
   stopping,
   stuck,
 } from "./state";
 
-const DEAF_MS = 2000; // no sign of life for this long, or for what a few steps take: it is hung
+const PULSE_MS = 250; // between two questions for a sign of life
+const DEAF_MS = 2000; // no answer for this long, or for what a few steps take: it is hung
 const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
 
 let pulse: ReturnType<typeof setInterval> | undefined;
-let heard = 0; // when the worker last answered, in ms; 0: never yet
+let unanswered = 0; // how many questions for a sign of life the worker owes an answer
 let worker = boot();
 
 function boot(): Worker {
-  heard = 0;
+  let alive = false;
   const fresh = startWorker();
   fresh.onmessage = ({ data }: MessageEvent<Report>) => {
-    if (data.type === "heard") heard = performance.now();
-    else if (data.type === "file") offer(data.name, data.mime, data.bytes);
+    if (fresh !== worker) return; // it was ended, and what it had said before comes too late
+    alive = true;
+    unanswered = 0;
+    if (data.type === "heard") return;
+    if (data.type === "file") offer(data.name, data.mime, data.bytes);
     else receive(data);
   };
   fresh.onerror = (event) => {
-    if (heard) return; // it runs, and tells of its errors itself; the console has this one
+    if (fresh !== worker || alive) return; // it tells of its errors itself; the console has this one
     receive({ type: "phase", phase: "error", reason: "worker", undo: null });
     receive({
       type: "error",
@@ -53,6 +58,7 @@ function visibility(): Command {
 }
 
 export function send(command: Command, transfer: Transferable[] = []): void {
+  if (command.type === "reset" && isDead()) return startAgain("");
   worker.postMessage(command, transfer);
   if (command.type === "evaluate") evaluating.value += 1;
   if (command.type === "interrupt") watch(() => evaluating.value > 0);
@@ -62,38 +68,50 @@ export function send(command: Command, transfer: Transferable[] = []): void {
   }
 }
 
-/** After asking for a stop, asks for a sign of life for as long as it is waited for. */
+/** Python did not come up, or has stopped for good: nothing that it is told is obeyed any more. */
+const isDead = () => phase.value === "error" && ["boot", "worker", "ended"].includes(reason.value);
+
+/** After asking for a stop, asks for a sign of life for as long as it is waited for. What counts are
+ * questions that went unanswered, not the clock: while a machine sleeps or this page is busy none are
+ * asked.
+ */
 function watch(waits: () => boolean): void {
-  const asked = (heard = performance.now());
   // Between two steps it may be deaf; how long the first takes is not known.
   const steps = phase.value === "training" ? 8000 / (progress.value.itersPerSecond ?? 1) : 0;
   const patience = Math.max(DEAF_MS, steps);
+  let asked = (unanswered = 0);
   clearInterval(pulse);
   pulse = setInterval(() => {
-    const now = performance.now();
     if (!waits()) clearInterval(pulse);
-    else if (now - heard > patience) restart();
+    else if (unanswered * PULSE_MS > patience) restart();
     else {
-      stuck.value = now - asked > STUCK_MS + patience;
+      stuck.value = asked * PULSE_MS > STUCK_MS + patience;
+      asked++;
+      unanswered++;
       worker.postMessage({ type: "ping" } satisfies Command);
     }
-  }, 250);
+  }, PULSE_MS);
 }
 
 /** Ends the worker, whatever it does, and boots a new one. What it had trained is lost. */
 export function restart(): void {
+  startAgain(
+    "Python did not answer. It was ended, and is started again." +
+      (kept.value ? "" : " The run is lost: no copy of it had been made yet."),
+  );
+}
+
+function startAgain(told: string): void {
   clearInterval(pulse);
   worker.terminate();
+  worker = boot();
   batch(() => {
     receive({ type: "phase", phase: "booting", reason: "restart", undo: null });
-    notice.value =
-      "Python did not answer. It was ended, and is started again." +
-      (kept.value ? "" : " The run is lost: no copy of it had been made yet.");
+    notice.value = told;
     panel.value = null;
     rescued.value = true;
-    loaded.value = adapter.value = null;
+    restarted(send);
   });
-  worker = boot();
 }
 
 /** Hands the reader a file. */

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { SpeedReport } from "./protocol";
+import { onRestart } from "./restarts";
 
 /** The measurement that runs, or the last that did. */
 export const speed = signal<Omit<SpeedReport, "type"> | null>(null);
@@ -16,8 +17,7 @@ export function receiveSpeed({ type: _, ...now }: SpeedReport): void {
   speed.value = { ...now, figures };
 }
 
-/** The worker is gone, and a measurement with it. */
-export function loseSpeed(): void {
+onRestart(() => {
   if (speed.value?.phase !== "running") return;
   speed.value = { ...speed.value, phase: "failed", message: "Python was ended while it measured." };
-}
+});

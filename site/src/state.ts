@@ -3,8 +3,8 @@
 import { batch, computed, signal } from "@preact/signals";
 import { beginCode, followPhase, forgetRun, raise, receiveCode, sources } from "./code";
 import { receiveConsole } from "./console";
-import { loseCase, receiveDoctor } from "./doctor";
-import { forget, receiveInspector } from "./inspector";
+import { receiveDoctor } from "./doctor";
+import { receiveInspector } from "./inspector";
 import type {
   Adapter,
   Copy,
@@ -20,10 +20,11 @@ import type {
 } from "./protocol";
 import { clearSamples, receiveSamples } from "./samples";
 import { receiveLens } from "./lens";
-import { followVocabulary, loseTalk, receiveTalk } from "./talk";
-import { loseSpeed, receiveSpeed } from "./speed";
-import { loseText, receiveText } from "./text";
-import { loseTwin, receiveTwin } from "./twin";
+import { onRestart } from "./restarts";
+import { followVocabulary, receiveTalk } from "./talk";
+import { receiveSpeed } from "./speed";
+import { receiveText } from "./text";
+import { receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
 export const reason = signal("");
@@ -112,6 +113,12 @@ export const minutesLeft = computed(() => {
   return itersPerSecond ? (iters - iter) / itersPerSecond / 60 : null;
 });
 
+onRestart(() => {
+  stages.value = {};
+  evaluating.value = 0;
+  loaded.value = adapter.value = replay.value = null;
+});
+
 export function showSettings(settings: Settings): void {
   fields.seed.value = settings.seed;
   fields.iters.value = String(settings.iters);
@@ -164,23 +171,12 @@ export function receive(message: Report): void {
         followPhase(message.phase);
         if (message.phase === "booting") {
           const { adapter: _, kernels: __, ...done } = stages.value;
-          stages.value = message.reason === "restart" ? {} : done; // another device, the same Python
+          stages.value = done; // another device, the same Python
           offer.value = asked.value = null;
         }
         if (message.phase === "training" || message.phase === "ready") panel.value = null;
         if (message.phase === "training") notice.value = "";
         if (message.phase === "error") rescued.value = true;
-        if (message.reason === "restart") {
-          evaluating.value = 0;
-          loseTwin();
-          loseSpeed();
-          loseCase();
-          loseTalk();
-          loseText();
-          replay.value = null;
-          forget("a");
-          forget("b");
-        }
         phase.value = message.phase;
         reason.value = message.reason;
         undo.value = message.undo;

@@ -3,6 +3,7 @@
 
 import { batch, signal } from "@preact/signals";
 import type { Knobs, TalkReport, Voice, VoiceName } from "./protocol";
+import { onRestart } from "./restarts";
 
 export const LONGEST = 2000;
 
@@ -128,9 +129,9 @@ export function followVocabulary(before: number, now: number): void {
 }
 
 /** The worker is gone, with its models. */
-export function loseTalk(): void {
+onRestart(() => {
   voices.reference.value = voices.file.value = null;
   refused.reference.value = refused.file.value = "";
   text.value = weighed.value = null;
   recital.value = { answers: recital.value.answers + 1, problem: "" };
-}
+});

@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { send } from "./link";
+import { onRestart } from "./restarts";
 import type {
   Config,
   ConfigValue,
@@ -30,6 +31,9 @@ export const draft = signal<Draft | null>(null);
 export const kept = signal<Record<string, string>>(readNames());
 
 let bytes: Uint8Array<ArrayBuffer> | null = null; // of the text that is being read, to be kept
+let brought: File[] = []; // the text that is being read; once it is in use, `using` has it
+let using: File[] = []; // none: it is tiny-shakespeare
+let inForce: Config | null = null; // the model and the training of the next run, as last told
 let ignore = 0; // replies to drafts that are out of date
 
 function readNames(): Record<string, string> {
@@ -102,11 +106,19 @@ export async function bring(files: File[]): Promise<void> {
   textProblem.value = "";
   reading.value = true;
   bytes = null;
-  for (const [at, file] of files.entries()) {
-    const data = new Uint8Array(await file.arrayBuffer());
-    if (files.length === 1) bytes = data.slice();
-    const more = files.length - 1 - at;
-    send({ type: "text", name: file.name, bytes: data, more }, [data.buffer]);
+  brought = files;
+  let parts: Uint8Array<ArrayBuffer>[];
+  try {
+    parts = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
+  } catch {
+    reading.value = false;
+    textProblem.value = "The text cannot be read. It was moved or changed: open it again.";
+    return;
+  }
+  if (parts.length === 1) bytes = parts[0]!.slice();
+  for (const [at, data] of parts.entries()) {
+    const [name, more] = [files[at]!.name, files.length - 1 - at];
+    send({ type: "text", name, bytes: data, more }, [data.buffer]);
   }
 }
 
@@ -169,11 +181,14 @@ export function setTokenizer(tokenizer: string): void {
   ask(JSON.stringify(now));
 }
 
-/** The worker has ended, and what was asked of it is not answered any more. */
-export function loseText(): void {
+/** The next worker knows neither the text nor the model: it is given both. */
+onRestart(async (send) => {
+  const [files, config] = [using, inForce];
   ignore = 0;
-  fills = false;
-}
+  fills = reading.value = false;
+  if (files.length) await bring(files);
+  if (config) send({ type: "use", text: JSON.stringify(config) });
+});
 
 export function use(): void {
   send({ type: "use", text: written() });
@@ -190,6 +205,7 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
       textProblem.value = message.problem;
       if (message.problem) break;
       facts.value = message as TextFacts & typeof message;
+      using = message.ours ? [] : brought;
       if (bytes && !message.ours) {
         const { dataset_id, name } = message.manifest!;
         void keep(dataset_id, name, bytes);
@@ -199,6 +215,7 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
     case "draft":
       if (message.answer ? --ignore > 0 : ignore > 0) break; // a newer one is on its way
       draft.value = message;
+      if (message.inForce && message.config) inForce = message.config;
       if (message.config && (fills || message.inForce || !config.value)) show(message.config);
       fills = false;
       break;

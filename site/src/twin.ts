@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { TwinReport } from "./protocol";
+import { onRestart } from "./restarts";
 
 /** What the fields hold: nothing but what the next twin would be. */
 export const twinFields = {
@@ -42,8 +43,7 @@ export function receiveTwin({ type: _, records, ...now }: TwinReport): void {
   twin.value = now;
 }
 
-/** The worker is gone, and a twin that ran with it. */
-export function loseTwin(): void {
+onRestart(() => {
   if (twin.value?.phase !== "running") return;
   twin.value = { ...twin.value, phase: "failed", message: "Python was ended while they trained." };
-}
+});

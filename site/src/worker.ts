@@ -159,11 +159,11 @@ const turn = () =>
 /** Runs Python for as long as it has something to do, and again after every command. */
 async function drive(python: Main): Promise<never> {
   const suspends = "Suspending" in WebAssembly;
+  const advance = async () => (suspends ? python.advance.callPromising() : python.advance());
   for (;;) {
     const woken = new Promise<void>((resolve) => (wake = resolve));
     const beat = setInterval(() => python.flush(), FLUSH_MS);
-    const busy = suspends ? await python.advance.callPromising() : python.advance();
-    clearInterval(beat);
+    const busy = await advance().finally(() => clearInterval(beat));
     await (busy ? turn() : woken);
   }
 }
@@ -182,7 +182,20 @@ async function live(): Promise<void> {
   main = python;
   python.receive(JSON.stringify({ type: "device", ...device }));
   for (const command of early.splice(0)) deliver(command);
-  await drive(python);
+  await drive(python).catch(ended);
+}
+
+/** Python itself has failed, out of memory or by an error of its runtime, and can run nothing more. */
+function ended(error: unknown): void {
+  const { message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+  report({ type: "phase", phase: "error", reason: "ended", undo: null });
+  report({
+    type: "error",
+    title: "Python stopped",
+    message: `Its runtime failed: ${message.split("\n")[0]}`,
+    hint: "Reset starts Python again, and offers the last copy of the run if there is one.",
+    detail: stack,
+  });
 }
 
 live().catch((error: unknown) => {

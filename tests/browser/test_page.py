@@ -30,6 +30,7 @@ from groundling import checkpoint
 from groundling.corpus import shakespeare
 
 HERE = Path(__file__).parent
+REFERENCE = next((HERE.parents[1] / "site/public").rglob("tinker-shakespeare-hamlet-iter2000.bin"))
 READOUTS = ("iter", "iters-per-second", "elapsed", "lr", "train-nll", "val-nll")
 
 
@@ -382,8 +383,92 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
     wait_for_iteration(page, at + 1)
 
 
-def test_a_worker_that_hangs_is_ended_and_started_again(page: Page, site_url: str) -> None:
+def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
+    page: Page, site_url: str
+) -> None:
+    """The models of Talk, the reader's text and their choice of model; what the ended worker still
+    says is not heard.
+    """
+    page.add_init_script(
+        """
+        window.workers = [];
+        window.Worker = class extends Worker {
+            constructor(...options) { super(...options); workers.push(this); }
+        };
+        """
+    )
     in_worker(page, "on.push(() => { for (;;); })")
+    open_page(page, site_url)
+    press(page, "NumPy")
+    wait_for(page, "ready")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    talk = page.locator(".tool.talk")
+    reference = talk.locator("[data-voice=reference]")
+    expect(reference).to_be_visible(timeout=WAIT_MS)
+    talk.get_by_role("radio", name="Your file").check()
+    talk.locator("input[type=file]").set_input_files(REFERENCE)
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+    page.get_by_role("tab", name="Text and model").click()
+    tab = page.locator(".tool.text")
+    text = {"name": "rhyme.txt", "mimeType": "text/plain", "buffer": b"Tick, tock.\n" * 400}
+    tab.get_by_label("Text files").set_input_files(text)
+    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes", timeout=WAIT_MS)
+    tab.get_by_role("button", name="tiny", exact=True).click()
+    expect(tab.get_by_label("Width", exact=True)).to_have_value("48")
+    tab.get_by_role("button", name="Use this model").click()
+    expect(tab.get_by_role("button", name="In use")).to_be_disabled()
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    tell_worker(page)
+    press(page, "Pause")
+    wait_for(page, "booting")
+    expect(page.get_by_text("Python did not answer")).to_be_visible()
+    late = {"type": "phase", "phase": "done", "reason": "", "undo": None}
+    page.evaluate("(data) => { workers[0].onmessage(new MessageEvent('message', { data })) }", late)
+    wait_for(page, "booting")
+    wait_for(page, "ready")
+    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes", timeout=WAIT_MS)
+    expect(tab.get_by_role("button", name="In use")).to_be_disabled()
+    expect(tab.get_by_label("Width", exact=True)).to_have_value("48")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+    talk.get_by_role("radio", name="Reference").check()
+    expect(reference).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+
+
+def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(
+    page: Page, site_url: str
+) -> None:
+    """As when a laptop sleeps, or the page is busy: the clock is far on, and it has answered."""
+    page.add_init_script(
+        """
+        const now = performance.now.bind(performance);
+        let slept = 0;
+        performance.now = () => now() + slept;
+        window.sleep = (ms) => (slept += ms);
+        """
+    )
+    busy = "const until = performance.now() + 1000; while (performance.now() < until);"
+    in_worker(page, f"on.push(() => {{ {busy} }})")
+    open_page(page, site_url)
+    press(page, "NumPy")
+    wait_for(page, "ready")
+    fill(page, Iterations="1", Batch_size="8")
+    press(page, "Start")
+    wait_for(page, "done")
+    tell_worker(page)
+    press(page, "Reset")
+    page.evaluate("sleep(60_000)")
+    wait_for(page, "ready")
+    expect(page.get_by_text("Python did not answer")).to_have_count(0)
+    expect(button(page, "Undo")).to_be_visible()  # the run is still there
+
+
+def test_a_python_that_fails_as_a_whole_says_so_and_reset_starts_another(
+    page: Page, site_url: str
+) -> None:
+    failing = "MessageChannel = function () { throw new Error('memory access out of bounds') }"
+    in_worker(page, f"on.push(() => {{ {failing} }})")
     open_page(page, site_url)
     press(page, "NumPy")
     wait_for(page, "ready")
@@ -391,10 +476,12 @@ def test_a_worker_that_hangs_is_ended_and_started_again(page: Page, site_url: st
     press(page, "Start")
     wait_for_iteration(page, 2)
     tell_worker(page)
-    press(page, "Pause")
-    wait_for(page, "booting")
-    expect(page.get_by_text("Python did not answer")).to_be_visible()
+    wait_for(page, "error")
+    panel = page.get_by_role("region", name="Python stopped")
+    expect(panel).to_contain_text("Its runtime failed: memory access out of bounds")
+    press(page, "Reset")
     wait_for(page, "ready")
+    expect(panel).to_have_count(0)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> None:

@@ -5,10 +5,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { highlight } from "../highlight";
 import { send } from "../link";
 import type { Source } from "../protocol";
-import { loadReference } from "../reference";
 import { sources } from "../code";
 import { phase } from "../state";
 import { recital, recited, refused, voices } from "../talk";
+import { loadReference } from "../voices";
 
 const SPEED = 28; // px a second
 const HOLD_MS = 3000; // after the reader has scrolled

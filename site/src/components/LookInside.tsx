@@ -6,9 +6,9 @@ import { chosen, head, layers, look, position, prompt, refusal, weight } from ".
 import { send } from "../link";
 import type { Health, Look, VoiceName } from "../protocol";
 import { hasRun, phase } from "../state";
-import { loadReference } from "../reference";
 import { refused, voices } from "../talk";
 import { colour, colours } from "../theme";
+import { loadReference } from "../voices";
 import { Term } from "./Term";
 
 const SOURCES: [VoiceName, string][] = [

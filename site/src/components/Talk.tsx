@@ -4,7 +4,6 @@ import { useEffect, useRef } from "preact/hooks";
 import * as format from "../format";
 import { send } from "../link";
 import type { Fate, VoiceName } from "../protocol";
-import { loadReference } from "../reference";
 import { hasRun, model, phase, progress } from "../state";
 import {
   begin,
@@ -18,9 +17,9 @@ import {
   voices,
   weighed,
 } from "../talk";
+import { loadReference, openVoice } from "../voices";
 import { Term } from "./Term";
 
-const MOST_BYTES = 1 << 28;
 const LN2 = Math.log(2);
 const LOOK_MS = 350; // after the last key in the prompt
 
@@ -72,16 +71,6 @@ function write(length: number): void {
   });
 }
 
-async function open(file: File): Promise<void> {
-  fields.source.value = "file";
-  if (file.size > MOST_BYTES) {
-    refused.file.value = `${file.name} is too large for weights or a state.`;
-    return;
-  }
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
-}
-
 /** The device is there, and so is the model that was chosen. */
 function canWrite(): boolean {
   if (phase.value === "booting" || phase.value === "error") return false;
@@ -131,7 +120,7 @@ function Source() {
             onChange={(event) => {
               const file = event.currentTarget.files?.[0];
               event.currentTarget.value = "";
-              if (file) void open(file);
+              if (file) void openVoice(file);
             }}
           />
         </>
