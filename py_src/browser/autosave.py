@@ -53,6 +53,7 @@ class Autosave:
                     read_header(store.read(slot), state.FORMAT, state.FORMAT_1).get("createdAt")
                 )
         self.slots = sorted(times, key=times.__getitem__, reverse=True)
+        self.discarded: list[tuple[int, bytes]] = []  # slots with their headers, newest first
 
     def newest(self) -> Saved | None:
         """The newest copy that is whole, or None. Newer ones that are not are erased."""
@@ -69,6 +70,7 @@ class Autosave:
         at any byte, the newest copy stays too.
         """
         del self.slots[KEEP:]
+        self.discarded = []
         spare = [slot for slot in range(SLOTS) if slot not in self.slots]
         for slot in spare:  # what was cut short takes room too
             self.store.erase(slot)
@@ -92,11 +94,24 @@ class Autosave:
     def _write(self, slot: int, data: bytes) -> None:
         self.store.write(slot, HEADER_BYTES, data[HEADER_BYTES:])
         self.store.flush(slot)  # before the header, which says that it is all there
-        self.store.write(slot, 0, data[:HEADER_BYTES])
+        self._write_header(slot, data[:HEADER_BYTES])
+
+    def _write_header(self, slot: int, header: bytes) -> None:
+        self.store.write(slot, 0, header)
         self.store.flush(slot)
 
-    def clear(self) -> None:
-        """Let all copies go."""
+    def discard(self) -> None:
+        """Let all copies go. Until another one is saved, `restore` can bring them back: only their
+        headers are erased, without which no copy is read, in the next visit either.
+        """
+        for slot in self.slots:
+            self.discarded.append((slot, self.store.read(slot)[:HEADER_BYTES]))
+            self._write_header(slot, bytes(HEADER_BYTES))
         self.slots = []
-        for slot in range(SLOTS):
-            self.store.erase(slot)
+
+    def restore(self) -> None:
+        """Bring back what was discarded."""
+        for slot, header in self.discarded:
+            self._write_header(slot, header)
+            self.slots.append(slot)
+        self.discarded = []

@@ -569,7 +569,13 @@ class Session:
     def _do_discard(self, message: Message) -> None:
         """Let the copies of autosave go."""
         if self.autosave:
-            self.autosave.clear()
+            self.autosave.discard()
+            self._offer()
+
+    def _do_undiscard(self, message: Message) -> None:
+        """Bring them back, if no other copy has been kept since."""
+        if self.autosave:
+            self.autosave.restore()
             self._offer()
 
     def _do_save(self, message: Message) -> None:

@@ -1,6 +1,8 @@
 // Runs as links: what the address's fragment claims, and this page's run to be copied.
 
 import { effect, signal } from "@preact/signals";
+import { Copying } from "./clipboard";
+import { offered } from "./code";
 import { send } from "./link";
 import { adapter, claim, historyVersion, phase, replay, shared } from "./state";
 
@@ -8,34 +10,38 @@ import { adapter, claim, historyVersion, phase, replay, shared } from "./state";
 export const fragment = signal("");
 /** The same, if it holds edits of the code. */
 const edits = signal("");
-/** What became of the link that was asked for: on the clipboard, or only in the field. */
-export const copied = signal<boolean | null>(null);
-
-let wanted = false; // the reader asked for a link, and it is not on the clipboard yet
+/** The link of the run that was asked for, on its way to the clipboard. */
+export const copying = new Copying();
 
 export const address = (text: string): string =>
   `${location.origin}${location.pathname}${location.search}#${text}`;
 
 export function copyLink(): void {
-  wanted = true;
   shared.value = null;
+  copying.begin();
   send({ type: "share" });
 }
 
 /** The replay of the link that is shown, if there is one. */
 export const replayShown = () => (replay.value?.id === claim.value?.id ? replay.value : null);
 
-/** Forgets the link, and ends its replay. */
+/** Forgets the link of the address, whatever it holds: it is not read again. */
+export function leaveLink(): void {
+  history.replaceState(history.state, "", location.pathname + location.search);
+  fragment.value = edits.value = "";
+}
+
+/** Forgets the run of the link, and ends its replay. */
 export function dismiss(): void {
   if (replayShown()?.phase === "running") send({ type: "unreplay" });
-  history.replaceState(history.state, "", location.pathname + location.search);
-  fragment.value = "";
+  leaveLink();
   claim.value = replay.value = null;
 }
 
 function read(): void {
   const text = location.hash.slice(1);
   claim.value = null;
+  if (offered.value?.origin === "link") offered.value = null;
   edits.value = text.startsWith("code=") ? text : "";
   fragment.value = edits.value || document.getElementById(text) ? "" : text;
 }
@@ -46,20 +52,11 @@ export function watchFragment(): void {
   addEventListener("hashchange", read);
   effect(() => {
     if (!adapter.value) return;
-    if (edits.value) send({ type: "code_claim", text: edits.value });
+    if (edits.value && !offered.peek()) send({ type: "code_claim", text: edits.value });
     else if (fragment.value && !claim.peek()) send({ type: "claim", text: fragment.value });
   });
   effect(() => {
-    const text = shared.value?.text;
-    if (!shared.value || !wanted) return;
-    wanted = false;
-    copied.value = null;
-    if (!text) return;
-    const writing = navigator.clipboard?.writeText(address(text)) ?? Promise.reject();
-    writing.then(
-      () => (copied.value = true),
-      () => (copied.value = false),
-    );
+    if (shared.value) copying.settle(shared.value.text ? address(shared.value.text) : null);
   });
   effect(() => {
     phase.value;

@@ -1,6 +1,8 @@
 // What the reader does with the edits: applies them, runs them, keeps and shares them.
 
 import { effect, signal } from "@preact/signals";
+import { address, leaveLink } from "./claims";
+import { Copying } from "./clipboard";
 import {
   codeLink,
   fit,
@@ -65,9 +67,11 @@ export function apply(options: { fit?: boolean; anyway?: boolean } = {}): void {
   send({ type: "apply", files: overlay.peek(), ...options });
 }
 
-/** A run from the beginning, with the code as it is now. A run that is dear is asked about first. */
-export function run(): void {
-  if (hasRun.value && progress.value.iter >= DEAR && !ending.value) {
+/** A run from the beginning, with the code as it is now. A run that is dear is asked about first: then
+ * only the answer to that question is `sure`.
+ */
+export function run({ sure = false } = {}): void {
+  if (!sure && hasRun.value && progress.value.iter >= DEAR) {
     ending.value = true;
     return;
   }
@@ -211,8 +215,12 @@ const project = () => {
 
 export const downloadZip = () => send({ type: "zip", ...project() });
 
+/** The link to the edits that was asked for, on its way to the clipboard. */
+export const copyingCode = new Copying();
+
 export function shareCode(): void {
   codeLink.value = null;
+  copyingCode.begin();
   send({ type: "share_code", ...project() });
 }
 
@@ -227,9 +235,7 @@ export function takeOffered(): void {
 
 /** Lets what was opened go, and the link with it. */
 export function leaveOffered(): void {
-  if (offered.peek()?.origin === "link") {
-    history.replaceState(history.state, "", location.pathname + location.search);
-  }
+  if (offered.peek()?.origin === "link") leaveLink();
   offered.value = null;
 }
 
@@ -242,6 +248,10 @@ export function keepEdits(): void {
     if (first) first = false;
     else projects.write(files);
     codeLink.value = null; // it is of the edits as they were
+  });
+  effect(() => {
+    const link = codeLink.value;
+    if (link) copyingCode.settle(link.text ? address(link.text) : null);
   });
   addEventListener("pagehide", flush);
   projects.follow(setFiles);

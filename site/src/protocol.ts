@@ -40,8 +40,9 @@ export type Command =
   | { type: "anyway" }
   /** Goes on from the copy of `offer`. */
   | { type: "continue"; files?: Files }
-  /** Deletes that copy, and those before it. */
+  /** Lets go of that copy, and of those before it; and brings them back. */
   | { type: "discard" }
+  | { type: "undiscard" }
   | { type: "hidden"; hidden: boolean }
   | { type: "device"; name: DeviceName }
   | TextCommand

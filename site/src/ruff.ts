@@ -14,9 +14,10 @@ async function load(): Promise<Workspace> {
   return new ruff.Workspace(OPTIONS, ruff.PositionEncoding.Utf16);
 }
 
-/** The text as ruff formats it. Rejects where ruff cannot be had, or the text is no Python. */
-export async function format(text: string): Promise<string> {
+/** What formats a text, and throws where it is no Python. Rejects where ruff cannot be had. */
+export async function formatter(): Promise<(text: string) => string> {
   loading ??= load();
   loading.catch(() => (loading = null)); // another time there may be a network
-  return (await loading).format(text);
+  const ruff = await loading;
+  return (text) => ruff.format(text);
 }

@@ -77,6 +77,8 @@ export const undo = signal<number | null>(null);
 export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
 /** What autosave offers to continue from, and whether it keeps copies of this run. */
 export const offer = signal<Copy | null>(null);
+/** The copy that was offered and discarded, as long as it can be brought back. */
+export const discarded = signal<Copy | null>(null);
 export const keeping = signal<Keeping>("here");
 export const autosaved = signal<Extract<Report, { type: "autosaved" }> | null>(null);
 /** A state of other code or text, which waits for the reader to agree. */
@@ -116,7 +118,7 @@ export const minutesLeft = computed(() => {
 onRestart(() => {
   stages.value = {};
   evaluating.value = 0;
-  loaded.value = adapter.value = replay.value = null;
+  loaded.value = adapter.value = replay.value = discarded.value = null;
 });
 
 export function showSettings(settings: Settings): void {
@@ -225,9 +227,11 @@ export function receive(message: Report): void {
         break;
       case "offer":
         offer.value = message.copy;
+        if (message.copy) discarded.value = null;
         break;
       case "autosaved":
         autosaved.value = message;
+        discarded.value = null; // it has made room for this one
         break;
       case "speed":
         receiveSpeed(message);

@@ -143,13 +143,23 @@ def test_when_it_is_full_the_oldest_go_and_the_newest_never():
     assert newest(store) == 15
 
 
-def test_clear_lets_all_go():
+def test_what_is_discarded_can_be_restored_until_another_is_saved():
     store = FakeStore()
     kept = Autosave(store)
-    kept.save(file(1))
-    kept.clear()
-    assert newest(store) is None
-    assert store.files == [b""] * autosave.SLOTS
+    for iter in range(1, 6):
+        kept.save(file(iter))
+    held = list(store.files)
+    kept.discard()
+    assert kept.newest() is None
+    assert newest(store) is None  # of the next visit
+    kept.restore()
+    assert (newest(store), store.files) == (5, held)
+
+    kept.discard()
+    kept.save(file(6))
+    kept.restore()
+    assert (newest(store), len(kept.slots)) == (6, 1)
+    assert sum(map(len, store.files)) == len(file(6))
 
 
 @pytest.mark.parametrize("room", [10**9, 2 * SIZE + 100], ids=["with room", "nearly full"])

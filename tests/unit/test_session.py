@@ -566,8 +566,12 @@ def test_after_a_reload_the_run_is_offered_and_goes_on(bench, store):
 def test_what_is_discarded_is_not_offered_again(bench, store):
     paused(bench)
     store.again()
+    copy = bench.of("offer")[-1]["copy"]
     bench.tell("discard")
     assert bench.of("offer")[-1]["copy"] is None
+    bench.tell("undiscard")
+    assert bench.of("offer")[-1]["copy"] == copy
+    bench.tell("discard")
     store.again()
     assert bench.of("offer")[-1]["copy"] is None
 

@@ -22,6 +22,7 @@ import {
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "../edits";
 import {
   cursor,
+  flush,
   goToFirstChange,
   mountEditor,
   open,
@@ -32,8 +33,9 @@ import {
   theView,
 } from "../editor";
 import * as format from "../format";
+import { current } from "../projects";
 import { asked, hasRun, phase } from "../state";
-import { format as tidied } from "../ruff";
+import { formatter } from "../ruff";
 import { Console } from "./Console";
 import { Stop } from "./Guide";
 import { News } from "./News";
@@ -207,9 +209,12 @@ function FileBar({ add }: { add: () => void }) {
   const tidy = async () => {
     formatting.value = true;
     trouble.value = "";
+    const project = current.peek();
     try {
-      const text = await tidied(textOf(path));
-      setFiles({ ...overlay.peek(), [path]: text });
+      const ruff = await formatter();
+      if (current.peek() !== project) return;
+      flush();
+      setFiles({ ...overlay.peek(), [path]: ruff(textOf(path)) });
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
       trouble.value = /fetch|import|network/i.test(said)
@@ -320,6 +325,7 @@ export function Code() {
       onKeyDown={(event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
         event.preventDefault();
+        if (event.repeat) return; // held down, it is still one press
         if (event.shiftKey) run();
         else apply();
       }}
@@ -349,7 +355,7 @@ export function Code() {
           disabled={phase.value === "booting"}
           aria-describedby="go-note"
           title={`${MOD} Shift Enter`}
-          onClick={run}
+          onClick={() => run()}
         >
           Run
         </button>

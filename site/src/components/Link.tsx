@@ -3,7 +3,7 @@
 
 import "./link.css";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { address, copied, copyLink, dismiss, fragment, replayShown } from "../claims";
+import { address, copying, copyLink, dismiss, fragment, replayShown } from "../claims";
 import * as format from "../format";
 import { send } from "../link";
 import type { Facts, ReplayReport } from "../protocol";
@@ -184,6 +184,7 @@ export function Claim() {
 /** This page's run, to be told as a link. */
 export function Share() {
   const link = shared.value;
+  const copied = copying.done;
   const field = useRef<HTMLInputElement>(null);
   const usable = ["paused", "done"].includes(phase.value);
   useLayoutEffect(() => {

@@ -73,7 +73,7 @@ function Fit() {
         <button type="button" disabled={!kept.length} onClick={() => apply({ fit: true })}>
           Keep what fits
         </button>
-        <button type="button" onClick={run}>
+        <button type="button" onClick={() => run()}>
           Begin a new run
         </button>
         <button type="button" class="link" onClick={() => (fit.value = null)}>
@@ -196,8 +196,8 @@ function Offered() {
 
 /** Run ends the present run, which may be dear. */
 function Ending() {
-  const yes = useRef<HTMLButtonElement>(null);
-  useLayoutEffect(() => yes.current?.focus(), []);
+  const no = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => no.current?.focus(), []);
   return (
     <Panel tone="advice" title="End this run?">
       <p>
@@ -205,10 +205,10 @@ function Ending() {
         with the code as it is now, and lets this one go. Apply would go on with it.
       </p>
       <div class="row">
-        <button type="button" ref={yes} onClick={run}>
+        <button type="button" onClick={() => run({ sure: true })}>
           Begin a new run
         </button>
-        <button type="button" class="link" onClick={() => (ending.value = false)}>
+        <button type="button" class="link" ref={no} onClick={() => (ending.value = false)}>
           Keep this one
         </button>
       </div>

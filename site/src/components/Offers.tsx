@@ -4,7 +4,7 @@ import { edited } from "../edits";
 import * as format from "../format";
 import { send } from "../link";
 import type { Copy } from "../protocol";
-import { asked } from "../state";
+import { asked, discarded } from "../state";
 import { handOn } from "./Controls";
 
 /** The run that was going on when the page was left, and what to do with it. */
@@ -39,10 +39,33 @@ export function Offer({ copy }: { copy: Copy }) {
         >
           {isDone ? "Open it" : `Continue from iteration ${where}`}
         </button>
-        <button type="button" class="link" onClick={() => send({ type: "discard" })}>
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            discarded.value = copy;
+            send({ type: "discard" });
+          }}
+        >
           Discard
         </button>
       </div>
+    </section>
+  );
+}
+
+/** The copies that were let go, and can be brought back until there is another one. */
+export function Discarded() {
+  const { seed, iter } = discarded.value!;
+  return (
+    <section class="panel notice" aria-label="The kept run was discarded">
+      <p>
+        The run of seed {seed || "(empty)"}, kept at iteration {iter.toLocaleString("en")}, was
+        discarded. It can be brought back until this browser keeps another run, or you leave.{" "}
+        <button type="button" class="link" onClick={() => send({ type: "undiscard" })}>
+          Undo
+        </button>
+      </p>
     </section>
   );
 }

@@ -4,10 +4,11 @@ import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
 import { doing } from "./Boot";
 import { Frames } from "./Frames";
-import { Asked, Offer } from "./Offers";
+import { Asked, Discarded, Offer } from "./Offers";
 import {
   adapter,
   asked,
+  discarded,
   hasRun,
   kept,
   notice,
@@ -181,6 +182,7 @@ export function Panels() {
       )}
       {asked.value && <Asked />}
       {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
+      {discarded.value && phase.value === "ready" && <Discarded />}
       {copy && rescued.value && !offer.value && phase.value === "ready" && (
         <Card tone="notice">
           <p>

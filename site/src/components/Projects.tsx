@@ -2,7 +2,15 @@ import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { address } from "../claims";
 import { codeLink, overlay } from "../code";
-import { deleteProject, downloadZip, newProject, shareCode, switchTo, unzip } from "../edits";
+import {
+  copyingCode,
+  deleteProject,
+  downloadZip,
+  newProject,
+  shareCode,
+  switchTo,
+  unzip,
+} from "../edits";
 import { flush } from "../editor";
 import { current, nameProblem, names, notKept, rename } from "../projects";
 
@@ -57,19 +65,10 @@ function Naming({ what, done }: { what: "New" | "Rename"; done: () => void }) {
 function Shared() {
   const link = codeLink.value;
   const field = useRef<HTMLInputElement>(null);
-  const copied = useSignal<boolean | null>(null);
+  const copied = copyingCode.done;
   useLayoutEffect(() => {
-    copied.value = null;
-    if (!link?.text) return;
-    const writing = navigator.clipboard?.writeText(address(link.text)) ?? Promise.reject();
-    writing.then(
-      () => (copied.value = true),
-      () => {
-        copied.value = false;
-        field.current?.select();
-      },
-    );
-  }, [link]);
+    if (copied.value === false) field.current?.select();
+  }, [copied.value]);
   if (!link) return null;
   if (link.problem)
     return (
