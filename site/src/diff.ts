@@ -4,7 +4,6 @@ import { Chunk } from "@codemirror/merge";
 import { Text } from "@codemirror/state";
 
 const CONTEXT = 3; // unchanged lines around a change
-const MOST_LINES = 4000; // what is shown of one diff: anyone may have written it
 
 const NOTHING = "/dev/null";
 
@@ -59,8 +58,6 @@ export interface FileDiff {
   added: number;
   removed: number;
   lines: DiffLine[];
-  /** How many lines are left out, as there are too many. */
-  omitted: number;
 }
 
 const KINDS: Record<string, DiffLine["kind"]> = { " ": "same", "+": "added", "-": "removed" };
@@ -75,7 +72,7 @@ const headed = (line: string) =>
 /** The files of a unified diff. Lines that belong to none are passed over. */
 export function parseDiff(text: string): FileDiff[] {
   const files: FileDiff[] = [];
-  let [a, b, shown] = [0, 0, 0]; // lines to come in the hunk, on each side; lines taken so far
+  let [a, b] = [0, 0]; // lines to come in the hunk, on each side
   let from = "";
   for (const line of text.split("\n")) {
     const file = files.at(-1);
@@ -85,8 +82,7 @@ export function parseDiff(text: string): FileDiff[] {
       if (kind !== "removed") b--;
       if (kind === "added") file.added++;
       if (kind === "removed") file.removed++;
-      if (shown++ < MOST_LINES) file.lines.push({ kind, text: line.slice(1) });
-      else file.omitted++;
+      file.lines.push({ kind, text: line.slice(1) });
       continue;
     }
     const hunk = /^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
@@ -95,7 +91,7 @@ export function parseDiff(text: string): FileDiff[] {
       const to = headed(line);
       const status = from === NOTHING ? "new" : to === NOTHING ? "gone" : "changed";
       const path = to === NOTHING ? from : to;
-      files.push({ path, status, added: 0, removed: 0, lines: [], omitted: 0 });
+      files.push({ path, status, added: 0, removed: 0, lines: [] });
     } else if (hunk && file) {
       [a, b] = [Number(hunk[1] ?? 1), Number(hunk[3] ?? 1)];
       const where = Number(hunk[2]);

@@ -33,6 +33,7 @@ import {
   EditorView,
   highlightActiveLine,
   highlightActiveLineGutter,
+  highlightSpecialChars,
   keymap,
   lineNumbers,
 } from "@codemirror/view";
@@ -41,6 +42,7 @@ import { help, lints, offset, pathOf } from "./assist";
 import { nameOf, originals, overlay, raised, sources } from "./code";
 import { looks } from "./looks";
 import type { Files, Frame } from "./protocol";
+import { UNSEEN } from "./reveal";
 import { wgsl } from "./wgsl";
 
 const SETTLE_MS = 150; // of no typing, then the overlay follows
@@ -163,6 +165,7 @@ function stateOf(path: string): EditorState {
       indentOnInput(),
       bracketMatching(),
       highlightActiveLine(),
+      highlightSpecialChars({ specialChars: UNSEEN }),
       highlightSelectionMatches(),
       search({ top: true }),
       raisedField,

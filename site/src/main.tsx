@@ -22,6 +22,13 @@ function mount(id: string, component: Parameters<typeof render>[0]): void {
   render(component, place(id));
 }
 
+/** A key that is held down presses a button once, whatever button has the focus after that. */
+function pressOnce(): void {
+  const holds = ({ key, repeat, target }: KeyboardEvent) =>
+    repeat && key === "Enter" && target instanceof HTMLButtonElement;
+  addEventListener("keydown", (event) => holds(event) && event.preventDefault(), true);
+}
+
 keepEdits();
 mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
@@ -34,6 +41,7 @@ for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
   render(<Term word={word.dataset.term as Word}>{text}</Term>, word);
 }
 acceptDrops();
+pressOnce();
 watchFragment();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.

@@ -373,6 +373,96 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
     assert dialogs == []
 
 
+def test_a_diff_to_be_judged_hides_nothing(page: Page, site_url: str) -> None:
+    """Characters that turn the text or take no room, letters that pass for others, what stands far to
+    the right, and what comes after thousands of lines.
+    """
+    turned = "access = 'user\u202e \u2066# only for admins\u2069 \u2066'"
+    lines = [
+        turned,
+        "zero\u200bwidth = no\u00a0break",
+        "p\u0430th = \uff58",  # a Cyrillic letter among Latin ones, and one that Python takes for x
+        "naïve = 'Ünïcode, κόσμε'",
+        f"x = 1{' ' * 3000}; evil()",
+        *(f"line_{i} = {i}" for i in range(5000)),
+    ]
+    text = "\n".join(lines) + "\n"
+    open_on_numpy(page, site_url)
+    fragment = project.to_link(project.Project("odd", {LIBRARY + "odd.py": text}))
+    page.evaluate("(fragment) => (location.hash = fragment)", fragment)
+    diff = page.get_by_role("region", name="What changes in odd.py")
+    codes = diff.locator(".code-point")
+    told = ["202E", "2066", "2069", "2066", "200B", "00A0", "0430", "FF58"]
+    expect(codes).to_have_text([f"U+{code}" for code in told])
+    expect(page.locator(".diff .odd")).to_contain_text("8 characters that were added")
+    evil = diff.locator("span.added", has_text="evil()")
+    inside = """(line) => {
+        const range = document.createRange();
+        range.selectNodeContents(line);
+        const { right } = line.closest("pre").getBoundingClientRect();
+        return [...range.getClientRects()].every((box) => box.right <= right);
+    }"""
+    assert evil.evaluate(inside)
+    # Characters stand in the order in which Python reads them.
+    first = diff.locator("span.added").first
+    order = """(line) => {
+        const texts = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+        const lefts = [];
+        for (let node; (node = texts.nextNode()); ) {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            const box = range.getClientRects()[0];
+            if (box && box.width) lefts.push([Math.round(box.top / 8), box.left]);
+        }
+        const before = (a, b) => a[0] < b[0] || (a[0] === b[0] && a[1] <= b[1]);
+        return lefts.every((at, i) => i === 0 || before(lefts[i - 1], at));
+    }"""
+    assert first.evaluate(order)
+    expect(diff).not_to_contain_text("line_4999")
+    press(page, "Show the other 1,005 lines")
+    expect(diff).to_contain_text("line_4999 = 4999")
+    press(page, "Use these edits")
+    expect(page.locator(".cm-specialChar").first).to_be_visible()  # in the editor too
+
+
+def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is_typed(
+    page: Page, site_url: str
+) -> None:
+    slow = []
+    page.route("**/ruff/ruff_wasm.js", lambda route: slow.append(route))
+    open_on_numpy(page, site_url)
+    show(page, "model.py")
+    type_at_the_top(page, "answer = [ 42,1 ]\n")
+    press(page, "Format")
+    expect(button(page, "Fetching ruff …")).to_be_visible()
+    type_at_the_top(page, "typed = [ 1,2 ]\n")
+    page.wait_for_timeout(200)
+    slow.pop().continue_()
+    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=WAIT_MS)
+    expect(editor(page)).to_contain_text("typed = [1, 2]")
+    press(page, "Revert")
+
+    fill(page, Iterations="400", Batch_size="1")
+    press(page, "Start")
+    wait_for_iteration(page, 101)
+    editor(page).click()
+    for _ in range(4):
+        page.keyboard.down("Control")
+        page.keyboard.down("Shift")
+        page.keyboard.down("Enter")
+    question = page.get_by_role("region", name="End this run?")
+    expect(question).to_be_visible()
+    page.keyboard.up("Shift")
+    page.keyboard.up("Control")
+    page.keyboard.down("Enter")  # still held, on whatever has the focus now
+    page.keyboard.up("Enter")
+    expect(question).to_be_visible()
+    assert iteration(page) > 100
+    page.keyboard.press("Enter")
+    expect(question).to_have_count(0)
+    assert iteration(page) > 100
+
+
 # ---- eyes ----------------------------------------------------------------------------------------
 
 

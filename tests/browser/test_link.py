@@ -11,7 +11,7 @@ import pytest
 from driving import WAIT_MS, button, fill, wait_for
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from groundling import link
+from groundling import link, project
 
 SEED = "<img src=x onerror=alert(1)>"
 
@@ -60,8 +60,70 @@ def address(chromium: Browser, site_url: str) -> str:
     assert page.evaluate("navigator.clipboard.readText()") == address
     button(page, "Reset").click()
     expect(told).to_be_hidden()
+
+    # The link to the edits: copied as it is asked for, and not whenever it is shown.
+    button(page, "Keep and share").click()
+    button(page, "Copy link to the edits").click()
+    expect(told).to_be_visible()
+    assert "#code=" in page.evaluate("navigator.clipboard.readText()")
+    page.evaluate("navigator.clipboard.writeText('mine')")
+    button(page, "Keep and share").click()
+    button(page, "Keep and share").click()
+    expect(told).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "mine"
     context.close()
     return address
+
+
+def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
+    page: Page, site_url: str
+) -> None:
+    """As Safari does: what is written later than the press is denied."""
+    page.add_init_script(
+        """
+        let pressed = false, copied = "";
+        addEventListener("click", () => {
+            pressed = true;
+            queueMicrotask(() => setTimeout(() => (pressed = false)));
+        }, true);
+        const denied = async () => { throw new DOMException("denied", "NotAllowedError"); };
+        const write = async ([item]) => {
+            if (!pressed) return denied();
+            copied = await (await item.getType("text/plain")).text();
+        };
+        Object.defineProperty(navigator, "clipboard", { value: { write, writeText: denied } });
+        window.clipboardHas = () => copied;
+        """
+    )
+    page.goto(site_url)
+    use_numpy(page)
+    train(page, "mine", 1)
+    link = copy(page)
+    expect(page.get_by_label(re.compile("^The link, .*: copied$"))).to_be_visible()
+    assert page.evaluate("clipboardHas()") == link
+    button(page, "Keep and share").click()
+    button(page, "Copy link to the edits").click()
+    made = page.locator(".projects .made")
+    expect(made).to_contain_text(": copied")
+    assert page.evaluate("clipboardHas()") == made.locator("input").input_value()
+
+
+def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(
+    page: Page, site_url: str
+) -> None:
+    edits = project.Project("theirs", {"py_src/groundling/train.py": "print(1)\n"})
+    page.goto(f"{site_url}#{project.to_link(edits)}")
+    wait_for(page, "ready")
+    offered = page.get_by_role("region", name="edits to read")
+    expect(offered).to_contain_text("Nothing of them has run")
+    page.evaluate("document.querySelector('.news').scrollIntoView()")
+    button(page, "Not now").click()
+    expect(offered).to_have_count(0)
+    use_numpy(page)
+    fill(page, Iterations="1", Batch_size="8")
+    button(page, "Start").click()
+    wait_for(page, "done")  # what the link would have been asked for before has been answered
+    expect(offered).to_have_count(0)
 
 
 def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(

@@ -217,10 +217,13 @@ def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
     page.keyboard.press("Tab")
     button(page, "Start").focus()
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    page.keyboard.press("Enter")
+    page.keyboard.down("Enter")
     wait_for(page, "training")
     assert outline == "solid"
     expect(button(page, "Pause")).to_be_focused()  # the focus goes on to what is now of use
+    page.keyboard.down("Enter")  # as a key that is held down repeats itself
+    wait_for_iteration(page, iteration(page) + 2)
+    page.keyboard.up("Enter")
     page.keyboard.press("Space")
     wait_for(page, "paused")
     expect(button(page, "Resume")).to_be_focused()

@@ -69,6 +69,16 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     corpus = shakespeare()
     fetched = []
     page.on("request", lambda request: fetched.append(request.url))
+    page.add_init_script(
+        """
+        window.asked = [];
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (command, ...rest) {
+            asked.push(command.type);
+            return post.call(this, command, ...rest);
+        };
+        """
+    )
     tool = open_tab(page, site_url, "Talk")
     expect(tool.locator("[data-voice=reference]")).to_contain_text("validation loss 2.1774")
     assert sum(NAME in url for url in fetched) == 1
@@ -76,6 +86,12 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     # Before anything is written: what may follow the prompt.
     page.get_by_label("Prompt", exact=True).fill(ASKED)
     expect(tool.locator(".context")).to_contain_text("new␣world comes", timeout=WAIT_MS)
+    kept = tool.locator("[data-fate=kept][data-count]")
+    read = page.evaluate("asked.filter((type) => type === 'talk').length")
+    for top_k in (9, 7, 5):  # the knobs ask of what was read, and have nothing read again
+        set_knobs(page, 0.8, top_k, 1.0)
+        expect(kept).to_have_attribute("data-count", str(top_k))
+    assert page.evaluate("asked.filter((type) => type === 'talk').length") == read
 
     # The same seed gives the same text, here and natively; and the logits behind it agree.
     settings, logits = dict(temperature=0.9, top_k=30, top_p=0.95), []

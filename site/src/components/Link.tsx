@@ -8,7 +8,7 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Facts, ReplayReport } from "../protocol";
 import { adapter, claim, phase, shared } from "../state";
-import { Diff } from "./Diff";
+import { Diff, Revealed } from "./Diff";
 
 const count = (value: number) => value.toLocaleString("en");
 
@@ -85,7 +85,9 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
           <div key={name}>
             <dt>{name}</dt>
             <dd>
-              <bdi>{value}</bdi>
+              <bdi>
+                <Revealed text={value} />
+              </bdi>
               {note && <span class="note"> {note}</span>}
             </dd>
           </div>

@@ -7,7 +7,7 @@ import { apply, diffOf, ending, leaveOffered, run, takeOffered } from "../edits"
 import { checked } from "../projects";
 import type { KernelCheck } from "../protocol";
 import { hasRun, progress } from "../state";
-import { Diff } from "./Diff";
+import { Diff, Revealed } from "./Diff";
 import { Fault } from "./Frames";
 import { Term } from "./Term";
 
@@ -172,8 +172,9 @@ function Offered() {
           </p>
           <Diff text={diffOf({}, theirs)} />
           <p class="note">
-            With them: seed {settings.seed || "(empty)"}, {settings.iters.toLocaleString("en")}{" "}
-            iterations, batch size {settings.batchSize}, peak learning rate {settings.lr}
+            With them: seed {settings.seed ? <Revealed text={settings.seed} /> : "(empty)"},{" "}
+            {settings.iters.toLocaleString("en")} iterations, batch size {settings.batchSize}, peak
+            learning rate {settings.lr}
             {hasRun.value ? "; your run keeps its own." : "."}
           </p>
           <div class="row">

@@ -1,5 +1,5 @@
 import "./talk.css";
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import * as format from "../format";
 import { send } from "../link";
@@ -53,11 +53,11 @@ function weigh(): void {
     return;
   }
   turn++;
-  send({ type: "weigh", turn, at: picked.peek(), ...knobs() });
+  send({ type: "weigh", turn, at: picked.peek(), ...untracked(knobs) });
 }
 
 function write(length: number): void {
-  const id = begin(length);
+  const id = untracked(() => begin(length));
   answered = turn; // what was asked of the text before may not be answered
   stale = false;
   send({
@@ -67,7 +67,7 @@ function write(length: number): void {
     prompt: fields.prompt.peek(),
     seed: fields.seed.peek(),
     length,
-    ...knobs(),
+    ...untracked(knobs),
   });
 }
 
