@@ -165,7 +165,7 @@ function stateOf(path: string): EditorState {
       indentOnInput(),
       bracketMatching(),
       highlightActiveLine(),
-      highlightSpecialChars({ specialChars: UNSEEN }),
+      highlightSpecialChars({ specialChars: new RegExp(UNSEEN, "gu") }),
       highlightSelectionMatches(),
       search({ top: true }),
       raisedField,

@@ -60,7 +60,10 @@ export const looks: Extension = [
     },
     ".cm-selectionMatch": { background: "var(--code-match)" },
     ".cm-searchMatch": { background: "var(--code-match)", outline: "1px solid var(--edge)" },
-    ".cm-searchMatch-selected": { background: "var(--code-found)" },
+    ".cm-searchMatch-selected": {
+      background: "var(--code-found)",
+      outline: "2px solid var(--code-number)",
+    },
     "&.cm-focused .cm-matchingBracket": {
       background: "var(--code-match)",
       outline: "1px solid var(--edge)",

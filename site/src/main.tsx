@@ -6,11 +6,13 @@ import { render } from "preact";
 import { watchFragment } from "./claims";
 import { Code } from "./components/Code";
 import { Again } from "./components/Guide";
+import { Announcements } from "./components/Panel";
 import { Runner } from "./components/Runner";
 import { Term } from "./components/Term";
 import { ThemeToggle } from "./components/ThemeToggle";
 import { keepEdits } from "./edits";
 import { acceptDrops } from "./files";
+import { keepFocus } from "./focus";
 import { phase, progress } from "./state";
 import { Views } from "./views";
 import type { Word } from "./words";
@@ -35,6 +37,7 @@ mount("runner", <Runner />);
 mount("code", <Code />);
 mount("views", <Views />);
 mount("around", <Again />);
+mount("said", <Announcements />);
 for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
   const text = word.textContent!;
   word.replaceChildren();
@@ -42,6 +45,7 @@ for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
 }
 acceptDrops();
 pressOnce();
+keepFocus();
 watchFragment();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.

@@ -3,6 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { beginCode, followPhase, forgetRun, raise, receiveCode, sources } from "./code";
 import { receiveConsole } from "./console";
+import { Curve } from "./curve";
 import { receiveDoctor } from "./doctor";
 import { receiveInspector } from "./inspector";
 import type {
@@ -44,9 +45,9 @@ export const fields = {
 /** The least and the most that each of them may be, once Python has told. */
 export const limits = signal<SettingsLimits | null>(null);
 
-/** Every loss of the run, one array a column, for uPlot: iter, train, smooth, val. */
-export const history: [number[], number[], number[], (number | null)[]] = [[], [], [], []];
-/** Counts up when `history` has changed. */
+/** Every loss of the run. */
+export const curve = new Curve();
+/** Counts up when `curve` has changed. */
 export const historyVersion = signal(0);
 
 export const noProgress: Progress = {
@@ -129,18 +130,12 @@ export function showSettings(settings: Settings): void {
 }
 
 function clearHistory(): void {
-  for (const column of history) column.length = 0;
+  curve.clear();
   historyVersion.value++;
 }
 
 function addSteps(steps: Step[]): void {
-  const [iters, train, smooth, val] = history;
-  for (const step of steps) {
-    iters.push(step.iter);
-    train.push(step.train);
-    smooth.push(step.smooth);
-    val.push(step.val);
-  }
+  curve.add(steps);
   if (steps.length) historyVersion.value++;
 }
 

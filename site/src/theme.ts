@@ -20,19 +20,29 @@ export const theme = signal<Theme>(stored === "light" || stored === "dark" ? sto
 /** Counts up whenever the colours may have changed: what draws on a canvas draws again. */
 export const colours = signal(0);
 
+const known = new Map<string, string>(); // colours, as they are now
+
+function recolour(): void {
+  known.clear();
+  colours.value = colours.peek() + 1;
+}
+
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
   storage?.setItem(KEY, theme.value);
-  colours.value = colours.peek() + 1;
+  recolour();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours.value++);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 
 /** A colour of style.css, by the name of its custom property, as the canvas takes it. */
 export function colour(name: string): string {
+  const kept = known.get(name);
+  if (kept) return kept; // whatever draws asks at every frame
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
   document.body.append(probe);
   const value = getComputedStyle(probe).color;
   probe.remove();
+  known.set(name, value);
   return value;
 }

@@ -374,14 +374,14 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
 
 
 def test_a_diff_to_be_judged_hides_nothing(page: Page, site_url: str) -> None:
-    """Characters that turn the text or take no room, letters that pass for others, what stands far to
-    the right, and what comes after thousands of lines.
+    """Characters that turn the text or take no room, letters that pass for others, what stands far
+    to the right, and what comes after thousands of lines.
     """
     turned = "access = 'user\u202e \u2066# only for admins\u2069 \u2066'"
     lines = [
         turned,
         "zero\u200bwidth = no\u00a0break",
-        "p\u0430th = \uff58",  # a Cyrillic letter among Latin ones, and one that Python takes for x
+        "p\u0430th = \uff58",  # a Cyrillic letter in a Latin word, and what Python takes for x
         "naïve = 'Ünïcode, κόσμε'",
         f"x = 1{' ' * 3000}; evil()",
         *(f"line_{i} = {i}" for i in range(5000)),

@@ -4,10 +4,11 @@ import { edits } from "../code";
 import { showLevels } from "../doctor";
 import { planned } from "../fields";
 import * as format from "../format";
+import { COLUMNS } from "../curve";
 import { levelLines, lowest } from "../levels";
 import { send } from "../link";
 import { marks } from "../marks";
-import { history, historyVersion, hasRun, model, phase } from "../state";
+import { curve, historyVersion, hasRun, model, phase } from "../state";
 import { colour } from "../theme";
 import { Boot } from "./Boot";
 import { Edits } from "./Edits";
@@ -21,7 +22,7 @@ function xEnd(last: number): number {
   const wanted = Math.max(20, last * 1.1);
   const scale = 10 ** Math.floor(Math.log10(wanted));
   const round = [1, 2, 2.5, 5, 10].map((n) => n * scale).find((n) => n >= wanted)!;
-  return history[0].length ? Math.min(round, Math.max(iters, last + 1)) : iters;
+  return curve.length ? Math.min(round, Math.max(iters, last + 1)) : iters;
 }
 
 function options(width: number, height: number): uPlot.Options {
@@ -37,7 +38,7 @@ function options(width: number, height: number): uPlot.Options {
     scales: {
       x: {
         time: false,
-        range: (_, min) => [history[0].length ? min : 0, xEnd(history[0].at(-1) ?? 0)],
+        range: (_, min) => [curve.length ? min : 0, xEnd(curve.get("iter").at(-1) ?? 0)],
       },
       y: {
         range: (_, min, max) => [
@@ -93,12 +94,14 @@ function options(width: number, height: number): uPlot.Options {
   };
 }
 
+type Columns = [Float64Array, Float64Array, Float64Array, Float64Array];
+
 /** The loss curve. */
 export function Chart() {
   const version = useComputed(() => [historyVersion.value, planned.value, edits.value]);
-  const [iters, train, smooth, val] = history;
   historyVersion.value;
-  const isEmpty = iters.length === 0;
+  const [iters, train, smooth, val] = COLUMNS.map((column) => curve.get(column)) as Columns;
+  const isEmpty = curve.length === 0;
   return (
     <section class="chart" aria-labelledby="loss-title">
       <header>
@@ -120,13 +123,13 @@ export function Chart() {
       <Plot
         label="Loss curve: arrow keys read it out"
         options={options}
-        data={() => history as uPlot.AlignedData}
+        data={() => curve.drawn()}
         version={version}
-        length={() => iters.length}
+        points={() => curve.get("iter")}
         tell={(at) =>
           `iteration ${iters[at]}: batch ${format.loss(train[at])}, ` +
           `average ${format.loss(smooth[at])}` +
-          (val[at] == null ? "" : `, validation ${format.loss(val[at])}`)
+          (Number.isNaN(val[at]) ? "" : `, validation ${format.loss(val[at])}`)
         }
         over={
           phase.value === "booting" ? (
@@ -149,7 +152,7 @@ export function Chart() {
               average <b>{format.loss(smooth[at], 3)}</b>
             </li>
             <li class="val">
-              validation <b>{format.loss(val[at] ?? lastOf(val, at), 3)}</b>
+              validation <b>{format.loss(lastOf(val, at), 3)}</b>
             </li>
             <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
           </ul>
@@ -162,7 +165,7 @@ export function Chart() {
 }
 
 /** The latest validation loss at or before an index. */
-function lastOf(values: (number | null)[], from: number): number | null {
-  for (let i = from; i >= 0; i--) if (values[i] !== null) return values[i]!;
+function lastOf(values: Float64Array, from: number): number | null {
+  for (let i = from; i >= 0; i--) if (!Number.isNaN(values[i])) return values[i]!;
   return null;
 }

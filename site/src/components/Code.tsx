@@ -1,8 +1,9 @@
 import "./code.css";
 import { openSearchPanel } from "@codemirror/search";
 import { nextDiagnostic } from "@codemirror/lint";
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { announce } from "../announce";
 import {
   applied,
   fit,
@@ -306,6 +307,7 @@ export function Code() {
   const drawer = useSignal<"recipes" | "project" | null>(null);
   const adding = useSignal(false);
   useEffect(() => mountEditor(place.current!), []);
+  useSignalEffect(() => announce(trouble.value || (undoable.value?.text ?? "")));
 
   const toggle = (name: "recipes" | "project", label: string) => (
     <button
@@ -387,7 +389,7 @@ export function Code() {
         </div>
       )}
       {(undoable.value || trouble.value) && (
-        <p class="done" aria-live="polite">
+        <p class="done">
           {trouble.value || undoable.value!.text}{" "}
           {!trouble.value && (
             <button type="button" class="link" onClick={undoable.value!.undo}>

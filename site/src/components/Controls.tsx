@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../edits";
 import { firstProblem, readSettings } from "../fields";
+import { isFree } from "../focus";
 import { send } from "../link";
 import type { Phase } from "../protocol";
 import { askToPersist } from "../storage";
@@ -42,8 +43,7 @@ export function Controls() {
 
   // The button that was pressed goes dim; the focus goes on to the one that is now of use.
   useLayoutEffect(() => {
-    const active = document.activeElement ?? document.body;
-    if (!pressed || (active !== document.body && active !== pressed)) return;
+    if (!pressed || !(isFree() || document.activeElement === pressed)) return;
     pressed = row.current?.querySelector(`[data-button="${USEFUL[phase.value]}"]`) ?? null;
     pressed?.focus();
   }, [phase.value]);

@@ -6,6 +6,7 @@ import { highlight } from "../highlight";
 import { send } from "../link";
 import type { Source } from "../protocol";
 import { sources } from "../code";
+import { useSeen } from "../seen";
 import { phase } from "../state";
 import { recital, recited, refused, voices } from "../talk";
 import { loadReference } from "../voices";
@@ -141,12 +142,15 @@ function Recital({ playing }: { playing: boolean }) {
 export function Credits() {
   const reel = useRef<HTMLDivElement>(null);
   const playing = useSignal(!calm.matches);
+  const body = useRef<HTMLDivElement>(null);
+  const seen = useSeen(body);
   const current = useSignal(0); // which file is at the top
   const files = sources.value;
 
   useEffect(() => void loadReference(), []);
 
-  useEffect(() => {
+  useSignalEffect(() => {
+    if (!seen.value) return;
     const element = reel.current!;
     let [frame, before, at, heldUntil] = [0, performance.now(), element.scrollTop, 0];
     const hold = () => (heldUntil = performance.now() + HOLD_MS);
@@ -172,8 +176,11 @@ export function Credits() {
     frame = requestAnimationFrame(roll);
     const events = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
     for (const event of events) element.addEventListener(event, hold, { passive: true });
-    return () => cancelAnimationFrame(frame);
-  }, []);
+    return () => {
+      cancelAnimationFrame(frame);
+      for (const event of events) element.removeEventListener(event, hold);
+    };
+  });
 
   const skip = (by: number) => {
     const articles = reel.current!.querySelectorAll("article");
@@ -189,7 +196,7 @@ export function Credits() {
   };
   const file = files[current.value];
   return (
-    <div class="body credits-body" data-playing={playing.value}>
+    <div class="body credits-body" ref={body} data-playing={playing.value}>
       <div class="remote">
         <button type="button" class={playing.value ? "" : "primary"} onClick={toggle}>
           {playing.value ? "Pause the credits" : "Play the credits"}
@@ -215,7 +222,7 @@ export function Credits() {
       >
         <Reel files={files} />
       </div>
-      <Recital playing={playing.value} />
+      <Recital playing={playing.value && seen.value} />
     </div>
   );
 }

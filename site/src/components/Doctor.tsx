@@ -235,7 +235,7 @@ function One({ one }: { one: Case }) {
           options={options(one)}
           data={() => columns(one)}
           version={version}
-          length={() => curve()[0].length}
+          points={() => curve()[0]}
           tell={said}
         >
           {(at) => {
@@ -351,6 +351,7 @@ export function Doctor() {
           <input
             id="case-iters"
             type="number"
+            inputMode="numeric"
             min={bounds.value.fewest}
             max={bounds.value.most}
             step={1}

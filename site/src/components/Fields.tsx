@@ -39,7 +39,7 @@ export function Fields() {
             {...(name === "seed"
               ? { type: "text", list: undefined }
               : { type: "number", step: STEPS[name], max: limits.value?.[name][1] })}
-            inputMode={name === "seed" ? "text" : "decimal"}
+            inputMode={name === "seed" ? "text" : name === "lr" ? "decimal" : "numeric"}
             autocomplete="off"
             autocapitalize="off"
             spellcheck={false}

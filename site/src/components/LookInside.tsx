@@ -6,6 +6,7 @@ import { chosen, head, layers, look, position, prompt, refusal, weight } from ".
 import { send } from "../link";
 import type { Health, Look, VoiceName } from "../protocol";
 import { hasRun, phase } from "../state";
+import { useSeen } from "../seen";
 import { refused, voices } from "../talk";
 import { colour, colours } from "../theme";
 import { loadReference } from "../voices";
@@ -341,16 +342,8 @@ function missing(): string {
 
 export function LookInside() {
   const body = useRef<HTMLDivElement>(null);
-  const seen = useSignal(false);
+  const seen = useSeen(body); // only then looks are taken
 
-  // Looks are taken only while they are seen: not in another tab of ours, nor scrolled away.
-  useEffect(() => {
-    const watch = new IntersectionObserver(
-      (entries) => (seen.value = entries.at(-1)!.isIntersecting),
-    );
-    watch.observe(body.current!);
-    return () => watch.disconnect();
-  }, []);
   useSignalEffect(() => {
     phase.value === "ready" && (look.value = layers.value = null);
   });

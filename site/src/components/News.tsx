@@ -1,7 +1,6 @@
 // What became of the edits that were sent, and what was opened: each a panel that asks or tells.
 
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { ComponentChildren } from "preact";
 import { fit, kernels, nameOf, offered, refusal } from "../code";
 import { apply, diffOf, ending, leaveOffered, run, takeOffered } from "../edits";
 import { checked } from "../projects";
@@ -9,29 +8,13 @@ import type { KernelCheck } from "../protocol";
 import { hasRun, progress } from "../state";
 import { Diff, Revealed } from "./Diff";
 import { Fault } from "./Frames";
+import { Panel } from "./Panel";
 import { Term } from "./Term";
-
-function Panel({
-  tone,
-  title,
-  children,
-}: {
-  tone: "error" | "advice" | "notice";
-  title: string;
-  children: ComponentChildren;
-}) {
-  return (
-    <section class={`panel ${tone}`} aria-label={title}>
-      <h3>{title}</h3>
-      {children}
-    </section>
-  );
-}
 
 function Refused() {
   const error = refusal.value!;
   return (
-    <Panel tone="error" title={error.title}>
+    <Panel level={3} tone="error" title={error.title}>
       <Fault error={error} />
       <p>
         {hasRun.value
@@ -59,7 +42,7 @@ function Names({ what, names }: { what: string; names: string[] }) {
 function Fit() {
   const { kept, fresh, dropped } = fit.value!;
   return (
-    <Panel tone="advice" title="Other parameters than the run has">
+    <Panel level={3} tone="advice" title="Other parameters than the run has">
       <p>
         With these edits the model has other parameters. Those that still fit by name and shape can
         be kept, with <Term word="adamw">AdamW</Term>'s averages of them; or a new run begins.
@@ -126,6 +109,7 @@ function Kernels({ rows }: { rows: KernelCheck[] }) {
   }
   return (
     <Panel
+      level={3}
       tone="error"
       title={`${wrong === 1 ? "A kernel differs" : `${wrong} kernels differ`} from NumPy`}
     >
@@ -157,14 +141,14 @@ function Offered() {
   return (
     <div ref={box} class="offered">
       {problem ? (
-        <Panel tone="error" title={`This ${source} was refused`}>
+        <Panel level={3} tone="error" title={`This ${source} was refused`}>
           <p>{problem} Nothing of it has run.</p>
           <button type="button" class="link" onClick={leaveOffered}>
             Close
           </button>
         </Panel>
       ) : (
-        <Panel tone="advice" title={`“${name}”: edits to read`}>
+        <Panel level={3} tone="advice" title={`“${name}”: edits to read`}>
           <p>
             A {source} brought edits of{" "}
             {count === 1 ? nameOf(Object.keys(theirs)[0]!) : `${count} files`}. Anyone may have
@@ -200,7 +184,7 @@ function Ending() {
   const no = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => no.current?.focus(), []);
   return (
-    <Panel tone="advice" title="End this run?">
+    <Panel level={3} tone="advice" title="End this run?">
       <p>
         It is at iteration {progress.value.iter.toLocaleString("en")}. Run begins another one at 0
         with the code as it is now, and lets this one go. Apply would go on with it.

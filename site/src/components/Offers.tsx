@@ -6,6 +6,7 @@ import { send } from "../link";
 import type { Copy } from "../protocol";
 import { asked, discarded } from "../state";
 import { handOn } from "./Controls";
+import { Panel } from "./Panel";
 
 /** The run that was going on when the page was left, and what to do with it. */
 export function Offer({ copy }: { copy: Copy }) {
@@ -17,8 +18,11 @@ export function Offer({ copy }: { copy: Copy }) {
     timeStyle: "short",
   });
   return (
-    <section class="panel notice offer" aria-label="A run is kept here">
-      <h2>{isDone ? "A finished run is kept here" : "A run can go on"}</h2>
+    <Panel
+      tone="notice"
+      class="offer"
+      title={isDone ? "A finished run is kept here" : "A run can go on"}
+    >
       <p class="facts">
         <span>seed {seed || "(empty)"}</span>
         <span>
@@ -50,7 +54,7 @@ export function Offer({ copy }: { copy: Copy }) {
           Discard
         </button>
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -58,7 +62,7 @@ export function Offer({ copy }: { copy: Copy }) {
 export function Discarded() {
   const { seed, iter } = discarded.value!;
   return (
-    <section class="panel notice" aria-label="The kept run was discarded">
+    <Panel tone="notice" label="The kept run was discarded">
       <p>
         The run of seed {seed || "(empty)"}, kept at iteration {iter.toLocaleString("en")}, was
         discarded. It can be brought back until this browser keeps another run, or you leave.{" "}
@@ -66,7 +70,7 @@ export function Discarded() {
           Undo
         </button>
       </p>
-    </section>
+    </Panel>
   );
 }
 
@@ -74,8 +78,7 @@ export function Discarded() {
 export function Asked() {
   const { name, seed, iter, differences } = asked.value!;
   return (
-    <section class="panel advice offer" aria-label="A state of another origin">
-      <h2>This run began with something else</h2>
+    <Panel tone="advice" class="offer" title="This run began with something else">
       <p>
         {name}: seed {seed}, iteration {iter.toLocaleString("en")}.
       </p>
@@ -105,6 +108,6 @@ export function Asked() {
           Leave it
         </button>
       </div>
-    </section>
+    </Panel>
   );
 }

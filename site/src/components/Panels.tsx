@@ -1,10 +1,10 @@
-import type { ComponentChildren } from "preact";
 import { restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
 import { doing } from "./Boot";
 import { Frames } from "./Frames";
 import { Asked, Discarded, Offer } from "./Offers";
+import { Panel } from "./Panel";
 import {
   adapter,
   asked,
@@ -76,23 +76,6 @@ function thisBrowser(): Browser {
     : "Chrome, Edge and their kin";
 }
 
-function Card({
-  tone,
-  title,
-  children,
-}: {
-  tone: "error" | "advice" | "notice";
-  title?: string;
-  children: ComponentChildren;
-}) {
-  return (
-    <section class={`panel ${tone}`} {...(title ? { "aria-label": title } : {})}>
-      {title && <h2>{title}</h2>}
-      {children}
-    </section>
-  );
-}
-
 /** What is missing for the GPU and how to get it. NumPy is open meanwhile and trains. */
 function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const { title, what, ways } = LACKS[missing];
@@ -127,12 +110,12 @@ function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
     );
   }
   return (
-    <Card tone="advice" title={title}>
+    <Panel tone="advice" title={title}>
       <p>
         <strong>Start trains all the same, with NumPy on the CPU:</strong> the same Python, slower.
       </p>
       {body}
-    </Card>
+    </Panel>
   );
 }
 
@@ -144,7 +127,7 @@ export function Panels() {
     <div class="panels">
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
-        <Card tone="error" title={wrong.title}>
+        <Panel tone="error" title={wrong.title}>
           <p>{wrong.message}</p>
           <p>{wrong.hint}</p>
           <Frames frames={wrong.frames ?? []} />
@@ -159,10 +142,10 @@ export function Panels() {
               Close
             </button>
           )}
-        </Card>
+        </Panel>
       )}
       {stuck.value && (
-        <Card tone="error" title="Python takes long to stop">
+        <Panel tone="error" title="Python takes long to stop">
           <p>
             It is alive, but the step it is in does not end. You can wait, or end Python and boot it
             again.{" "}
@@ -173,18 +156,18 @@ export function Panels() {
           <button type="button" onClick={restart}>
             End Python
           </button>
-        </Card>
+        </Panel>
       )}
       {notice.value && (
-        <Card tone="notice">
+        <Panel tone="notice">
           <p>{notice.value}</p>
-        </Card>
+        </Panel>
       )}
       {asked.value && <Asked />}
       {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
       {discarded.value && phase.value === "ready" && <Discarded />}
       {copy && rescued.value && !offer.value && phase.value === "ready" && (
-        <Card tone="notice">
+        <Panel tone="notice">
           <p>
             A copy of the run at iteration {copy.iter} is left.{" "}
             <button
@@ -195,7 +178,7 @@ export function Panels() {
               Bring it back
             </button>
           </p>
-        </Card>
+        </Panel>
       )}
     </div>
   );

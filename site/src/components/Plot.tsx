@@ -12,8 +12,10 @@ interface Props {
   data: () => uPlot.AlignedData;
   /** Another one when the data have changed. */
   version: ReadonlySignal<unknown>;
-  /** How many points of the first column have come: the rest of it is only the axis. */
-  length: () => number;
+  /** Where on the x axis there is a point to read out, in order: of these `data` may draw fewer, and
+   * its axis may go on beyond them.
+   */
+  points: () => ArrayLike<number>;
   /** One point in words. */
   tell: (index: number) => string;
   /** Above it, of the point under the cursor, or the last. */
@@ -35,11 +37,29 @@ export function axis(): uPlot.Axis {
   };
 }
 
+/** The point at x, or the next one after it; of none beyond the end, the last. */
+function find(points: ArrayLike<number>, x: number): number {
+  let [from, to] = [0, points.length - 1];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (points[middle]! < x) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
 /** A chart that mouse, touch or arrow keys read out, point by point. */
-export function Plot({ label, options, data, version, length, tell, children, over }: Props) {
+export function Plot({ label, options, data, version, points, tell, children, over }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const hovered = useSignal<number | null>(null);
+  const keyed = useRef<number | null>(null); // the point that keys have gone to
+
+  /** Puts the cursor where keys have brought it, whatever has been drawn since. */
+  const point = () => {
+    const x = keyed.current === null ? undefined : points()[keyed.current];
+    if (x !== undefined) plot.current?.setCursor({ left: plot.current.valToPos(x, "x"), top: 10 });
+  };
 
   useEffect(() => {
     const element = box.current!;
@@ -47,7 +67,11 @@ export function Plot({ label, options, data, version, length, tell, children, ov
     const remake = effect(() => {
       colours.value;
       plot.current?.destroy();
-      const setCursor = [(plot: uPlot) => void (hovered.value = plot.cursor.idx ?? null)];
+      const read = ({ cursor: { idx }, data }: uPlot) => {
+        const pointed = idx == null ? null : find(points(), data[0][idx]!);
+        hovered.value = keyed.current ?? pointed;
+      };
+      const setCursor = [read];
       const made = options(...size());
       plot.current = new uPlot({ ...made, hooks: { ...made.hooks, setCursor } }, data(), element);
     });
@@ -57,6 +81,7 @@ export function Plot({ label, options, data, version, length, tell, children, ov
       frame ||= requestAnimationFrame(() => {
         frame = 0;
         plot.current?.setData(data());
+        point();
       });
     });
     const resize = new ResizeObserver(() => {
@@ -74,8 +99,8 @@ export function Plot({ label, options, data, version, length, tell, children, ov
   }, []);
 
   version.value;
-  const [x] = data();
-  const end = length() - 1;
+  const x = points();
+  const end = x.length - 1;
   const at = Math.min(hovered.value ?? end, end);
   const page = Math.max(10, Math.round(end / 20));
   const move = (event: KeyboardEvent) => {
@@ -92,8 +117,8 @@ export function Plot({ label, options, data, version, length, tell, children, ov
     const to = steps[event.key];
     if (to === undefined || !plot.current || end < 0) return;
     event.preventDefault();
-    const index = Math.max(0, Math.min(end, to));
-    plot.current.setCursor({ left: plot.current.valToPos(x[index]!, "x"), top: 10 });
+    keyed.current = Math.max(0, Math.min(end, to));
+    point();
   };
   return (
     <div>
@@ -110,7 +135,11 @@ export function Plot({ label, options, data, version, length, tell, children, ov
           aria-valuenow={x[Math.max(0, at)] ?? 0}
           aria-valuetext={end < 0 ? "nothing yet" : tell(at)}
           onKeyDown={move}
-          onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
+          onPointerMove={() => (keyed.current = null)}
+          onBlur={() => {
+            keyed.current = null;
+            plot.current?.setCursor({ left: -10, top: -10 });
+          }}
         />
         {over}
       </div>

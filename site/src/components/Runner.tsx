@@ -1,6 +1,6 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import * as format from "../format";
-import { drawing, hasRun, minutesLeft, panel, phase, progress, reason, stopping } from "../state";
+import { drawing, hasRun, minutesLeft, phase, progress, reason, stopping } from "../state";
 import { Chart } from "./Chart";
 import { Controls } from "./Controls";
 import { Fields } from "./Fields";
@@ -42,7 +42,7 @@ function Announcer() {
           (valLoss === null ? "." : `, validation loss ${valLoss.toFixed(2)}.`)
         : "";
     tenth.value;
-    text.value = [`${status()}.`, panel.value?.title, where].filter(Boolean).join(" ");
+    text.value = [`${status()}.`, where].filter(Boolean).join(" ");
   });
   return (
     <p class="for-readers" role="status">

@@ -493,6 +493,7 @@ export function Talk() {
             <input
               id="talk-length"
               type="number"
+              inputMode="numeric"
               min={1}
               max={LONGEST}
               step={1}

@@ -233,7 +233,7 @@ function Input({ field }: { field: FormField }) {
       <label for={`hyper-${at}`}>{field.label}</label>
       <input
         id={`hyper-${at}`}
-        inputMode="decimal"
+        inputMode={field.whole ? "numeric" : "decimal"}
         autocomplete="off"
         value={text}
         readOnly={field.key === "vocab_size" || (field.settled && hasRun.value)}

@@ -66,7 +66,7 @@ function Curves({ seeds }: { seeds: [string, string] }) {
       options={options}
       data={() => curves}
       version={curvesVersion}
-      length={() => iters.length}
+      points={() => iters}
       tell={(at) =>
         `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`
       }
@@ -188,7 +188,7 @@ export function Twin() {
       <input
         id={`twin-${key}`}
         {...(key === "iters"
-          ? { type: "number", min: 1, max: MOST_ITERS, step: 1 }
+          ? { type: "number", inputMode: "numeric", min: 1, max: MOST_ITERS, step: 1 }
           : { type: "text", list: undefined, maxLength: 100 })}
         autocomplete="off"
         autocapitalize="off"

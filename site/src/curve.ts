@@ -1,0 +1,122 @@
+// A run's losses. All are kept, in arrays that grow; what is drawn of them is thinned, so that a run of
+// a million iterations is drawn as fast as one of a thousand.
+
+import type { Step } from "./protocol";
+
+/** The losses at an iteration; without a validation, `val` is NaN. */
+type Column = "iter" | "train" | "smooth" | "val";
+export const COLUMNS: Column[] = ["iter", "train", "smooth", "val"];
+
+/** Groups of neighbours that are drawn at most, and at least half as many: no screen has more columns
+ * of pixels. Of each group the lowest and the highest batch loss are drawn, and one validation.
+ */
+const MOST_GROUPS = 4096;
+
+export class Curve {
+  /** How many points there are. */
+  length = 0;
+  private columns: Record<Column, Float64Array>;
+  /** How many neighbours are a group, and of each group: where its lowest and its highest batch loss
+   * are, and its last validation; -1 where it has none.
+   */
+  private stride = 1;
+  private low: number[] = [];
+  private high: number[] = [];
+  private validated: number[] = [];
+  private thinned: Drawn | null = null;
+
+  constructor() {
+    this.columns = grown(null, 1024);
+  }
+
+  /** A column, point by point. */
+  get(column: Column): Float64Array {
+    return this.columns[column].subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.columns = grown(null, 1024);
+    this.length = 0;
+    this.stride = 1;
+    this.low.length = this.high.length = this.validated.length = 0;
+    this.thinned = null;
+  }
+
+  add(steps: Step[]): void {
+    const most = this.columns.iter.length;
+    if (this.length + steps.length > most) {
+      this.columns = grown(this.columns, Math.max(2 * most, this.length + steps.length));
+    }
+    for (const { iter, train, smooth, val } of steps) this.put([iter, train, smooth, val ?? NaN]);
+    if (steps.length) this.thinned = null;
+  }
+
+  private put(values: number[]): void {
+    const at = this.length++;
+    COLUMNS.forEach((column, i) => (this.columns[column][at] = values[i]!));
+    const group = Math.floor(at / this.stride);
+    if (group === this.low.length) {
+      this.low.push(at);
+      this.high.push(at);
+      this.validated.push(-1);
+    }
+    const { train, val } = this.columns;
+    if (train[at]! < train[this.low[group]!]!) this.low[group] = at;
+    if (train[at]! > train[this.high[group]!]!) this.high[group] = at;
+    if (val[at]! === val[at]!) this.validated[group] = at;
+    if (this.low.length > MOST_GROUPS) this.halve();
+  }
+
+  /** Makes one group of every two. */
+  private halve(): void {
+    const { train } = this.columns;
+    this.stride *= 2;
+    const groups = Math.ceil(this.low.length / 2);
+    for (let group = 0; group < groups; group++) {
+      const [a, b] = [2 * group, Math.min(2 * group + 1, this.low.length - 1)];
+      const [lowA, lowB, highA, highB] = [this.low[a]!, this.low[b]!, this.high[a]!, this.high[b]!];
+      this.low[group] = train[lowB]! < train[lowA]! ? lowB : lowA;
+      this.high[group] = train[highB]! > train[highA]! ? highB : highA;
+      this.validated[group] = Math.max(this.validated[a]!, this.validated[b]!);
+    }
+    this.low.length = this.high.length = this.validated.length = groups;
+  }
+
+  /** What is to be drawn: the points of all groups, in order, and the first and the last of all. */
+  drawn(): Drawn {
+    if (this.thinned) return this.thinned;
+    const { iter, train, smooth, val } = this.columns;
+    const out: Drawn = [[], [], [], []];
+    const put = (at: number, isValidated: boolean) => {
+      out[0].push(iter[at]!);
+      out[1].push(train[at]!);
+      out[2].push(smooth[at]!);
+      out[3].push(isValidated ? val[at]! : null);
+    };
+    for (let group = 0; group < this.low.length; group++) {
+      const [first, last] = [this.low[group]!, this.high[group]!].sort((a, b) => a - b);
+      const found = this.validated[group]!;
+      const chosen = new Set([first!, last!]);
+      if (found >= 0) chosen.add(found);
+      if (group === 0) chosen.add(0);
+      if (group === this.low.length - 1) chosen.add(this.length - 1);
+      for (const at of [...chosen].sort((a, b) => a - b)) put(at, at === found);
+    }
+    return (this.thinned = out);
+  }
+}
+
+/** Iterations, and the batch's, the average and the validation loss of each. */
+export type Drawn = [number[], number[], number[], (number | null)[]];
+
+function grown(
+  from: Record<Column, Float64Array> | null,
+  size: number,
+): Record<Column, Float64Array> {
+  const made = {} as Record<Column, Float64Array>;
+  for (const column of COLUMNS) {
+    made[column] = new Float64Array(size);
+    if (from) made[column].set(from[column]);
+  }
+  return made;
+}

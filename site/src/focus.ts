@@ -1,0 +1,48 @@
+// What has the focus may go: a panel is closed, a button has done its work. Then the focus would be
+// nowhere, and whoever goes by keys would begin again at the top of the page. It goes back to where it
+// came from, or else to the button of the run that is of use.
+
+const MOST = 30; // places that are remembered
+
+const trail: HTMLElement[] = [];
+let wasVisible = false; // the focus, before it was lost: a press of the mouse does not move the page
+
+const isThere = (element: HTMLElement) =>
+  element.isConnected && element.getClientRects().length > 0 && !element.matches(":disabled");
+
+/** Whether what had the focus has gone from the page, or from sight. */
+const isGone = (element: HTMLElement) =>
+  !element.isConnected || element.getClientRects().length === 0;
+
+/** The button of the run that most will want. */
+export const useful = () =>
+  document.querySelector<HTMLElement>(".transport button.primary:enabled") ??
+  document.querySelector<HTMLElement>(".transport button:enabled");
+
+let movedTo: HTMLElement | null = null;
+
+/** Whether the focus is nowhere, or only where it was put as it was lost. */
+export const isFree = () =>
+  document.activeElement === document.body || document.activeElement === movedTo;
+
+function recover(): void {
+  const last = trail.at(-1);
+  if (!last || document.activeElement !== document.body || !isGone(last)) return;
+  while (trail.length && !isThere(trail.at(-1)!)) trail.pop();
+  movedTo = trail.at(-1) ?? useful();
+  movedTo?.focus({ preventScroll: !wasVisible });
+}
+
+/** Follows the focus, and never lets it be lost. */
+export function keepFocus(): void {
+  addEventListener("focusin", ({ target }) => {
+    if (!(target instanceof HTMLElement)) return;
+    const at = trail.indexOf(target);
+    if (at >= 0) trail.splice(at, 1);
+    trail.push(target);
+    if (trail.length > MOST) trail.shift();
+    wasVisible = target.matches(":focus-visible");
+  });
+  const changes = { childList: true, subtree: true, attributeFilter: ["hidden"] };
+  new MutationObserver(recover).observe(document.body, changes);
+}

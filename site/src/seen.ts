@@ -1,0 +1,27 @@
+// What is computed or moves only while somebody can see it.
+
+import { type ReadonlySignal, useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
+import { useEffect } from "preact/hooks";
+
+/** Whether any of an element is on view: not in a tab of ours that is hidden, nor scrolled away, nor in a
+ * tab of the browser's that is hidden.
+ */
+export function useSeen(element: RefObject<Element | null>): ReadonlySignal<boolean> {
+  const seen = useSignal(false);
+  useEffect(() => {
+    let inSight = false;
+    const look = () => (seen.value = inSight && document.visibilityState === "visible");
+    const watch = new IntersectionObserver((entries) => {
+      inSight = entries.at(-1)!.isIntersecting;
+      look();
+    });
+    watch.observe(element.current!);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      watch.disconnect();
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
+  return seen;
+}
