@@ -62,7 +62,7 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.suffix != ".pyc" and ".." not in file.parts
     ]
     (folder / "pytest.zip").write_bytes(build.archive(build.named(installed, site_packages)))
-    build.bundle(folder, ROOT / "site/src/plan.ts", ROOT / "site/src/opfs.ts")
+    build.bundle(folder, *(ROOT / f"site/src/{name}.ts" for name in ("plan", "opfs", "curve")))
     return folder
 
 

@@ -230,6 +230,176 @@ def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
     expect(page.locator(".runner").get_by_role("status")).to_contain_text("Paused")
 
 
+def test_what_comes_up_is_announced_and_the_focus_is_never_lost(page: Page, site_url: str) -> None:
+    """News, offers and questions; and after a panel has closed, by its button or by a key."""
+    without_gpu(page)
+    open_page(page, site_url)
+    status, alert = (page.locator(f"#said [role={role}]") for role in ("status", "alert"))
+    expect(status).to_contain_text("This browser offers no WebGPU")
+    picker = page.locator(".runner input[type=file]")
+    picker.set_input_files({"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"})
+    expect(alert).to_contain_text("This file was refused")
+    fill(page, Iterations="1", Batch_size="8")
+    close = page.get_by_role("region", name="This file was refused").get_by_role("button")
+    field = page.get_by_label("Batch size", exact=True)
+    field.focus()
+    close.press("Enter")
+    expect(field).to_be_focused()
+
+    # Drawers and forms of the code.
+    button(page, "Recipes").press("Enter")
+    page.locator(".recipes h3 button").first.press("Enter")
+    button(page, "Use it").press("Enter")
+    expect(status).to_contain_text("is in your edits")
+    expect(button(page, "Recipes")).to_be_focused()
+    page.locator(".done").get_by_role("button", name="Undo").press("Enter")
+    expect(button(page, "Recipes")).to_be_focused()
+    button(page, "New file").press("Enter")
+    expect(page.get_by_label("Name of the new file")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(button(page, "New file")).to_be_focused()
+
+    # A run that is kept, offered, discarded, brought back and gone on with.
+    press(page, "Start")
+    wait_for(page, "done")
+    expect(page.get_by_text(re.compile("^Kept in this browser at iteration 1"))).to_be_visible()
+    page.reload()
+    wait_for(page, "ready")
+    expect(status).to_contain_text("A finished run is kept here")
+    button(page, "Discard").press("Enter")
+    expect(status).to_contain_text("can be brought back")
+    expect(button(page, "Start")).to_be_focused()
+    page.locator(".panel").get_by_role("button", name="Undo").press("Enter")
+    expect(button(page, "Start")).to_be_focused()
+    button(page, "Open it").press("Enter")
+    wait_for(page, "done")
+    assert page.evaluate("document.activeElement !== document.body")
+
+
+def test_on_a_phone_fields_do_not_zoom_and_links_are_as_large_as_fingers(
+    chromium: Browser, site_url: str
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+    )
+    page = context.new_page()
+    without_gpu(page)
+    open_page(page, site_url)
+    for tab in ("Text and model", "Talk", "Look inside", "Doctor", "Twin", "Inspector"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+    small = page.evaluate(
+        """[...document.querySelectorAll("input, select, textarea, [contenteditable]")]
+        .filter((it) => !["range", "checkbox", "radio", "file"].includes(it.type))
+        .filter((it) => parseFloat(getComputedStyle(it).fontSize) < 16)
+        .map((it) => it.id || it.outerHTML)"""
+    )
+    assert small == []
+    pads = page.evaluate(
+        """[...document.querySelectorAll("input[type=number]")]
+        .map((it) => [it.id, it.inputMode])"""
+    )
+    assert len(pads) >= 6
+    for name, pad in pads:
+        assert pad == ("decimal" if name == "field-lr" else "numeric"), name
+    around = """(link) => {
+        link.scrollIntoView({ block: "center" });
+        const { left, top, bottom } = link.getBoundingClientRect();
+        return [top - 8, bottom + 8].map((y) => document.elementFromPoint(left + 8, y) === link);
+    }"""
+    assert page.get_by_role("button", name="Take the first look again").evaluate(around)
+    context.close()
+
+
+def test_a_run_of_a_million_iterations_is_kept_whole_and_drawn_thin(
+    page: Page, site_url: str
+) -> None:
+    """Of each group of neighbours the lowest and the highest are drawn, and a validation."""
+    page.goto(f"{site_url}runner/pyodide_runner.html")
+    drawn = page.evaluate(
+        """async (n) => {
+            const { Curve } = await import("./curve.js");
+            const curve = new Curve();
+            const loss = (i) => 2 + Math.sin(i / 1e5) + ((i * 7919) % 1000) / 1000;
+            for (let from = 0; from < n; from += 1000) {
+                curve.add(Array.from({ length: 1000 }, (_, k) => {
+                    const i = from + k;
+                    const train = i === 600_001 ? 9 : i === 600_003 ? 0.5 : loss(i);
+                    return { iter: i, train, smooth: 2, lr: 1, val: i % 50 ? null : i / n };
+                }));
+            }
+            const [iter, train, smooth, val] = curve.drawn();
+            const kept = curve.get("train");
+            const seen = new Map(iter.map((at, i) => [at, i]));
+            return {
+                length: curve.length,
+                drawn: iter.length,
+                sorted: iter.every((at, i) => i === 0 || iter[i - 1] < at),
+                ends: [iter[0], iter.at(-1)],
+                peaks: [600_001, 600_003].map((at) => train[seen.get(at)]),
+                same: iter.every((at, i) => train[i] === kept[at]),
+                validated: val.filter((value) => value !== null).length,
+                right: val.every((value, i) => value === null || value === iter[i] / n),
+                last: curve.get("val").at(-50),
+            };
+        }""",
+        1_000_000,
+    )
+    assert drawn["length"] == 1_000_000
+    assert 4096 <= drawn["drawn"] <= 3 * 4096 + 2
+    assert drawn["sorted"] and drawn["same"] and drawn["right"]
+    assert drawn["ends"] == [0, 999_999]
+    assert drawn["peaks"] == [9, 0.5]
+    assert 2048 <= drawn["validated"] <= 4096
+    assert drawn["last"] == pytest.approx(0.99995)
+
+
+def test_each_point_of_a_long_run_is_read_out_and_its_levels_cost_no_elements(
+    page: Page, site_url: str
+) -> None:
+    page.add_init_script(
+        """
+        window.Worker = class extends Worker {
+            constructor(...options) { super(...options); window.worker = this; }
+        };
+        """
+    )
+    open_page(page, site_url)
+    tell = """([from, n]) => {
+        const records = Array.from({ length: n }, (_, k) => {
+            const iter = from + k;
+            return { iter, train: 2 + (iter % 997) / 1e4, smooth: 2, lr: 1, val: null };
+        });
+        const now = { iter: from + n, iters: 1e6, trainLoss: 2, valLoss: null, perplexity: null };
+        const rest = { lr: 1, itersPerSecond: 1, tokensPerSecond: 1, elapsed: 1 };
+        const data = { type: "steps", records, ...now, ...rest };
+        worker.onmessage(new MessageEvent("message", { data }));
+    }"""
+    page.evaluate(tell, [0, 100_000])
+    chart = page.get_by_role("slider", name=re.compile("Loss curve"))
+    chart.focus()
+    page.keyboard.press("Home")
+    for at in range(1, 4):
+        page.keyboard.press("ArrowRight")
+        told = f"iteration {at}: batch {2 + at % 997 / 1e4:.4f}"
+        expect(chart).to_have_attribute("aria-valuetext", re.compile(f"^{re.escape(told)}"))
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile(r"^iteration 99998: "))
+    page.get_by_label("How low can it go?").check()
+    page.evaluate(
+        """window.made = 0;
+        const append = Element.prototype.append;
+        Element.prototype.append = function (...nodes) {
+            made++;
+            return append.apply(this, nodes);
+        };"""
+    )
+    for part in range(5):
+        page.evaluate(tell, [100_000 + 10 * part, 10])
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.evaluate("made") == 0
+
+
 def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     """Booting, ready, training (with a popover open), done, and of any panel."""
     without_gpu(page)

@@ -218,6 +218,7 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
         moved = reel.evaluate("(reel) => reel.scrollTop") - at
         return moved / (time.monotonic() - start)
 
+    reel.evaluate("(reel) => reel.scrollIntoView({ block: 'center' })")
     paths = reel.locator("article").evaluate_all("(all) => all.map((one) => one.dataset.path)")
     assert paths[0] == "py_src/groundling/train.py" and "shaders/attention.wgsl" in paths
     chips = reel.locator("[data-path='shaders/attention.wgsl'] .chips").inner_text().split("\n")
@@ -232,7 +233,16 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
     page.wait_for_timeout(1800)
     assert speed(1) > 10
 
+    # In another tab it stands still, and asks nothing of the run.
+    page.get_by_role("tab", name="Speed", exact=True).click()
+    at, written = reel.evaluate("(reel) => reel.scrollTop"), said.get_attribute("data-length")
+    page.wait_for_timeout(1200)
+    page.get_by_role("tab", name="Credits", exact=True).click()
+    assert reel.evaluate("(reel) => reel.scrollTop") - at < 28
+    assert int(said.get_attribute("data-length")) - int(written) <= 1
+
     button(page, "Skip").click()
+    reel.evaluate("(reel) => reel.scrollIntoView({ block: 'center' })")
     expect(tool.locator(".remote")).to_contain_text(f"2 of {len(paths)}: {paths[1]}")
     expect(said).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
     button(page, "Pause the credits").click()
@@ -319,6 +329,7 @@ def test_axe_finds_nothing_in_what_is_written(page: Page, site_url: str, axe: Ca
     write(page, 60)
     set_knobs(page, 0.8, 12, 0.8)
     page.get_by_role("tab", name="Credits", exact=True).click()
+    page.locator(".reel").evaluate("(reel) => reel.scrollIntoView({ block: 'center' })")
     expect(page.locator(".said")).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
     for tab in ("Credits", "Talk"):
         page.get_by_role("tab", name=tab, exact=True).click()
