@@ -58,7 +58,7 @@ function visibility(): Command {
 }
 
 export function send(command: Command, transfer: Transferable[] = []): void {
-  if (command.type === "reset" && isDead()) return startAgain("");
+  if (command.type === "reset" && isDead()) return again();
   worker.postMessage(command, transfer);
   if (command.type === "evaluate") evaluating.value += 1;
   if (command.type === "interrupt") watch(() => evaluating.value > 0);
@@ -93,15 +93,16 @@ function watch(waits: () => boolean): void {
   }, PULSE_MS);
 }
 
-/** Ends the worker, whatever it does, and boots a new one. What it had trained is lost. */
+/** Ends a worker that does not answer. What it had trained is lost. */
 export function restart(): void {
-  startAgain(
+  again(
     "Python did not answer. It was ended, and is started again." +
       (kept.value ? "" : " The run is lost: no copy of it had been made yet."),
   );
 }
 
-function startAgain(told: string): void {
+/** Ends the worker and boots a new one, and says so. */
+export function again(told = ""): void {
   clearInterval(pulse);
   worker.terminate();
   worker = boot();

@@ -205,8 +205,8 @@ export function News() {
   return (
     <div class="news">
       {ending.value && hasRun.value && <Ending />}
-      {offered.value && <Offered />}
-      {refusal.value && <Refused />}
+      {offered.value && <Offered key={offered.value.name} />}
+      {refusal.value && <Refused key={refusal.value.title} />}
       {fit.value && <Fit />}
       {kernels.value && <Kernels rows={kernels.value} />}
     </div>

@@ -13,16 +13,15 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** Something that has come up: an error, an offer, a question. It is announced as it comes. */
+/** Something that has come up: an error, an offer, a question. It is announced as it comes, and not
+ * again as its words change: another one has another key.
+ */
 export function Panel({ tone, title, level = 2, label, class: more = "", children }: Props) {
   const box = useRef<HTMLElement>(null);
-  const told = useRef("");
   useLayoutEffect(() => {
     const parts = [...box.current!.querySelectorAll<HTMLElement>("h2, h3, p")].slice(0, 2);
-    const text = parts.map((part) => part.innerText).join(" ");
-    if (text !== told.current) announce(text, tone === "error");
-    told.current = text;
-  });
+    announce(parts.map((part) => part.innerText).join(" "), tone === "error");
+  }, []);
   const Heading = `h${level}` as const;
   const name = title ?? label;
   return (

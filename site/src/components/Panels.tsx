@@ -127,7 +127,7 @@ export function Panels() {
     <div class="panels">
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
-        <Panel tone="error" title={wrong.title}>
+        <Panel key={`${wrong.title} ${wrong.message}`} tone="error" title={wrong.title}>
           <p>{wrong.message}</p>
           <p>{wrong.hint}</p>
           <Frames frames={wrong.frames ?? []} />
@@ -159,7 +159,7 @@ export function Panels() {
         </Panel>
       )}
       {notice.value && (
-        <Panel tone="notice">
+        <Panel key={notice.value} tone="notice">
           <p>{notice.value}</p>
         </Panel>
       )}
