@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from groundling.train import Record, Run
 
 DRAWING = 0.1  # seconds between two words of how many weights are drawn
+MOST_RECORDS = 5_000  # in a message: a long run that comes back would be hundreds of MB as one
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
 KEEP = 20.0  # seconds of training between two copies of the run's state; sooner, if
 KEEP_LEAST = 5.0  # so many seconds have passed, and the setup's checkpoint_interval
@@ -351,25 +352,24 @@ class Session:
         self.rate = rate or self.rate
         tokens = run.config.batch_size * run.model.config.block_size
         val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
-        records, trial.posted = run.log[trial.posted :], len(run.log)
-        self.posted = now
-        self.post(
-            {
-                "type": "steps",
-                "records": [row(record) for record in records],
-                "iter": trial.iter,
-                "iters": run.config.iters,
-                "trainLoss": run.train_loss,
-                "valLoss": val_loss,
-                "perplexity": perplexity(val_loss),
-                "lr": run.log[-1].lr if run.log else None,
-                "itersPerSecond": rate,
-                "tokensPerSecond": None if rate is None else rate * tokens,
-                "elapsed": trial.seconds + (now - self.since if training else 0.0),
-            }
-        )
-        if records:
-            self._ask_all("on_records", records)
+        told = {
+            "iter": trial.iter,
+            "iters": run.config.iters,
+            "trainLoss": run.train_loss,
+            "valLoss": val_loss,
+            "perplexity": perplexity(val_loss),
+            "lr": run.log[-1].lr if run.log else None,
+            "itersPerSecond": rate,
+            "tokensPerSecond": None if rate is None else rate * tokens,
+            "elapsed": trial.seconds + (now - self.since if training else 0.0),
+        }
+        posted, end = trial.posted, len(run.log)
+        self.posted, trial.posted = now, end
+        for at in range(posted, max(end, posted + 1), MOST_RECORDS):
+            records = run.log[at : at + MOST_RECORDS]
+            self.post({"type": "steps", "records": [row(record) for record in records], **told})
+            if records:
+                self._ask_all("on_records", records)
 
     # ---- commands -------------------------------------------------------------------------------
 

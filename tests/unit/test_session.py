@@ -337,6 +337,18 @@ def test_reset_puts_the_run_aside_and_undo_brings_it_back_whole(bench):
     assert [record["iter"] for record in bench.records()] == list(range(100))
 
 
+def test_a_long_run_comes_back_in_messages_of_so_many_records(bench, monkeypatch):
+    monkeypatch.setattr(session_module, "MOST_RECORDS", 7)
+    bench.start(iters=40)
+    bench.until("done")
+    bench.tell("reset")
+    bench.messages.clear()
+    bench.tell("undo")
+    told = [[record["iter"] for record in message["records"]] for message in bench.of("steps")]
+    assert [it for part in told for it in part] == list(range(40))
+    assert max(map(len, told)) == 7
+
+
 def test_a_new_run_ends_the_chance_to_undo(bench):
     bench.start(iters=100)
     bench.tell("reset")
