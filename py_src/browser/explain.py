@@ -21,7 +21,7 @@ def explain(error: BaseException, files: dict[str, str] | None = None) -> dict[s
     """
     try:
         return _explained(error, files)
-    except Exception as another:  # of a class whose own methods raise, or for want of memory
+    except BaseException as another:  # of a class whose own methods raise, or for want of memory
         names = f"{type(error).__name__}, which could not be told: {type(another).__name__}"
         return _panel(*UNKNOWN, names)
 

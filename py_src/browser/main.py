@@ -47,10 +47,14 @@ def open_device(name: str, stage) -> groundling.devices.Device:
     stage("adapter", 1, 1, device.description)
     if name == "webgpu":
         device.compile_all(lambda done, total, kernel: stage("kernels", done, total, kernel))
-        device.wgpu.on_lost = lambda info: wake(
-            json.dumps({"type": "lost", "message": info.message})
-        )
+        device.wgpu.on_lost = lambda info: lost(device, info.message)
     return device
+
+
+def lost(device: groundling.devices.Device, message: str) -> None:
+    """Tell the session that a device is gone, which knows whether it is its own."""
+    session.receive({"type": "lost", "device": device, "message": message})
+    wake()
 
 
 def sources() -> list[Message]:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
 from beside import sentence
@@ -109,6 +110,21 @@ class Trial:
         return self.run.first + len(self.run.log)
 
 
+@dataclass
+class Aside:
+    """What Undo brings a run back from where its device is gone: a copy of its state."""
+
+    saved: Saved
+    corpus: Corpus
+    seconds: float
+    overlay: dict[str, str]
+
+    @property
+    def iter(self) -> int:
+        """The iteration it is at."""
+        return self.saved.state.iter
+
+
 class Session:
     """One page's training: at most one run, on one device.
 
@@ -142,7 +158,7 @@ class Session:
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
         self.trial: Trial | None = None
-        self.discarded: Trial | None = None
+        self.discarded: Trial | Aside | None = None
         self.hidden = False
         self.is_busy = False  # in `advance`
         self.asked_at, self.waits = math.inf, 0  # when it was asked to stop; its waits since
@@ -228,8 +244,10 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device: NumPy where there is no WebGPU, and the page is told what is missing."""
-        self.trial = self.discarded = None
+        """Open a device: NumPy where there is no WebGPU, and the page is told what is missing. The
+        run of the device before is put aside.
+        """
+        self.trial, self.discarded = None, self._aside(self.trial or self.discarded)
         self.asked, detail = (name, missing), ""
         self._enter("booting")
         try:
@@ -461,19 +479,46 @@ class Session:
     def _do_reset(self, message: Message) -> None:
         if self.phase == "booting":
             return
-        lost, self.discarded, self.trial = self.phase == "error", self.trial, None
-        if lost:
+        if self.phase == "error":
             self.open(*self.asked)
         else:
+            self.discarded, self.trial = self.trial, None
             self._enter("ready")
 
     def _do_undo(self, message: Message) -> None:
-        if self.discarded and self.phase in RESTING:
-            run = self.discarded.run
-            self._follow(run.corpus, run.model.config)
-            trial, self.discarded = self.live.carried(self.discarded), None
+        if not self.discarded or self.phase not in RESTING:
+            return
+        with self._replacing(message):
+            aside, self.discarded = self.discarded, None
+            if isinstance(aside, Trial):
+                run = aside.run
+                self._follow(run.corpus, run.model.config)
+                trial = self.live.carried(aside)
+            else:
+                self._follow(aside.corpus, aside.saved.state.model)
+                run = groundling.state.resume(aside.saved, self.corpus, self.device, anyway=True)
+                trial = Trial(run, seconds=aside.seconds, kept=aside.saved)
+                if diff := live.diff(aside.overlay, sources.overlay):
+                    run.edits.append((run.iter, diff))
             self._begin(trial)
             self._rest()
+
+    def _aside(self, trial: Trial | Aside | None) -> Aside | None:
+        """A run without its device, which another takes the place of: after an error its last copy,
+        since an iteration may have been left in the middle; else, or without one, as it is.
+        """
+        if not isinstance(trial, Trial):
+            return trial
+        run, saved = trial.run, trial.kept
+        if self.phase != "error" or saved is None:
+            try:
+                saved = groundling.state.snapshot(run)
+                state = saved.state
+                if not all(np.isfinite(x).all() for x in (state.weights, state.m, state.v)):
+                    saved = trial.kept
+            except Exception:
+                pass  # its device is lost: the last copy it is
+        return saved and Aside(saved, run.corpus, trial.seconds, trial.overlay)
 
     def _do_interrupt(self, message: Message) -> None:
         """Nothing, once what it was to end has ended."""
@@ -625,8 +670,8 @@ class Session:
         self._post_file(name.replace(".bin", ".csv"), "text/csv", out.getvalue().encode())
 
     def _do_lost(self, message: Message) -> None:
-        """Not from the page: the host says that the GPU is gone."""
-        if self.phase != "error":
+        """Not from the page: the host says that a GPU is gone, which may be one of before."""
+        if message["device"] is self.device and self.phase != "error":
             raise DeviceLost(message["message"])
 
     def _do_device(self, message: Message) -> None:
@@ -675,7 +720,7 @@ class Session:
             self.marks.clear()
         if self.trial:
             self._post_steps()
-        undo = self.discarded.iter if self.discarded else None
+        undo = self.discarded.iter if self.discarded and phase in RESTING else None
         self.post({"type": "model", **self._model()})
         self.post({"type": "phase", "phase": phase, "reason": reason, "undo": undo or None})
         self._ask_all("on_phase", phase)

@@ -490,7 +490,7 @@ def _said(error: BaseException) -> str:
         return str(error.msg or "")
     try:
         return str(error)
-    except Exception as other:
+    except BaseException as other:
         return f"(its message cannot be had: {type(other).__name__})"
 
 
@@ -502,7 +502,7 @@ def _detail(error: BaseException) -> str:
     limit = -DEEP if depth > DEEP else None
     try:
         text = "".join(traceback.TracebackException.from_exception(error, limit=limit).format())
-    except Exception as other:  # of a class whose own methods raise
+    except BaseException as other:  # of a class whose own methods raise
         text = f"{type(error).__name__}: {_said(error)} (no traceback: {type(other).__name__})"
     return _cut(text.strip(), MAX_DETAIL)
 

@@ -131,8 +131,8 @@ async function boot(): Promise<Main> {
       if (!bytes) return report(message);
       report({ ...message, bytes } as Report, [bytes.buffer]);
     },
-    /** Hands Python a message of its own, as if the page had sent it. */
-    wake: (text: string) => deliver(JSON.parse(text) as Command),
+    /** Has Python go on, which has given itself something to do. */
+    wake: () => wake(),
   });
   pyodide.runPython(
     "import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src', '/app/lib']",

@@ -9,6 +9,7 @@ import paging
 import pytest
 
 from groundling import fingerprint, samples, sources
+from groundling.corpus import Corpus
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -279,8 +280,78 @@ def test_a_start_has_the_training_defaults_of_the_code_in_force():
     assert (config.eval_batches, config.lr, config.iters) == (1, 2e-3, SETTINGS["iters"])
 
 
-def test_a_file_that_is_refused_puts_no_edits_in_force():
-    page = Page()
+def resting(page):
+    """The page with its run paused."""
+    page.tell("pause")
+    while page.session.advance():
+        pass
+    assert page.session.phase == "paused"
+    return page
+
+
+def file_of(page, kind):
+    page.tell(kind)
+    return page.of("file")[-1]["bytes"]
+
+
+FAILS = edit(TRAIN, ("        self._start(0, None)", "        assert False, 'edited'"))
+
+
+def test_a_load_that_fails_in_any_way_leaves_the_run_and_the_code_as_they_were(untouched):
+    page = resting(Page().started().until(4))
+    weights, whole = file_of(page, "save"), file_of(page, "state")
     page.tell("load", **SETTINGS, name="cat.bin", bytes=b"meow", files=TWICE)
-    assert page.of("error") and not page.of("refused")
-    assert sources.overlay == {}
+    other = resting(Page(Corpus("Entirely other characters: 0123456789. " * 20)).started().until(1))
+    page.tell("load", **SETTINGS, name="b.bin", bytes=file_of(other, "save"), files=TWICE)
+    page.tell("load", **SETTINGS, name="b.state", bytes=file_of(other, "state"), files=TWICE)
+    page.tell("load", **SETTINGS, name="a.bin", bytes=weights, files=FAILS)
+    page.tell("load", **SETTINGS, name="a.bin", bytes=weights, files={MODEL: "raise SystemExit"})
+    page.tell("load", **SETTINGS | {"iters": -1}, name="a.bin", bytes=weights, files=TWICE)
+    page.tell("load", **SETTINGS, name="a.state", bytes=whole, files=TWICE)
+    assert [len(page.of(kind)) for kind in ("error", "refused", "asked")] == [5, 1, 1]
+    assert not page.of("loaded") and len(page.of("run")) == 1
+    assert sources.overlay == {} and page.session.phase == "paused"
+    page.tell("resume")
+    assert page.finish().digest == untouched[0]
+
+
+def test_a_state_of_other_code_is_asked_about_without_its_edits_and_has_them_once_agreed_to():
+    page = resting(Page().started().until(4))
+    whole = file_of(page, "state")
+    page.tell("load", **SETTINGS, name="a.state", bytes=whole, files=TWICE)
+    assert page.of("asked") and sources.overlay == {} and not page.of("loaded")
+    page.tell("anyway")
+    assert page.of("loaded") and sources.overlay == TWICE
+    page.tell("resume")
+    page.finish()
+    assert page.session.run.log[-1].lr == pytest.approx(2 * 3e-4 * 12 / 100)
+
+
+def test_a_start_that_fails_by_its_edits_leaves_the_page_ready_and_undo_as_it_was():
+    page = resting(Page().started().until(2))
+    page.tell("reset")
+    page.started(files=FAILS)
+    assert page.session.phase == "ready" and sources.overlay == {}
+    assert "edited" in page.of("error")[-1]["message"]
+    page.tell("undo")
+    assert page.session.phase == "paused"
+
+
+def test_a_rehearsal_leaves_no_record_on_the_curve_while_it_waits(monkeypatch):
+    """The host flushes every 50 ms, also in the middle of the step."""
+    page = resting(Page().started().until(4))
+    at, flushed = page.session.trial.iter, []
+    files = edit(TRAIN, ("        yield from run.records()\n", FLUSHING))
+    monkeypatch.setattr(
+        "builtins.flush", lambda: (page.session.flush(), flushed.append(at)), raising=False
+    )
+    page.posted.clear()
+    page.tell("apply", files=files)
+    assert page.of("applied") and flushed
+    assert [m for m in page.of("steps") if m["records"] or m["iter"] != at] == []
+
+
+FLUSHING = """        for record in run.records():
+            flush()
+            yield record
+"""

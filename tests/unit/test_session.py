@@ -612,7 +612,7 @@ def test_a_fast_run_is_kept_every_so_many_iterations(bench, store, monkeypatch):
 def test_a_lost_gpu_is_continued_after_a_reset(bench, store):
     at = paused(bench)
     bench.device.lost = True
-    bench.tell("lost", message="The device was lost.")
+    bench.tell("lost", device=bench.device, message="The device was lost.")
     bench.until("error")
     bench.device.lost = False
     bench.tell("reset")
@@ -666,7 +666,7 @@ def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
     bench.tell("resume")
     bench.advance(2)
     bench.device.lost = True
-    bench.tell("lost", message="The device was lost: the driver was updated.")
+    bench.tell("lost", device=bench.device, message="The device was lost: the driver was updated.")
     bench.until("error")
     assert bench.of("error")[-1]["title"] == "The GPU went away"
     bench.tell("save")
@@ -675,6 +675,84 @@ def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
     bench.device.lost = False
     bench.tell("reset")
     assert bench.phases()[-2:] == [("booting", ""), ("ready", "")]
+
+
+def test_a_reset_after_an_error_puts_the_run_aside_and_undo_brings_back_its_last_copy(bench):
+    at = paused(bench, seed="yorick")
+    bench.tell("resume")
+    bench.fails[at + 3] = lambda record: KeyError("wte")
+    bench.until("error")
+    bench.tell("reset")
+    assert bench.session.phase == "ready" and bench.of("phase")[-1]["undo"] == at
+    bench.fails.clear()
+    bench.tell("undo")
+    assert (bench.session.phase, bench.of("run")[-1]["seed"]) == ("paused", "yorick")
+    bench.messages.clear()
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(at, 40))
+    assert [record.iter for record in bench.session.run.log] == list(range(40))
+
+
+def test_a_reset_after_a_lost_gpu_has_undo_too_also_for_a_run_that_had_been_put_aside(bench):
+    at = paused(bench)
+    bench.tell("reset")
+    bench.device.lost = True
+    bench.tell("lost", device=bench.device, message="The device was lost.")
+    bench.device.lost = False
+    bench.tell("reset")
+    assert bench.of("phase")[-1]["undo"] == at
+    bench.tell("undo")
+    bench.tell("resume")
+    bench.until("done")
+    assert [record.iter for record in bench.session.run.log] == list(range(40))
+
+
+def test_a_run_that_broke_before_its_first_copy_is_put_aside_as_it_is(bench):
+    bench.fails[3] = lambda record: KeyError("wte")
+    bench.start()
+    bench.until("error")
+    bench.tell("reset")
+    assert bench.of("phase")[-1]["undo"] == 3
+
+
+def test_another_device_brings_the_run_back_from_a_copy(bench):
+    at = paused(bench)
+    bench.tell("reset")
+    bench.device = SimpleNamespace(**vars(bench.device))
+    bench.tell("device", name="numpy")
+    bench.tell("undo")
+    assert bench.session.run.iter == at and bench.session.run.device is bench.device
+
+
+def test_the_loss_of_a_device_of_before_is_not_that_of_the_one_in_use(bench):
+    old = bench.device
+    bench.device = SimpleNamespace(**vars(old))
+    bench.tell("device", name="webgpu")
+    paused(bench)
+    bench.tell("resume")
+    bench.tell("lost", device=old, message="The device was destroyed.")
+    bench.until("done")
+    assert bench.of("error") == []
+
+
+@pytest.mark.parametrize("command", ["save", "state", "log", "unheard_of", "lr", "share"])
+def test_a_command_that_breaks_is_told_and_the_run_is_as_it_was(bench, monkeypatch, command):
+    def breaks(*_, **__):
+        raise MemoryError
+
+    at = paused(bench)
+    with monkeypatch.context() as patch:
+        for owner, name in ((state, "save_weights"), (state, "save_state"), (FakeRun, "set_lr")):
+            patch.setattr(owner, name, breaks)
+        patch.setattr(session_module, "row", breaks)
+        patch.setattr(state, "snapshot", breaks)
+        bench.tell(command, value=1e-3)
+    assert (bench.session.phase, bench.session.run.iter) == ("paused", at)
+    assert bench.of("error") or bench.of("link")[-1]["problem"]
+    bench.tell("resume")
+    bench.until("done")
+    assert [record["iter"] for record in bench.records()] == list(range(40))
 
 
 def test_the_weights_are_copied_every_twenty_seconds(bench, monkeypatch):
