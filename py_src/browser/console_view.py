@@ -19,6 +19,7 @@ import numpy as np
 from explain import LOST, code_error
 from view import Message, View
 
+import groundling.samples
 import groundling.sampling
 from groundling.errors import CONSOLE
 
@@ -205,15 +206,21 @@ class ConsoleView(View):
         self.given = now
 
     def _sample(
-        self, prompt: str = "\n", length: int = 200, temperature: float = 0.8, **settings
+        self,
+        prompt: str | None = None,
+        length: int = 200,
+        temperature: float = 0.8,
+        **settings,
     ) -> str:
-        """The prompt, and `length` characters that the model goes on with; also top_k, top_p and
-        seed (the run's, and so the same text until the weights change).
+        """The prompt (the beginning of the validation text), and `length` characters that the model
+        goes on with; also top_k, top_p and seed (the run's, and so the same text until the weights
+        change).
         """
         run = self.session.run
         if run is None:
             raise ValueError("There is no run to sample from: press Start, or load one.")
         seed = settings.pop("seed", run.config.seed)
+        prompt = groundling.samples.prompt(run.corpus) if prompt is None else prompt
         return prompt + groundling.sampling.generate(
             run.model, run.corpus, prompt, length, seed, temperature=temperature, **settings
         )

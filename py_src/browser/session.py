@@ -44,6 +44,7 @@ import groundling.configfile
 import groundling.corpus
 import groundling.model
 import groundling.presets
+import groundling.samples
 import groundling.state
 import groundling.train
 from groundling import live, sources
@@ -293,6 +294,7 @@ class Session:
         return {
             "uniformLoss": math.log(model.vocab_size),
             "vocabSize": model.vocab_size,
+            "opening": groundling.samples.opening(self.corpus),
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
         }
 

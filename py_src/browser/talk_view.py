@@ -18,6 +18,7 @@ from view import Message
 import groundling.checkpoint
 import groundling.inspector
 import groundling.model
+import groundling.samples
 import groundling.sampling
 import groundling.tensor
 
@@ -93,6 +94,7 @@ class TalkView(Beside):
                 "iter": ckpt.iter,
                 "valLoss": ckpt.val_loss,
                 "parameters": int(ckpt.weights.size),
+                "opening": groundling.samples.opening(known),
             }
         )
 

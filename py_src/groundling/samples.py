@@ -112,6 +112,11 @@ def beginning(vocabulary: Vocabulary) -> str:
     return "\n" if "\n" in vocabulary.vocab else vocabulary.vocab[0]
 
 
+def opening(vocabulary: Vocabulary) -> str | None:
+    """What the page's prompts say before the reader types; None where they can be Shakespeare's."""
+    return None if vocabulary.vocab == SHAKESPEARE_VOCAB else beginning(vocabulary)
+
+
 def write(model: GPT, corpus: Corpus, stream: Stream, iter: int, loss: float | None) -> Sample:
     """Let the model write the next sample. The stream goes on from sample to sample."""
     text = generate(model, corpus, prompt(corpus), LENGTH, stream, temperature=TEMPERATURE)

@@ -5,7 +5,8 @@ import type { Health, LensReport, Look, VoiceName } from "./protocol";
 
 /** The model that the reader has chosen to look into. */
 export const chosen = signal<VoiceName | null>(null);
-export const prompt = signal("ROMEO:\nBut soft, what light through yonder window");
+export const PROMPT = "ROMEO:\nBut soft, what light through yonder window"; // as in talk.ts
+export const prompt = signal(PROMPT);
 export const look = signal<Look | null>(null);
 export const layers = signal<{ iter: number | null; rows: Health[] } | null>(null);
 /** Why there is nothing to see, or "". */

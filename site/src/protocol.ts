@@ -696,6 +696,7 @@ export interface Voice {
   iter: number;
   valLoss: number | null;
   parameters: number;
+  opening: string | null;
 }
 
 /** Why a character cannot be drawn, if it cannot: it is among the top_k, but not in the nucleus;
@@ -751,8 +752,15 @@ export type Report =
       defaults: Settings;
       limits: SettingsLimits;
     }
-  /** The model of the run, or of the next one. uniformLoss is that of an even guess, ln(vocabSize). */
-  | { type: "model"; uniformLoss: number; vocabSize: number; parameters: number }
+  /** The model of the run, or of the next one. uniformLoss is that of an even guess, ln(vocabSize);
+   * opening is a prompt of its text's, null where Shakespeare's will do. */
+  | {
+      type: "model";
+      uniformLoss: number;
+      vocabSize: number;
+      parameters: number;
+      opening: string | null;
+    }
   /** How many of a new run's first weights are drawn, where that takes long. */
   | { type: "drawing"; done: number; total: number }
   /** `undo` is the iteration of the run that was put aside, if one was. */

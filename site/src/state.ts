@@ -32,7 +32,12 @@ export const reason = signal("");
 export const stages = signal<Partial<Record<Stage, { done: number; total: number }>>>({});
 export const compiling = signal(""); // the kernel that is being compiled
 export const adapter = signal<Adapter | null>(null);
-export const model = signal({ uniformLoss: Math.log(65), vocabSize: 65, parameters: 206_016 });
+export const model = signal({
+  uniformLoss: Math.log(65),
+  vocabSize: 65,
+  parameters: 206_016,
+  opening: null as string | null,
+});
 
 /** The fields, as they are typed; `readSettings` in fields.ts makes numbers of them. */
 export const fields = {

@@ -7,10 +7,12 @@ import { onRestart } from "./restarts";
 
 export const LONGEST = 2000;
 
+export const PROMPT = "ROMEO:\n"; // where the model knows Shakespeare's characters
+
 /** The fields, as the reader has them. */
 export const fields = {
   source: signal<VoiceName>("reference"),
-  prompt: signal("ROMEO:\n"),
+  prompt: signal(PROMPT),
   seed: signal("hamlet"),
   length: signal("400"),
   temperature: signal(0.8),

@@ -718,9 +718,9 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
 def test_a_state_is_kept_every_checkpoint_interval_and_can_be_gone_on_from(monkeypatch, capsys):
     kept = []
 
-    def note(path, data):
+    def note(path, data, keep=False):
         kept.append((path.name, len(data)))
-        write(path, data)
+        return write(path, data, keep)
 
     write = cli.write
     monkeypatch.setattr(cli, "write", note)

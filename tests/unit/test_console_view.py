@@ -12,6 +12,7 @@ from console_view import HEAD, TAIL, ConsoleView, entry
 
 import groundling.train
 from groundling import state
+from groundling.samples import prompt
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -177,6 +178,12 @@ def test_the_live_run_is_at_hand(trained):
     assert trained.value("np.pi").startswith("3.14159")
     text = trained.value("sample('To be', length=9, temperature=0.5)")
     assert text.startswith("'To be") and len(eval(text)) == len("To be") + 9
+
+
+def test_a_sample_goes_on_from_the_beginning_of_the_text_unless_it_is_told_from_what(trained):
+    corpus = trained.session.run.corpus
+    assert eval(trained.value("sample(length=9)")).startswith(prompt(corpus))
+    assert len(eval(trained.value("sample(length=9)"))) == len(prompt(corpus)) + 9
 
 
 def test_without_a_run_the_prompt_says_what_is_missing(page):

@@ -6,10 +6,19 @@ from collections import Counter
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
+from groundling.corpus import SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
 from groundling.devices import Device
 from groundling.rng import Stream
-from groundling.samples import LENGTH, PHASES, Evidence, has_phases, phase_of, prompt, write
+from groundling.samples import (
+    LENGTH,
+    PHASES,
+    Evidence,
+    has_phases,
+    opening,
+    phase_of,
+    prompt,
+    write,
+)
 from groundling.sampling import generate
 from groundling.train import Run, train
 
@@ -174,6 +183,14 @@ def test_the_dictionary_is_the_training_texts_words(evidence: Evidence):
 def test_a_text_of_one_character_cannot_be_measured(evidence: Evidence):
     with pytest.raises(ValueError, match="two characters"):
         evidence.of("T")
+
+
+def test_a_prompt_of_the_page_begins_with_what_its_model_knows(corpus: Corpus):
+    assert opening(corpus) is opening(Vocabulary(SHAKESPEARE_VOCAB)) is None
+    no_breaks = Corpus("東京の夜は静かだ。" * 30)
+    for known in (no_breaks, CORPUS, Vocabulary("abc"), byte_vocabulary()):
+        assert len(known.encode(opening(known))) > 0
+    assert opening(no_breaks) == prompt(no_breaks)
 
 
 def test_shakespeare_is_far_from_an_even_guess(shakespeare_evidence: Evidence):

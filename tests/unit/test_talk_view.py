@@ -97,6 +97,7 @@ def test_a_file_becomes_a_voice_and_says_what_it_is(page: Page):
     assert (voice["problem"], voice["seed"], voice["iter"]) == ("", "talk", 7)
     assert (voice["name"], voice["valLoss"]) == ("a.bin", 2.5)
     assert voice["parameters"] == initial_weights(MODEL, "talk").size
+    assert voice["opening"] is None or set(voice["opening"]) <= set(CORPUS.vocab)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,8 @@ def test_a_file_of_another_text_writes_with_its_own_characters(page: Page):
     data = checkpoint.dumps(replace(ckpt, vocab=other.vocab))
     page.tell("voice", source="reference", name="b.bin", bytes=data)
     assert page.of("voice")[-1]["problem"] == ""
+    opening = page.of("voice")[-1]["opening"]
+    assert page.talk(prompt=opening, length=1)["problem"] == ""
     found = page.talk(prompt="Über", length=9)
     assert found["problem"] == ""
     assert found["text"] == generate(

@@ -146,7 +146,7 @@ function Prompt() {
             "&": { height: "auto", borderBottomRightRadius: "calc(2 * var(--radius))" },
             ".cm-content": { padding: ".45rem .6rem .45rem 0" },
           }),
-          placeholder('model.parameters, run.iter, sample("ROMEO:")'),
+          placeholder("model.parameters, run.iter, sample()"),
           EditorView.contentAttributes.of({ "aria-label": "Ask the run", tabindex: "0" }),
           keymap.of([
             { key: "Tab", run: acceptCompletion },

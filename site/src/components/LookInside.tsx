@@ -2,8 +2,9 @@ import "./inside.css";
 import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { glyph } from "../format";
-import { chosen, head, layers, look, position, prompt, refusal, weight } from "../lens";
+import { chosen, head, layers, look, position, PROMPT, prompt, refusal, weight } from "../lens";
 import { send } from "../link";
+import { useOpening } from "../opening";
 import type { Health, Look, VoiceName } from "../protocol";
 import { hasRun, phase } from "../state";
 import { useSeen } from "../seen";
@@ -347,6 +348,7 @@ export function LookInside() {
   useSignalEffect(() => {
     phase.value === "ready" && (look.value = layers.value = null);
   });
+  useOpening(prompt, PROMPT, () => source.value);
   useSignalEffect(() => {
     const [of, text] = [source.value, prompt.value];
     if (!seen.value || !isThere(of) || ["booting", "error"].includes(phase.value)) {

@@ -4,12 +4,14 @@ import { useEffect, useRef } from "preact/hooks";
 import * as format from "../format";
 import { send } from "../link";
 import type { Fate, VoiceName } from "../protocol";
+import { useOpening } from "../opening";
 import { hasRun, model, phase, progress } from "../state";
 import {
   begin,
   fields,
   knobs,
   LONGEST,
+  PROMPT,
   picked,
   problem,
   refused,
@@ -420,6 +422,7 @@ export function Talk() {
     fields.topK.value = k === all.current ? most : Math.min(k, most);
     all.current = most;
   });
+  useOpening(fields.prompt, PROMPT, () => fields.source.value);
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
 
