@@ -47,7 +47,9 @@ export class Curve {
     if (this.length + steps.length > most) {
       this.columns = grown(this.columns, Math.max(2 * most, this.length + steps.length));
     }
-    for (const { iter, train, smooth, val } of steps) this.put([iter, train, smooth, val ?? NaN]);
+    for (const { iter, train, smooth, val } of steps) {
+      this.put([iter, train ?? NaN, smooth ?? NaN, val ?? NaN]);
+    }
     if (steps.length) this.thinned = null;
   }
 
@@ -61,9 +63,10 @@ export class Curve {
       this.validated.push(-1);
     }
     const { train, val } = this.columns;
-    if (train[at]! < train[this.low[group]!]!) this.low[group] = at;
-    if (train[at]! > train[this.high[group]!]!) this.high[group] = at;
-    if (val[at]! === val[at]!) this.validated[group] = at;
+    const [low, high] = [train[this.low[group]!]!, train[this.high[group]!]!];
+    if (train[at]! < low || Number.isNaN(low)) this.low[group] = at;
+    if (train[at]! > high || Number.isNaN(high)) this.high[group] = at;
+    if (!Number.isNaN(val[at])) this.validated[group] = at;
     if (this.low.length > MOST_GROUPS) this.halve();
   }
 
@@ -75,8 +78,8 @@ export class Curve {
     for (let group = 0; group < groups; group++) {
       const [a, b] = [2 * group, Math.min(2 * group + 1, this.low.length - 1)];
       const [lowA, lowB, highA, highB] = [this.low[a]!, this.low[b]!, this.high[a]!, this.high[b]!];
-      this.low[group] = train[lowB]! < train[lowA]! ? lowB : lowA;
-      this.high[group] = train[highB]! > train[highA]! ? highB : highA;
+      this.low[group] = train[lowA]! <= train[lowB]! ? lowA : lowB;
+      this.high[group] = train[highA]! >= train[highB]! ? highA : highB;
       this.validated[group] = Math.max(this.validated[a]!, this.validated[b]!);
     }
     this.low.length = this.high.length = this.validated.length = groups;
@@ -89,8 +92,8 @@ export class Curve {
     const out: Drawn = [[], [], [], []];
     const put = (at: number, isValidated: boolean) => {
       out[0].push(iter[at]!);
-      out[1].push(train[at]!);
-      out[2].push(smooth[at]!);
+      out[1].push(orNull(train[at]!));
+      out[2].push(orNull(smooth[at]!));
       out[3].push(isValidated ? val[at]! : null);
     };
     for (let group = 0; group < this.low.length; group++) {
@@ -107,7 +110,10 @@ export class Curve {
 }
 
 /** Iterations, and the batch's, the average and the validation loss of each. */
-export type Drawn = [number[], number[], number[], (number | null)[]];
+export type Drawn = [number[], Losses, Losses, Losses];
+type Losses = (number | null)[];
+
+const orNull = (value: number) => (Number.isNaN(value) ? null : value);
 
 function grown(
   from: Record<Column, Float64Array> | null,

@@ -356,9 +356,10 @@ export type CodeReport =
 /** One iteration. Losses are in nats a character. */
 export interface Step {
   iter: number;
-  train: number;
+  /** Null where it is no number any more. */
+  train: number | null;
   /** The running average of `train`. */
-  smooth: number;
+  smooth: number | null;
   lr: number;
   val: number | null;
 }
