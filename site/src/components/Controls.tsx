@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../edits";
 import { firstProblem, readSettings } from "../fields";
-import { isFree } from "../focus";
+import { isFree, useful } from "../focus";
 import { send } from "../link";
 import type { Phase } from "../protocol";
 import { askToPersist } from "../storage";
@@ -44,8 +44,8 @@ export function Controls() {
   // The button that was pressed goes dim; the focus goes on to the one that is now of use.
   useLayoutEffect(() => {
     if (!pressed || !(isFree() || document.activeElement === pressed)) return;
-    pressed = row.current?.querySelector(`[data-button="${USEFUL[phase.value]}"]`) ?? null;
-    pressed?.focus();
+    pressed = row.current!.querySelector(`[data-button="${USEFUL[phase.value]}"]`);
+    (pressed ?? useful())?.focus();
   }, [phase.value]);
 
   const button = (name: string, act: () => void, busy = false) => {
