@@ -18,7 +18,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
 from beside import sentence
@@ -506,20 +505,14 @@ class Session:
             self._rest()
 
     def _aside(self, trial: Trial | Aside | None) -> Aside | None:
-        """A run without its device, which another takes the place of: after an error its last copy,
-        since an iteration may have been left in the middle; else, or without one, as it is.
+        """A run without its device, which another takes the place of: as it is; or after an error,
+        which may have left an iteration in the middle, its last copy.
         """
         if not isinstance(trial, Trial):
             return trial
         run, saved = trial.run, trial.kept
-        if self.phase != "error" or saved is None:
-            try:
-                saved = groundling.state.snapshot(run)
-                state = saved.state
-                if not all(np.isfinite(x).all() for x in (state.weights, state.m, state.v)):
-                    saved = trial.kept
-            except Exception:
-                pass  # its device is lost: the last copy it is
+        if self.phase != "error":
+            saved = groundling.state.snapshot(run)
         return saved and Aside(saved, run.corpus, trial.seconds, trial.overlay)
 
     def _do_interrupt(self, message: Message) -> None:
