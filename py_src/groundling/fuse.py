@@ -155,6 +155,11 @@ def same(a: Tensor, b: Tensor) -> bool:
     return region(a) == region(b)
 
 
+def meet(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have memory in common."""
+    return a.storage is b.storage and a.offset < b.offset + b.size and b.offset < a.offset + a.size
+
+
 def region(t: Tensor) -> tuple[Storage, int, int, str]:
     """Where a tensor lies, as something that can be compared."""
     return t.storage, t.offset, t.size, t.dtype
@@ -229,8 +234,4 @@ def _written(command: Command, device: Device) -> list[Tensor]:
 
 
 def _overlap(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return any(
-        a.storage is b.storage and a.offset < b.offset + b.size and b.offset < a.offset + a.size
-        for a in some
-        for b in others
-    )
+    return any(meet(a, b) for a in some for b in others)

@@ -9,6 +9,9 @@ from types import ModuleType
 import numpy as np
 
 from .devices import Device
+from .recent import Recent
+
+MOST_SHAPES = 8
 
 
 def jit(device: Device) -> Callable:
@@ -18,11 +21,12 @@ def jit(device: Device) -> Callable:
     The function gets each array as a Tensor and returns Tensors. A later call with arrays of the
     same shapes writes their numbers into those same Tensors, replays, and returns the same result
     Tensors, with their new contents. So whatever changes from call to call must come in as an
-    array; a Python number met inside is captured as it was. Other shapes are captured anew.
+    array; a Python number met inside is captured as it was. Other shapes are captured anew; of
+    those, the MOST_SHAPES that were called last are kept.
     """
 
     def decorate(function: Callable) -> Callable:
-        captured = {}
+        captured = Recent(MOST_SHAPES)
 
         @wraps(function)
         def call(*arrays: np.ndarray):
@@ -31,15 +35,18 @@ def jit(device: Device) -> Callable:
                 return function(*[device.tensor(a) for a in arrays])
             device.require_no_capture()
             key = tuple((a.shape, a.dtype.kind) for a in arrays)
-            if key in captured:
-                inputs, plan, result = captured[key]
+
+            def capture() -> tuple:
+                inputs = device.inputs(arrays)
+                with device.capture(inputs) as plan:
+                    result = function(*inputs.tensors)
+                return inputs, plan, result
+
+            is_known = key in captured
+            inputs, plan, result = captured.get_or(key, capture)
+            if is_known:
                 inputs.write(arrays)
                 device.replay(plan, inputs)
-                return result
-            inputs = device.inputs(arrays)
-            with device.capture(inputs) as plan:
-                result = function(*inputs.tensors)
-            captured[key] = inputs, plan, result
             return result
 
         return call

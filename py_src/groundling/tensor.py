@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,15 +24,23 @@ _recording = True
 
 
 class Storage:
-    """A device buffer, returned to the pool it came from when the last tensor on it is gone."""
+    """A device buffer, which `release` gets back when the last tensor on it is gone. In a capture
+    it is empty at first; then it shares another's.
+    """
 
-    __slots__ = ("__weakref__", "buffer", "free")
+    __slots__ = ("__weakref__", "buffer", "owner", "release")
 
-    def __init__(self, buffer, free: list):
-        self.buffer, self.free = buffer, free
+    def __init__(self, buffer: Any = None, release: Callable[[Any], None] | None = None):
+        self.buffer, self.release = buffer, release
+        self.owner: Storage | None = None
+
+    def share(self, owner: Storage) -> None:
+        """Have the buffer of another, which is kept for as long as this one is."""
+        self.buffer, self.owner = owner.buffer, owner
 
     def __del__(self):
-        self.free.append(self.buffer)
+        if self.release:
+            self.release(self.buffer)
 
 
 class Tensor:

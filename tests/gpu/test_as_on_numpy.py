@@ -7,6 +7,8 @@ from pathlib import Path
 FILES = (
     "tensor",
     "jit",
+    "device_memory",
+    "programs",
     "fuse",
     "gradients",
     "model",

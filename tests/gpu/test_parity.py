@@ -31,7 +31,7 @@ GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 TOLERANCE = 1e-5
 IN_PLACE = {("clip", "x"), ("adamw", "w"), ("adamw", "m"), ("adamw", "v")}
 IN_PLACE |= {("clip_adamw", name) for name in "gwmv"} | {("attention_at", "cache")}
-IN_PLACE |= {("keep_row", "y")}
+IN_PLACE |= {("keep_row", "y"), ("move", "y")}
 
 # A case: the shapes of its buffers in the order of their bindings, or a function that makes one
 # from the random generator, and the parameters.
@@ -81,6 +81,8 @@ for size in SIZES:
             [positive(256), exactly(1.0, 0.5, 0.7), size, size, size, positive(size), 1],
             **dict(size=size, max_norm=max_norm, beta1=0.9, beta2=0.95, eps=0.1, weight_decay=0.1),
         )
+    words = integers(size + 9, below=2**32)
+    case("move", [words, words], size=size, x_start=3, y_start=5)
     for accumulate in (0, 1):
         case("copy", [size, size], size=size, factor=-0.7, accumulate=accumulate)
         case("gelu_backward", [scaled(size, by=3), size, size], size=size, accumulate=accumulate)

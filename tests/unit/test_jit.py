@@ -101,6 +101,19 @@ def test_numbers_of_any_kind_but_unsigned_are_floats(device: Device, given):
         np.testing.assert_array_equal(double(given).numpy(), 2 * np.float32(given))
 
 
+def test_a_function_of_no_arrays_goes_on_when_memory_is_needed_for_others(device: Device):
+    total = device.tensor(f32(0, 0))
+    ones = device.tensor(f32(1, 1))
+
+    @jit(device)
+    def add_one() -> None:
+        device.run("add", total, ones, total, size=2)
+
+    for _ in range(4):
+        add_one()
+    np.testing.assert_array_equal(total.numpy(), [4, 4])
+
+
 def test_a_failed_call_of_a_captured_function_leaves_the_next_one_right(device: Device):
     double = jit(device)(lambda x: 2 * x)
     double([1.0])

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import PurePath
-from weakref import WeakKeyDictionary
+from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -85,18 +86,16 @@ class Plan:
     long as the commands need it, to a result for good.
     """
 
-    def __init__(self, release: Callable):
-        self._release = release
+    def __init__(self):
         self.commands: list[Command] = []
         self.twins: WeakKeyDictionary[Storage, Storage] = WeakKeyDictionary()
         self.bytes: dict[Storage, int] = {}  # of each twin
-        self.buffers: list = []  # all that were given out
         self.prepared: list = []  # each command as the device has it
         self.compiled = None  # all of them as it has them
 
     def storage(self, n_bytes: int) -> Storage:
         """A storage for Python to hold."""
-        storage, twin = Storage(None, []), Storage(None, [])
+        storage, twin = Storage(), Storage()
         self.twins[storage], self.bytes[twin] = twin, n_bytes
         return storage
 
@@ -114,19 +113,15 @@ class Plan:
         """The twins of the storages that Python still holds."""
         return set(self.twins.values())
 
-    def lay_out(self, allocate: Callable) -> None:
+    def lay_out(self, allocate: Callable[[int], Storage]) -> None:
         """Give memory to all that has none, from the first to the last command that uses it."""
         last = {t.storage: i for i, c in enumerate(self.commands) for t in c.tensors}
-        free: dict[int, list] = {}
+        free: dict[int, list[Storage]] = {}
         results = self.results()
 
         def give(storage: Storage) -> None:
             n_bytes = self.bytes[storage]
-            if not free.get(n_bytes):
-                buffer = allocate(n_bytes)
-                self.buffers.append(buffer)
-                free[n_bytes] = [buffer]
-            storage.buffer = free[n_bytes].pop()
+            storage.share(free[n_bytes].pop() if free.get(n_bytes) else allocate(n_bytes))
 
         for i, command in enumerate(self.commands):
             storages = dict.fromkeys(t.storage for t in command.tensors if t.storage in self.bytes)
@@ -135,19 +130,12 @@ class Plan:
                     give(storage)
             for storage in storages:
                 if last[storage] == i and storage not in results:
-                    free[self.bytes[storage]].append(storage.buffer)
+                    free.setdefault(self.bytes[storage], []).append(storage.owner)
         free.clear()  # what no command uses may be used later on, and none shall write to it
         for storage, twin in self.twins.items():
             if twin.buffer is None:
                 give(twin)
-            storage.buffer = twin.buffer
-
-    def __del__(self):
-        # A browser's garbage collector does not see how large a GPU buffer is: give it back now.
-        held = {id(twin.buffer) for twin in self.results()}
-        for buffer in self.buffers:
-            if id(buffer) not in held:
-                self._release(buffer)
+            storage.share(twin.owner)  # so a result outlives the plan
 
 
 class Inputs:
@@ -179,8 +167,8 @@ class Counts:
 class Device:
     """What both devices share: memory that is used again, and the capture and replay of plans.
 
-    A subclass gives `_allocate`, `_release`, `_check` (an error where a dispatch cannot be),
-    `_prepare` (a dispatch, ready to run again at any time), `_execute`, `_replay`, `_write`,
+    A subclass gives `_bytes`, `_allocate`, `_release`, `_check` (an error where a dispatch cannot
+    be), `_prepare` (a dispatch, ready to run again at any time), `_execute`, `_replay`, `_write`,
     `_read`, `source`, `is_original` and `ring`.
     """
 
@@ -199,10 +187,11 @@ class Device:
         self.pool: dict[
             int, list
         ] = {}  # free buffers by size: a freed tensor's memory serves the next of that size
-        self._buffers: list = []  # all that were ever in the pool, lest the garbage collector
-        # finalize one, with a cycle it is in, before its tensor puts it back
+        self._idle: dict[int, int] = {}  # how many of each size nobody has taken since `_tidy`
+        self._held: dict[int, tuple] = {}  # all buffers and their bytes, by id: lest the garbage
+        # collector finalize one, with a cycle it is in, before its tensor gives it back
         self._plan: Plan | None = None
-        self.replayed: Plan | None = None  # last
+        self._replayed: Callable[[], Plan | None] = lambda: None
         self.line_of_gradient = ""  # while backward() runs: the line whose gradient it makes
         self.counts = Counts()
         self.capturing_enabled = (
@@ -217,12 +206,14 @@ class Device:
         if self._plan:
             return Tensor(self, self._plan.storage(n_bytes), 0, shape, dtype)
         free = self.pool.setdefault(n_bytes, [])
+        if not free:
+            self._tidy()
         if free:
             buffer = free.pop()
+            self._idle[n_bytes] = min(self._idle.get(n_bytes, 0), len(free))
         else:
-            buffer = self._allocate(n_bytes)
-            self._buffers.append(buffer)
-        return Tensor(self, Storage(buffer, free), 0, shape, dtype)
+            buffer = self._buffer(n_bytes)
+        return Tensor(self, Storage(buffer, free.append), 0, shape, dtype)
 
     def tensor(self, array) -> Tensor:
         """A copy of an array, on this device: unsigned integers as "u32", everything else as
@@ -231,8 +222,7 @@ class Device:
         array = np.asarray(array)
         dtype = "u32" if array.dtype.kind == "u" else "f32"
         if self._plan:  # no replay writes it again, so nothing else in the plan may have its memory
-            buffer = self._allocate(self._bytes(array.size, dtype))
-            t = Tensor(self, Storage(buffer, []), 0, array.shape, dtype)
+            t = Tensor(self, self._storage(self._bytes(array.size, dtype)), 0, array.shape, dtype)
         else:
             t = self.empty(*array.shape, dtype=dtype)
         self._write(t, array)
@@ -263,7 +253,41 @@ class Device:
                 "item() and numpy() cannot read inside a jitted function: return the tensor, and "
                 "read it outside."
             )
-        return self._read(tensor)
+        numbers = self._read(tensor)
+        self._tidy()
+        return numbers
+
+    # Memory
+
+    def _storage(self, n_bytes: int) -> Storage:
+        """Memory that goes back to the device, and not to the pool."""
+        return Storage(self._buffer(n_bytes), self._give_back)
+
+    def _buffer(self, n_bytes: int) -> Any:
+        buffer = self._allocate(n_bytes)
+        self._held[id(buffer)] = buffer, n_bytes
+        self.counts.memory += n_bytes
+        return buffer
+
+    def _give_back(self, buffer: Any) -> None:
+        _, n_bytes = self._held.pop(id(buffer))
+        self.counts.memory -= n_bytes
+        self._release(buffer)
+
+    def _tidy(self, everything: bool = False) -> None:
+        """Give back what nobody has taken from the pool since this was last called, or all of it.
+
+        It is called at each read, and where the pool has nothing of a size: a loop that does the
+        same each time soon finds all it needs there, and what the work before it needed goes.
+        """
+        for n_bytes, free in self.pool.items():
+            idle = len(free) if everything else self._idle.get(n_bytes, 0)
+            for _ in range(idle):
+                self._give_back(free.pop(0))  # the ones that have been there the longest
+            self._idle[n_bytes] = len(free)
+
+    def close(self) -> None:
+        """Give the device and all its memory back. Nothing that is on it can be used any more."""
 
     # Kernels
 
@@ -290,11 +314,13 @@ class Device:
         may have it. Nothing can be read or written in the block, for nothing has run yet.
         """
         self.require_no_capture()
-        plan = self._plan = Plan(self._release)
+        self._tidy(everything=True)  # the plan has memory of its own; what was pooled makes room
+        self.submit()
+        plan = self._plan = Plan()
         try:
             yield plan
             plan.commands = fuse(rewrite(plan.commands), self, plan.results())
-            plan.lay_out(self._allocate)
+            plan.lay_out(self._storage)
             plan.prepared = self._prepare_all(plan.commands)
         finally:
             self._plan = None
@@ -305,9 +331,14 @@ class Device:
         each on what the one before has left.
         """
         self.require_no_capture()
-        self.replayed = plan
+        self._replayed = ref(plan)
         self._replay(plan, inputs, times)
         self.counts.dispatches += times * len(plan.commands)
+
+    @property
+    def replayed(self) -> Plan | None:
+        """The plan that was replayed last, for as long as someone else has it."""
+        return self._replayed()
 
     def _prepare_all(self, commands: list[Command]) -> list:
         return [self._prepare(c.kernel, c.tensors, c.params) for c in commands]

@@ -78,11 +78,10 @@ class NumPyDevice(Device):
         return size * self.dtypes[dtype].itemsize
 
     def _allocate(self, n_bytes: int) -> np.ndarray:
-        self.counts.memory += n_bytes
         return np.empty(n_bytes, np.uint8)
 
     def _release(self, buffer: np.ndarray) -> None:
-        self.counts.memory -= buffer.nbytes  # and Python frees it
+        """Nothing: Python frees it."""
 
     def _array(self, tensor: Tensor) -> np.ndarray:
         array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])
@@ -426,6 +425,11 @@ def multiply(x, y, z, *, size, accumulate):
 @by_rows("size", "x y")
 def copy(x, y, *, size, factor, accumulate):
     _store(y, factor * x, accumulate)
+
+
+@kernel
+def move(x, y, *, size, x_start, y_start):
+    y[y_start : y_start + size] = x[x_start : x_start + size]
 
 
 @kernel

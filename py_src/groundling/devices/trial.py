@@ -163,7 +163,7 @@ class Trial:
         self.buffers = [
             make(data=self._packed(n, i == 1), usage=usage) for i, n in enumerate(words)
         ]
-        storages = [Storage(buffer, []) for buffer in self.buffers]
+        storages = [Storage(buffer) for buffer in self.buffers]
         tensors = [
             Tensor(device, storages[written], at, (size,))
             for at, size, written in zip(self.places, sizes, self.written, strict=True)

@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, combinations
 
 import numpy as np
 import wgpu
 
 from .. import sources
-from ..fuse import JOINED, Command, region, split
-from ..tensor import Storage, Tensor
+from ..fuse import JOINED, Command, meet, region, split
+from ..recent import Recent
+from ..tensor import Tensor
 from . import Device, DeviceError, Inputs, Plan, digest, memory, prepares, tiles, trial, wgsl
 
 LIMITS = (
@@ -33,6 +34,8 @@ LIMITS = (
     "max-storage-buffer-binding-size",
 )  # asked for in full: models are one buffer
 CLOCK = "timestamp-query"
+MOST_JOINED, MOST_PIPELINES = 64, 16  # kept: kernels side by side, and forms of one kernel
+MOST_UNIFORMS = 1024  # a step has about 40; what is bound stays, if it is kept here or not
 BINDABLE = 64  # words: 256 bytes, where every adapter can bind a buffer
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
@@ -71,8 +74,8 @@ class WebGPUDevice(Device):
         self.tiles = ""  # which tiles products are made in here, and why; nothing before the trial
         self._right: dict[tuple[str, str], Kernel] = {}  # products in those tiles, by tiles.variant
         self._formed: dict[tuple[str, str], Kernel] = {}  # all that were made for the trial
-        self._joined: dict[tuple, Kernel] = {}  # by their sources, and which buffers they share
-        self._uniforms: dict[bytes, wgpu.GPUBuffer] = {}
+        self._joined = Recent(MOST_JOINED)  # by their sources, and which buffers they share
+        self._uniforms = Recent(MOST_UNIFORMS)  # by their bytes
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
         self._turn: Turn | None = None  # a plan that waits to be sent, when nothing else does
@@ -104,7 +107,7 @@ class WebGPUDevice(Device):
             self._turn = None
             upload = None
             if turn.upload:
-                upload = turn.upload.buffer, turn.upload.data
+                upload = turn.upload.storage.buffer, turn.upload.data
                 self.counts.uploaded += turn.upload.data.nbytes
             runs = [(plan.compiled, times) for plan, times in turn.runs]
             waited = run_plan(self.wgpu, runs, upload, turn.scalars, turn.target, turn.at)
@@ -117,6 +120,10 @@ class WebGPUDevice(Device):
             self.counts.submits += 1
         while self._unused:
             self._unused.pop().destroy()
+
+    def close(self) -> None:
+        """Destroy the device, and so all that was made from it."""
+        self.wgpu.destroy()
 
     def ring(self) -> "Ring":
         """A way for scalars to come back without the GPU ever waiting for us."""
@@ -188,11 +195,9 @@ class WebGPUDevice(Device):
                 f"A tensor of {n_bytes:,} bytes is more than this adapter takes: "
                 f"its {name} is {self.largest_tensor:,}."
             )
-        self.counts.memory += n_bytes
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
 
     def _release(self, buffer: wgpu.GPUBuffer) -> None:
-        self.counts.memory -= buffer.size
         self._unused.append(buffer)  # what is gathered but not yet sent may use it
 
     def source(self, kernel: str) -> str:
@@ -202,6 +207,31 @@ class WebGPUDevice(Device):
     def is_original(self, kernel: str, known: str) -> bool:
         """Whether a kernel's WGSL is the one of that digest."""
         return digest(self.kernel(kernel).code) == known
+
+    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
+        """Run a kernel, by way of copies of what WebGPU cannot bind where it lies: a view that
+        begins at no multiple of 256 bytes, and what is read from a buffer that is also written to.
+        """
+        if JOINED in kernel:
+            super().run(kernel, *tensors, **params)
+            return
+        writes = [how == "storage, read_write" for how in self.kernel(kernel).access]
+        written = [t for t, writes_to in zip(tensors, writes, strict=False) if writes_to]
+        if any(meet(a, b) for a, b in combinations(written, 2)):
+            raise DeviceError(
+                f"Kernel {kernel} cannot write to one stretch of memory by two names."
+            )
+        storages, bound = {t.storage for t in written}, list(tensors)
+        for i, (t, writes_to) in enumerate(zip(tensors, writes, strict=False)):
+            if t.offset % BINDABLE or (t.storage in storages and not writes_to):
+                bound[i] = self.empty(*t.shape, dtype=t.dtype)
+                whole, at = _bindable(t)
+                super().run("move", whole, bound[i], size=t.size, x_start=at, y_start=0)
+        super().run(kernel, *bound, **params)
+        for t, copy, writes_to in zip(tensors, bound, writes, strict=False):
+            if writes_to and copy is not t:
+                whole, at = _bindable(t)
+                super().run("move", copy, whole, size=t.size, x_start=0, y_start=at)
 
     def _check(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> None:
         if JOINED in name:
@@ -265,11 +295,12 @@ class WebGPUDevice(Device):
             for i, (t, (how, kind)) in enumerate(zip(tensors, access, strict=True))
         ]
         key = *(part.code for part in parts), *numbers
-        if key not in self._joined:
+
+        def join() -> Kernel:
             grids = [",".join(part.grid) for part in parts]
-            code = wgsl.join([part.code for part in parts], grids, numbers)
-            self._joined[key] = Kernel(self.wgpu, name, code)
-        return self._joined[key], [tensors[i] for i in dict.fromkeys(numbers)]
+            return Kernel(self.wgpu, name, wgsl.join([part.code for part in parts], grids, numbers))
+
+        return self._joined.get_or(key, join), [tensors[i] for i in dict.fromkeys(numbers)]
 
     def _prepare_all(self, commands: list[Command]) -> list:
         for c in commands:
@@ -284,10 +315,8 @@ class WebGPUDevice(Device):
 
     def _uniform(self, data: bytes) -> wgpu.GPUBuffer:
         """A uniform buffer with these bytes; equal parameters share one."""
-        if data not in self._uniforms:
-            usage = wgpu.BufferUsage.UNIFORM
-            self._uniforms[data] = self.wgpu.create_buffer_with_data(data=data, usage=usage)
-        return self._uniforms[data]
+        make, usage = self.wgpu.create_buffer_with_data, wgpu.BufferUsage.UNIFORM
+        return self._uniforms.get_or(data, lambda: make(data=data, usage=usage))
 
     def _fold(self, name: str, grid: list[int]) -> tuple[int, int, int]:
         """The grid as three axes. A long single axis goes on in the second: kernels number
@@ -370,10 +399,9 @@ class Upload(Inputs):
             starts.append(words)
             words += -(-array.size // BINDABLE) * BINDABLE
         self.data = np.zeros(max(words, 1), np.uint32)
-        self.buffer = device._allocate(self.data.nbytes)
-        storage = Storage(self.buffer, [])
+        self.storage = device._storage(self.data.nbytes)
         self.tensors = [
-            Tensor(device, storage, start, array.shape, dtype)
+            Tensor(device, self.storage, start, array.shape, dtype)
             for start, array, dtype in zip(starts, arrays, dtypes, strict=True)
         ]
         self._views = [
@@ -431,7 +459,7 @@ class Kernel:
                 for i, (_, kind) in enumerate(bindings)
             ]
         )
-        self._pipelines: dict[tuple, wgpu.GPUComputePipeline] = {}
+        self._pipelines = Recent(MOST_PIPELINES)  # by the values of its constants
         self._begun: dict[tuple, wgpu.GPUPromise] = {}
 
     def pack(self, params: dict) -> bytes:
@@ -455,14 +483,14 @@ class Kernel:
     def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
         """The compiled shader for these parameters: one for each setting of its constants."""
         key = self._key(params)
-        if key not in self._pipelines:
+
+        def made() -> wgpu.GPUComputePipeline:
             with self._explained():
                 if promise := self._begun.pop(key, None):
-                    made = promise.sync_wait()
-                else:
-                    made = self.device.create_compute_pipeline(**self._descriptor(key))
-            self._pipelines[key] = made
-        return self._pipelines[key]
+                    return promise.sync_wait()
+                return self.device.create_compute_pipeline(**self._descriptor(key))
+
+        return self._pipelines.get_or(key, made)
 
     def begin(self, params: dict) -> None:
         """Compile what `pipeline` will give, beside others, while Python goes on."""
@@ -577,6 +605,12 @@ class Ring:
             seconds = max((now - self._last) / len(tags), 1e-6)
             self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
         self._last = now
+
+
+def _bindable(t: Tensor) -> tuple[Tensor, int]:
+    """A tensor's stretch of memory from where it can be bound on, and where in that it begins."""
+    at = t.offset % BINDABLE
+    return Tensor(t.device, t.storage, t.offset - at, (at + t.size,), t.dtype), at
 
 
 def ahead() -> list[str]:
