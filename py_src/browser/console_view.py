@@ -165,8 +165,8 @@ class ConsoleView(View):
         except BaseException as error:
             self.output.add(self._refusal(error))
         finally:
-            if self.session.run and can_change(text):
-                self.session.run.recapture()  # for whatever it has changed: a run follows it
+            if self.session.trial and can_change(text):
+                self.session.trial.recapture()  # for whatever it has changed: a run follows it
             self._flush_now()
             self.post({"type": "evaluated"})
 

@@ -65,6 +65,8 @@ class LiveView(View):
             self.session.run.edits.append((change.iter, change.diff))
         self._applied(change)
         self.session.go_on_with(change.trial)
+        if change.trial.run.device is not self.session.device and not self.session.discarded:
+            change.trial.run.device.close()
 
     def refuse(self, error: BaseException) -> None:
         """The new code has failed on probation: back to the old, which has not moved."""
@@ -171,6 +173,8 @@ class LiveView(View):
                 device.kernels.pop(name, None)
                 if kernel:
                     device.kernels[name] = kernel
+            if session.device is not device:
+                session.device.close()
             session.device, session.corpus = device, corpus
 
         change = Change(before, live.diff(old, sources.overlay), changed, undo)

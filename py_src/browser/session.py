@@ -109,6 +109,10 @@ class Trial:
         """How many iterations have been trained and reported."""
         return self.run.first + len(self.run.log)
 
+    def recapture(self) -> None:
+        """Have the run capture its step anew. Edited code may have nothing of the kind."""
+        getattr(self.run, "recapture", lambda: None)()
+
 
 @dataclass
 class Aside:
@@ -250,6 +254,8 @@ class Session:
         self.trial, self.discarded = None, self._aside(self.trial or self.discarded)
         self.asked, detail = (name, missing), ""
         self._enter("booting")
+        if self.device:
+            self.device.close()
         try:
             self.device = self.open_device(name, self._stage)
         except DeviceError as error:
@@ -483,6 +489,8 @@ class Session:
         if self.phase == "error":
             self.open(*self.asked)
         else:
+            if self.trial:
+                self.trial.recapture()  # what is put aside needs no memory for steps
             self.discarded, self.trial = self.trial, None
             self._enter("ready")
 
@@ -584,6 +592,8 @@ class Session:
 
     def _take(self, kind: str, name: str, run: Run, kept: Saved | None, note: str) -> None:
         """Make a run that was read the page's, and put the one before it aside."""
+        if self.trial:
+            self.trial.recapture()  # what is put aside needs no memory for steps
         self.discarded = self.trial or self.discarded
         self._begin(Trial(run, kept=kept))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}

@@ -107,7 +107,9 @@ class Bench:
             **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
             most_turns=math.inf,
             undisturbed=nullcontext,
+            close=lambda: self.closed.append(self.device.name),
         )
+        self.closed = []
         self.session = Session(self.messages.append, self.open, Corpus(TEXT), lambda: self.now)
         self.tell("device", name="webgpu")
 
@@ -189,6 +191,13 @@ def test_without_an_adapter_numpy_takes_over_and_the_page_is_told_why(bench):
 def test_what_the_browser_lacks_is_passed_on(bench):
     bench.tell("device", name="numpy", missing="jspi")
     assert bench.of("ready")[-1]["adapter"]["missing"] == "jspi"
+
+
+def test_a_device_that_is_opened_takes_the_place_of_one_that_is_closed(bench):
+    assert bench.closed == []
+    bench.tell("device", name="numpy")
+    bench.tell("device", name="webgpu")
+    assert bench.closed == ["webgpu", "numpy"] and bench.session.phase == "ready"
 
 
 def test_a_device_that_breaks_as_it_opens_leaves_a_panel_and_reset_tries_again(bench):
