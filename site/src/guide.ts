@@ -2,8 +2,8 @@
 // finished or skipped, and the browser remembers which.
 
 import { effect, signal } from "@preact/signals";
+import { recall, remember } from "./local";
 import { phase } from "./state";
-import { storage } from "./theme";
 
 export const STOPS = [
   {
@@ -38,7 +38,7 @@ export type Place = (typeof STOPS)[number]["at"];
 const KEY = "groundling-first-look";
 
 /** The stop that is shown, or null: it was finished or skipped. */
-export const stop = signal<number | null>(storage?.getItem(KEY) === "seen" ? null : 0);
+export const stop = signal<number | null>(recall(KEY) === "seen" ? null : 0);
 /** Counts up when the reader has asked for the stop: then the page goes there. */
 export const asked = signal(0);
 
@@ -50,7 +50,7 @@ export function go(to: number): void {
 
 export function end(): void {
   stop.value = null;
-  storage?.setItem(KEY, "seen");
+  remember(KEY, "seen");
 }
 
 // Who presses Start has done what the first stop asks for.

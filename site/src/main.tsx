@@ -1,5 +1,6 @@
 // The page: draws what the worker tells and sends on what the reader does.
 
+import "./language";
 import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
@@ -52,12 +53,17 @@ watchFragment();
 const stop = effect(() => {
   if (phase.value !== "ready") return;
   queueMicrotask(() => stop());
-  navigator.serviceWorker
-    ?.register("sw.js", { updateViaCache: "none" })
-    .then(() => navigator.serviceWorker.ready)
-    .then(() => (place("kept").hidden = false))
-    .catch(() => {});
+  keepPage().catch(() => {});
 });
+
+/** Rejects where the browser refuses: where it blocks cookies, asking for the property throws. */
+async function keepPage(): Promise<void> {
+  const workers = navigator.serviceWorker as ServiceWorkerContainer | undefined;
+  if (!workers) return;
+  await workers.register("sw.js", { updateViaCache: "none" });
+  await workers.ready;
+  place("kept").hidden = false;
+}
 
 effect(() => {
   const { iter, iters, trainLoss } = progress.value;

@@ -3,8 +3,8 @@
 
 import { signal } from "@preact/signals";
 import { LIBRARY, SHADERS } from "./code";
+import { drop, keys, recall, remember } from "./local";
 import type { Files } from "./protocol";
-import { storage } from "./theme";
 
 const CURRENT = "groundling-project";
 const PREFIX = "groundling-project:";
@@ -59,15 +59,14 @@ export function freeName(wish: string): string {
 }
 
 function list(): void {
-  const all = Array.from({ length: storage?.length ?? 0 }, (_, i) => storage!.key(i)!);
-  const kept = all.filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length));
+  const kept = keys().flatMap((key) => (key.startsWith(PREFIX) ? key.slice(PREFIX.length) : []));
   names.value = [...new Set([...kept, current.value])].sort((a, b) => a.localeCompare(b));
 }
 
 /** The edits of a project, as far as they can be read. */
 export function read(name: string): Files {
   try {
-    return checked(JSON.parse(storage?.getItem(PREFIX + name) ?? "{}"));
+    return checked(JSON.parse(recall(PREFIX + name) ?? "{}"));
   } catch {
     return {};
   }
@@ -75,15 +74,11 @@ export function read(name: string): Files {
 
 /** Keeps the edits as those of the open project. */
 export function write(files: Files): void {
-  try {
-    if (!storage) throw new Error();
-    storage.setItem(PREFIX + current.value, JSON.stringify(files));
-    storage.setItem(CURRENT, current.value);
-    notKept.value = "";
-  } catch {
-    notKept.value =
-      "This browser gives no room for your edits: a reload loses them, unless you download the .zip.";
-  }
+  const isKept =
+    remember(PREFIX + current.value, JSON.stringify(files)) && remember(CURRENT, current.value);
+  notKept.value = isKept
+    ? ""
+    : "This browser gives no room for your edits: a reload loses them, unless you download the .zip.";
   list();
 }
 
@@ -96,14 +91,14 @@ export function choose(name: string): Files {
 }
 
 export function rename(name: string, files: Files): void {
-  storage?.removeItem(PREFIX + current.value);
+  drop(PREFIX + current.value);
   current.value = name;
   write(files);
 }
 
 /** Removes the open project; another one is to be chosen. */
 export function remove(): void {
-  storage?.removeItem(PREFIX + current.value);
+  drop(PREFIX + current.value);
   list();
 }
 
@@ -117,7 +112,7 @@ export function follow(change: (files: Files) => void): void {
 
 /** The project that was open last. */
 export function last(): Files {
-  current.value = storage?.getItem(CURRENT) ?? FIRST;
+  current.value = recall(CURRENT) ?? FIRST;
   list();
   return read(current.value);
 }

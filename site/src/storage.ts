@@ -1,6 +1,7 @@
 // The browser's storage, which autosave uses: how full it is, and that it may stay.
 
 import { effect, signal } from "@preact/signals";
+import { recall, remember } from "./local";
 import { autosaved, offer } from "./state";
 
 const KEY = "groundling-asked-to-persist";
@@ -17,8 +18,8 @@ export const room = signal<Room | null>(null);
 /** Asks that what is kept may stay; once, as some browsers put it to the reader. */
 export async function askToPersist(): Promise<void> {
   try {
-    if (localStorage.getItem(KEY) || (await navigator.storage.persisted())) return;
-    localStorage.setItem(KEY, "yes");
+    if (recall(KEY) || (await navigator.storage.persisted())) return;
+    remember(KEY, "yes");
     await navigator.storage.persist();
     await look();
   } catch {

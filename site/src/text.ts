@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { send } from "./link";
+import { recall, remember } from "./local";
 import { onRestart } from "./restarts";
 import type {
   Config,
@@ -38,7 +39,7 @@ let ignore = 0; // replies to drafts that are out of date
 
 function readNames(): Record<string, string> {
   try {
-    const names: unknown = JSON.parse(localStorage.getItem(NAMES) ?? "{}");
+    const names: unknown = JSON.parse(recall(NAMES) ?? "{}");
     if (typeof names !== "object" || names === null) return {};
     return Object.fromEntries(
       Object.entries(names)
@@ -52,11 +53,7 @@ function readNames(): Record<string, string> {
 
 function writeNames(names: Record<string, string>): void {
   kept.value = names;
-  try {
-    localStorage.setItem(NAMES, JSON.stringify(names));
-  } catch {
-    // The text is in use all the same.
-  }
+  remember(NAMES, JSON.stringify(names)); // if not, the text is in use all the same
 }
 
 const folder = async () =>

@@ -1,20 +1,12 @@
 // Light, dark, or as the system has it. style.css does the rest with light-dark().
 
 import { effect, signal } from "@preact/signals";
+import { recall, remember } from "./local";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "groundling-theme";
 
-/** The browser's storage, where it allows one. */
-export const storage = (() => {
-  try {
-    return localStorage;
-  } catch {
-    return null;
-  }
-})();
-
-const stored = storage?.getItem(KEY);
+const stored = recall(KEY);
 export const theme = signal<Theme>(stored === "light" || stored === "dark" ? stored : "system");
 
 /** Counts up whenever the colours may have changed: what draws on a canvas draws again. */
@@ -29,7 +21,7 @@ function recolour(): void {
 
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
-  storage?.setItem(KEY, theme.value);
+  remember(KEY, theme.value);
   recolour();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);

@@ -13,7 +13,7 @@ import { Speed } from "./components/Speed";
 import { Talk } from "./components/Talk";
 import { Text } from "./components/Text";
 import { Twin } from "./components/Twin";
-import { storage } from "./theme";
+import { recall, remember } from "./local";
 
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
 interface View {
@@ -78,7 +78,7 @@ const KEPT = "groundling.tab";
 
 /** The tab that was open at the last visit, if there is still one of that name. */
 function first(): string {
-  const kept = storage?.getItem(KEPT);
+  const kept = recall(KEPT);
   return VIEWS.find(({ id }) => id === kept)?.id ?? "talk";
 }
 
@@ -90,7 +90,7 @@ export function Views() {
   const show = (id: string) => {
     open.value = id;
     if (!opened.value.includes(id)) opened.value = [...opened.value, id];
-    storage?.setItem(KEPT, id);
+    remember(KEPT, id);
   };
   const move = (event: KeyboardEvent) => {
     const at = VIEWS.findIndex(({ id }) => id === open.value);
