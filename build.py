@@ -160,6 +160,11 @@ PYFLAKES = Asset(
     (Wheel("pyflakes==4.1.0"),),
 )
 ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE, PYFLAKES)
+FETCHED = (  # what the worker fetches of site/dist, and checks the size of
+    *(f"pyodide/{name}" for name in ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm")),
+    *(f"pyodide/{name}" for name in ("pyodide-lock.json", "python_stdlib.zip")),
+    *("numpy.zip", "groundling.zip", f"data/{SHAKESPEARE.name}", "kernels.json"),
+)
 RUFF_FILES = ("ruff_wasm.js", "ruff_wasm_bg.wasm")  # which site/package-lock.json pins
 
 # What a source that cannot be reached, or that has no such file, raises.
@@ -295,7 +300,7 @@ def stamp(name: str, digest: str) -> None:
     (VENV / "stamps" / name).write_text(digest)
 
 
-# ---- Python, Node, Chromium and a Vulkan driver --------------------------------------------------
+# ---- Python, Node, browsers and a Vulkan driver --------------------------------------------------
 
 
 def python() -> Path:
@@ -428,6 +433,34 @@ def chromium() -> str:
     )
 
 
+def find_firefox() -> str | None:
+    return shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+def find_webkit() -> str | None:
+    """WebKitGTK's driver, where there is also a screen for it that nobody sees."""
+    return shutil.which("WebKitWebDriver") if shutil.which("Xvfb") else None
+
+
+# Beside Chromium: how each is found, and Debian's packages of it.
+ENGINES = {
+    "Firefox": (find_firefox, ("firefox-esr",)),
+    "WebKit": (find_webkit, ("webkit2gtk-driver", "xvfb")),
+}
+
+
+def engine(name: str) -> str:
+    """The path of another engine's browser, installed if need be; or why its tests are skipped."""
+    find, packages = ENGINES[name]
+    if found := find():
+        return found
+    try:
+        apt_install(*packages)
+    except BuildError as error:
+        return f"not to be had ({first_line(error)}), so its tests are skipped"
+    return find() or f"still missing with {' '.join(packages)}, so its tests are skipped"
+
+
 def adapter() -> str | None:
     """What wgpu takes for the GPU, or None. On Linux only Vulkan will do: OpenGL lacks compute."""
     # Without a desktop Mesa complains unless the variable has a path, whichever it is.
@@ -518,10 +551,11 @@ def ahead(pyodide: Path, numpy: Path, library: bytes, kernels: Path) -> dict[str
 
 
 def bundle(out: Path, *entries: Path) -> None:
-    """Bundles TypeScript into `out`; Pyodide is loaded at run time, from the folder beside it."""
+    """Bundles TypeScript into `out`, whose other files are there by now: `SIZES` is theirs."""
     options = "--bundle --format=esm --target=es2022 --minify --sourcemap --log-level=warning"
-    pyodide = "--external:*/pyodide.mjs"
-    command = (node_tool("esbuild"), *entries, *options.split(), pyodide, f"--outdir={out}")
+    sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in files(out)}
+    told = f"--define:SIZES={json.dumps({name: sizes[name] for name in FETCHED if name in sizes})}"
+    command = (node_tool("esbuild"), *entries, *options.split(), told, f"--outdir={out}")
     run(*command, env=node_environment(), cwd=SITE)
 
 
@@ -551,7 +585,6 @@ def build_site() -> Path:
         new = Path(scratch, "new")
         if (SITE / "public").exists():
             shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
-        bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
         for name in ("index.html", "style.css"):
             shutil.copyfile(SITE / name, new / name)
         (new / "data").mkdir()
@@ -561,7 +594,9 @@ def build_site() -> Path:
             shutil.copyfile(NODE_MODULES / "@astral-sh/ruff-wasm-web" / name, new / "ruff" / name)
         (new / "pyodide").mkdir()
         for asset in PYODIDE_FILES:
-            shutil.copyfile(assets[asset], new / "pyodide" / assets[asset].name)
+            # Some servers know no .mjs, and browsers run no script that comes as another type.
+            name = assets[asset].name.replace(".mjs", ".js")
+            shutil.copyfile(assets[asset], new / "pyodide" / name)
         lock, stdlib = new / "pyodide/pyodide-lock.json", new / "pyodide/python_stdlib.zip"
         lock.write_bytes(pyodide_lock(lock.read_bytes()))
         library = named(ours)
@@ -572,6 +607,7 @@ def build_site() -> Path:
         numpy = {name: data for name, data in unpacked(assets[NUMPY]).items() if runs(name)}
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
+        bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
         bundle(new, SITE / "src/sw.ts")
         worker = new / "sw.js"
         worker.write_text(manifest(new) + worker.read_text(encoding="utf-8"), encoding="utf-8")
@@ -589,7 +625,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     extensions_map = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
-        ".mjs": "text/javascript",
         ".wasm": "application/wasm",
         ".whl": "application/zip",
         ".wgsl": "text/plain; charset=utf-8",
@@ -675,6 +710,8 @@ def lint() -> list[str]:
 def test(arguments: list[str]) -> int:
     library("[test]")
     say(f"Browser: {chromium()}\nGPU: {vulkan()}")
+    for name in ENGINES:
+        say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
     code = subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)

@@ -2,7 +2,7 @@
 // response's headers carry, and a static host sends none; a worker from a blob inherits the page's.
 // The Python in it may be anybody's, and with the policy it reaches no other origin.
 
-const here = (path: string) => new URL(path, import.meta.url).href;
+import { here } from "./host";
 
 // `worker-src 'self'` in index.html is for sw.js alone, whose address is known only here: from any
 // other address of ours the worker could start one that has no policy.

@@ -3,6 +3,7 @@
 
 import { batch } from "@preact/signals";
 import { startWorker } from "./confine";
+import { faultOfScript } from "./host";
 import type { Command, Report } from "./protocol";
 import { restarted } from "./restarts";
 import {
@@ -38,16 +39,13 @@ function boot(): Worker {
     if (data.type === "file") offer(data.name, data.mime, data.bytes);
     else receive(data);
   };
-  fresh.onerror = (event) => {
-    if (fresh !== worker || alive) return; // it tells of its errors itself; the console has this one
+  fresh.onerror = async (event) => {
+    if (alive) return; // it tells of its errors itself; the console has this one
+    const { message, hint } = await faultOfScript("worker.js", event.message);
+    if (fresh !== worker) return;
     receive({ type: "phase", phase: "error", reason: "worker", undo: null });
-    receive({
-      type: "error",
-      title: "The worker stopped",
-      message: event.message || "The script that runs Python could not be loaded.",
-      hint: "Reload the page. It needs a current browser, served over http, not from a file.",
-      detail: "",
-    });
+    const title = "Python did not come up";
+    receive({ type: "error", title, message, hint, detail: event.message ?? "" });
   };
   fresh.postMessage(visibility());
   return fresh;
@@ -69,7 +67,8 @@ export function send(command: Command, transfer: Transferable[] = []): void {
 }
 
 /** Python did not come up, or has stopped for good: nothing that it is told is obeyed any more. */
-const isDead = () => phase.value === "error" && ["boot", "worker", "ended"].includes(reason.value);
+export const isDead = () =>
+  phase.value === "error" && ["boot", "worker", "ended"].includes(reason.value);
 
 /** After asking for a stop, asks for a sign of life for as long as it is waited for. What counts are
  * questions that went unanswered, not the clock: while a machine sleeps or this page is busy none are

@@ -29,7 +29,9 @@ import { receiveTwin } from "./twin";
 
 export const phase = signal<Phase>("booting");
 export const reason = signal("");
-export const stages = signal<Partial<Record<Stage, { done: number; total: number }>>>({});
+export const stages = signal<
+  Partial<Record<Stage, { done: number; total: number; detail: string }>>
+>({});
 export const compiling = signal(""); // the kernel that is being compiled
 export const adapter = signal<Adapter | null>(null);
 export const model = signal({

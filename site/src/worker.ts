@@ -1,9 +1,11 @@
 // The worker: boots Pyodide, then carries messages between the page and py_src/browser/main.py.
 // The messages are those of protocol.ts.
 
-import type { PyodideAPI } from "pyodide";
+import type { PyodideAPI, PyodideConfig } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
 import { compileAhead } from "./ahead";
+import { bytesOf, scriptOf, watched } from "./download";
+import { damaged, Fault, here } from "./host";
 import { openNotes, openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
 import type { Command, DeviceName, Missing, Report, Stage } from "./protocol";
@@ -17,7 +19,6 @@ interface Main extends PyProxy {
 }
 
 const FLUSH_MS = 50;
-const here = (path: string) => new URL(path, import.meta.url).href;
 
 const report = (message: Report, transfer: Transferable[] = []) =>
   postMessage(message, { transfer });
@@ -52,53 +53,8 @@ function choose(): { name: DeviceName; missing: Missing } {
   return { name: "webgpu", missing: "" };
 }
 
-/** Makes every later fetch report how many bytes have come. */
-function countDownloads(): void {
-  const plain = fetch;
-  const files = new Map<string, { done: number; total: number }>();
-  let posted = 0;
-  const tell = (last: boolean) => {
-    if (!last && performance.now() - posted < 50) return;
-    posted = performance.now();
-    let [done, total] = [0, 0];
-    for (const file of files.values()) {
-      done += file.done;
-      total += Math.max(file.done, file.total);
-    }
-    stage("download", done, total);
-  };
-  self.fetch = async (input, init) => {
-    const response = await plain(input, init);
-    if (!response.ok || !response.body) return response;
-    const packed = response.headers.has("content-encoding"); // then the length is not ours
-    const length = packed ? 0 : Number(response.headers.get("content-length"));
-    const file = { done: 0, total: length };
-    files.set(response.url, file);
-    const count = new WritableStream<Uint8Array>({
-      write(chunk) {
-        file.done += chunk.byteLength;
-        tell(false);
-      },
-      close: () => tell(true),
-    });
-    // What is counted is a copy: of the response itself the browser may have compiled code already.
-    response
-      .clone()
-      .body!.pipeTo(count)
-      .catch(() => {}); // who reads the response is told
-    return response;
-  };
-}
-
-async function bytesOf(path: string): Promise<Uint8Array> {
-  const response = await fetch(here(path));
-  if (!response.ok) throw new Error(`${path} could not be fetched (HTTP ${response.status}).`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /** Downloads, starts Python and loads our own; as much of it at once as can be. */
 async function boot(): Promise<Main> {
-  countDownloads();
   const ours = Promise.all(
     ["numpy.zip", "groundling.zip", "data/tinyshakespeare.txt"].map(bytesOf),
   );
@@ -106,15 +62,32 @@ async function boot(): Promise<Main> {
   const storage = openStore();
   const notes = openNotes();
   stage("python", 0, 1);
-  const { loadPyodide } = (await import(here("pyodide/pyodide.mjs"))) as typeof import("pyodide");
+  const [{ loadPyodide }, { default: createPyodideModule }] = await Promise.all([
+    scriptOf<typeof import("pyodide")>("pyodide/pyodide.js"),
+    scriptOf<{ default: NonNullable<PyodideConfig["createPyodideModule"]> }>(
+      "pyodide/pyodide.asm.js",
+    ),
+  ]);
   const pyodide: PyodideAPI = await loadPyodide({
+    createPyodideModule,
     indexURL: here("pyodide/"),
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
+  }).catch((error: unknown) => {
+    // Python ends itself where it cannot read its standard library.
+    const ended = (error as Error).name === "ExitStatus";
+    throw ended ? damaged("pyodide/python_stdlib.zip", said(error)) : error;
   });
   const [numpy, library, corpus] = await ours;
   // Not by loadPackage, which would compile all of NumPy's libraries at once: two are needed.
-  pyodide.unpackArchive(numpy!, "zip", { extractDir: "/app/lib" });
-  pyodide.unpackArchive(library!, "zip", { extractDir: "/app" });
+  const unpack = (name: string, archive: Uint8Array, extractDir: string) => {
+    try {
+      pyodide.unpackArchive(archive, "zip", { extractDir });
+    } catch (error) {
+      throw damaged(name, said(error));
+    }
+  };
+  unpack("numpy.zip", numpy!, "/app/lib");
+  unpack("groundling.zip", library!, "/app");
   pyodide.FS.mkdirTree("/app/data");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus!);
   const store = await storage;
@@ -175,10 +148,14 @@ async function live(): Promise<void> {
     const told = (done: number, total: number) => stage("kernels", done, total);
     await compileAhead(JSON.parse(new TextDecoder().decode(list)), told);
   };
-  const [python] = await Promise.all([
-    boot(),
-    device.name === "webgpu" && kernels().catch(() => {}), // Python will try, and say what is wrong
-  ]);
+  const python = await watched(
+    (done, total, waiting) => stage("download", done, total, waiting),
+    async () => {
+      const ahead = device.name === "webgpu" && kernels().catch(() => {}); // Python will say why
+      const [python] = await Promise.all([boot(), ahead]);
+      return python;
+    },
+  );
   main = python;
   python.receive(JSON.stringify({ type: "device", ...device }));
   for (const command of early.splice(0)) deliver(command);
@@ -198,13 +175,22 @@ function ended(error: unknown): void {
   });
 }
 
+/** What an error says, in a line: of Python's, the last one. */
+function said(error: unknown): string {
+  const { message = String(error) } = error as Partial<Error>; // Emscripten's are no Errors
+  return message.trim().split("\n").at(-1)!;
+}
+
 live().catch((error: unknown) => {
   report({ type: "phase", phase: "error", reason: "boot", undo: null });
   report({
     type: "error",
     title: "Python did not come up",
-    message: error instanceof Error ? error.message.split("\n")[0]! : String(error),
-    hint: "Reload the page. If it stays like this, the details below say where it stopped.",
-    detail: error instanceof Error ? (error.stack ?? "") : "",
+    message: error instanceof Fault ? error.message : `It stopped while it started: ${said(error)}`,
+    hint:
+      error instanceof Fault
+        ? error.hint
+        : "Try again. If it stays like this, the details below say where it stopped.",
+    detail: error instanceof Error ? `${error.message}\n${error.stack ?? ""}` : "",
   });
 });

@@ -1,7 +1,8 @@
 // Our default model in a worker like the site's own, for a bench that takes turns: the message
 // {device, batch} makes a run, {steps} trains so many and answers the milliseconds a step, and
 // {figures} answers all that groundling.bench finds, as JSON.
-import { loadPyodide } from "../pyodide/pyodide.mjs";
+import createPyodideModule from "../pyodide/pyodide.asm.js";
+import { loadPyodide } from "../pyodide/pyodide.js";
 import * as plan from "./plan.js";
 
 const PYTHON = `
@@ -29,6 +30,7 @@ def figures(batch):
 
 async function boot() {
   const pyodide = await loadPyodide({
+    createPyodideModule,
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
   });
   pyodide.registerJsModule("groundling_js", { ...plan });

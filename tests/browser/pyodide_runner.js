@@ -2,7 +2,8 @@
 // same groundling.zip in /app, the same JavaScript module for the wgpu shim. The message is pytest's
 // arguments; the answers are {log}, {test, outcome, said} as each starts and ends, and at last
 // {ended: pytest's exit code}.
-import { loadPyodide } from "../pyodide/pyodide.mjs";
+import createPyodideModule from "../pyodide/pyodide.asm.js";
+import { loadPyodide } from "../pyodide/pyodide.js";
 import * as plan from "./plan.js";
 
 const log = (line) => postMessage({ log: line });
@@ -14,7 +15,7 @@ async function unpack(pyodide, url, folder) {
 }
 
 async function run(args) {
-  const pyodide = await loadPyodide({ stdout: log, stderr: log });
+  const pyodide = await loadPyodide({ createPyodideModule, stdout: log, stderr: log });
   pyodide.registerJsModule("groundling_js", { ...plan });
   await unpack(pyodide, "../numpy.zip", "/app/lib");
   await unpack(pyodide, "../groundling.zip", "/app");

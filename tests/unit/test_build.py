@@ -166,7 +166,7 @@ def get(build, tmp_path) -> Iterator:
     (site := tmp_path / "site").mkdir()
     (site / "index.html").write_text("<!doctype html>")
     (site / "a.wasm").write_bytes(b"\0asm")
-    (site / "a.mjs").write_text("export {}")
+    (site / "a.js").write_text("export {}")
     (tmp_path / "secret.txt").write_text("beyond the site")
     server = build.server({"/the/pit/": site})
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -186,7 +186,7 @@ def get(build, tmp_path) -> Iterator:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("", "text/html"), ("a.wasm", "application/wasm"), ("a.mjs", "text/javascript")],
+    [("", "text/html"), ("a.wasm", "application/wasm"), ("a.js", "text/javascript")],
 )
 def test_the_server_gives_browsers_the_types_they_insist_on(get, path, kind):
     answer = get(f"/the/pit/{path}")
@@ -194,8 +194,8 @@ def test_the_server_gives_browsers_the_types_they_insist_on(get, path, kind):
 
 
 def test_the_server_sends_a_file_again_only_when_it_changed(get):
-    seen = get("/the/pit/a.mjs").headers["Last-Modified"]
-    assert get("/the/pit/a.mjs", **{"If-Modified-Since": seen}).status == 304
+    seen = get("/the/pit/a.js").headers["Last-Modified"]
+    assert get("/the/pit/a.js", **{"If-Modified-Since": seen}).status == 304
 
 
 @pytest.mark.parametrize("path", ["/", "/secret.txt", "/the/pit/../../secret.txt", "/the/pit/gone"])
@@ -211,3 +211,10 @@ def test_the_page_s_packages_are_pinned_by_hash_and_name_no_registry():
 
 def test_the_browser_s_half_cannot_be_imported_here():
     assert importlib.util.find_spec("browser") is None
+
+
+def test_an_engine_that_cannot_be_had_is_told_and_ends_nothing(build, monkeypatch):
+    monkeypatch.setattr(build.shutil, "which", lambda name, path=None: None)
+    assert build.engine("WebKit") == (
+        "not to be had (this system has no apt-get), so its tests are skipped"
+    )

@@ -1,4 +1,5 @@
 import * as format from "../format";
+import { again } from "../link";
 import { STAGES, type Stage } from "../protocol";
 import { compiling, stages } from "../state";
 
@@ -14,9 +15,9 @@ function detail(stage: Stage): string {
   const at = stages.value[stage];
   if (!at) return "";
   if (stage === "download") {
-    return at.total > at.done
-      ? `${format.megabytes(at.done)} of ${format.megabytes(at.total)} MB`
-      : `${format.megabytes(at.done)} MB`;
+    const came = format.megabytes(at.done);
+    const so = at.total > at.done ? `${came} of ${format.megabytes(at.total)} MB` : `${came} MB`;
+    return at.detail ? `${so}, stalled` : so;
   }
   return stage === "kernels" ? `${at.done} of ${at.total}` : "";
 }
@@ -31,6 +32,7 @@ export function doing(): string {
 
 /** What happens between opening the page and being ready. */
 export function Boot() {
+  const waiting = stages.value.download?.detail;
   return (
     <ol class="boot" aria-label="Getting ready">
       {STAGES.map((stage) => {
@@ -51,6 +53,17 @@ export function Boot() {
       <li class="compiling" aria-hidden="true">
         {compiling.value && `${compiling.value}.wgsl`}
       </li>
+      {waiting && (
+        <li class="stalled">
+          <p role="status">
+            The download stands still: no more of {waiting} has come for a while. It goes on by
+            itself once the connection does.{" "}
+            <button type="button" class="link" onClick={() => again()}>
+              Try again
+            </button>
+          </p>
+        </li>
+      )}
     </ol>
   );
 }

@@ -8,7 +8,7 @@ import { COLUMNS } from "../curve";
 import { levelLines, lowest } from "../levels";
 import { send } from "../link";
 import { marks } from "../marks";
-import { curve, historyVersion, hasRun, model, phase } from "../state";
+import { curve, drawing, historyVersion, hasRun, model, phase, progress } from "../state";
 import { colour } from "../theme";
 import { Boot } from "./Boot";
 import { Edits } from "./Edits";
@@ -96,6 +96,23 @@ function options(width: number, height: number): uPlot.Options {
 
 type Columns = [Float64Array, Float64Array, Float64Array, Float64Array];
 
+/** What the curve waits for, while it has no point. */
+function awaited(): string {
+  if (drawing.value !== null) return "Drawing the first weights …";
+  switch (phase.value) {
+    case "ready":
+      return "Press Start, and the curve begins here.";
+    case "training":
+      return progress.value.iter === 0
+        ? "Measuring the first validation loss …"
+        : "Making the first step …";
+    case "paused":
+      return "Resume, and the curve begins here.";
+    default:
+      return "";
+  }
+}
+
 /** The loss curve. */
 export function Chart() {
   const version = useComputed(() => [historyVersion.value, planned.value, edits.value]);
@@ -131,17 +148,7 @@ export function Chart() {
           `average ${format.loss(smooth[at])}` +
           (Number.isNaN(val[at]) ? "" : `, validation ${format.loss(val[at])}`)
         }
-        over={
-          phase.value === "booting" ? (
-            <Boot />
-          ) : (
-            isEmpty && (
-              <p class="empty">
-                {phase.value === "ready" ? "Press Start" : "Resume"}, and the curve begins here.
-              </p>
-            )
-          )
-        }
+        over={phase.value === "booting" ? <Boot /> : isEmpty && <p class="empty">{awaited()}</p>}
       >
         {(at) => (
           <ul class="legend" aria-hidden="true">

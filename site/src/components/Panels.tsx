@@ -1,4 +1,4 @@
-import { restart, send } from "../link";
+import { again, isDead, restart, send } from "../link";
 import { loadBytes } from "../files";
 import type { Missing } from "../protocol";
 import { doing } from "./Boot";
@@ -21,15 +21,13 @@ import {
 
 type Lack = Exclude<Missing, "">;
 
-type Browser = "Chrome, Edge and their kin" | "Firefox" | "Safari";
+type Browser = "Chrome, Edge and their kin" | "Firefox" | "Safari" | "WebKitGTK";
 type Ways = Record<Browser, string>;
 
 const ACCELERATION =
   "Switch graphics acceleration on in the settings, under System, and update the GPU's driver; " +
   "chrome://gpu tells what is blocked and why.";
-const FIREFOX_FLAGS =
-  "Open about:config, set dom.webgpu.enabled and javascript.options.wasm_js_promise_integration " +
-  "to true, and restart it.";
+const ELSEWHERE = "Open the page in a current Chrome or Chromium on the same machine.";
 
 const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> = {
   insecure: {
@@ -44,8 +42,10 @@ const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> 
       "Chrome, Edge and their kin": navigator.userAgent.includes("Linux")
         ? "Update it. If that is not enough, open chrome://flags/#enable-unsafe-webgpu, choose Enabled, and relaunch."
         : `Update it: WebGPU came with version 113. ${ACCELERATION}`,
-      Firefox: `Update it. If that is not enough: ${FIREFOX_FLAGS}`,
+      Firefox:
+        "Update it. If that is not enough, open about:config, set dom.webgpu.enabled to true, and restart it.",
       Safari: "Update it: WebGPU came with Safari 26.",
+      WebKitGTK: `WebKit for Linux (GNOME Web, for one) has no WebGPU yet. ${ELSEWHERE}`,
     },
   },
   jspi: {
@@ -53,8 +53,9 @@ const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> 
     what: "WebGPU is here. What is missing is JSPI, the JavaScript Promise Integration of WebAssembly, which suspends Python while the GPU works.",
     ways: {
       "Chrome, Edge and their kin": "Update it: JSPI came with version 137.",
-      Firefox: `Update it. If that is not enough: ${FIREFOX_FLAGS}`,
-      Safari: "Update it; until it has JSPI, a current Chrome on the same machine will do.",
+      Firefox: "Update it: JSPI came with version 153.",
+      Safari: `Update it. If that is not enough: ${ELSEWHERE}`,
+      WebKitGTK: ELSEWHERE,
     },
   },
   adapter: {
@@ -64,6 +65,7 @@ const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> 
       "Chrome, Edge and their kin": ACCELERATION,
       Firefox: "Update it and the GPU's driver; about:support tells what is blocked and why.",
       Safari: "Update the system, and the GPU's driver with it.",
+      WebKitGTK: ELSEWHERE,
     },
   },
 };
@@ -71,9 +73,8 @@ const LACKS: Record<Lack, { title: string; what: string; ways: Ways | string }> 
 function thisBrowser(): Browser {
   const { userAgent } = navigator;
   if (/Firefox/.test(userAgent)) return "Firefox";
-  return /Safari/.test(userAgent) && !/Chrom/.test(userAgent)
-    ? "Safari"
-    : "Chrome, Edge and their kin";
+  if (!/Safari/.test(userAgent) || /Chrom/.test(userAgent)) return "Chrome, Edge and their kin";
+  return /Linux|X11/.test(userAgent) ? "WebKitGTK" : "Safari";
 }
 
 /** What is missing for the GPU and how to get it. NumPy is open meanwhile and trains. */
@@ -137,6 +138,11 @@ export function Panels() {
               <pre>{wrong.detail}</pre>
             </details>
           )}
+          {isDead() && (
+            <button type="button" onClick={() => again()}>
+              Try again
+            </button>
+          )}
           {phase.value !== "error" && (
             <button type="button" class="link" onClick={() => (panel.value = null)}>
               Close
@@ -197,7 +203,7 @@ export function Device() {
             key={name}
             type="button"
             aria-pressed={now?.device === name}
-            disabled={!free || now?.device === name || (name === "webgpu" && none)}
+            disabled={!free || !now || now.device === name || (name === "webgpu" && none)}
             onClick={() => send({ type: "device", name })}
           >
             {name === "webgpu" ? "WebGPU" : "NumPy"}
