@@ -1,20 +1,58 @@
-"""Autosave: the last states of the run, kept where a crash or a reload does not reach them.
+"""Autosave: the last copies of the run, kept where a crash or a reload does not reach them.
 
-A store has SLOTS slots, one more than there are copies to keep: a new state is written to a slot
-that holds none of them, body first and header last, and only then is the oldest one let go. So
-whenever the worker ends, the newest state that was written whole can be read. What was cut short
-is told by the SHA-256 in its header, and passed over.
+What grows with every iteration, the log and the samples, is only ever added to: to one of JOURNALS
+journals, a block for each copy. A copy itself is in one of SLOTS slots: a header that says how many
+bytes of which journal belong to it, then the facts and the floats, as a state file has them.
+
+    journal   blocks of: two little-endian uint64, records and bytes of samples; then both, as in
+              groundling/state.py
+    slot      512 bytes of compact ASCII JSON, HEADER_KEYS; metaBytes of facts; the floats
+
+There is one slot more than there are copies to keep. A new copy is written to a slot that holds
+none: its journal first, then its body, its header last, each flushed before the next, and only then
+is the oldest copy let go. So whenever the worker ends, at any byte, the newest copy written whole
+can be read. What was cut short is told by its SHA-256, and passed over.
+
+A run that does not go on from the journal, as another was begun or an older state was loaded, has a
+journal of its own; so there are as many journals as slots. A slot may also hold a whole state file,
+as it did before there were journals.
 """
 
-from contextlib import suppress
-from typing import Protocol
+from __future__ import annotations
 
-from groundling import state
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+import groundling.model
+import groundling.records
+import groundling.state
+from groundling import strict
 from groundling.checkpoint import HEADER_BYTES, CheckpointError, read_header
-from groundling.state import Saved
+from groundling.config import check_number
+from groundling.records import COLUMNS, ROW
+from groundling.strict import HASH, TIME, check_keys, check_text
+
+if TYPE_CHECKING:
+    from groundling.records import Log
+    from groundling.samples import Sample
+    from groundling.state import Saved
 
 KEEP = 3  # copies
-SLOTS = KEEP + 1
+SLOTS = [f"{i}.state" for i in range(KEEP + 1)]
+JOURNALS = [f"{i}.log" for i in range(KEEP + 1)]
+FORMAT = "groundling-copy-v1"
+HEADER_KEYS = (
+    *("format", "serial", "iter", "journal", "journalBytes", "journalSha256", "metaBytes"),
+    *("floats", "sha256", "createdAt"),
+)
+PIECE = 2**22  # bytes that are read at a time
+BLOCK_BYTES = 16  # of a journal's block, before its records
 
 
 class StoreError(Exception):
@@ -26,92 +64,282 @@ class StoreFull(StoreError):
 
 
 class Store(Protocol):
-    """Where the slots are, numbered from 0. Each method may raise StoreError."""
+    """Where the files are, SLOTS and JOURNALS. Each method may raise StoreError."""
 
-    def read(self, slot: int) -> bytes:
-        """All that is in the slot; b"" at first."""
+    def size(self, name: str) -> int:
+        """How many bytes the file has; 0 at first."""
 
-    def write(self, slot: int, at: int, data: bytes) -> None:
-        """Put data at a byte of the slot, which grows as needed. StoreFull."""
+    def read(self, name: str, at: int, n: int) -> bytes:
+        """So many bytes of the file from `at` on, or as many as there are."""
 
-    def flush(self, slot: int) -> None:
-        """Return when all that was written to the slot will outlast a crash."""
+    def write(self, name: str, at: int, data: bytes | memoryview) -> None:
+        """Put data at a byte of the file, which grows as needed. StoreFull."""
 
-    def erase(self, slot: int) -> None:
-        """Empty the slot."""
+    def flush(self, name: str) -> None:
+        """Return when all that was written to the file will outlast a crash."""
+
+    def truncate(self, name: str, size: int) -> None:
+        """Cut the file off at a byte."""
+
+
+@dataclass
+class Journal:
+    """A journal as far as it is written, and what is in it."""
+
+    name: str
+    log: Log
+    samples: list[Sample]
+    size: int
+    digest: Any  # a SHA-256 of all its bytes, which goes on with those to come
+
+    def goes_on(self, saved: Saved) -> bool:
+        """Whether a run goes on from what is in it."""
+        now = saved.state
+        same = now.samples[: len(self.samples)] == self.samples
+        return same and groundling.records.Log(now.first, now.log).begins_with(self.log)
 
 
 class Autosave:
-    """The copies in a store. `slots` are the numbers of those that hold one, newest first."""
+    """The copies in a store. `slots` are those that hold one, newest first."""
 
     def __init__(self, store: Store):
         self.store = store
-        times = {}
-        for slot in range(SLOTS):
-            with suppress(CheckpointError):
-                times[slot] = str(
-                    read_header(store.read(slot), state.FORMAT, state.FORMAT_1).get("createdAt")
-                )
-        self.slots = sorted(times, key=times.__getitem__, reverse=True)
-        self.discarded: list[tuple[int, bytes]] = []  # slots with their headers, newest first
+        self.headers: dict[str, dict] = {}
+        self.journal: Journal | None = None  # that the next copy may go on with
+        for slot in SLOTS:
+            with suppress(ValueError):
+                self.headers[slot] = _header(store.read(slot, 0, HEADER_BYTES))
+        self.slots = sorted(self.headers, key=self._age, reverse=True)
+        self.last = self.serial  # so that no two copies have one number
+        self.discarded: dict[str, tuple[dict, bytes]] = {}  # what they held, newest first
 
-    def newest(self) -> Saved | None:
-        """The newest copy that is whole, or None. Newer ones that are not are erased."""
+    def _age(self, slot: str) -> tuple[int, str]:
+        header = self.headers[slot]
+        return header.get("serial", 0), header["createdAt"]
+
+    def newest(self, floats: bool = True) -> Saved | None:
+        """The newest copy that is whole, or None; without its floats if they are not asked for.
+        Newer ones that are not whole are erased.
+        """
         while self.slots:
-            with suppress(CheckpointError):
-                return state.loads(self.store.read(self.slots[0]))
-            self.store.erase(self.slots.pop(0))
+            with suppress(ValueError):
+                saved, self.journal = self._read(self.slots[0], floats)
+                return saved
+            self._erase(self.slots[0])
         return None
 
-    def save(self, data: bytes) -> bool:
-        """Keep a state file; True if older copies had to go sooner, for want of room.
+    def read(self, serial: int) -> Saved | None:
+        """The copy of that serial number, if it is still there and whole."""
+        for slot in self.slots:
+            if self.headers[slot].get("serial") == serial:
+                with suppress(ValueError):
+                    return self._read(slot, True)[0]
+        return None
+
+    @property
+    def serial(self) -> int:
+        """The serial number of the newest copy; 0 if there is none."""
+        return self._age(self.slots[0])[0] if self.slots else 0
+
+    def save(self, facts: Saved, floats: Callable[[], Iterable[np.ndarray]]) -> bool:
+        """Keep a run: its facts, and what gives its floats, in pieces. True if older copies had to
+        go sooner, for want of room.
 
         StoreFull when there is no room beside the newest copy, which stays. If this is cut short,
-        at any byte, the newest copy stays too.
+        at any byte, or fails, the newest copy stays too.
         """
-        del self.slots[KEEP:]
-        self.discarded = []
-        spare = [slot for slot in range(SLOTS) if slot not in self.slots]
-        for slot in spare:  # what was cut short takes room too
-            self.store.erase(slot)
+        self.discarded = {}
+        for slot in self.slots[KEEP:]:
+            self._erase(slot)
         dropped = False
         while True:
             try:
-                self._write(spare[0], data)
+                slot, header = self._write(facts, floats())
                 break
             except StoreFull:
-                self.store.erase(spare[0])
+                self._tidy()
                 if len(self.slots) < 2:
                     raise
-                self.store.erase(self.slots.pop())
+                self._erase(self.slots[-1])
                 dropped = True
-        self.slots.insert(0, spare[0])
-        for old in self.slots[KEEP:]:
-            self.store.erase(old)
-        del self.slots[KEEP:]
+        self.headers[slot], self.last = header, header["serial"]
+        self.slots.insert(0, slot)
+        for slot in self.slots[KEEP:]:
+            self._erase(slot)
         return dropped
-
-    def _write(self, slot: int, data: bytes) -> None:
-        self.store.write(slot, HEADER_BYTES, data[HEADER_BYTES:])
-        self.store.flush(slot)  # before the header, which says that it is all there
-        self._write_header(slot, data[:HEADER_BYTES])
-
-    def _write_header(self, slot: int, header: bytes) -> None:
-        self.store.write(slot, 0, header)
-        self.store.flush(slot)
 
     def discard(self) -> None:
         """Let all copies go. Until another one is saved, `restore` can bring them back: only their
         headers are erased, without which no copy is read, in the next visit either.
         """
         for slot in self.slots:
-            self.discarded.append((slot, self.store.read(slot)[:HEADER_BYTES]))
+            self.discarded[slot] = self.headers.pop(slot), self.store.read(slot, 0, HEADER_BYTES)
             self._write_header(slot, bytes(HEADER_BYTES))
         self.slots = []
 
     def restore(self) -> None:
         """Bring back what was discarded."""
-        for slot, header in self.discarded:
-            self._write_header(slot, header)
-            self.slots.append(slot)
-        self.discarded = []
+        for slot, (header, raw) in self.discarded.items():
+            self._write_header(slot, raw)
+            self.headers[slot] = header
+        self.slots += self.discarded
+        self.discarded = {}
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    def _write(self, facts: Saved, floats: Iterable[np.ndarray]) -> tuple[str, dict]:
+        """Write a copy to a slot that has none: which, and its header."""
+        at, meta = facts.state, groundling.state.dump_meta(facts)
+        shapes = groundling.model.parameter_shapes(
+            groundling.state.read_meta(meta, facts.created_at).state.model
+        )
+        if not (self.journal and self.journal.goes_on(facts)):
+            used = {self.headers[slot].get("journal") for slot in self.slots}
+            free = next(i for i in range(len(JOURNALS)) if i not in used)
+            self.journal = Journal(
+                JOURNALS[free], groundling.records.Log(at.first), [], 0, hashlib.sha256()
+            )
+        self._tidy()  # what was cut short takes room too
+        self._add(facts)
+        slot = next(slot for slot in SLOTS if slot not in self.slots)
+        digest, end = hashlib.sha256(), HEADER_BYTES
+        for part in chain([meta], groundling.state.check_floats(floats, shapes)):
+            digest.update(part)
+            self.store.write(slot, end, part)
+            end += len(part)
+        self.store.flush(slot)  # before the header, which says that it is all there
+        header = {
+            "format": FORMAT,
+            "serial": self.last + 1,
+            "iter": at.iter,
+            "journal": JOURNALS.index(self.journal.name),
+            "journalBytes": self.journal.size,
+            "journalSha256": self.journal.digest.hexdigest(),
+            "metaBytes": len(meta),
+            "floats": (end - HEADER_BYTES - len(meta)) // 4,
+            "sha256": digest.hexdigest(),
+            "createdAt": facts.created_at,
+        }
+        self._write_header(slot, strict.dumps(header).encode("ascii").ljust(HEADER_BYTES))
+        return slot, header
+
+    def _write_header(self, slot: str, header: bytes) -> None:
+        self.store.write(slot, 0, header)
+        self.store.flush(slot)
+
+    def _add(self, facts: Saved) -> None:
+        """Add to the journal what it lacks of a run."""
+        at, journal = facts.state, self.journal
+        log, known = groundling.records.Log(at.first, at.log), len(journal.log)
+        groundling.state.check_rows(log.blocks(known), at.first + known)
+        samples = groundling.state.dump_samples(at.samples[len(journal.samples) :])
+        counts = len(log) - known, len(samples)
+        if not any(counts):
+            return
+        digest, end = journal.digest.copy(), journal.size
+        lead = b"".join(count.to_bytes(8, "little") for count in counts)
+        for part in (lead, *map(groundling.state.rows_bytes, log.blocks(known)), samples):
+            digest.update(part)
+            self.store.write(journal.name, end, part)
+            end += len(part)
+        self.store.flush(journal.name)
+        self.journal = Journal(journal.name, log, list(at.samples), end, digest)
+
+    def _tidy(self) -> None:
+        """Empty what no copy needs."""
+        for slot in SLOTS:
+            if slot not in self.slots:
+                self.store.truncate(slot, 0)
+        used = {self.headers[slot].get("journal") for slot in self.slots}
+        for i, name in enumerate(JOURNALS):
+            if self.journal and self.journal.name == name:
+                self.store.truncate(name, self.journal.size)
+            elif i not in used:
+                self.store.truncate(name, 0)
+
+    def _erase(self, slot: str) -> None:
+        self.slots.remove(slot)
+        del self.headers[slot]
+        self.store.truncate(slot, 0)
+
+    # ---- reading --------------------------------------------------------------------------------
+
+    def _read(self, slot: str, floats: bool) -> tuple[Saved, Journal | None]:
+        """The copy in a slot, and its journal as far as it belongs to it. CheckpointError."""
+        header, size = self.headers[slot], self.store.size(slot)
+        if header["format"] != FORMAT:
+            return groundling.state.loads(self.store.read(slot, 0, size)), None
+        start = HEADER_BYTES + header["metaBytes"]
+        if size != start + 4 * header["floats"]:
+            raise CheckpointError("The copy was cut short.")
+        meta = self.store.read(slot, HEADER_BYTES, header["metaBytes"])
+        saved = groundling.state.read_meta(meta, header["createdAt"])
+        journal = self._read_journal(header, saved.state.first)
+        saved.state.log, saved.state.samples = journal.log, list(journal.samples)
+        groundling.state.check_log(journal.log, saved.state.first, saved.state.iter)
+        groundling.state.check_sizes(saved, header)
+        digest = hashlib.sha256(meta)
+        numbers = np.empty(header["floats"] if floats else 0, "<f4")
+        into = memoryview(numbers).cast("B")
+        for at, piece in self._pieces(slot, start, size):
+            digest.update(piece)
+            if floats:
+                into[at - start : at - start + len(piece)] = piece
+        if digest.hexdigest() != header["sha256"]:
+            raise CheckpointError("The copy is damaged.")
+        if floats:
+            groundling.state.set_floats(saved, numbers.astype(np.float32, copy=False))
+        return saved, journal
+
+    def _read_journal(self, header: dict, first: int) -> Journal:
+        """A journal up to where a copy says. CheckpointError."""
+        name, end = JOURNALS[header["journal"]], header["journalBytes"]
+        journal = Journal(name, groundling.records.Log(first), [], end, hashlib.sha256())
+        if self.store.size(name) < end:
+            raise CheckpointError("The copy's journal was cut short.")
+        at = 0
+        while at < end:
+            lead = self.store.read(name, at, BLOCK_BYTES)
+            records, length = (int.from_bytes(lead[i : i + 8], "little") for i in (0, 8))
+            rows = at + BLOCK_BYTES
+            samples = rows + ROW * records
+            journal.digest.update(lead)
+            if samples + length > end:
+                raise CheckpointError("The copy's journal is damaged.")
+            for _, piece in self._pieces(name, rows, samples, PIECE // ROW * ROW):
+                journal.digest.update(piece)
+                journal.log.extend(np.frombuffer(piece, "<f8").reshape(-1, len(COLUMNS)))
+            lines = self.store.read(name, samples, length)
+            journal.digest.update(lines)
+            journal.samples += groundling.state.read_samples(lines)
+            at = samples + length
+        if journal.digest.hexdigest() != header["journalSha256"]:
+            raise CheckpointError("The copy's journal is damaged.")
+        return journal
+
+    def _pieces(
+        self, name: str, at: int, end: int, most: int = PIECE
+    ) -> Iterator[tuple[int, bytes]]:
+        """A part of a file in pieces, each with its place."""
+        while at < end:
+            yield at, (piece := self.store.read(name, at, min(most, end - at)))
+            if not piece:
+                raise CheckpointError("The file was cut short.")
+            at += len(piece)
+
+
+def _header(raw: bytes) -> dict:
+    """The header of a copy, or of a state file. CheckpointError."""
+    header = read_header(raw, FORMAT, groundling.state.FORMAT, groundling.state.FORMAT_1)
+    try:
+        check_text("createdAt", header.get("createdAt"), *TIME)
+        if header["format"] == FORMAT:
+            check_keys("it", header, HEADER_KEYS)
+            for name in ("serial", "iter", "journalBytes", "metaBytes", "floats"):
+                check_number(name, header[name], groundling.state.SIZE)
+            check_number("journal", header["journal"], (0, len(JOURNALS) - 1))
+            for name in ("journalSha256", "sha256"):
+                check_text(name, header[name], *HASH)
+    except ValueError as error:
+        raise CheckpointError(f"The copy's header is wrong: {error}") from None
+    return header

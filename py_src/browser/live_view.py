@@ -105,8 +105,8 @@ class LiveView(View):
             self._applied(change)
             return
         try:
-            spoiled = session.phase == "error" and old.kept
-            state = old.kept.state if spoiled else old.run.state()
+            copy = session.copy_of(old, message) if session.phase == "error" else None
+            state = copy.state if copy else old.run.state()
             fit = message.get("fit", False)
             run = live.carry(old.run, state, session.corpus, session.device, fit)
         except BaseException as error:

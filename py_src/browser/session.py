@@ -53,12 +53,16 @@ from groundling.state import OtherOrigin
 from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from groundling.config import GPTConfig, TrainConfig
     from groundling.corpus import Corpus
     from groundling.devices import Device
     from groundling.state import Saved
     from groundling.train import Record, Run
 
+Pieces = Iterator[tuple[int, "bytes | memoryview"]]
+"""A file in pieces, each with its place; see state.stream."""
 DRAWING = 0.1  # seconds between two words of how many weights are drawn
 MOST_RECORDS = 5_000  # in a message: a long run that comes back would be hundreds of MB as one
 RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
@@ -94,6 +98,14 @@ VIEWS = (
 )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A copy of a run's state: of which iteration, and where it is."""
+
+    iter: int
+    serial: int | None  # autosave's number of it; None: the page has it, and gives it back
+
+
 @dataclass
 class Trial:
     """A run and what the page knows of it: what Reset puts aside and Undo brings back."""
@@ -101,7 +113,7 @@ class Trial:
     run: Run
     posted: int = 0  # how many records of run.log the page has
     seconds: float = 0.0  # of training
-    kept: Saved | None = None  # the last copy of its state
+    kept: Kept | None = None  # the last copy of its state
     overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
 
     @property
@@ -116,9 +128,12 @@ class Trial:
 
 @dataclass
 class Aside:
-    """What Undo brings a run back from where its device is gone: a copy of its state."""
+    """What Undo brings a run back from where its device is gone: a copy of its state, here or where
+    the last copy is kept.
+    """
 
-    saved: Saved
+    saved: Saved | None
+    kept: Kept | None
     corpus: Corpus
     seconds: float
     overlay: dict[str, str]
@@ -126,7 +141,7 @@ class Aside:
     @property
     def iter(self) -> int:
         """The iteration it is at."""
-        return self.saved.state.iter
+        return self.saved.state.iter if self.saved else self.kept.iter
 
 
 class Session:
@@ -146,7 +161,7 @@ class Session:
         autosave: Autosave | None = None,
     ):
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
-        self.autosave, self.is_full = autosave, False
+        self.autosave, self.trouble = autosave, ""  # and what was last told of copies that fail
         self.setup = groundling.configfile.Setup().on(corpus)  # of the next run
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
         self.live = LiveView(self)
@@ -504,13 +519,16 @@ class Session:
                 self._follow(run.corpus, run.model.config)
                 trial = self.live.carried(aside)
             else:
-                self._follow(aside.corpus, aside.saved.state.model)
-                run = groundling.state.resume(aside.saved, self.corpus, self.device, anyway=True)
-                trial = Trial(run, seconds=aside.seconds, kept=aside.saved)
+                if not (saved := aside.saved or self.copy_of(aside, message)):
+                    raise ValueError("The copy of that run is gone: it cannot be brought back.")
+                self._follow(aside.corpus, saved.state.model)
+                run = groundling.state.resume(saved, self.corpus, self.device, anyway=True)
+                trial = Trial(run, seconds=aside.seconds)
                 if diff := live.diff(aside.overlay, sources.overlay):
                     run.edits.append((run.iter, diff))
             self._begin(trial)
             self._rest()
+        self._keep()  # the copy that it had may be gone by now
 
     def _aside(self, trial: Trial | Aside | None) -> Aside | None:
         """A run without its device, which another takes the place of: as it is; or after an error,
@@ -518,10 +536,10 @@ class Session:
         """
         if not isinstance(trial, Trial):
             return trial
-        run, saved = trial.run, trial.kept
-        if self.phase != "error":
-            saved = groundling.state.snapshot(run)
-        return saved and Aside(saved, run.corpus, trial.seconds, trial.overlay)
+        saved = None if self.phase == "error" else groundling.state.snapshot(trial.run)
+        if saved is None and trial.kept is None:
+            return None
+        return Aside(saved, trial.kept, trial.run.corpus, trial.seconds, trial.overlay)
 
     def _do_interrupt(self, message: Message) -> None:
         """Nothing, once what it was to end has ended."""
@@ -554,7 +572,7 @@ class Session:
                 f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go "
                 "on, Reset, raise Iterations, and load it again."
             )
-        self._take("weights", message["name"], run, None, note)
+        self._take("weights", message["name"], run, note)
 
     def _load_state(self, message: Message, saved: Saved, anyway: bool = False) -> bool:
         """Make the run of a state the page's, or ask, with nothing changed so far; True if it is
@@ -584,18 +602,18 @@ class Session:
             note += " otherwise."
         else:
             note += ", bit for bit."
-        self._take("state", name, run, saved, note)
+        self._take("state", name, run, note)
 
     def _corpus_of(self, vocab_hash: str) -> Corpus:
         """The text, by the tokenizer of a file's vocabulary."""
         return self.corpus.read_as(groundling.corpus.tokenizer_of(vocab_hash))
 
-    def _take(self, kind: str, name: str, run: Run, kept: Saved | None, note: str) -> None:
+    def _take(self, kind: str, name: str, run: Run, note: str) -> None:
         """Make a run that was read the page's, and put the one before it aside."""
         if self.trial:
             self.trial.recapture()  # what is put aside needs no memory for steps
         self.discarded = self.trial or self.discarded
-        self._begin(Trial(run, kept=kept))
+        self._begin(Trial(run))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
         self._rest()
@@ -610,58 +628,81 @@ class Session:
         if self.phase != "ready" or not self.autosave:
             return
         message = message | {"name": "The copy in this browser"}
-        if not (saved := self.autosave.newest()):
+        if not (saved := self._from_store(lambda autosave: autosave.newest())):
             self._offer()
-        elif self._load_state(message, saved) and self.phase == "paused":
-            self.discarded = None
-            self._enter("training")
+        elif self._load_state(message, saved):
+            self._note_copy(saved, self.autosave.serial)
+            if self.phase == "paused":
+                self.discarded = None
+                self._enter("training")
 
     def _do_discard(self, message: Message) -> None:
         """Let the copies of autosave go."""
-        if self.autosave:
-            self.autosave.discard()
-            self._offer()
+        self._from_store(lambda autosave: autosave.discard())
+        self._offer()
 
     def _do_undiscard(self, message: Message) -> None:
         """Bring them back, if no other copy has been kept since."""
-        if self.autosave:
-            self.autosave.restore()
-            self._offer()
+        self._from_store(lambda autosave: autosave.restore())
+        self._offer()
 
     def _do_save(self, message: Message) -> None:
-        self._save(
-            groundling.checkpoint.file_name,
-            groundling.state.save_weights,
-            groundling.state.dumps_weights,
-        )
+        def of_copy(saved: Saved) -> Pieces:
+            return groundling.checkpoint.stream(groundling.state.weights_of(saved))
+
+        def of_run(run: Run) -> Pieces:
+            return groundling.checkpoint.stream(run.checkpoint())
+
+        self._save(message, groundling.checkpoint.file_name, of_run, of_copy)
 
     def _do_state(self, message: Message) -> None:
-        self._save(groundling.state.file_name, groundling.state.save_state, groundling.state.dumps)
+        def of_copy(saved: Saved) -> Pieces:
+            at = saved.state
+            return groundling.state.stream(saved, [at.weights, at.m, at.v])
+
+        self._save(message, groundling.state.file_name, groundling.state.stream_run, of_copy)
 
     def _save(
         self,
+        message: Message,
         file_name: Callable[[str, int], str],
-        of_run: Callable[[Run], bytes],
-        of_copy: Callable[[Saved], bytes],
+        of_run: Callable[[Run], Pieces],
+        of_copy: Callable[[Saved], Pieces],
     ) -> None:
         """Give the page a file of the run, or of its last copy where the run is lost or spoiled."""
         if not self.trial:
             self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return
-        run, copy = self.trial.run, self.trial.kept
+        run, iter = self.trial.run, self.trial.run.iter
         try:
-            data, iter = of_run(run), run.iter
-        except (*LOST, CheckpointError, RuntimeError):
+            self._post_pieces(of_run(run))
+        except (*LOST, ValueError, RuntimeError):
             text = "The run as it is now is lost or spoiled. "
-            if not copy:
+            if not (copy := self.copy_of(self.trial, message)):
                 text += "There is nothing to save: no copy of it had been made yet."
                 self.post({"type": "notice", "message": text})
                 return
-            data, iter = of_copy(copy), copy.state.iter
+            self._post_pieces(of_copy(copy))
+            iter = copy.state.iter
             text += f"What was saved is the last good copy, of iteration {iter:,}."
             self.post({"type": "notice", "message": text})
         name = file_name(run.config.seed, iter, run.model.config)
-        self._post_file(name, "application/octet-stream", data)
+        self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
+
+    def copy_of(self, trial: Trial | Aside, message: Message) -> Saved | None:
+        """The last copy of a run that is lost or spoiled; where the page has it, it has sent it
+        with the command.
+        """
+        if trial.kept and trial.kept.serial is not None:
+            return self._from_store(lambda autosave: autosave.read(trial.kept.serial))
+        return groundling.state.loads(message["bytes"]) if message.get("bytes") else None
+
+    def _post_pieces(self, pieces: Pieces) -> None:
+        """Give the page a file piece by piece, each with its place; what it is for comes next."""
+        first = True
+        for at, piece in pieces:
+            self.post({"type": "piece", "first": first, "at": at, "bytes": piece})
+            first = False
 
     def _do_log(self, message: Message) -> None:
         if not self.trial:
@@ -780,53 +821,83 @@ class Session:
         self.post({"type": "error", **panel})
 
     def _keep(self) -> None:
-        """Copy the run: here, to the page, and to where it outlasts both."""
-        began = self.clock()
+        """Copy the run to where it outlasts this worker: the browser's storage, or else the page.
+        Where that fails the run goes on, and the page is told.
+        """
+        began, run = self.clock(), self.trial.run
         try:
-            saved = groundling.state.snapshot(self.trial.run)
-            data = groundling.state.dumps(saved)
-        except CheckpointError:  # spoiled, as the loss will soon tell
-            return
-        self.trial.kept = saved
-        at = saved.state
-        name = groundling.state.file_name(at.config.seed, at.iter, at.model)
-        self.post({"type": "kept", "name": name, "iter": saved.state.iter, "bytes": data})
-        if self.autosave:
-            self._autosave(saved, data)
+            facts = groundling.state.facts(run)
+            serial = self._autosave(facts, run)
+            if serial is None:
+                self._post_pieces(groundling.state.stream(facts, run.floats()))
+            self._note_copy(facts, serial)
+        except (*LOST, NonFiniteLoss):
+            raise
+        except Exception as error:
+            why = "There is not enough memory" if isinstance(error, MemoryError) else error
+            self._tell(f"No copy of the run could be made ({why}). It goes on; Save state.")
         now = self.clock()
-        self.kept, self.keep_every = (now, saved.state.iter), (now - began) / KEEP_SHARE
+        self.kept, self.keep_every = (now, self.trial.iter), (now - began) / KEEP_SHARE
 
-    def _autosave(self, saved: Saved, data: bytes) -> None:
-        """Keep the state in the store. Where that fails the run goes on, and the page is told."""
+    def _note_copy(self, facts: Saved, serial: int | None) -> None:
+        """There is a copy of the run: with that number in the store, or None: in the page."""
+        at = facts.state
+        self.trial.kept = Kept(at.iter, serial)
+        name = groundling.state.file_name(at.config.seed, at.iter, at.model)
+        self.post({"type": "kept", "name": name, "iter": at.iter, "here": serial is not None})
+
+    def _autosave(self, facts: Saved, run: Run) -> int | None:
+        """Keep the run in the store: the copy's number there, or None, and the page is told."""
+        if not self.autosave:
+            return None
         try:
-            dropped, full = self.autosave.save(data), False
+            dropped = self.autosave.save(facts, run.floats)
         except StoreFull:
-            dropped, full = False, True
-        except StoreError as error:
-            self.autosave = None
-            text = f"The run is no longer kept in this browser ({error}). It goes on; Save state."
-            self.post({"type": "notice", "message": text})
-            return
-        if (dropped or full) and not self.is_full:
-            text = "The browser's storage is full. The run goes on, "
-            text += (
-                "but newer copies of it cannot be kept there: free some space, or Save state."
-                if full
-                else "and older copies of it make room for newer ones."
+            self._tell(
+                "The browser's storage is full. The run goes on, but newer copies of it are kept "
+                "in this page only: free some space, or Save state."
             )
+            return None
+        except StoreError as error:
+            self._lose_store(error)
+            return None
+        if dropped:
+            self._tell(
+                "The browser's storage is full. The run goes on, and older copies of it make room "
+                "for newer ones."
+            )
+        else:
+            self.trouble = ""
+        copies = len(self.autosave.slots)
+        self.post({"type": "autosaved", "iter": facts.state.iter, "copies": copies})
+        return self.autosave.serial
+
+    def _tell(self, trouble: str) -> None:
+        """Tell the page that copies fail, once for as long as it is so."""
+        if trouble != self.trouble:
+            self.post({"type": "notice", "message": trouble})
+        self.trouble = trouble
+
+    def _lose_store(self, error: StoreError) -> None:
+        self.autosave = None
+        self.post({"type": "keeping", "keeping": "none", "problem": str(error)})
+        text = f"The run is no longer kept in this browser ({error}). It goes on; Save state."
+        self.post({"type": "notice", "message": text})
+
+    def _from_store(self, look: Callable[[Autosave], Any]) -> Any:
+        """What autosave gives; None where there is none, or it fails, and then the page is told."""
+        try:
+            return look(self.autosave) if self.autosave else None
+        except StoreError as error:
+            self._lose_store(error)
+        except MemoryError:
+            text = "There is not enough memory to read the copy that is kept in this browser."
             self.post({"type": "notice", "message": text})
-        self.is_full = dropped or full
-        if not full:
-            copies = len(self.autosave.slots)
-            told = {"iter": saved.state.iter, "copies": copies, "size": len(data)}
-            self.post({"type": "autosaved", **told})
+        return None
 
     def _offer(self) -> None:
         """Tell the page of the newest copy that autosave has, if there is one."""
-        try:
-            saved = self.autosave.newest() if self.autosave else None
-        except StoreError:
-            saved = None
+        saved = self._from_store(lambda autosave: autosave.newest(floats=False))
         copy = None
         if saved:
             at, config = saved.state, saved.state.config

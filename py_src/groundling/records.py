@@ -44,16 +44,22 @@ class Log(Sequence[Record]):
 
     @classmethod
     def of_rows(cls, first: int, rows: np.ndarray) -> "Log":
-        """A log of rows: float64 (records, 5), in the order of COLUMNS; a val that is not a number
-        is none.
-        """
+        """A log of rows; see `extend`."""
         log = cls(first)
-        log._length = len(rows)
-        for at in range(0, len(rows), BLOCK):
-            block = np.empty((BLOCK, len(COLUMNS)))
-            block[: len(rows) - at] = rows[at : at + BLOCK]
-            log._blocks.append(block)
+        log.extend(rows)
         return log
+
+    def extend(self, rows: np.ndarray) -> None:
+        """Add the records of the next iterations as rows: float64 (records, 5), in the order of
+        COLUMNS; a val that is not a number is none.
+        """
+        while len(rows):
+            at = self._length % BLOCK
+            if at == 0:
+                self._blocks.append(np.empty((BLOCK, len(COLUMNS))))
+            some, rows = rows[: BLOCK - at], rows[BLOCK - at :]
+            self._blocks[-1][at : at + len(some)] = some
+            self._length += len(some)
 
     def append(self, record: Record) -> None:
         """Add the record of the next iteration. ValueError if it is of another."""
@@ -62,12 +68,9 @@ class Log(Sequence[Record]):
                 f"The next record is of iter {record.iter}; the log is at "
                 f"{self.first + self._length}."
             )
-        at = self._length % BLOCK
-        if at == 0:
-            self._blocks.append(np.empty((BLOCK, len(COLUMNS))))
         val = math.nan if record.val is None else record.val
-        self._blocks[-1][at] = record.train, record.smooth, record.lr, record.grad_norm, val
-        self._length += 1
+        row = record.train, record.smooth, record.lr, record.grad_norm, val
+        self.extend(np.array([row], np.float64))
 
     def blocks(self, start: int = 0) -> Iterator[np.ndarray]:
         """The rows from the record `start` on, float64 (rows, 5), some thousand at a time."""

@@ -478,8 +478,14 @@ def check_log(log: Log, first: int, iter: int) -> None:
             f"The log has {len(log):,} records; from iter {first:,} to {iter:,} there must be "
             f"{iter - first:,}."
         )
-    at = first
-    for rows in log.blocks():
+    check_rows(log.blocks(), first)
+
+
+def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
+    """CheckpointError unless each number of these rows of a log, from iter `at` on, is in its
+    range.
+    """
+    for rows in blocks:
         for name, numbers in zip(COLUMNS, rows.T, strict=True):
             low, high = LOG.get(name, VAL)
             good = (numbers >= low) & (numbers <= high)

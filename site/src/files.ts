@@ -22,11 +22,9 @@ export async function load(file: File): Promise<void> {
   }
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
-  loadBytes(file.name, new Uint8Array(await file.arrayBuffer()));
-}
-
-export function loadBytes(name: string, bytes: Uint8Array<ArrayBuffer>): void {
-  send({ type: "load", name, bytes, ...readSettings(), files: edited() }, [bytes.buffer]);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const rest = { ...readSettings(), files: edited() };
+  send({ type: "load", name: file.name, bytes, ...rest }, [bytes.buffer]);
 }
 
 /** Lets files be dropped anywhere; `data-dropping` on the root says that one is over the page. */

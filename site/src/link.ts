@@ -4,6 +4,7 @@
 import { batch } from "@preact/signals";
 import { startWorker } from "./confine";
 import { faultOfScript } from "./host";
+import { assembled, gather } from "./pieces";
 import type { Command, Report } from "./protocol";
 import { restarted } from "./restarts";
 import {
@@ -36,7 +37,12 @@ function boot(): Worker {
     alive = true;
     unanswered = 0;
     if (data.type === "heard") return;
-    if (data.type === "file") offer(data.name, data.mime, data.bytes);
+    if (data.type === "piece") gather(data);
+    else if (data.type === "file")
+      offer(
+        data.name,
+        data.bytes ? new Blob([data.bytes], { type: data.mime }) : assembled(data.mime),
+      );
     else receive(data);
   };
   fresh.onerror = async (event) => {
@@ -55,8 +61,18 @@ function visibility(): Command {
   return { type: "hidden", hidden: document.visibilityState === "hidden" };
 }
 
+/** What is asked of a run that is lost is done with the page's copy of it, if it has one. */
+const rescues = (type: Command["type"]) =>
+  type === "undo" || (phase.value === "error" && ["save", "state", "apply"].includes(type));
+
 export function send(command: Command, transfer: Transferable[] = []): void {
   if (command.type === "reset" && isDead()) return again();
+  const file = kept.value?.file;
+  if (file && rescues(command.type)) {
+    const post = (bytes: Uint8Array) =>
+      worker.postMessage({ ...command, bytes }, [...transfer, bytes.buffer]);
+    return void file.arrayBuffer().then((buffer) => post(new Uint8Array(buffer)));
+  }
   worker.postMessage(command, transfer);
   if (command.type === "evaluate") evaluating.value += 1;
   if (command.type === "interrupt") watch(() => evaluating.value > 0);
@@ -115,9 +131,9 @@ export function again(told = ""): void {
 }
 
 /** Hands the reader a file. */
-function offer(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): void {
+function offer(name: string, file: Blob): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  link.href = URL.createObjectURL(file);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

@@ -1,8 +1,8 @@
-// Files of the origin's private file system. The slots that py_src/browser/autosave.py keeps states in
-// are held open as long as the worker lives, so that everything after `openStore` is at once and no
-// other tab writes to them. The notes are read once, and written seldom.
+// Files of the origin's private file system. Those that py_src/browser/autosave.py keeps copies in are
+// held open as long as the worker lives, so that everything after `openStore` is at once and no other
+// tab writes to them. The notes are read once, and written seldom.
 
-const SLOTS = 4; // as in autosave.py
+const NAMES = [0, 1, 2, 3].flatMap((i) => [`${i}.state`, `${i}.log`]); // as in autosave.py
 const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer
 
 // TypeScript has these for workers only, and its DOM and its workers do not go together.
@@ -22,38 +22,42 @@ declare global {
 
 /** What autosave.py calls a Store. A method that fails throws a DOMException. */
 export interface Store {
-  read(slot: number): Uint8Array<ArrayBuffer>;
+  size(name: string): number;
+  read(name: string, at: number, n: number): Uint8Array<ArrayBuffer>;
   /** The number of bytes written; fewer than were given where there is no room. */
-  write(slot: number, at: number, data: Uint8Array<ArrayBuffer>): number;
-  flush(slot: number): void;
-  erase(slot: number): void;
+  write(name: string, at: number, data: Uint8Array<ArrayBuffer>): number;
+  flush(name: string): void;
+  truncate(name: string, size: number): void;
 }
 
-/** Why there is no store: another tab has it, or the browser gives none. */
-export type NoStore = "taken" | "none";
+/** Why there is no store: another tab has it, or the browser gives none, and what it says then. */
+export interface NoStore {
+  keeping: "taken" | "none";
+  problem: string;
+}
 
 export async function openStore(): Promise<Store | NoStore> {
-  const files: FileSystemSyncAccessHandle[] = [];
+  const files = new Map<string, FileSystemSyncAccessHandle>();
   try {
     const root = await navigator.storage.getDirectory();
     const folder = await root.getDirectoryHandle("autosave", { create: true });
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const file = await folder.getFileHandle(`${slot}.state`, { create: true });
-      files.push(await patiently(() => file.createSyncAccessHandle()));
+    for (const name of NAMES) {
+      const file = await folder.getFileHandle(name, { create: true });
+      files.set(name, await patiently(() => file.createSyncAccessHandle()));
     }
   } catch (error) {
-    for (const file of files) file.close();
-    return isTaken(error) ? "taken" : "none";
+    for (const file of files.values()) file.close();
+    return { keeping: isTaken(error) ? "taken" : "none", problem: String(error) };
   }
   return {
-    read(slot) {
-      const bytes = new Uint8Array(files[slot]!.getSize());
-      files[slot]!.read(bytes, { at: 0 });
-      return bytes;
+    size: (name) => files.get(name)!.getSize(),
+    read(name, at, n) {
+      const bytes = new Uint8Array(n);
+      return bytes.subarray(0, files.get(name)!.read(bytes, { at }));
     },
-    write: (slot, at, data) => files[slot]!.write(data, { at }),
-    flush: (slot) => files[slot]!.flush(),
-    erase: (slot) => files[slot]!.truncate(0),
+    write: (name, at, data) => files.get(name)!.write(data, { at }),
+    flush: (name) => files.get(name)!.flush(),
+    truncate: (name, size) => files.get(name)!.truncate(size),
   };
 }
 

@@ -25,13 +25,14 @@ export type Command =
   | { type: "resume" }
   | { type: "reset" }
   /** Brings back the run that the last reset or load put aside. */
-  | { type: "undo" }
+  | { type: "undo"; bytes?: Uint8Array }
   /** A new peak learning rate, also while training. */
   | { type: "lr"; value: number }
-  /** Asks for the weights file, `.bin`. */
-  | { type: "save" }
+  /** Asks for the weights file, `.bin`. `bytes`, here and elsewhere: of a run that is lost, the
+   * copy that the page has. */
+  | { type: "save"; bytes?: Uint8Array }
   /** Asks for the state file, `.state`: the whole run. */
-  | { type: "state" }
+  | { type: "state"; bytes?: Uint8Array }
   /** Asks for the log of losses, as CSV. */
   | { type: "log" }
   /** A weights file or a state; it tells which it is. */
@@ -70,7 +71,7 @@ export type Files = Record<string, string>;
 export type CodeCommand =
   /** Goes on with other code. `fit`: with the parameters that still fit by name and shape, the
    * others drawn anew. `anyway`: with kernels that differ from their NumPy twins. */
-  | { type: "apply"; files: Files; fit?: boolean; anyway?: boolean }
+  | { type: "apply"; files: Files; fit?: boolean; anyway?: boolean; bytes?: Uint8Array }
   /** Runs what was typed at the console's prompt, against the live run. */
   | { type: "evaluate"; text: string }
   /** Ends what was typed there, at its next wait for the device. */
@@ -769,10 +770,13 @@ export type Report =
   /** The run that is now the page's: a new one, a loaded one, or one brought back. */
   | ({ type: "run"; edits?: Edit[] } & Settings)
   | ({ type: "steps"; records: Step[] } & Progress)
-  /** A file for the reader to keep. */
-  | { type: "file"; name: string; mime: string; bytes: Uint8Array<ArrayBuffer> }
-  /** A copy of the run's state, in case the worker is lost. */
-  | { type: "kept"; name: string; iter: number; bytes: Uint8Array<ArrayBuffer> }
+  /** A piece of a file, and its place in it. The message after its last one says what it is for. */
+  | { type: "piece"; first: boolean; at: number; bytes: Uint8Array<ArrayBuffer> }
+  /** A file for the reader to keep; without bytes, that of the pieces before. */
+  | { type: "file"; name: string; mime: string; bytes?: Uint8Array<ArrayBuffer> }
+  /** A copy of the run's state, in case the worker is lost: in the browser's storage, or `here` is
+   * false and the pieces before are it. */
+  | { type: "kept"; name: string; iter: number; here: boolean }
   | {
       type: "loaded";
       kind: "weights" | "state";
@@ -784,11 +788,12 @@ export type Report =
     }
   /** A state of other code or text: it is loaded once the reader agrees. */
   | { type: "asked"; name: string; seed: string; iter: number; differences: string[] }
-  | { type: "keeping"; keeping: Keeping }
+  /** `problem` is what the browser said where it keeps none. */
+  | { type: "keeping"; keeping: Keeping; problem: string }
   /** The newest copy that autosave has, before a run begins. */
   | { type: "offer"; copy: Copy | null }
-  /** A state was written to the browser's storage; its `size` is in bytes. */
-  | { type: "autosaved"; iter: number; copies: number; size: number }
+  /** A state was written to the browser's storage. */
+  | { type: "autosaved"; iter: number; copies: number }
   | { type: "notice"; message: string }
   | ({ type: "error"; frames?: Frame[] } & Omit<CodeError, "frames">)
   /** The run as a link, or why it cannot be one. */

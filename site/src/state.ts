@@ -6,6 +6,7 @@ import { receiveConsole } from "./console";
 import { Curve } from "./curve";
 import { receiveDoctor } from "./doctor";
 import { receiveInspector } from "./inspector";
+import { assembled } from "./pieces";
 import type {
   Adapter,
   Copy,
@@ -82,12 +83,16 @@ export const claim = signal<Extract<Report, { type: "claim" }> | null>(null);
 export const replay = signal<ReplayReport | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
-export const kept = signal<Extract<Report, { type: "kept" }> | null>(null);
+/** The last copy of the run; its file, where the browser's storage does not have it. */
+export const kept = signal<{ name: string; iter: number; file: Blob | null } | null>(null);
 /** What autosave offers to continue from, and whether it keeps copies of this run. */
 export const offer = signal<Copy | null>(null);
 /** The copy that was offered and discarded, as long as it can be brought back. */
 export const discarded = signal<Copy | null>(null);
-export const keeping = signal<Keeping>("here");
+export const keeping = signal<{ keeping: Keeping; problem: string }>({
+  keeping: "here",
+  problem: "",
+});
 export const autosaved = signal<Extract<Report, { type: "autosaved" }> | null>(null);
 /** A state of other code or text, which waits for the reader to agree. */
 export const asked = signal<Extract<Report, { type: "asked" }> | null>(null);
@@ -205,7 +210,11 @@ export function receive(message: Report): void {
         break;
       }
       case "kept":
-        kept.value = message;
+        kept.value = {
+          name: message.name,
+          iter: message.iter,
+          file: message.here ? null : assembled(),
+        };
         break;
       case "link":
         shared.value = message;
@@ -225,7 +234,7 @@ export function receive(message: Report): void {
         panel.value = null;
         break;
       case "keeping":
-        keeping.value = message.keeping;
+        keeping.value = message;
         break;
       case "offer":
         offer.value = message.copy;

@@ -91,13 +91,16 @@ async function boot(): Promise<Main> {
   pyodide.FS.mkdirTree("/app/data");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", corpus!);
   const store = await storage;
-  report({ type: "keeping", keeping: typeof store === "string" ? store : "here" });
+  const noStore = "keeping" in store;
+  report(
+    noStore ? { type: "keeping", ...store } : { type: "keeping", keeping: "here", problem: "" },
+  );
   pyodide.registerJsModule("groundling_js", {
     dropPlan,
     makePlan,
     runPlan,
     sfc32,
-    store: typeof store === "string" ? null : store,
+    store: noStore ? null : store,
     notes: await notes,
     post(text: string, bytes?: Uint8Array<ArrayBuffer>) {
       const message = JSON.parse(text) as Report;

@@ -146,8 +146,19 @@ class Worker:
     START = """(url) => {
       globalThis.seen = [];
       globalThis.files = [];
+      let pieces = [];
       globalThis.worker = new Worker(url, { type: "module" });
       worker.onmessage = ({ data: { bytes, ...message } }) => {
+        if (message.type === "piece") {
+          if (message.first) pieces = [];
+          return void pieces.push({ at: message.at, bytes });
+        }
+        if (message.type === "file" && !bytes) {
+          pieces.sort((a, b) => a.at - b.at);
+          const whole = new Uint8Array(pieces.reduce((n, piece) => n + piece.bytes.length, 0));
+          for (const { at, bytes } of pieces) whole.set(bytes, at);
+          bytes = whole;
+        }
         const end = globalThis.ending;
         if (end?.type === message.type) {
           setTimeout(() => end.done(worker.terminate()), end.ms);

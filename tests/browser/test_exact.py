@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_r
     for _ in range(KILLS):
         start = len(worker.messages)
         worker.wait("steps", where=lambda message: message["records"])
-        wait = worker.end_after("kept", chance.uniform(0, 30))  # it is made, and being written
+        wait = worker.end_after("phase", chance.uniform(0, 60))  # paused; it is being written
         worker.tell("pause")
         wait()
         worker.take()

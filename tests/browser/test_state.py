@@ -190,36 +190,52 @@ def test_axe_finds_nothing_in_what_is_offered(page: Page, site_url: str, axe: Ca
     axe("two runs to go on with")
 
 
-# A worker that writes to opfs.ts as autosave.py does: beside the last three, header last. It first
-# tells what it found: the highest number whose body has the SHA-256 that its header says.
+# A worker that writes to opfs.ts as autosave.py does: to a journal, then beside the last three,
+# header last. It first tells what it found: the highest number whose body and journal have the
+# SHA-256 that its header says.
 WRITER = """
-const HEADER = 512;
+const [HEADER, JOURNAL] = [512, "0.log"];
 const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+const same = (digest, bytes) => digest.every((byte, i) => byte === bytes[i]);
 onmessage = async ({ data: url }) => {
     const { openStore } = await import(url);
     const store = await openStore();
-    if (typeof store === "string") return postMessage({ problem: store });
+    if ("keeping" in store) return postMessage({ problem: store.problem });
     const numbers = [-1, -1, -1, -1];
+    let size = 0;
     for (let slot = 0; slot < 4; slot++) {
-        const bytes = store.read(slot);
+        const bytes = store.read(`${slot}.state`, 0, store.size(`${slot}.state`));
         if (bytes.length <= HEADER) continue;
-        const digest = await sha256(bytes.subarray(HEADER));
-        const whole = digest.every((byte, i) => byte === bytes[4 + i]);
-        if (whole) numbers[slot] = new DataView(bytes.buffer).getUint32(0);
+        const [number, end] = [0, 68].map((at) => new DataView(bytes.buffer).getUint32(at));
+        const journal = store.read(JOURNAL, 0, end);
+        const whole =
+            same(await sha256(bytes.subarray(HEADER)), bytes.subarray(4)) &&
+            journal.length === end &&
+            same(await sha256(journal), bytes.subarray(36));
+        if (!whole || number < Math.max(...numbers)) continue;
+        numbers[slot] = number;
+        size = end;
     }
     postMessage({ found: Math.max(...numbers) });
+    store.truncate(JOURNAL, size);
     for (let next = Math.max(...numbers) + 1; ; next++) {
-        const slot = numbers.indexOf(Math.min(...numbers));
+        const file = `${numbers.indexOf(Math.min(...numbers))}.state`;
         const body = new Uint8Array(2_500_000).fill(next);
         const header = new Uint8Array(HEADER);
+        const block = new Uint8Array(50_000).fill(next);
+        store.write(JOURNAL, size, block);
+        store.flush(JOURNAL);
+        size += block.length;
         new DataView(header.buffer).setUint32(0, next);
         header.set(await sha256(body), 4);
-        store.erase(slot);
-        store.write(slot, HEADER, body);
-        store.flush(slot);
-        store.write(slot, 0, header);
-        store.flush(slot);
-        numbers[slot] = next;
+        header.set(await sha256(store.read(JOURNAL, 0, size)), 36);
+        new DataView(header.buffer).setUint32(68, size);
+        store.truncate(file, 0);
+        store.write(file, HEADER, body);
+        store.flush(file);
+        store.write(file, 0, header);
+        store.flush(file);
+        numbers[numbers.indexOf(Math.min(...numbers))] = next;
         postMessage({ saved: next });
     }
 };

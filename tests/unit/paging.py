@@ -14,6 +14,16 @@ TEXT = "To be, or not to be, that is the question:\n" * 20
 CORPUS = Corpus(TEXT)
 
 
+def file_of(messages: list[dict], type: str = "file") -> bytes:
+    """The bytes of the last message of a type: its own, or those of the pieces before it."""
+    last = max(i for i, message in enumerate(messages) if message["type"] == type)
+    if "bytes" in messages[last]:
+        return messages[last]["bytes"]
+    pieces = [message for message in messages[:last] if message["type"] == "piece"]
+    first = max(i for i, piece in enumerate(pieces) if piece["first"])
+    return b"".join(piece["bytes"] for piece in sorted(pieces[first:], key=lambda one: one["at"]))
+
+
 class Posted(list):
     """The messages that were posted, as the page gets them."""
 

@@ -12,6 +12,7 @@ import paging
 import pytest
 from autosave import Autosave, StoreError, StoreFull
 from paging import CORPUS
+from test_autosave import FakeStore
 
 from groundling import live, sources
 from groundling.config import GPTConfig
@@ -59,33 +60,16 @@ class Frail(NumPyDevice):
         return super()._replay(*arguments)
 
 
-class Shelf:
+class Shelf(FakeStore):
     """An autosave's store in memory, which fails while it is told to."""
 
-    error: Exception | None = None
+    @property
+    def broken(self) -> Exception | None:
+        return self.error
 
-    def __init__(self):
-        self.files = [b""] * 8
-
-    def _use(self) -> None:
-        if self.error:
-            raise self.error
-
-    def read(self, slot: int) -> bytes:
-        self._use()
-        return self.files[slot]
-
-    def write(self, slot: int, at: int, data: bytes) -> None:
-        self._use()
-        old = self.files[slot].ljust(at, b"\0")
-        self.files[slot] = old[:at] + bytes(data) + old[at + len(data) :]
-
-    def flush(self, slot: int) -> None:
-        self._use()
-
-    def erase(self, slot: int) -> None:
-        self._use()
-        self.files[slot] = b""
+    @broken.setter
+    def broken(self, error: None) -> None:
+        pass
 
 
 class Page(paging.Page):
@@ -93,6 +77,7 @@ class Page(paging.Page):
 
     def __init__(self, rng: np.random.Generator | None = None):
         self.rng, self.shelf, self.states = rng, Shelf(), []
+        self.copy: bytes | None = None  # that the page has
         self.armed: tuple[int, Exception] | None = None  # for the next device that is opened
         self.clock = (at / 30 for at in itertools.count()).__next__
         super().__init__(clock=self.clock)
@@ -114,10 +99,21 @@ class Page(paging.Page):
         return device
 
     def tell(self, type, **values):
-        super().tell(type, **values)
-        files = self.of("file")
-        self.states += [file["bytes"] for file in files if file["name"].endswith(".state")]
+        super().tell(type, **self.rescue(type), **values)
+        for i, message in enumerate(self.posted):
+            if message["type"] == "run":
+                self.copy = None
+            if message["type"] == "kept":
+                seen = self.posted[: i + 1]
+                self.copy = None if message["here"] else paging.file_of(seen, "kept")
+            if message["type"] == "file" and message["name"].endswith(".state"):
+                self.states.append(paging.file_of(self.posted[: i + 1]))
         del self.posted[:]
+
+    def rescue(self, type) -> dict:
+        """The page's copy, with what is asked of a run that is lost; as in site/src/link.ts."""
+        lost = self.session.phase == "error" and type in ("save", "state", "apply")
+        return {"bytes": self.copy} if self.copy and (type == "undo" or lost) else {}
 
     def act(self) -> str:
         """Do something that a reader can do; returns what."""
@@ -149,7 +145,7 @@ class Page(paging.Page):
         name = str(rng.choice(sorted(acts)))
         if session.phase == "ready" and session.run is None and rng.random() < 0.6:
             name = "start"
-        session.receive({"type": name, **acts[name]})
+        session.receive({"type": name, **self.rescue(name), **acts[name]})
         for _ in range(rng.integers(1, 8)):
             session.advance()
             session.flush()
@@ -233,7 +229,7 @@ def test_a_device_that_is_lost_at_any_moment_loses_nothing_but_what_came_after_t
     trial = session.trial
     if session.phase == "error" and trial and trial.kept:
         page.tell("reset")
-        assert session.discarded.iter == trial.kept.state.iter, done
+        assert session.discarded.iter == trial.kept.iter, done
     bring_back(page)
     assert page.finished() == untouched, done
 

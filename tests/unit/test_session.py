@@ -13,6 +13,8 @@ import autosave as autosave_module
 import numpy as np
 import pytest
 import session as session_module
+from paging import file_of
+from test_autosave import FakeStore
 
 from groundling import checkpoint, devices, presets, sources, state, train
 from groundling.config import GPTConfig
@@ -387,7 +389,7 @@ def test_saving_gives_the_weights_of_the_iteration_that_is_shown(bench):
     bench.tell("save")
     bench.until("done")
     [file] = bench.of("file")
-    ckpt = checkpoint.loads(file["bytes"])
+    ckpt = checkpoint.loads(file_of(bench.messages))
     assert file["name"] == f"tinker-l4h4d64f256t64v16-hamlet-iter{ckpt.iter}.bin"
     assert set(ckpt.weights) == {ckpt.iter}
     assert bench.session.phase == "done"
@@ -461,7 +463,7 @@ def test_undo_takes_back_a_load(bench):
 
 def state_file(bench):
     bench.tell("state")
-    return bench.of("file")[-1]["bytes"]
+    return file_of(bench.messages)
 
 
 def paused(bench, **settings):
@@ -524,30 +526,6 @@ def test_a_state_that_is_damaged_is_refused_and_the_run_stays(bench):
 
 
 # ---- autosave ------------------------------------------------------------------------------------
-
-
-class FakeStore:
-    """Slots in memory, which have room for `room` bytes."""
-
-    def __init__(self):
-        self.files, self.room, self.error = [b""] * 4, 10**9, None
-
-    def read(self, slot):
-        return self.files[slot]
-
-    def write(self, slot, at, data):
-        if self.error:
-            raise self.error
-        old = self.files[slot].ljust(at, b"\0")
-        self.files[slot] = old[:at] + data + old[at + len(data) :]
-        if sum(map(len, self.files)) > self.room:
-            raise autosave_module.StoreFull("no room")
-
-    def flush(self, slot):
-        pass
-
-    def erase(self, slot):
-        self.files[slot] = b""
 
 
 @pytest.fixture
@@ -632,7 +610,7 @@ def test_a_lost_gpu_is_continued_after_a_reset(bench, store):
 
 def test_a_full_storage_is_told_once_and_the_run_goes_on(bench, store, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "STEP", 1.0)
-    store.room = 3_000_000
+    store.room = 3_000_000  # for one copy
     bench.start(iters=100)
     bench.until("done")
     [notice] = bench.of("notice")
@@ -642,12 +620,89 @@ def test_a_full_storage_is_told_once_and_the_run_goes_on(bench, store, monkeypat
     assert bench.of("offer")[-1]["copy"]["iter"] == autosaved["iter"] == 21
 
 
-def test_a_storage_that_fails_is_told_and_the_run_goes_on(bench, store):
+def test_a_storage_that_fails_is_told_and_the_page_has_the_copies_from_then_on(bench, store):
     store.error = autosave_module.StoreError("the disk is gone")
-    paused(bench)
+    at = paused(bench)
     assert "the disk is gone" in bench.of("notice")[-1]["message"]
+    assert bench.of("keeping")[-1] == {
+        "type": "keeping",
+        "keeping": "none",
+        "problem": "the disk is gone",
+    }
+    assert bench.of("kept")[-1] == {**bench.of("kept")[-1], "iter": at, "here": False}
+    assert state.loads(file_of(bench.messages, "kept")).state.iter == at
     bench.tell("resume")
     bench.until("done")
+
+
+def test_a_storage_that_cannot_be_read_is_told_and_a_run_begins_all_the_same(bench, store):
+    paused(bench)
+    store.broken = autosave_module.StoreError("NotReadableError")
+    bench.tell("reset")
+    bench.messages.clear()
+    bench.tell("device", name="webgpu")
+    assert "NotReadableError" in bench.of("notice")[-1]["message"]
+    assert bench.of("offer")[-1]["copy"] is None
+    bench.start(iters=3)
+    bench.until("done")
+
+
+def test_no_bytes_of_a_copy_go_to_the_page_where_the_storage_has_it(bench, store):
+    at = paused(bench)
+    assert bench.of("kept")[-1]["here"] is True
+    assert bench.of("piece") == []
+    bench.device.lost = True
+    bench.tell("lost", device=bench.device, message="The device was lost.")
+    bench.until("error")
+    bench.tell("state")
+    assert state.loads(file_of(bench.messages)).state.iter == at
+    bench.tell("save")
+    assert checkpoint.loads(file_of(bench.messages)).iter == at
+    assert f"iteration {at}" in bench.of("notice")[-1]["message"]
+
+
+def test_a_run_that_was_continued_can_be_saved_from_its_copy_at_once(bench, store):
+    at = paused(bench)
+    store.again()
+    bench.tell("continue")
+    bench.device.lost = True
+    bench.tell("lost", device=bench.device, message="The device was lost.")
+    bench.until("error")
+    bench.tell("state")
+    assert state.loads(file_of(bench.messages)).state.iter == at
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyError("wte"), ValueError("wte[0] is nan")])
+def test_a_copy_that_fails_is_told_once_and_tried_again_and_the_run_goes_on(
+    bench, store, monkeypatch, error
+):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 1.0)
+
+    def fails(run):
+        raise error
+
+    whole = FakeRun.floats
+    monkeypatch.setattr(FakeRun, "floats", fails)
+    bench.start(iters=200)
+    while bench.session.trial.iter < 90:
+        bench.advance()
+    [notice] = bench.of("notice")
+    assert "No copy of the run could be made" in notice["message"]
+    assert ("not enough memory" in notice["message"]) == isinstance(error, MemoryError)
+    assert bench.of("autosaved") == []
+    monkeypatch.setattr(FakeRun, "floats", whole)
+    bench.until("done")
+    assert bench.of("autosaved")[-1]["iter"] == 200
+    assert [record["iter"] for record in bench.records()] == list(range(200))
+
+
+def test_a_file_for_which_there_is_no_memory_is_told_and_the_run_stays(bench, store, monkeypatch):
+    at = paused(bench)
+    monkeypatch.setattr(FakeRun, "floats", lambda run: (_ for _ in ()).throw(MemoryError))
+    bench.tell("state")
+    assert "emory" in bench.of("error")[-1]["title"]
+    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert bench.of("file") == []
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------
@@ -671,7 +726,7 @@ def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
     bench.advance(3)
     bench.tell("pause")
     bench.until("paused")
-    kept = bench.of("kept")[-1]["iter"]
+    kept, copy = bench.of("kept")[-1]["iter"], file_of(bench.messages, "kept")
     bench.tell("resume")
     bench.advance(2)
     bench.device.lost = True
@@ -679,7 +734,9 @@ def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
     bench.until("error")
     assert bench.of("error")[-1]["title"] == "The GPU went away"
     bench.tell("save")
-    assert checkpoint.loads(bench.of("file")[-1]["bytes"]).iter == kept
+    assert "There is nothing to save" in bench.of("notice")[-1]["message"]
+    bench.tell("save", bytes=copy)  # which the page has
+    assert checkpoint.loads(file_of(bench.messages)).iter == kept
     assert f"iteration {kept}" in bench.of("notice")[-1]["message"]
     bench.device.lost = False
     bench.tell("reset")
@@ -695,6 +752,8 @@ def test_a_reset_after_an_error_puts_the_run_aside_and_undo_brings_back_its_last
     assert bench.session.phase == "ready" and bench.of("phase")[-1]["undo"] == at
     bench.fails.clear()
     bench.tell("undo")
+    assert "The copy of that run is gone" in bench.of("error")[-1]["message"]
+    bench.tell("undo", bytes=file_of(bench.messages, "kept"))  # which the page has
     assert (bench.session.phase, bench.of("run")[-1]["seed"]) == ("paused", "yorick")
     bench.messages.clear()
     bench.tell("resume")
@@ -706,6 +765,19 @@ def test_a_reset_after_an_error_puts_the_run_aside_and_undo_brings_back_its_last
 def test_a_reset_after_a_lost_gpu_has_undo_too_also_for_a_run_that_had_been_put_aside(bench):
     at = paused(bench)
     bench.tell("reset")
+    bench.device.lost = True
+    bench.tell("lost", device=bench.device, message="The device was lost.")
+    bench.device.lost = False
+    bench.tell("reset")
+    assert bench.of("phase")[-1]["undo"] == at
+    bench.tell("undo", bytes=file_of(bench.messages, "kept"))
+    bench.tell("resume")
+    bench.until("done")
+    assert [record.iter for record in bench.session.run.log] == list(range(40))
+
+
+def test_a_run_whose_device_was_lost_is_brought_back_from_the_storage(bench, store):
+    at = paused(bench)
     bench.device.lost = True
     bench.tell("lost", device=bench.device, message="The device was lost.")
     bench.device.lost = False
@@ -752,7 +824,7 @@ def test_a_command_that_breaks_is_told_and_the_run_is_as_it_was(bench, monkeypat
 
     at = paused(bench)
     with monkeypatch.context() as patch:
-        for owner, name in ((state, "save_weights"), (state, "save_state"), (FakeRun, "set_lr")):
+        for owner, name in ((checkpoint, "stream"), (state, "stream_run"), (FakeRun, "set_lr")):
             patch.setattr(owner, name, breaks)
         patch.setattr(session_module, "row", breaks)
         patch.setattr(state, "snapshot", breaks)
@@ -799,7 +871,7 @@ def train_on_numpy(*commands):
     session.advance()
     steps = [message for message in messages if message["type"] == "steps"]
     losses = [record["train"] for message in steps for record in message["records"]]
-    return losses, [message for message in messages if message["type"] == "file"][-1]["bytes"]
+    return losses, file_of(messages)
 
 
 def test_on_numpy_the_loss_falls_and_pauses_do_not_change_a_bit():
@@ -832,7 +904,7 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
             pass
         session.receive({"type": "state"})
         session.advance()
-        file = [message for message in messages if message["type"] == "file"][-1]["bytes"]
+        file = file_of(messages)
         return state.loads(file), file
 
     straight, _ = finish(*session_of(start))
@@ -1013,9 +1085,9 @@ def test_a_file_that_the_device_cannot_do_is_refused_and_the_run_stays(bench, mo
     run, files = bench.session.run, []
     for command in ("save", "state"):
         bench.tell(command)
-        files.append(bench.of("file")[-1])
+        files.append((bench.of("file")[-1]["name"], file_of(bench.messages)))
     monkeypatch.setattr(bench.session.device, "most_turns", 8)
-    for file in files:
-        bench.tell("load", name=file["name"], bytes=file["bytes"], **SETTINGS)
+    for name, data in files:
+        bench.tell("load", name=name, bytes=data, **SETTINGS)
         assert "Take the NumPy device" in bench.of("error")[-1]["message"]
         assert (bench.session.phase, bench.session.run) == ("paused", run)

@@ -103,7 +103,7 @@ def run_on_bytes(page: Page) -> bytes:
     page.tell("use", text=config())
     page.tell("start", seed="s", iters=2, batchSize=2, lr=3e-4)
     page.tell("state")
-    return page.last("file")["bytes"]
+    return paging.file_of(page.posted)
 
 
 def test_a_state_on_bytes_is_loaded_where_the_text_is_read_as_characters(page: Page):

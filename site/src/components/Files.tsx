@@ -10,10 +10,11 @@ import { Explained } from "./Term";
 
 /** What autosave does, in small print. */
 function kept(): string {
-  if (keeping.value === "taken")
+  const { keeping: how, problem } = keeping.value;
+  if (how === "taken")
     return "Another tab keeps its run in this browser; this one's is lost unless you Save state.";
-  if (keeping.value === "none")
-    return "This browser gives the page no storage: a reload loses the run, unless you Save state.";
+  if (how === "none")
+    return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
   const last = autosaved.value;
   if (!last) return "A running run is kept in this browser too, for after a crash or a reload.";
   const said = `Kept in this browser at iteration ${last.iter.toLocaleString("en")}`;

@@ -1,5 +1,5 @@
 import { again, isDead, restart, send } from "../link";
-import { loadBytes } from "../files";
+import { load } from "../files";
 import type { Missing } from "../protocol";
 import { doing } from "./Boot";
 import { Frames } from "./Frames";
@@ -172,14 +172,14 @@ export function Panels() {
       {asked.value && <Asked />}
       {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
       {discarded.value && phase.value === "ready" && <Discarded />}
-      {copy && rescued.value && !offer.value && phase.value === "ready" && (
+      {copy?.file && rescued.value && !offer.value && phase.value === "ready" && (
         <Panel tone="notice">
           <p>
             A copy of the run at iteration {copy.iter} is left.{" "}
             <button
               type="button"
               class="link"
-              onClick={() => loadBytes(copy.name, copy.bytes.slice())}
+              onClick={() => void load(new File([copy.file!], copy.name))}
             >
               Bring it back
             </button>
