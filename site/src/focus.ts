@@ -5,7 +5,7 @@
 const MOST = 30; // places that are remembered
 
 const trail: HTMLElement[] = [];
-let wasVisible = false; // the focus, before it was lost: a press of the mouse does not move the page
+let byKeys = false; // the focus came by keys; a finger's or a mouse's does not go back to a field
 
 const isThere = (element: HTMLElement) =>
   element.isConnected && element.getClientRects().length > 0 && !element.matches(":disabled");
@@ -27,10 +27,10 @@ export const isFree = () =>
 
 function recover(): void {
   const last = trail.at(-1);
-  if (!last || document.activeElement !== document.body || !isGone(last)) return;
+  if (!byKeys || !last || document.activeElement !== document.body || !isGone(last)) return;
   while (trail.length && !isThere(trail.at(-1)!)) trail.pop();
   movedTo = trail.at(-1) ?? useful();
-  movedTo?.focus({ preventScroll: !wasVisible });
+  movedTo?.focus();
 }
 
 /** Follows the focus, and never lets it be lost. */
@@ -41,7 +41,7 @@ export function keepFocus(): void {
     if (at >= 0) trail.splice(at, 1);
     trail.push(target);
     if (trail.length > MOST) trail.shift();
-    wasVisible = target.matches(":focus-visible");
+    byKeys = target.matches(":focus-visible");
   });
   const changes = { childList: true, subtree: true, attributeFilter: ["hidden"] };
   new MutationObserver(recover).observe(document.body, changes);
