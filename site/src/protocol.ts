@@ -730,7 +730,8 @@ export type TalkReport =
       /** The one that is there; null for the one to come. */
       character: string | null;
       bars: [string, number, number, Fate][];
-      chosen: { nats: number; rank: number; drawn: number | null } | null;
+      /** `nats` is null where it is infinite: where the model had ruled the character out. */
+      chosen: { nats: number | null; rank: number; drawn: number | null } | null;
     }
   | { type: "recited"; text: string; problem: string };
 

@@ -38,8 +38,8 @@ function name(character: string): string {
 const percent = (share: number): string =>
   share === 0 ? "—" : share < 0.0005 ? "<\u00a00.1%" : `${(100 * share).toFixed(1)}%`;
 
-export const surprise = (nats: number): string =>
-  `${nats.toFixed(2)} nats, ${(nats / LN2).toFixed(2)} bits`;
+export const surprise = (nats: number | null): string =>
+  nats === null ? "infinite" : `${nats.toFixed(2)} nats, ${(nats / LN2).toFixed(2)} bits`;
 
 // ---- asking --------------------------------------------------------------------------------------
 
