@@ -352,3 +352,14 @@ def test_a_device_says_what_it_is(device: WebGPUDevice):
     assert device.description
     assert device.name == "webgpu"
     assert math.isfinite(device.counts.waited)
+
+
+def test_a_device_that_is_closed_leaves_others_as_they_are(device: WebGPUDevice):
+    other = WebGPUDevice()
+    kept = 2 * other.tensor(np.ones(4, np.float32))
+    other.close()
+    with pytest.raises((wgpu.GPUError, RuntimeError)):
+        kept.numpy()
+    del kept
+    x = device.tensor(np.ones(4, np.float32))
+    np.testing.assert_array_equal((x + x).numpy(), [2, 2, 2, 2])

@@ -103,21 +103,22 @@ class WebGPUDevice(Device):
 
     def submit(self) -> None:
         """Send the gathered dispatches and copies to the GPU."""
-        if turn := self._turn:
-            self._turn = None
-            upload = None
-            if turn.upload:
-                upload = turn.upload.storage.buffer, turn.upload.data
-                self.counts.uploaded += turn.upload.data.nbytes
-            runs = [(plan.compiled, times) for plan, times in turn.runs]
-            waited = run_plan(self.wgpu, runs, upload, turn.scalars, turn.target, turn.at)
-            self.counts.waited += waited or 0.0
-            self.counts.submits += 1
-        if self._encoder:
-            self._end_pass()
-            encoder, self._encoder = self._encoder, None
-            self.wgpu.queue.submit([encoder.finish()])
-            self.counts.submits += 1
+        turn, encoder = self._turn, self._encoder  # one of them at most
+        try:
+            if turn:
+                upload = None
+                if turn.upload:
+                    upload = turn.upload.storage.buffer, turn.upload.data
+                    self.counts.uploaded += turn.upload.data.nbytes
+                runs = [(plan.compiled, times) for plan, times in turn.runs]
+                waited = run_plan(self.wgpu, runs, upload, turn.scalars, turn.target, turn.at)
+                self.counts.waited += waited or 0.0
+            elif encoder:
+                self._end_pass()
+                self.wgpu.queue.submit([encoder.finish()])
+        finally:
+            self._turn = self._encoder = None  # not before: what is released until now waits
+        self.counts.submits += bool(turn or encoder)
         while self._unused:
             self._unused.pop().destroy()
 
@@ -198,7 +199,10 @@ class WebGPUDevice(Device):
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
 
     def _release(self, buffer: wgpu.GPUBuffer) -> None:
-        self._unused.append(buffer)  # what is gathered but not yet sent may use it
+        if self._turn or self._encoder:  # what is gathered but not yet sent may use it
+            self._unused.append(buffer)
+        else:
+            buffer.destroy()
 
     def source(self, kernel: str) -> str:
         """A kernel's WGSL, as it is now; nothing for several side by side."""
