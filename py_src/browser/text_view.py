@@ -34,6 +34,7 @@ class TextView(View):
     def __init__(self, session: Session):
         super().__init__(session)
         self.files: list[tuple[str, bytes]] = []  # of the text that is coming in
+        self.turn = 0  # which that is
         self.rates: dict[str, float] = {}  # FLOPs a second, by device
         self.shown = False  # to a reader who has opened the tab
         self.told: Run | None = None  # the run whose settings the form has
@@ -55,13 +56,15 @@ class TextView(View):
 
     def do_text(self, message: Message) -> None:
         """Take a file of the text; with no `more` of them to come, read it."""
+        if message["turn"] != self.turn:
+            self.files, self.turn = [], message["turn"]  # of another one not all has come
         self.files.append((message["name"], message["bytes"]))
         if message["more"]:
             return
         files, self.files = self.files, []
         self._require_rest()
         corpus = groundling.texts.read(files, self.session.setup.tokenizer)
-        self._take(self.session.setup, corpus)
+        self._take(self.session.setup, corpus, message["turn"])
 
     def do_untext(self, message: Message) -> None:
         """Go back to tiny-shakespeare."""
@@ -70,8 +73,9 @@ class TextView(View):
         self._take(setup, groundling.corpus.shakespeare(setup.tokenizer))
 
     def do_draft(self, message: Message) -> None:
-        """Check a config, as JSON, and tell what it costs."""
-        setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+        """Check a config, as JSON or as a file has it, and tell what it costs."""
+        raw = message.get("bytes") or message["text"].encode()
+        setup = groundling.configfile.loads(raw, self._in_force())
         self._post_draft(setup, answer=True)
 
     def do_use(self, message: Message) -> None:
@@ -111,7 +115,7 @@ class TextView(View):
         """Tell it where the page waits for an answer."""
         problem, kind = sentence(error, self.session), message["type"]
         if kind in ("text", "untext"):
-            self._post_text(problem)
+            self._post_text(problem, message.get("turn"))
         elif kind in ("draft", "use", "config"):
             told = {"type": "draft", "problem": problem, "config": None}
             self.post(told | ({"answer": True} if kind == "draft" else {}))
@@ -150,19 +154,20 @@ class TextView(View):
         self.session.post_changed()
         self._post_draft(self._in_force())
 
-    def _take(self, setup: Setup, corpus: Corpus) -> None:
+    def _take(self, setup: Setup, corpus: Corpus, turn: int | None = None) -> None:
         """Put a text and a setup in force, if this device can train them. ValueError."""
         setup = setup.on(corpus)
         if problem := groundling.presets.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
         self.session.setup, self.session.corpus = setup, corpus
         self.session.post_setup()
-        self._post_text()
+        self._post_text(turn=turn)
         self._post_draft(setup)
 
-    def _post_text(self, problem: str = "") -> None:
+    def _post_text(self, problem: str = "", turn: int | None = None) -> None:
+        """Tell of the text in use, or why the one that the page has given this turn is not."""
         corpus, setup = self.session.corpus, self.session.setup
-        told = {"type": "text", "problem": problem}
+        told = {"type": "text", "turn": turn, "problem": problem}
         if not problem:
             survey = groundling.texts.survey(corpus)
             parameters = groundling.presets.cost(setup).parameters

@@ -21,6 +21,7 @@ import { flush, open, replaceFiles, setFiles } from "./editor";
 import { firstProblem, readSettings } from "./fields";
 import { send } from "./link";
 import * as projects from "./projects";
+import { bytesOf } from "./reading";
 import type { Files, Recipe } from "./protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "./state";
 
@@ -204,8 +205,9 @@ export async function unzip(file: File): Promise<void> {
     trouble.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for a project.`;
     return;
   }
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  send({ type: "unzip", name: file.name, bytes }, [bytes.buffer]);
+  const bytes = await bytesOf(file);
+  if (typeof bytes === "string") trouble.value = bytes;
+  else send({ type: "unzip", name: file.name, bytes }, [bytes.buffer]);
 }
 
 const project = () => {

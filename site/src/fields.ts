@@ -2,6 +2,7 @@
 // Python's, by the schema that the form of Text and model is made of.
 
 import { computed } from "@preact/signals";
+import { parse } from "./numbers";
 import { fields, hasRun, limits, progress } from "./state";
 import type { Settings } from "./protocol";
 
@@ -23,9 +24,9 @@ export function problem(name: FieldName): string {
     const length = jsonLength(fields.seed.value);
     return length > most ? `It takes ${number(length)} characters of ${number(most)}.` : "";
   }
-  const value = Number(text);
   const whole = name !== "lr";
-  const fine = text !== "" && value >= least && value <= most;
+  const value = parse(text, whole);
+  const fine = value >= least && value <= most;
   if (fine && (!whole || Number.isInteger(value))) return "";
   return `${whole ? "A whole number from" : "From"} ${number(least)} to ${number(most)}.`;
 }
@@ -35,12 +36,12 @@ export const firstProblem = (): FieldName | undefined =>
 
 /** How many iterations the run has, or the next one will. */
 export const planned = computed(() =>
-  hasRun.value || problem("iters") ? progress.value.iters : Number(fields.iters.value),
+  hasRun.value || problem("iters") ? progress.value.iters : parse(fields.iters.value, true),
 );
 
 export const readSettings = (): Settings => ({
   seed: fields.seed.value,
-  iters: Number(fields.iters.value),
-  batchSize: Number(fields.batchSize.value),
-  lr: Number(fields.lr.value),
+  iters: parse(fields.iters.value, true),
+  batchSize: parse(fields.batchSize.value, true),
+  lr: parse(fields.lr.value),
 });

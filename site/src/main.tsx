@@ -12,7 +12,7 @@ import { Runner } from "./components/Runner";
 import { Term } from "./components/Term";
 import { ThemeToggle } from "./components/ThemeToggle";
 import { keepEdits } from "./edits";
-import { acceptDrops } from "./files";
+import { acceptDrops } from "./drops";
 import { keepFocus } from "./focus";
 import { phase, progress } from "./state";
 import { Views } from "./views";

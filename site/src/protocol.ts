@@ -92,11 +92,11 @@ export type TextCommand =
   /** Asks for the presets as this device can train them, the form's fields, and what is in force. */
   | { type: "setups" }
   /** A file of the reader's text; `more` of them are still to come. */
-  | { type: "text"; name: string; bytes: Uint8Array; more: number }
+  | { type: "text"; turn: number; name: string; bytes: Uint8Array; more: number }
   /** Goes back to tiny-shakespeare. */
   | { type: "untext" }
   /** Asks what a config costs, or what is wrong with it. */
-  | { type: "draft"; text: string }
+  | { type: "draft"; text: string; bytes?: Uint8Array }
   /** Makes it the next run's; or changes the run, in what can change. */
   | { type: "use"; text: string }
   /** The run, or the next one, is to warm up for so many iterations. */
@@ -211,7 +211,7 @@ export interface Draft {
 
 export type TextReport =
   | { type: "setups"; presets: Preset[]; fields: FormField[] }
-  | ({ type: "text"; problem: string } & Partial<TextFacts>)
+  | ({ type: "text"; turn: number | null; problem: string } & Partial<TextFacts>)
   | ({ type: "draft" } & Draft)
   /** The settings that the next run begins with, or that the run has now. */
   | { type: "setup"; settings: Settings };

@@ -4,6 +4,8 @@
 import { signal } from "@preact/signals";
 import { send } from "./link";
 import { recall, remember } from "./local";
+import { parse } from "./numbers";
+import { bytesOf } from "./reading";
 import { onRestart } from "./restarts";
 import type {
   Config,
@@ -16,6 +18,7 @@ import type {
 } from "./protocol";
 
 export const MOST_BYTES = 100_000_000; // as in texts.py
+const MOST_CONFIG = 200_000; // what is longer is refused for that
 const FOLDER = "texts";
 const NAMES = "groundling.texts";
 
@@ -31,8 +34,9 @@ export const draft = signal<Draft | null>(null);
 /** Texts that are kept here: their names by hash. */
 export const kept = signal<Record<string, string>>(readNames());
 
-let bytes: Uint8Array<ArrayBuffer> | null = null; // of the text that is being read, to be kept
-let brought: File[] = []; // the text that is being read; once it is in use, `using` has it
+let turn = 0; // of the text that was brought last
+/** What Python is reading, by turn: its files, and the bytes to be kept where it is one. */
+const asked = new Map<number, { files: File[]; bytes: Uint8Array<ArrayBuffer> | null }>();
 let using: File[] = []; // none: it is tiny-shakespeare
 let inForce: Config | null = null; // the model and the training of the next run, as last told
 let ignore = 0; // replies to drafts that are out of date
@@ -102,20 +106,20 @@ export async function bring(files: File[]): Promise<void> {
   }
   textProblem.value = "";
   reading.value = true;
-  bytes = null;
-  brought = files;
-  let parts: Uint8Array<ArrayBuffer>[];
-  try {
-    parts = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
-  } catch {
+  const now = ++turn;
+  const parts = await Promise.all(files.map(bytesOf));
+  if (now !== turn) return; // another text was brought meanwhile
+  const problem = parts.find((part) => typeof part === "string");
+  if (problem !== undefined) {
     reading.value = false;
-    textProblem.value = "The text cannot be read. It was moved or changed: open it again.";
+    textProblem.value = problem;
     return;
   }
-  if (parts.length === 1) bytes = parts[0]!.slice();
-  for (const [at, data] of parts.entries()) {
+  const whole = parts as Uint8Array<ArrayBuffer>[];
+  asked.set(now, { files, bytes: whole.length === 1 ? whole[0]!.slice() : null });
+  for (const [at, data] of whole.entries()) {
     const [name, more] = [files[at]!.name, files.length - 1 - at];
-    send({ type: "text", name, bytes: data, more }, [data.buffer]);
+    send({ type: "text", turn: now, name, bytes: data, more }, [data.buffer]);
   }
 }
 
@@ -141,9 +145,10 @@ function valueOf(now: Config, part: "model" | "training", key: string): ConfigVa
  * Python to refuse. */
 export function written(): string {
   const now = structuredClone(config.value!);
-  for (const { part, key } of formFields.value) {
+  for (const { part, key, whole } of formFields.value) {
     const text = form.value[place(part, key)]!.trim();
-    const value = text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+    const number = parse(text, whole);
+    const value = Number.isNaN(number) ? text : number;
     const beta = /^betas\[(\d)\]$/.exec(key);
     if (beta) (now.training["betas"] as ConfigValue[])[Number(beta[1])] = value;
     else now[part][key] = value;
@@ -168,6 +173,18 @@ export function propose(text: string): void {
   ask(text);
 }
 
+/** A config from a file, which Python reads: it may be in any encoding of an editor's. */
+export async function openConfig(file: File): Promise<void> {
+  const bytes = await bytesOf(new File([file.slice(0, MOST_CONFIG)], file.name));
+  if (typeof bytes === "string") {
+    textProblem.value = bytes;
+    return;
+  }
+  fills = true;
+  ignore++;
+  send({ type: "draft", text: "", bytes }, [bytes.buffer]);
+}
+
 export function setTokenizer(tokenizer: string): void {
   if (!config.value) return;
   const now = JSON.parse(written()) as Config;
@@ -183,6 +200,7 @@ onRestart(async (send) => {
   const [files, config] = [using, inForce];
   ignore = 0;
   fills = reading.value = false;
+  asked.clear();
   if (files.length) await bring(files);
   if (config) send({ type: "use", text: JSON.stringify(config) });
 });
@@ -198,16 +216,20 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
       formFields.value = message.fields;
       break;
     case "text":
-      reading.value = false;
-      textProblem.value = message.problem;
-      if (message.problem) break;
-      facts.value = message as TextFacts & typeof message;
-      using = message.ours ? [] : brought;
-      if (bytes && !message.ours) {
-        const { dataset_id, name } = message.manifest!;
-        void keep(dataset_id, name, bytes);
+      {
+        const answered = message.turn === null ? undefined : asked.get(message.turn);
+        if (answered) asked.delete(message.turn!);
+        if (answered || !asked.size) reading.value = asked.size > 0;
+        textProblem.value = message.problem;
+        if (message.problem) break;
+        facts.value = message as TextFacts & typeof message;
+        if (message.ours) using = [];
+        else if (answered) using = answered.files;
+        if (answered?.bytes && !message.ours) {
+          const { dataset_id, name } = message.manifest!;
+          void keep(dataset_id, name, answered.bytes);
+        }
       }
-      bytes = null;
       break;
     case "draft":
       if (message.answer ? --ignore > 0 : ignore > 0) break; // a newer one is on its way

@@ -3,6 +3,7 @@
 
 import { effect } from "@preact/signals";
 import { send } from "./link";
+import { bytesOf } from "./reading";
 import { onRestart } from "./restarts";
 import { refused, voices } from "./talk";
 
@@ -39,12 +40,9 @@ export async function openVoice(file: File): Promise<void> {
     return;
   }
   offered = file;
-  try {
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
-  } catch {
-    refused.file.value = `${file.name} cannot be read. It was moved or changed: choose it again.`;
-  }
+  const bytes = await bytesOf(file);
+  if (typeof bytes === "string") refused.file.value = bytes;
+  else send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
 }
 
 effect(() => {

@@ -69,7 +69,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     # what can change does: the run that was done goes on
     expect(tab.get_by_label("Width", exact=True)).to_have_attribute("readonly", "")
     tab.get_by_label("Iterations", exact=True).fill("4")
-    tab.get_by_label("Weight decay", exact=True).fill("0.2")
+    tab.get_by_label("Weight decay", exact=True).fill("0,2")  # as much of the world writes it
     tab.get_by_role("button", name="Change the run").click()
     wait_for(page, "paused", 5_000)
     page.get_by_role("button", name="Resume", exact=True).click()
@@ -91,15 +91,15 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
 
     # a config that is opened fills the form; the model that it is of gets other numbers
-    opened = config | {"model": config["model"] | {"n_layers": 3, "model_name": "from a file"}}
+    opened = config | {"model": config["model"] | {"n_layers": 3, "model_name": "größer"}}
     picked = {"name": "c.json", "mimeType": "application/json"}
     tab.get_by_label("Config file").set_input_files(
-        picked | {"buffer": json.dumps(opened).encode()}
+        picked | {"buffer": json.dumps(opened, ensure_ascii=False).encode("utf-16")}
     )
     expect(tab.get_by_label("Layers", exact=True)).to_have_value("3")
     expect(tab.get_by_label("Width", exact=True)).to_have_value("24")
     tab.get_by_label("Config file").set_input_files(picked | {"buffer": b'{"n_layers": 3}'})
-    expect(tab).to_contain_text("model has no model_name.")
+    expect(tab).to_contain_text("model has no context_length.")
 
     # a text that is pasted, and one that is dropped anywhere on the page
     tab.get_by_text("Paste a text").click()
@@ -112,6 +112,107 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(page.get_by_role("tab", name="Text and model")).to_have_attribute(
         "aria-selected", "true"
     )
+
+
+# A drop as a browser tells it: files, and folders by their entries. One file may be slow to read, or
+# be gone by then.
+DROP = """([files, folders]) => {
+    const fileOf = ({ name, text, slow, gone }) => {
+        const file = new File([text], name);
+        const read = file.arrayBuffer.bind(file);
+        if (gone) file.arrayBuffer = () => Promise.reject(new DOMException("", "NotFoundError"));
+        if (slow) file.arrayBuffer = () => new Promise((done) => setTimeout(done, slow)).then(read);
+        return file;
+    };
+    const entryOf = (path, inside) => ({
+        isDirectory: typeof inside !== "string",
+        name: path.split("/").at(-1),
+        fullPath: path,
+        file: (done) => done(new File([inside], path.split("/").at(-1))),
+        createReader() {
+            const left = Object.entries(inside).map(([name, it]) => entryOf(`${path}/${name}`, it));
+            return { readEntries: (done) => done(left.splice(0, 1)) };
+        },
+    });
+    const items = Object.entries(folders).map(([name, inside]) => entryOf(`/${name}`, inside));
+    const dropped = {
+        types: ["Files"],
+        files: [...files.map(fileOf), ...items.map(({ name }) => new File([""], name))],
+        items: [
+            ...files.map(() => ({ webkitGetAsEntry: () => null })),
+            ...items.map((entry) => ({ webkitGetAsEntry: () => entry })),
+        ],
+    };
+    const event = new Event("drop", { bubbles: true, cancelable: true });
+    Object.defineProperty(event, "dataTransfer", { value: dropped });
+    document.body.dispatchEvent(event);
+}"""
+
+
+def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
+    open_page(page, site_url)
+    page.get_by_role("tab", name="Text and model").click()
+    tab, whole = page.locator(".tool.text"), page.locator("body")
+    expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes", timeout=WAIT_MS)
+
+    def dropped(*files: dict, **folders: dict) -> None:
+        page.evaluate(DROP, [list(files), folders])
+
+    def text(name: str, size: int, **more: object) -> dict:
+        return {"name": name, "text": ("some words " * size)[: size - 1] + "\n", **more}
+
+    dropped(text("notes.md", 900), text("b.TXT", 800))
+    expect(tab).to_contain_text("notes.md and 1 more: 1,700 bytes")
+    inside = {"b.txt": "b" * 500, "a.md": "a" * 600, "skip.png": "x", ".git": {"c.txt": "c"}}
+    dropped(plays=inside | {"more": {"d.TXT": "d" * 10}})
+    expect(tab).to_contain_text("a.md and 2 more: 1,112 bytes")
+    expected = b"\n".join([b"a" * 600, b"b" * 500, b"d" * 10])  # as the command line reads it
+    expect(tab).to_contain_text(hashlib.sha256(expected).hexdigest())
+
+    # a file that cannot be read says so, and nothing of its text joins the next
+    dropped(text("one.txt", 700), text("two.txt", 700, gone=True))
+    expect(tab).to_contain_text("two.txt cannot be read: it is a folder, or was moved or changed")
+    dropped(text("three.txt", 710))
+    expect(tab).to_contain_text("three.txt: 710 bytes")
+    # of two drops at once the later one counts, whole
+    dropped(text("slow.txt", 720, slow=300), text("slow2.txt", 720))
+    dropped(text("later.txt", 730))
+    expect(tab).to_contain_text("later.txt: 730 bytes")
+    page.wait_for_timeout(500)
+    expect(tab).to_contain_text("later.txt: 730 bytes")
+    expect(tab.get_by_role("list", name="Texts kept in this browser")).not_to_contain_text("slow")
+
+    for files, told in (
+        ([text("book.pdf", 9)], "book.pdf was not taken: the page reads a text (.txt, .md)"),
+        ([text("a.bin", 9), text("b.bin", 9)], "of files such as a.bin drop one at a time"),
+        ([text("a.txt", 9), text("b.zip", 9)], "of files such as b.zip drop one at a time"),
+        ([text("x.BIN", 9)], "fewer than the 512"),
+        ([text("gone.state", 9, gone=True)], "gone.state cannot be read"),
+        ([text("Edits.ZIP", 9)], "The file is not a whole .zip"),
+        ([text("c.JSON", 9)], "It is no config: line 1"),
+    ):
+        dropped(*files)
+        expect(whole).to_contain_text(told)
+    dropped(pictures={"a.png": "x"})
+    expect(whole).to_contain_text("The folder pictures has no text (.txt, .md) in it")
+    expect(tab).to_contain_text("later.txt: 730 bytes")
+
+    # prompts are the text's own, as long as nothing is typed
+    page.get_by_role("tab", name="Talk").click()
+    page.locator(".tool.talk").get_by_label("This run").check(force=True)
+    prompt = page.locator("#talk-prompt")
+    expect(prompt).to_have_value(("some words " * 73)[657:689])
+    prompt.fill("words")
+    page.get_by_label("Reference").check(force=True)
+    expect(prompt).to_have_value("words")
+
+    rate = page.locator("#field-lr")
+    rate.fill("0,001")
+    expect(rate).to_have_attribute("aria-invalid", "false")
+    rate.press("ArrowUp")
+    expect(rate).to_have_value("0.00105")
+    rate.fill("0,0,1")
+    expect(rate).to_have_attribute("aria-invalid", "true")
 
 
 def losses_of(worker, text: bytes, model: GPTConfig, training: TrainConfig) -> list[float]:

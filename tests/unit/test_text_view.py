@@ -53,8 +53,8 @@ def test_the_page_is_told_presets_the_form_the_text_and_the_draft(page: Page):
 
 def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
     page.tell("use", text=config())
-    page.tell("text", name="a.txt", bytes=b"one two three " * 40, more=1)
-    page.tell("text", name="b.txt", bytes=b"four", more=0)
+    page.tell("text", turn=1, name="a.txt", bytes=b"one two three " * 40, more=1)
+    page.tell("text", turn=1, name="b.txt", bytes=b"four", more=0)
     assert page.last("text")["manifest"]["name"] == "a.txt and 1 more"
     assert page.last("setup")["settings"]["iters"] == 2
     page.tell("start", seed="s", iters=2, batchSize=2, lr=3e-4)
@@ -80,8 +80,8 @@ def test_a_warm_up_is_set_for_the_next_run_and_for_one_that_is_there(page: Page)
 
 def test_what_cannot_be_is_told_and_changes_nothing(page: Page):
     before = page.session.setup, page.session.corpus
-    page.tell("text", name="no.txt", bytes=b"caf\xe9", more=0)
-    assert "byte 3, 0xe9" in page.last("text")["problem"]
+    page.tell("text", turn=3, name="no.txt", bytes=b"caf\xe9", more=0)
+    assert "byte 3, 0xe9" in page.last("text")["problem"] and page.last("text")["turn"] == 3
     page.tell("draft", text=config(d_model=9))
     assert page.last("draft")["problem"].startswith("d_model is 9 and n_heads is 2")
     page.tell("draft", text="{")
@@ -120,7 +120,7 @@ def test_a_run_that_is_brought_back_brings_its_text_and_model(page: Page):
     run_on_bytes(page)
     page.tell("reset")
     page.tell("untext")
-    page.tell("text", name="b.txt", bytes=b"five and six, and seven " * 40, more=0)
+    page.tell("text", turn=1, name="b.txt", bytes=b"five and six, and seven " * 40, more=0)
     assert page.session.corpus.name == "b.txt"
     page.tell("undo")
     assert (page.session.run.iter, page.session.corpus.name) == (2, "old.txt")
@@ -136,7 +136,7 @@ def test_a_twin_trains_the_model_and_the_settings_in_force(page: Page):
 
 
 def test_the_levels_and_the_cases_are_those_of_the_text_in_use(page: Page):
-    page.tell("text", name="b.txt", bytes=b"abcdefgh" * 100, more=0)
+    page.tell("text", turn=1, name="b.txt", bytes=b"abcdefgh" * 100, more=0)
     assert page.last("levels")["levels"][0]["label"] == "ln 8"
 
 

@@ -15,6 +15,7 @@ import {
 } from "../doctor";
 import * as format from "../format";
 import { send } from "../link";
+import { parse } from "../numbers";
 import type { Case, Diagnosis, Fix } from "../protocol";
 import { adapter, fields, hasRun, hindrance, model } from "../state";
 import { config } from "../text";
@@ -55,8 +56,8 @@ function FixButton({ fix }: { fix: Fix }) {
   if (!Object.keys(fix).length) return null;
   const later = hasRun.value && iters !== undefined;
   const isSet =
-    (lr === undefined || Number(fields.lr.value) === lr) &&
-    (later || iters === undefined || Number(fields.iters.value) === iters) &&
+    (lr === undefined || parse(fields.lr.value) === lr) &&
+    (later || iters === undefined || parse(fields.iters.value, true) === iters) &&
     (warmup === undefined || config.value?.training["warmup_steps"] === warmup);
   const apply = () => {
     if (lr !== undefined) {

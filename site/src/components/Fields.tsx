@@ -1,4 +1,5 @@
 import { firstProblem, problem, type FieldName } from "../fields";
+import { parse } from "../numbers";
 import { send } from "../link";
 import { fields, hasRun, limits } from "../state";
 import type { Word } from "../words";
@@ -12,7 +13,8 @@ const INPUTS: { name: FieldName; label: string; word: Word }[] = [
 ];
 
 /** What an arrow key adds. It would count from `min`: from 1, to 9 and 17. So there is none. */
-const STEPS = { iters: 1, batchSize: 8, lr: 5e-5 };
+const STEPS = { iters: 1, batchSize: 8 };
+const LR_STEP = 5e-5;
 
 /** What there is to say of the fields: the first thing that is wrong, or what can be changed. */
 function remark(): string {
@@ -36,7 +38,7 @@ export function Fields() {
           </span>
           <input
             id={`field-${name}`}
-            {...(name === "seed"
+            {...(name === "seed" || name === "lr" // where a number's comma is the browser's to judge
               ? { type: "text", list: undefined }
               : { type: "number", step: STEPS[name], max: limits.value?.[name][1] })}
             inputMode={name === "seed" ? "text" : name === "lr" ? "decimal" : "numeric"}
@@ -48,10 +50,17 @@ export function Fields() {
             aria-invalid={problem(name) !== ""}
             value={fields[name].value}
             onInput={(event) => (fields[name].value = event.currentTarget.value)}
+            onKeyDown={(event) => {
+              const up = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+              if (name !== "lr" || !up || problem("lr")) return;
+              event.preventDefault();
+              const next = Math.max(0, parse(fields.lr.value) + up * LR_STEP);
+              fields.lr.value = String(Number(next.toPrecision(12)));
+            }}
             onChange={() => {
               // Not while it is typed: on its way to 3e-4 it is a 3.
               if (name === "lr" && hasRun.value && problem("lr") === "") {
-                send({ type: "lr", value: Number(fields.lr.value) });
+                send({ type: "lr", value: parse(fields.lr.value) });
               }
             }}
           />

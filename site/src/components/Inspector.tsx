@@ -5,6 +5,7 @@ import * as format from "../format";
 import { compared, forget, opened, pages, refused, shown } from "../inspector";
 import { send } from "../link";
 import type { Inspected, PageOfBytes, Part, Slot } from "../protocol";
+import { bytesOf } from "../reading";
 import { hasRun, phase } from "../state";
 
 const MOST_BYTES = 1 << 28;
@@ -26,8 +27,9 @@ async function inspect(slot: Slot, file: File): Promise<void> {
       `${file.name} has ${count(file.size)} bytes; at most ${count(MOST_BYTES)} are read here.`;
     return;
   }
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  send({ type: "inspect", slot, name: file.name, bytes }, [bytes.buffer]);
+  const bytes = await bytesOf(file);
+  if (typeof bytes === "string") refused[slot].value = bytes;
+  else send({ type: "inspect", slot, name: file.name, bytes }, [bytes.buffer]);
 }
 
 /** Asks for a file. The picker is made anew each time, so that a file can be chosen again. */

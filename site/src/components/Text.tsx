@@ -2,6 +2,7 @@ import "./text.css";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { send } from "../link";
+import { parse } from "../numbers";
 import type { FormField, Preset } from "../protocol";
 import { adapter, hasRun, phase } from "../state";
 import {
@@ -13,6 +14,7 @@ import {
   form,
   formFields,
   kept,
+  openConfig,
   place,
   presets,
   propose,
@@ -112,7 +114,7 @@ function TextPart() {
         <input
           ref={picker}
           type="file"
-          accept=".txt,text/plain"
+          accept=".txt,.md,text/plain"
           multiple
           hidden
           aria-label="Text files"
@@ -130,7 +132,9 @@ function TextPart() {
             Back to Shakespeare
           </button>
         )}
-        <span class="note">UTF-8, up to 100 MB in all. You can also drop them on the page.</span>
+        <span class="note">
+          UTF-8 or UTF-16, up to 100 MB in all. You can also drop them on the page.
+        </span>
       </div>
       <details>
         <summary>Paste a text</summary>
@@ -221,12 +225,9 @@ function PresetRow({ preset }: { preset: Preset }) {
 function Input({ field }: { field: FormField }) {
   const at = place(field.part, field.key);
   const text = form.value[at] ?? "";
-  const value = Number(text);
+  const value = parse(text, field.whole);
   const fine =
-    text.trim() !== "" &&
-    value >= field.min &&
-    value <= field.max &&
-    (!field.whole || Number.isInteger(value));
+    value >= field.min && value <= field.max && (!field.whole || Number.isInteger(value));
   const range = `From ${number(field.min)} to ${field.max.toLocaleString("en", { maximumSignificantDigits: 8 })}.`;
   return (
     <div class="hyper" data-wrong={!fine}>
@@ -251,7 +252,7 @@ function Input({ field }: { field: FormField }) {
 function Cost() {
   const now = draft.value;
   if (!now) return null;
-  const steps = Number(form.value[place("training", "max_steps")]);
+  const steps = parse(form.value[place("training", "max_steps")] ?? "", true);
   return (
     <div class="cost" role="status">
       {now.parameters !== undefined && (
@@ -266,10 +267,6 @@ function Cost() {
       {now.problem ? <p class="problem">{now.problem}</p> : <p>{now.advice}</p>}
     </div>
   );
-}
-
-async function open(file: File): Promise<void> {
-  propose(await file.slice(0, 200_000).text());
 }
 
 /** What can be done with the form now. */
@@ -358,7 +355,7 @@ function ModelPart() {
               onChange={(event) => {
                 const file = event.currentTarget.files?.[0];
                 event.currentTarget.value = "";
-                if (file) void open(file);
+                if (file) void openConfig(file);
               }}
             />
             <button type="button" onClick={() => picker.current!.click()}>

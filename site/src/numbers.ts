@@ -1,0 +1,13 @@
+// Numbers as people type them.
+
+const PLAIN = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const GROUPED = /^\d{1,3}(([,.'\s])\d{3})(\2\d{3})*$/; // \s: the space and the narrow ones too
+
+/** What a text means as a number, a whole one if so asked; NaN if nothing. A comma is decimal, as
+ * much of the world has it, and in a whole number, as in 2,000, it groups the digits. */
+export function parse(text: string, whole = false): number {
+  let plain = text.trim();
+  if (whole && GROUPED.test(plain)) plain = plain.replace(/\D/g, "");
+  else if (!plain.includes(".")) plain = plain.replace(",", ".");
+  return PLAIN.test(plain) ? Number(plain) : NaN;
+}
