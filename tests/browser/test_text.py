@@ -114,7 +114,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     )
 
 
-# A drop as a browser tells it: files, and folders by their entries. One file may be slow to read, or
+# A drop as a browser tells it: files, and folders by their entries. A file may be slow to read, or
 # be gone by then.
 DROP = """([files, folders]) => {
     const fileOf = ({ name, text, slow, gone }) => {

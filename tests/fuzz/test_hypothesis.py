@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 CASES = int(os.environ.get("GROUNDLING_FUZZ", 250))
 KINDS = fuzz.SEALED
-IN_JSON = "bin", "state", "safetensors", "gpt2", "claim", "edited", "project"
+IN_JSON = "bin", "state", "safetensors", "gpt2", "claim", "edited", "project", "config"
 often = settings(
     max_examples=CASES,
     deadline=None,

@@ -20,9 +20,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from groundling import checkpoint, interchange, link, project, state
+from groundling import checkpoint, configfile, interchange, link, project, state, texts
 from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
+from groundling.curve import Curve, read_log
+from groundling.decoding import decode
 from groundling.devices.numpy import NumPyDevice
 from groundling.rng import Stream
 from groundling.train import Run, train
@@ -45,6 +47,7 @@ class Kind:
     error: type[ValueError]
     text: int  # this many of its first bytes are JSON, or all of them a link
     seal: Callable[[bytes], bytes] = bytes
+    least: float = 0.5  # of the damaged inputs this share is refused: of texts only some can be
 
 
 def kinds() -> dict[str, Kind]:
@@ -120,7 +123,61 @@ def kinds() -> dict[str, Kind]:
             project.ProjectError,
             10**9,
         ),
+        "text": Kind(READABLE.encode("utf-8-sig"), decode, marked, ValueError, 10**9, least=0.2),
+        "UTF-16 text": Kind(
+            READABLE.encode("utf-16"), decode, marked_16, ValueError, 10**9, least=0.02
+        ),
+        "bytes": Kind(READABLE.encode("cp1252"), as_bytes, of_bytes, ValueError, 10**9, least=0),
+        "config": Kind(
+            configfile.dumps(configfile.Setup(name="größer")).encode(),
+            configfile.loads,
+            lambda setup: configfile.dumps(setup).encode(),
+            ValueError,
+            10**9,
+        ),
+        "log": Kind(json_lines(CURVE), read_log, json_lines, ValueError, 10**9),
+        "CSV": Kind(csv(CURVE), read_log, csv, ValueError, 10**9, least=0.3),
     }
+
+
+READABLE = "Ödipus: naïve — “so” cœur\r\n" * 5
+CURVE = Curve(
+    [0, 5, 7, 20], [4.2, 3.5, 3e-7, 2.0], [4.19, None, None, 2.25], [3e-6, 6e-6, 0.1, None]
+)
+
+
+def marked(text: str) -> bytes:
+    return text.encode("utf-8-sig")
+
+
+def marked_16(text: str) -> bytes:
+    return text.encode("utf-16")
+
+
+def as_bytes(data: bytes) -> bytes:
+    """The text that a model of bytes is trained on, where the bytes are no text."""
+    corpus = texts.read([("a", data)], "byte-v1")
+    return bytes([*corpus.train.tolist(), *corpus.val.tolist()])
+
+
+def of_bytes(data: bytes) -> bytes:
+    return data if as_bytes(data) == data else b"\xef\xbb\xbf" + data
+
+
+def rows(curve: Curve) -> list[dict]:
+    names = "iter", "train", "val", "lr"
+    columns = (getattr(curve, name) for name in names)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def json_lines(curve: Curve) -> bytes:
+    found = [{name: x for name, x in row.items() if x is not None} for row in rows(curve)]
+    return "".join(f"{json.dumps(row)}\n" for row in found).encode()
+
+
+def csv(curve: Curve) -> bytes:
+    lines = [["" if x is None else repr(x) for x in row.values()] for row in rows(curve)]
+    return "\n".join(map(",".join, [["iter", "train", "val", "lr"], *lines])).encode()
 
 
 def inside(fragment: str) -> bytes:
@@ -196,6 +253,10 @@ def same(a: object, b: object) -> bool:
     """Equal, bit for bit where there are numbers."""
     if isinstance(a, np.ndarray):
         return a.tobytes() == b.tobytes()
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, float) and a != a:
+        return b != b
     if hasattr(a, "__dataclass_fields__"):
         return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
     return a == b
@@ -220,7 +281,8 @@ def test_damaged_input_is_read_whole_or_refused_with_a_sentence(name: str):
                 refused += 1
                 said = str(error)
                 assert 10 < len(said) < 500, said
-                assert said[0].isupper() or said.startswith(("wte", "wpe", "h.", "ln", "config"))
+                if kind.error is not ValueError:  # else it goes on from the file's name
+                    assert said[0].isupper() or said.startswith(("wte", "wpe", "h.", "ln", "conf"))
             else:
                 again = kind.read(kind.write(value))
                 assert same(again, value), case
@@ -228,11 +290,11 @@ def test_damaged_input_is_read_whole_or_refused_with_a_sentence(name: str):
     finally:
         tracemalloc.stop()
     print(f"{name}: {refused:,} of {CASES:,} refused; at most {largest:,} bytes at once")
-    assert 0.5 * CASES < refused < CASES
+    assert kind.least * CASES <= refused < CASES
     assert largest < 2_000_000 + 100 * len(kind.good)
 
 
-@pytest.mark.parametrize("name", SEALED)
+@pytest.mark.parametrize("name", [name for name, kind in SEALED.items() if kind.least >= 0.3])
 def test_bytes_of_chance_are_refused(name: str):
     kind, stream = SEALED[name], Stream(f"noise {name}")
     for _ in range(CASES // 5):
