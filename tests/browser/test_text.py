@@ -162,24 +162,26 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
         return {"name": name, "text": ("some words " * size)[: size - 1] + "\n", **more}
 
     dropped(text("notes.md", 900), text("b.TXT", 800))
-    expect(tab).to_contain_text("notes.md and 1 more: 1,700 bytes")
+    expect(tab).to_contain_text("notes.md and 1 more: 1,700 bytes", timeout=WAIT_MS)
     inside = {"b.txt": "b" * 500, "a.md": "a" * 600, "skip.png": "x", ".git": {"c.txt": "c"}}
     dropped(plays=inside | {"more": {"d.TXT": "d" * 10}})
-    expect(tab).to_contain_text("a.md and 2 more: 1,112 bytes")
+    expect(tab).to_contain_text("a.md and 2 more: 1,112 bytes", timeout=WAIT_MS)
     expected = b"\n".join([b"a" * 600, b"b" * 500, b"d" * 10])  # as the command line reads it
-    expect(tab).to_contain_text(hashlib.sha256(expected).hexdigest())
+    expect(tab).to_contain_text(hashlib.sha256(expected).hexdigest(), timeout=WAIT_MS)
 
     # a file that cannot be read says so, and nothing of its text joins the next
     dropped(text("one.txt", 700), text("two.txt", 700, gone=True))
-    expect(tab).to_contain_text("two.txt cannot be read: it is a folder, or was moved or changed")
+    expect(tab).to_contain_text(
+        "two.txt cannot be read: it is a folder, or was moved or changed", timeout=WAIT_MS
+    )
     dropped(text("three.txt", 710))
-    expect(tab).to_contain_text("three.txt: 710 bytes")
+    expect(tab).to_contain_text("three.txt: 710 bytes", timeout=WAIT_MS)
     # of two drops at once the later one counts, whole
     dropped(text("slow.txt", 720, slow=300), text("slow2.txt", 720))
     dropped(text("later.txt", 730))
-    expect(tab).to_contain_text("later.txt: 730 bytes")
+    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
     page.wait_for_timeout(500)
-    expect(tab).to_contain_text("later.txt: 730 bytes")
+    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
     expect(tab.get_by_role("list", name="Texts kept in this browser")).not_to_contain_text("slow")
 
     for files, told in (
@@ -192,10 +194,10 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
         ([text("c.JSON", 9)], "It is no config: line 1"),
     ):
         dropped(*files)
-        expect(whole).to_contain_text(told)
+        expect(whole).to_contain_text(told, timeout=WAIT_MS)
     dropped(pictures={"a.png": "x"})
     expect(whole).to_contain_text("The folder pictures has no text (.txt, .md) in it")
-    expect(tab).to_contain_text("later.txt: 730 bytes")
+    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
 
     # prompts are the text's own, as long as nothing is typed
     page.get_by_role("tab", name="Talk").click()
