@@ -5,15 +5,18 @@ from collections.abc import Iterable, Mapping
 import js
 from pyodide.ffi import JsProxy
 
-from .convert import kebab_case, to_js
+from .base import ComputeOnly
+from .convert import kebab_case, to_js, unsigned
 from .device import GPUDevice
 from .enums import FeatureName
 from .promise import GPUPromise
 
 __all__ = ["GPU", "GPUAdapter", "GPUAdapterInfo", "gpu"]
 
+IMMEDIATES = "immediates"  # a feature in wgpu-py; a browser has no name for it, only its limit
 
-class GPU:
+
+class GPU(ComputeOnly):
     """The entry point: `wgpu.gpu`."""
 
     # IDL: Promise<GPUAdapter?> requestAdapter(optional GPURequestAdapterOptions options = {});
@@ -110,8 +113,10 @@ class GPUAdapter:
         self._options = options
         self._used = False
         self._info = GPUAdapterInfo(internal.info)
-        self._features = set(internal.features)
         self._limits = limits_of(internal)
+        self._features = set(internal.features)
+        if self._limits.get("max-immediate-size"):
+            self._features.add(IMMEDIATES)
 
     @property
     def features(self) -> set[str]:
@@ -143,26 +148,31 @@ class GPUAdapter:
     ) -> GPUPromise[GPUDevice]:
         """A device with these features and, where `required_limits` does not say, all the limits.
 
-        Limits may be named max-buffer-size, max_buffer_size or maxBufferSize. KeyError for names
+        Both may be named max-buffer-size, max_buffer_size or maxBufferSize. KeyError for names
         that do not exist, RuntimeError for what the adapter has not.
         """
-        features = [kebab_case(feature) for feature in required_features]
+        assert isinstance(required_features, tuple | list | set), "required_features is a list"
+        if not all(isinstance(feature, str) for feature in required_features):
+            raise TypeError("Features must be given as str.")
+        features = {kebab_case(feature) for feature in required_features}
         for feature in features:
             if feature not in FeatureName and feature not in self._features:
                 raise KeyError(f"Unknown feature: '{feature}'")
+        own = features & self._features & {IMMEDIATES}
         limits = dict(self._limits)
         for name, value in (required_limits or {}).items():
             if kebab_case(name) not in limits:
                 raise KeyError(f"Unknown limit name '{name}'")
             if value is not None:
-                limits[kebab_case(name)] = value
+                limits[kebab_case(name)] = unsigned(value)
         names = {kebab_case(name): name for name in limit_names(self._internal)}
-        descriptor = to_js({"label": label, "required_features": features})
+        descriptor = to_js({"label": label, "required_features": sorted(features - own)})
         descriptor.requiredLimits = to_js({names[k]: v for k, v in limits.items()})
         source = self._unused().then(lambda adapter: adapter.requestDevice(descriptor))
 
         def wrap(internal: JsProxy) -> GPUDevice:
-            return GPUDevice(label, internal, self, set(internal.features), limits_of(internal))
+            has = set(internal.features) | own
+            return GPUDevice(label, internal, self, has, limits_of(internal))
 
         return GPUPromise("request_device", source, wrap)
 

@@ -1,21 +1,47 @@
 """GPUObjectBase: what every GPU object has."""
 
+import re
+from collections import Counter
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 from pyodide.ffi import JsProxy
 
 _ids = count(1)
 
+alive: Counter[str] = Counter()
+"""How many objects of each class there are, for `wgpu.diagnostics.object_counts`."""
 
-class GPUObjectBase:
+_RENDERING = r"(?i)texture|sampler|render|canvas|external|vertex|fragment|draw|blend|stencil"
+
+
+def explain(names: str) -> str:
+    """Why something of these names is missing, where it is what draws; else nothing."""
+    if not re.search(_RENDERING, names):
+        return ""
+    return ". In the page wgpu is compute only: no textures, samplers, rendering or canvases."
+
+
+class ComputeOnly:
+    """Its attributes that are missing because they draw say so."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(text + explain(name), name=name, obj=self)
+
+
+class GPUObjectBase(ComputeOnly):
     """A device, or an object that belongs to one."""
 
     def __init__(self, label: str, internal: JsProxy, device: Any) -> None:
+        alive[type(self).__name__] += 1
         self._label = label
         self._internal = internal
         self._device = device
         self._uid = next(_ids)
+
+    def __del__(self) -> None:
+        alive[type(self).__name__] -= 1
 
     @property
     def label(self) -> str:

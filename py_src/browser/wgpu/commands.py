@@ -4,6 +4,9 @@ These calls never wait. What the browser finds wrong with them is raised by the 
 """
 
 from collections.abc import Sequence
+from typing import Any
+
+import js
 
 from . import structs
 from .base import GPUBindGroup, GPUCommandBuffer, GPUObjectBase
@@ -85,10 +88,10 @@ class GPUCommandEncoder(DebugCommands):
             raise ValueError("size must be a multiple of 4")
         self._internal.copyBufferToBuffer(
             source._internal,
-            unsigned(source_offset),
+            unsigned(int(source_offset)),
             destination._internal,
-            unsigned(destination_offset),
-            unsigned(size),
+            unsigned(int(destination_offset)),
+            unsigned(int(size)),
         )
 
     # IDL: undefined resolveQuerySet(GPUQuerySet querySet, GPUSize32 firstQuery, ...);
@@ -145,6 +148,31 @@ class GPUComputePassEncoder(DebugCommands):
             self._internal.setBindGroup(index, bind_group._internal, offsets)
         else:
             self._internal.setBindGroup(index, bind_group._internal)
+
+    # IDL: undefined setImmediates(GPUSize32 rangeOffset, AllowSharedBufferSource data, ...);
+    def set_immediates(
+        self, range_offset: int, data: Any, data_offset: int = 0, data_size: int | None = None
+    ) -> None:
+        """Copy `data_size` bytes from byte `data_offset` of `data` to the `var<immediate>` of the
+        shader, from its byte `range_offset` on. The size is by default all that is left of the
+        data. Both the size and the range's offset are multiples of 4.
+        """
+        view = memoryview(data)
+        if not view.contiguous:
+            raise ValueError("The given data is not contiguous")
+        range_offset, start = unsigned(int(range_offset)), int(data_offset)
+        size = view.nbytes - start if data_size is None else int(data_size)
+        if not 0 <= start < view.nbytes:
+            raise ValueError("Invalid data_offset")
+        if not 0 <= size <= view.nbytes:
+            raise ValueError("Invalid data_size")
+        if start + size > view.nbytes:
+            raise ValueError("data_size + data_offset is too large")
+        if not hasattr(self._internal, "setImmediates"):
+            raise RuntimeError(f"{type(self).__name__} does not implement set_immediates")
+        array = js.Uint8Array.new(size)
+        array.assign(view.cast("B")[start : start + size])
+        self._internal.setImmediates(range_offset, array)
 
     # IDL: undefined dispatchWorkgroups(GPUSize32 workgroupCountX, ...);
     def dispatch_workgroups(

@@ -18,7 +18,9 @@ def camel_case(name: str) -> str:
 
 def kebab_case(name: str) -> str:
     """maxTextureDimension1D, max_texture_dimension_1d -> max-texture-dimension-1d"""
-    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "-", name).replace("_", "-").lower()
+    # A word begins at each capital, and 1D, 2D and 3D are words.
+    words = re.sub(r"(?<=[^-_])(?=[123]D|[A-Z])(?!(?<=[123])D)", "-", name)
+    return words.replace("_", "-").lower()
 
 
 def unsigned(value: int) -> int:

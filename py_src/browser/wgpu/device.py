@@ -140,7 +140,7 @@ class GPUDevice(GPUObjectBase):
         self, *, label: str = "", size: int, usage: int | str, mapped_at_creation: bool = False
     ) -> GPUBuffer:
         """A buffer of `size` bytes, all zero."""
-        size, usage = unsigned(size), flag_value(BufferUsage, usage)
+        size, usage = unsigned(int(size)), flag_value(BufferUsage, usage)
         mapped = bool(mapped_at_creation)
         descriptor = {"label": label, "size": size, "usage": usage, "mapped_at_creation": mapped}
         internal = self._checked(lambda: self._internal.createBuffer(to_js(descriptor)))
@@ -171,6 +171,7 @@ class GPUDevice(GPUObjectBase):
             raise ValueError("Bind group layout entry did not contain field 'buffer'")
         buffer = structs.checked(structs.BufferBindingLayout, entry.buffer)
         enum_value(BufferBindingType, buffer.type)
+        unsigned(buffer.min_binding_size)
         return {**entry, "visibility": flag_value(ShaderStage, entry.visibility), "buffer": buffer}
 
     # IDL: GPUBindGroup createBindGroup(GPUBindGroupDescriptor descriptor);
@@ -197,6 +198,8 @@ class GPUDevice(GPUObjectBase):
             raise TypeError(f"Unexpected resource type {type(resource)}")
         resource = structs.checked(structs.BufferBinding, resource)
         resource.buffer._raise_if_destroyed()
+        unsigned(resource.offset)
+        unsigned(resource.size or 0)
         return {"binding": entry.binding, "resource": resource}
 
     # IDL: GPUPipelineLayout createPipelineLayout(GPUPipelineLayoutDescriptor descriptor);

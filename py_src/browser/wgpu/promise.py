@@ -105,13 +105,18 @@ class GPUPromise(Awaitable[T], Generic[T]):
         error_callback: Callable[[Exception], Any] | None = None,
         title: str | None = None,
     ) -> "GPUPromise":
-        """A promise of what `callback` makes of the result; an error goes to `error_callback`."""
+        """A promise of what `callback` makes of the result; an error goes to `error_callback`.
+
+        A callback may return a promise: the next `then` gets what comes of it.
+        """
         if not callable(callback):
             raise TypeError(f"GPUPromise.then() got a callback that is not callable: {callback!r}")
 
         async def chain() -> Any:
             try:
                 value = await self
+                while isinstance(value, GPUPromise):
+                    value = await value
             except Exception as error:
                 if error_callback is not None:
                     error_callback(error)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .base import explain
+
 __all__ = [
     "BindGroupEntry",
     "BindGroupLayoutEntry",
@@ -76,5 +78,6 @@ def checked(struct: type[Struct], value: Struct | dict) -> Struct:
         raise TypeError(f"Expecting {struct.__name__} or dict, but got {value!r}")
     unknown = value.keys() - {field.name for field in fields(struct)}
     if unknown:
-        raise ValueError(f"Invalid keys in {struct.__name__}: {unknown}")
+        text = f"Invalid keys in {struct.__name__}: {unknown}"
+        raise ValueError(text + explain(" ".join(map(str, unknown))))
     return struct(**value)
