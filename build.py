@@ -569,6 +569,14 @@ def manifest(folder: Path) -> str:
     return f"const MANIFEST = {json.dumps(hashes, indent=1)};\n"
 
 
+def folder_of(dist: Path) -> Path:
+    """The folder in site/dist that has all but index.html and sw.js. It is named by what is in it,
+    so that a page never gets a file of another build, whatever is deployed or kept meanwhile.
+    """
+    [folder] = dist.glob("build-*")
+    return folder
+
+
 def build_site() -> Path:
     """Makes site/dist if what it is made from has changed; the assets are checked every time."""
     make_venv()
@@ -582,11 +590,10 @@ def build_site() -> Path:
     if stamped("dist", digest, DIST):
         return DIST
     with step("Building site/dist"), tempfile.TemporaryDirectory(dir=VENV) as scratch:
-        new = Path(scratch, "new")
+        new = Path(scratch, "build")
         if (SITE / "public").exists():
             shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
-        for name in ("index.html", "style.css"):
-            shutil.copyfile(SITE / name, new / name)
+        shutil.copyfile(SITE / "style.css", new / "style.css")
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "ruff").mkdir()
@@ -608,12 +615,19 @@ def build_site() -> Path:
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
-        bundle(new, SITE / "src/sw.ts")
-        worker = new / "sw.js"
-        worker.write_text(manifest(new) + worker.read_text(encoding="utf-8"), encoding="utf-8")
+        whole = Path(scratch, "dist")
+        index = (SITE / "index.html").read_text(encoding="utf-8")
+        name = f"build-{digest_of(index, *files(new))[:16]}"
+        whole.mkdir()
+        new.rename(whole / name)
+        index = index.replace("BUILD/", f"{name}/")
+        (whole / "index.html").write_text(index, encoding="utf-8")
+        bundle(whole, SITE / "src/sw.ts")
+        worker = whole / "sw.js"
+        worker.write_text(manifest(whole) + worker.read_text(encoding="utf-8"), encoding="utf-8")
         if DIST.exists():
             DIST.rename(Path(scratch, "old"))
-        new.rename(DIST)
+        whole.rename(DIST)
     stamp("dist", digest)
     return DIST
 

@@ -8,7 +8,8 @@ import { here } from "./host";
 // other address of ours the worker could start one that has no policy.
 const narrower = document.createElement("meta");
 narrower.httpEquiv = "Content-Security-Policy";
-narrower.content = `worker-src blob: ${here("sw.js").replace(/[;,]/g, encodeURIComponent)}`;
+const only = new URL("sw.js", document.baseURI).href.replace(/[;,]/g, encodeURIComponent);
+narrower.content = `worker-src blob: ${only}`;
 document.head.append(narrower);
 
 // A static import would be held against `worker-src` too. What comes before our script is there to

@@ -14,6 +14,7 @@ import { ThemeToggle } from "./components/ThemeToggle";
 import { keepEdits } from "./edits";
 import { acceptDrops } from "./drops";
 import { keepFocus } from "./focus";
+import { watchForRenewal } from "./renewal";
 import { phase, progress } from "./state";
 import { Views } from "./views";
 import type { Word } from "./words";
@@ -48,6 +49,7 @@ acceptDrops();
 pressOnce();
 keepFocus();
 watchFragment();
+watchForRenewal();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.
 const stop = effect(() => {

@@ -1,6 +1,7 @@
-// Keeps the page for visits without a network: every file of the build, whole and checked; those that
-// few visits need, once they have been asked for. Where the network answers it is asked first, so a
-// new build is seen at once.
+// Keeps the page for visits without a network: every file of the build, by its SHA-256, so that a
+// new build fetches what has changed. What is served from there is checked each time, for code in
+// the page's worker can write there too. Files whose names are their build's are served from there
+// first; index.html from the network, where it answers soon with what is ours.
 
 /** The files of this build and their SHA-256. build.py writes it at the head of the built sw.js. */
 declare const MANIFEST: Record<string, string>;
@@ -14,59 +15,119 @@ interface Fetch extends Lifetime {
   respondWith(response: Promise<Response>): void;
 }
 
+declare const clients: { claim(): Promise<void> };
+
+const PATIENCE_MS = 3000; // for the network, where there is a copy
 const scope = new URL("./", location.href).href;
-const prefix = `groundling ${scope} `;
+const store = caches.open(`groundling ${scope}`);
+const keyOf = (hash: string) => `${scope}sha256-${hash}`;
+const isForLater = (path: string) => path.includes("/ruff/"); // few visits need it
 
 const hex = (bytes: ArrayBuffer) =>
   Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const sha256 = async (bytes: BufferSource) => hex(await crypto.subtle.digest("SHA-256", bytes));
 
-const version = sha256(new TextEncoder().encode(JSON.stringify(MANIFEST)));
-const cache = version.then((digest) => caches.open(prefix + digest));
-
-const isForLater = (path: string) => path.startsWith("ruff/");
-
-/** Keeps a file, and fails unless it is what the build made. */
-async function keep(path: string, response: Response): Promise<void> {
-  const found = await sha256(await response.clone().arrayBuffer());
-  if (found !== MANIFEST[path]) throw new Error(`${path} is not of this build.`);
-  await (await cache).put(scope + path, response);
+/** The response, if its body is the one of that hash. */
+async function checked(response: Response, hash: string): Promise<Response | null> {
+  const bytes = await response.arrayBuffer();
+  if ((await sha256(bytes)) !== hash) return null;
+  return whole(response, bytes);
 }
 
-/** Fetches every file that each visit needs. */
+/** The response with the bytes that its body was. */
+function whole(response: Response, bytes: ArrayBuffer): Response {
+  const headers = new Headers(response.headers);
+  headers.delete("content-encoding"); // what it was sent as
+  headers.set("content-length", String(bytes.byteLength));
+  return new Response(bytes, { headers });
+}
+
+/** What is kept of that hash, if it still is that. */
+async function kept(hash: string): Promise<Response | null> {
+  const found = await (await store).match(keyOf(hash));
+  return found ? checked(found, hash) : null;
+}
+
+/** Fetches a file of the build; past what the browser has of it, if that is something else. */
+async function fetched(path: string): Promise<Response> {
+  for (const cache of ["default", "reload"] as const) {
+    const response = await fetch(scope + path, { cache });
+    if (!response.ok) return response;
+    const good = await checked(response, MANIFEST[path]!);
+    if (good) return good;
+  }
+  return new Response(`${path} is not of this build.`, { status: 502 });
+}
+
+/** Fetches a file and keeps it. */
+async function keep(path: string): Promise<void> {
+  const response = await fetched(path);
+  if (!response.ok) throw new Error(`${path} could not be fetched (HTTP ${response.status}).`);
+  await (await store).put(keyOf(MANIFEST[path]!), response);
+}
+
+/** Fetches every file that each visit needs and that no earlier build had. */
 async function keepAll(): Promise<void> {
   for (const path of Object.keys(MANIFEST).filter((path) => !isForLater(path))) {
-    await keep(path, await fetch(scope + path, { cache: "no-cache" }));
+    if (!(await kept(MANIFEST[path]!))) await keep(path);
   }
 }
 
-/** Lets the copies of other builds go. */
-async function tidy(): Promise<void> {
-  const current = prefix + (await version);
-  const names = (await caches.keys()).filter((name) => name.startsWith(prefix));
-  await Promise.all(names.filter((name) => name !== current).map((name) => caches.delete(name)));
+/** Lets go of what this build has not, and serves the pages that are open. */
+async function takeOver(): Promise<void> {
+  const ours = new Set(Object.values(MANIFEST).map(keyOf));
+  for (const name of await caches.keys()) {
+    if (name.startsWith(`groundling ${scope} `)) await caches.delete(name); // of an older service worker
+  }
+  for (const { url } of await (await store).keys()) {
+    if (!ours.has(url)) await (await store).delete(url);
+  }
+  await clients.claim();
 }
 
-async function answer(event: Fetch): Promise<Response> {
-  const { request } = event;
-  const address = request.url.split(/[?#]/)[0]!;
-  try {
-    const response = await fetch(request);
-    const path = address.slice(scope.length);
-    if (isForLater(path)) event.waitUntil(keep(path, response.clone()).catch(() => {}));
-    return response;
-  } catch (error) {
-    const kept = await (await cache).match(address === scope ? `${scope}index.html` : address);
-    if (!kept) throw error;
-    return kept;
+/** A file of the build, from what is kept, or else from the network. */
+async function file(path: string, event: Fetch): Promise<Response> {
+  const found = await kept(MANIFEST[path]!);
+  if (found) return found;
+  const response = await fetched(path);
+  if (response.ok) {
+    const copy = response.clone();
+    const put = store.then((cache) => cache.put(keyOf(MANIFEST[path]!), copy));
+    event.waitUntil(put.catch(() => {})); // there may be no room
   }
+  return response;
+}
+
+/** index.html as the server has it now: of this build, or of another that its sw.js lists. */
+async function newest(): Promise<Response | null> {
+  const response = await fetch(scope, { cache: "no-cache" });
+  if (!response.ok) return null;
+  const bytes = await response.arrayBuffer();
+  const hash = await sha256(bytes);
+  if (hash !== MANIFEST["index.html"]) {
+    const script = await fetch(`${scope}sw.js`, { cache: "no-store" });
+    if (!(await script.text()).includes(hash)) return null; // a network asks to log in, say
+  }
+  return whole(response, bytes);
+}
+
+async function page(): Promise<Response> {
+  const old = await kept(MANIFEST["index.html"]!);
+  if (!old) return fetch(scope);
+  const late = new Promise<null>((done) => setTimeout(done, PATIENCE_MS, null));
+  return (await Promise.race([newest().catch(() => null), late])) ?? old;
 }
 
 addEventListener("install", (event) => (event as Lifetime).waitUntil(keepAll()));
-addEventListener("activate", (event) => (event as Lifetime).waitUntil(tidy()));
+addEventListener("activate", (event) => (event as Lifetime).waitUntil(takeOver()));
 addEventListener("fetch", (event) => {
   const { request } = event as Fetch;
-  if (request.method === "GET" && request.url.startsWith(scope)) {
-    (event as Fetch).respondWith(answer(event as Fetch));
+  const address = request.url.split(/[?#]/)[0]!;
+  if (request.method !== "GET" || !address.startsWith(scope)) return;
+  const path = address.slice(scope.length);
+  if (request.mode === "navigate" && (path === "" || path === "index.html")) {
+    (event as Fetch).respondWith(page());
+  } else if (Object.hasOwn(MANIFEST, path) && path !== "index.html") {
+    (event as Fetch).respondWith(file(path, event as Fetch));
   }
 });

@@ -1,8 +1,8 @@
 // Our default model in a worker like the site's own, for a bench that takes turns: the message
 // {device, batch} makes a run, {steps} trains so many and answers the milliseconds a step, and
 // {figures} answers all that groundling.bench finds, as JSON.
-import createPyodideModule from "../pyodide/pyodide.asm.js";
-import { loadPyodide } from "../pyodide/pyodide.js";
+import createPyodideModule from "../build/pyodide/pyodide.asm.js";
+import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
 
 const PYTHON = `
@@ -38,11 +38,11 @@ async function boot() {
     ["numpy.zip", "/app/lib"],
     ["groundling.zip", "/app"],
   ]) {
-    const answer = await fetch(`../${name}`);
+    const answer = await fetch(`../build/${name}`);
     pyodide.unpackArchive(await answer.arrayBuffer(), "zip", { extractDir: folder });
   }
   pyodide.FS.mkdirTree("/app/data");
-  const corpus = await fetch("../data/tinyshakespeare.txt");
+  const corpus = await fetch("../build/data/tinyshakespeare.txt");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
   pyodide.runPython(
     "import sys; sys.path[:0] = ['/app/py_src/browser', '/app/py_src', '/app/lib']",

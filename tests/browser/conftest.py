@@ -68,8 +68,12 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site_url(build: ModuleType, runner: Path) -> Iterator[str]:
-    """The address of the site, built if it is stale; `runner/` under it is the folder above."""
-    server = build.server({f"{SUB_PATH}runner/": runner, SUB_PATH: build.build_site()})
+    """The address of the site, built if it is stale. `runner/` under it is the folder above, and
+    `build/` is that of the build, whose own name changes.
+    """
+    site = build.build_site()
+    roots = {"runner/": runner, "build/": build.folder_of(site), "": site}
+    server = build.server({f"{SUB_PATH}{path}": folder for path, folder in roots.items()})
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}{SUB_PATH}"
     server.shutdown()
@@ -177,7 +181,7 @@ class Worker:
 
     def start(self) -> None:
         """Start a worker, in the place of one that has ended, and wait until it is ready."""
-        self.page.evaluate(self.START, f"{self.site_url}worker.js")
+        self.page.evaluate(self.START, f"{self.site_url}build/worker.js")
         self.wait("ready")
 
     def end_after(self, type: str, ms: float) -> Callable[[], None]:

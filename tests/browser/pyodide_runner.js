@@ -2,8 +2,8 @@
 // same groundling.zip in /app, the same JavaScript module for the wgpu shim. The message is pytest's
 // arguments; the answers are {log}, {test, outcome, said} as each starts and ends, and at last
 // {ended: pytest's exit code}.
-import createPyodideModule from "../pyodide/pyodide.asm.js";
-import { loadPyodide } from "../pyodide/pyodide.js";
+import createPyodideModule from "../build/pyodide/pyodide.asm.js";
+import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
 
 const log = (line) => postMessage({ log: line });
@@ -17,12 +17,12 @@ async function unpack(pyodide, url, folder) {
 async function run(args) {
   const pyodide = await loadPyodide({ createPyodideModule, stdout: log, stderr: log });
   pyodide.registerJsModule("groundling_js", { ...plan });
-  await unpack(pyodide, "../numpy.zip", "/app/lib");
-  await unpack(pyodide, "../groundling.zip", "/app");
+  await unpack(pyodide, "../build/numpy.zip", "/app/lib");
+  await unpack(pyodide, "../build/groundling.zip", "/app");
   await unpack(pyodide, "tests.zip", "/app");
   await unpack(pyodide, "pytest.zip", "/pytest");
   pyodide.FS.mkdirTree("/app/data");
-  const corpus = await fetch("../data/tinyshakespeare.txt");
+  const corpus = await fetch("../build/data/tinyshakespeare.txt");
   pyodide.FS.writeFile("/app/data/tinyshakespeare.txt", new Uint8Array(await corpus.arrayBuffer()));
   const path = pyodide.pyimport("sys").path;
   for (const folder of [

@@ -27,7 +27,7 @@ def test_the_wgpu_shim_conforms_to_wgpu_py(run_pytest_in_pyodide: Callable):
 
 def test_what_the_page_imports_as_it_starts_has_its_bytecode_beside_it(build: ModuleType):
     """Pyodide's own importer takes it (PEP 552: never compared with the text, so from one file)."""
-    site = build.build_site()
+    site = build.folder_of(build.build_site())
     for archive, modules in {
         "pyodide/python_stdlib.zip": (
             "ast",
@@ -52,7 +52,9 @@ def test_what_the_page_imports_as_it_starts_has_its_bytecode_beside_it(build: Mo
 
 def test_what_is_compiled_while_python_boots_is_what_python_will_ask_for(build: ModuleType):
     """And of the same device, as test_a_lost_gpu_leaves_the_run_to_be_saved shows."""
-    kernels = json.loads((build.build_site() / "kernels.json").read_text(encoding="utf-8"))
+    kernels = json.loads(
+        (build.folder_of(build.build_site()) / "kernels.json").read_text(encoding="utf-8")
+    )
     asked = {name: sources.text(f"{sources.SHADERS}{name}.wgsl") for name in webgpu.ahead()}
     assert {kernel["label"]: kernel["code"] for kernel in kernels} == {
         name: wgsl.unroll(text) for name, text in asked.items()

@@ -5,6 +5,7 @@ import { doing } from "./Boot";
 import { Frames } from "./Frames";
 import { Asked, Discarded, Offer } from "./Offers";
 import { Panel } from "./Panel";
+import { Renewal } from "./Renewal";
 import {
   adapter,
   asked,
@@ -169,6 +170,7 @@ export function Panels() {
           <p>{notice.value}</p>
         </Panel>
       )}
+      <Renewal />
       {asked.value && <Asked />}
       {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
       {discarded.value && phase.value === "ready" && <Discarded />}

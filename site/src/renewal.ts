@@ -1,0 +1,39 @@
+// A new build may take this one's place on the server while the page is open. All that was loaded goes
+// on; what was not, the server may have no more. The reader is offered a reload, and the run is kept.
+
+import { effect, signal } from "@preact/signals";
+import { send } from "./link";
+import { autosaved, phase, reason } from "./state";
+
+const NAME = /build-[0-9a-f]{16}/;
+const own = NAME.exec(import.meta.url)?.[0];
+
+/** Whether the server has another build than this page's. */
+export const isRenewed = signal(false);
+
+async function look(): Promise<void> {
+  const index = await fetch(new URL("./", document.baseURI), { cache: "no-store" });
+  const now = NAME.exec(await index.text())?.[0];
+  if (index.ok && now && now !== own) isRenewed.value = true;
+}
+
+/** Looks when the reader comes back to the page, and when Python is started anew or has failed. */
+export function watchForRenewal(): void {
+  const ask = () => void look().catch(() => {}); // another time there may be a network
+  document.addEventListener("visibilitychange", () => document.hidden || ask());
+  effect(() => {
+    if (phase.value === "error" || reason.value === "restart") ask();
+  });
+}
+
+/** Reloads the page; a run that trains pauses first, for then a copy of it is kept. */
+export function renew(): void {
+  const reload = () => location.reload();
+  if (phase.value !== "training") return reload();
+  const before = autosaved.value;
+  effect(() => {
+    if (autosaved.value !== before) reload();
+  });
+  setTimeout(reload, 5000); // it cannot be kept: the reader was told
+  send({ type: "pause" });
+}
