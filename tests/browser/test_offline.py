@@ -4,6 +4,7 @@ Each test has a server of its own, to be taken away, to change, or to answer as 
 """
 
 import http.server
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -95,6 +96,21 @@ def deploy_another(build: ModuleType, host: Host) -> str:
     _, _, code = worker.read_text().partition("};\n")
     worker.write_text(build.manifest(host.folder) + code)
     return new.name
+
+
+def test_all_that_index_html_loads_is_in_the_folder_that_is_named_by_its_content(
+    build: ModuleType, host: Host
+):
+    index = (host.folder / "index.html").read_text()
+    loaded = re.findall(r'(?:href|src)="([^"#]+)"', index)
+    folder = build.folder_of(host.folder)
+    assert loaded and all((folder / path.partition("/")[2]).exists() for path in loaded)
+    assert {path.partition("/")[0] for path in loaded} == {folder.name}
+    assert sorted(path.name for path in host.folder.iterdir() if path.suffix != ".map") == [
+        folder.name,
+        "index.html",
+        "sw.js",
+    ]
 
 
 def test_after_one_visit_the_page_opens_without_a_network(context: BrowserContext, host: Host):
