@@ -1185,15 +1185,12 @@ def test_a_callback_may_return_a_promise_and_the_next_gets_what_comes_of_it(adap
 
 def test_an_error_in_what_a_callback_returns_reaches_the_next(device):
     async def main():
-        buffer, told = device.create_buffer(size=8, usage="MAP_READ|COPY_DST"), []
+        buffer = device.create_buffer(size=8, usage="MAP_READ|COPY_DST")
         again = buffer.map_async("READ").then(lambda _: buffer.map_async("READ"))
-        last = again.then(told.append, lambda error: told.append(type(error)))
-        with pytest.raises(RuntimeError, match="unmapped"):
-            await last
-        await asyncio.sleep(0)
-        return told
+        await again.then(lambda _: None)
 
-    assert asyncio.run(main()) == [RuntimeError]
+    with pytest.raises(RuntimeError, match="unmapped"):
+        asyncio.run(main())
 
 
 # -- Destroyed

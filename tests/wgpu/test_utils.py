@@ -139,7 +139,7 @@ def test_a_default_device_has_what_its_callers_asked_for():
     helper.preconfigure_default_device(
         "b",
         label="two",
-        required_features=["float32_filterable"],
+        required_features=["float32-filterable"],
         preferred_features={"not-a-feature", "timestamp-query"},
         required_limits={"max-bind-groups": 3},
     )
