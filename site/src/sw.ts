@@ -1,6 +1,6 @@
 // Keeps the page for visits without a network: every file of the build, by its SHA-256, so that a
 // new build fetches what has changed. What is served from there is checked each time, for code in
-// the page's worker can write there too. Files whose names are their build's are served from there
+// the page's worker can write there too. Files of the build's folder are served from there
 // first; index.html from the network, where it answers soon with what is ours.
 
 /** The files of this build and their SHA-256. build.py writes it at the head of the built sw.js. */
@@ -17,35 +17,41 @@ interface Fetch extends Lifetime {
 
 declare const clients: { claim(): Promise<void> };
 
+const TYPES: Record<string, string> = {
+  css: "text/css",
+  html: "text/html; charset=utf-8",
+  js: "text/javascript",
+  json: "application/json",
+  mjs: "text/javascript",
+  svg: "image/svg+xml",
+  txt: "text/plain; charset=utf-8",
+  wasm: "application/wasm",
+};
 const PATIENCE_MS = 3000; // for the network, where there is a copy
 const scope = new URL("./", location.href).href;
 const store = caches.open(`groundling ${scope}`);
-const keyOf = (hash: string) => `${scope}sha256-${hash}`;
+const keyOf = (path: string) => `${scope}sha256-${MANIFEST[path]}`;
 const isForLater = (path: string) => path.includes("/ruff/"); // few visits need it
 
 const hex = (bytes: ArrayBuffer) =>
   Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const sha256 = async (bytes: BufferSource) => hex(await crypto.subtle.digest("SHA-256", bytes));
 
-/** The response, if its body is the one of that hash. */
-async function checked(response: Response, hash: string): Promise<Response | null> {
-  const bytes = await response.arrayBuffer();
-  if ((await sha256(bytes)) !== hash) return null;
-  return whole(response, bytes);
-}
-
-/** The response with the bytes that its body was. */
-function whole(response: Response, bytes: ArrayBuffer): Response {
-  const headers = new Headers(response.headers);
-  headers.delete("content-encoding"); // what it was sent as
-  headers.set("content-length", String(bytes.byteLength));
+/** A file of the build with these bytes, if they are its own. Its headers are ours: what is kept may
+ * have come with any, and so may what a host sends that does not know the type. Its address is the one
+ * that is asked for, not that of the build it may have been fetched for.
+ */
+async function checked(path: string, bytes: ArrayBuffer): Promise<Response | null> {
+  if ((await sha256(bytes)) !== MANIFEST[path]) return null;
+  const type = TYPES[path.split(".").at(-1)!] ?? "application/octet-stream";
+  const headers = { "content-type": type, "content-length": String(bytes.byteLength) };
   return new Response(bytes, { headers });
 }
 
-/** What is kept of that hash, if it still is that. */
-async function kept(hash: string): Promise<Response | null> {
-  const found = await (await store).match(keyOf(hash));
-  return found ? checked(found, hash) : null;
+/** The file as it is kept, if it still is what the build made. */
+async function kept(path: string): Promise<Response | null> {
+  const found = await (await store).match(keyOf(path));
+  return found ? checked(path, await found.arrayBuffer()) : null;
 }
 
 /** Fetches a file of the build; past what the browser has of it, if that is something else. */
@@ -53,7 +59,7 @@ async function fetched(path: string): Promise<Response> {
   for (const cache of ["default", "reload"] as const) {
     const response = await fetch(scope + path, { cache });
     if (!response.ok) return response;
-    const good = await checked(response, MANIFEST[path]!);
+    const good = await checked(path, await response.arrayBuffer());
     if (good) return good;
   }
   return new Response(`${path} is not of this build.`, { status: 502 });
@@ -63,19 +69,19 @@ async function fetched(path: string): Promise<Response> {
 async function keep(path: string): Promise<void> {
   const response = await fetched(path);
   if (!response.ok) throw new Error(`${path} could not be fetched (HTTP ${response.status}).`);
-  await (await store).put(keyOf(MANIFEST[path]!), response);
+  await (await store).put(keyOf(path), response);
 }
 
 /** Fetches every file that each visit needs and that no earlier build had. */
 async function keepAll(): Promise<void> {
   for (const path of Object.keys(MANIFEST).filter((path) => !isForLater(path))) {
-    if (!(await kept(MANIFEST[path]!))) await keep(path);
+    if (!(await kept(path))) await keep(path);
   }
 }
 
 /** Lets go of what this build has not, and serves the pages that are open. */
 async function takeOver(): Promise<void> {
-  const ours = new Set(Object.values(MANIFEST).map(keyOf));
+  const ours = new Set(Object.keys(MANIFEST).map(keyOf));
   for (const name of await caches.keys()) {
     if (name.startsWith(`groundling ${scope} `)) await caches.delete(name); // of an older service worker
   }
@@ -87,12 +93,12 @@ async function takeOver(): Promise<void> {
 
 /** A file of the build, from what is kept, or else from the network. */
 async function file(path: string, event: Fetch): Promise<Response> {
-  const found = await kept(MANIFEST[path]!);
+  const found = await kept(path);
   if (found) return found;
   const response = await fetched(path);
   if (response.ok) {
     const copy = response.clone();
-    const put = store.then((cache) => cache.put(keyOf(MANIFEST[path]!), copy));
+    const put = store.then((cache) => cache.put(keyOf(path), copy));
     event.waitUntil(put.catch(() => {})); // there may be no room
   }
   return response;
@@ -108,11 +114,11 @@ async function newest(): Promise<Response | null> {
     const script = await fetch(`${scope}sw.js`, { cache: "no-store" });
     if (!(await script.text()).includes(hash)) return null; // a network asks to log in, say
   }
-  return whole(response, bytes);
+  return new Response(bytes, { headers: { "content-type": TYPES.html! } });
 }
 
 async function page(): Promise<Response> {
-  const old = await kept(MANIFEST["index.html"]!);
+  const old = await kept("index.html");
   if (!old) return fetch(scope);
   const late = new Promise<null>((done) => setTimeout(done, PATIENCE_MS, null));
   return (await Promise.race([newest().catch(() => null), late])) ?? old;
