@@ -148,7 +148,7 @@ def test_a_default_device_has_what_its_callers_asked_for():
     assert device.label == "two"
     assert "float32-filterable" in device.features and "not-a-feature" not in device.features
     assert ("timestamp-query" in device.features) == ("timestamp-query" in device.adapter.features)
-    assert device.limits["max-bind-groups"] == 3
+    assert device.limits["max-bind-groups"] in (3, 4)  # a browser gives no less than 4
     with pytest.raises(RuntimeError, match="after it is"):
         helper.preconfigure_default_device("late", label="three")
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import js
+from pyodide.ffi import JsException
 
 from . import structs
 from .base import GPUBindGroup, GPUCommandBuffer, GPUObjectBase
 from .buffer import GPUBuffer
 from .convert import to_js, unsigned
+from .errors import GPUValidationError
 
 __all__ = ["GPUCommandEncoder", "GPUComputePassEncoder"]
 
@@ -172,7 +174,10 @@ class GPUComputePassEncoder(DebugCommands):
             raise RuntimeError(f"{type(self).__name__} does not implement set_immediates")
         array = js.Uint8Array.new(size)
         array.assign(view.cast("B")[start : start + size])
-        self._internal.setImmediates(range_offset, array)
+        try:
+            self._internal.setImmediates(range_offset, array)
+        except JsException as error:  # not in whole words, or beyond the limit
+            raise GPUValidationError(error.message) from None
 
     # IDL: undefined dispatchWorkgroups(GPUSize32 workgroupCountX, ...);
     def dispatch_workgroups(
