@@ -36,13 +36,14 @@ class Host:
 
 @pytest.fixture
 def host(build: ModuleType) -> Iterator[Host]:
-    here = Host()
+    here, site = Host(), build.build_site()
+    prefix = f"/{build.folder_of(site).name}/"
 
     class Handler(build.Handler):
-        roots = {"/": build.build_site()}
+        roots = {"/": site}
 
         def do_GET(self) -> None:
-            fault = here.faults.get(self.path[1:])
+            fault = here.faults.get(self.path.removeprefix(prefix))
             if fault is None:
                 super().do_GET()
             elif fault == "missing":
