@@ -7,7 +7,7 @@ export function Renewal() {
   if (!isRenewed.value) return null;
   const said = !hasRun.value
     ? ""
-    : keeping.value === "here"
+    : keeping.value.keeping === "here"
       ? "The run is kept in this browser, and can go on after that."
       : "The run is not kept in this browser: save its state first.";
   return (
