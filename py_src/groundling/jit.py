@@ -56,17 +56,16 @@ def jit(device: Device) -> Callable:
 
 def attributes(*things: object) -> list:
     """What things, and the classes of those that are no modules, have by which name now: `same`
-    where nobody has set an attribute, or an item of a dictionary or list among them, anew. Whole
-    numbers of things are left out: they count, as an optimizer's steps.
+    where nobody has set an attribute, or an item of a dictionary or list among them, anew. `t` is
+    left out, an optimizer's count of its steps.
     """
     found: list = []
     for thing in things:
         named = list(vars(thing).items())
         if not isinstance(thing, ModuleType):
-            named = [item for item in named if type(item[1]) is not int]
             named += vars(type(thing)).items()
         for name, value in named:
-            if not name.startswith("__"):
+            if name != "t" and not name.startswith("__"):
                 items = value if isinstance(value, list | tuple) else [value]
                 items = [*value, *value.values()] if isinstance(value, dict) else items
                 found += [name, *items]

@@ -261,7 +261,8 @@ class Run:
         """Whether what a step is made of is other than when this was last asked."""
         before, kernels_before = self._made_of, self._kernels
         code = (sys.modules[f"{__package__}.{name}"] for name in CODE)
-        self._made_of = attributes(self.model, self.optimizer, *code)
+        given = self.config.grad_clip, self.train_tokens, self.val_tokens
+        self._made_of = [*attributes(self.model, self.optimizer, *code), *given]
         self._kernels = dict(self.device.kernels)  # to which more are added as they are needed
         return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
 

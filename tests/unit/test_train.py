@@ -270,10 +270,21 @@ def test_the_captured_step_is_kept_from_one_training_to_the_next(device: Device)
         lambda run: setattr(run.model, "config", replace(run.model.config, dropout=0.3)),
         lambda run: run.model.parameters.update({"wpe": run.model.parameters["wte"]}),
         lambda run: setattr(run.optimizer, "weight_decay", 0.9),
+        lambda run: setattr(run, "config", replace(run.config, grad_clip=1e-3)),
+        lambda run: setattr(run, "train_tokens", run.device.tensor(run.corpus.train[::-1])),
         lambda run: setattr(run, "optimizer", AdamW(run.model, beta1=0.5)),
         lambda run: setattr(run, "optimizer", Halved(run.model)),
     ],
-    ids=["a method", "dropout", "a parameter", "a number", "another optimizer", "another kind"],
+    ids=[
+        "a method",
+        "dropout",
+        "a parameter",
+        "a number",
+        "the clip",
+        "the text",
+        "another optimizer",
+        "another kind",
+    ],
 )
 def test_a_training_follows_what_was_changed_since_the_one_before(device: Device, change):
     """A run that has trained before does what one does that is captured only now."""
