@@ -7,10 +7,11 @@ import type { Step } from "./protocol";
 type Column = "iter" | "train" | "smooth" | "val";
 export const COLUMNS: Column[] = ["iter", "train", "smooth", "val"];
 
-/** Groups of neighbours that are drawn at most, and at least half as many: no screen has more columns
- * of pixels. Of each group the lowest and the highest batch loss are drawn, and one validation.
+/** Groups of neighbours that are drawn at most, and at least half as many: about as many as the chart
+ * has columns of pixels. Of each group the lowest and the highest batch loss are drawn.
  */
-const MOST_GROUPS = 4096;
+const MOST_GROUPS = 2048;
+const MOST_VALIDATED = 512; // dots, each several pixels wide
 
 export class Curve {
   /** How many points there are. */
@@ -85,25 +86,21 @@ export class Curve {
     this.low.length = this.high.length = this.validated.length = groups;
   }
 
-  /** What is to be drawn: the points of all groups, in order, and the first and the last of all. */
+  /** What is to be drawn, in order: the points of all groups, and the first and the last of all. */
   drawn(): Drawn {
     if (this.thinned) return this.thinned;
     const { iter, train, smooth, val } = this.columns;
+    const found = this.validated.filter((at) => at >= 0);
+    const every = Math.ceil(found.length / MOST_VALIDATED);
+    const validated = new Set(found.filter((_, n) => n % every === 0));
+    const ends = this.length ? [0, this.length - 1] : [];
+    const all = new Set([...ends, ...this.low, ...this.high, ...validated]);
     const out: Drawn = [[], [], [], []];
-    const put = (at: number, isValidated: boolean) => {
+    for (const at of Uint32Array.from(all).sort()) {
       out[0].push(iter[at]!);
       out[1].push(orNull(train[at]!));
       out[2].push(orNull(smooth[at]!));
-      out[3].push(isValidated ? val[at]! : null);
-    };
-    for (let group = 0; group < this.low.length; group++) {
-      const [first, last] = [this.low[group]!, this.high[group]!].sort((a, b) => a - b);
-      const found = this.validated[group]!;
-      const chosen = new Set([first!, last!]);
-      if (found >= 0) chosen.add(found);
-      if (group === 0) chosen.add(0);
-      if (group === this.low.length - 1) chosen.add(this.length - 1);
-      for (const at of [...chosen].sort((a, b) => a - b)) put(at, at === found);
+      out[3].push(validated.has(at) ? val[at]! : null);
     }
     return (this.thinned = out);
   }

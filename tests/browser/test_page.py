@@ -341,11 +341,11 @@ def test_a_run_of_a_million_iterations_is_kept_whole_and_drawn_thin(
         1_000_000,
     )
     assert drawn["length"] == 1_000_000
-    assert 4096 <= drawn["drawn"] <= 3 * 4096 + 2
+    assert 2048 <= drawn["drawn"] <= 2 * 2048 + 512 + 2
     assert drawn["sorted"] and drawn["same"] and drawn["right"]
     assert drawn["ends"] == [0, 999_999]
     assert drawn["peaks"] == [9, 0.5]
-    assert 2048 <= drawn["validated"] <= 4096
+    assert 256 <= drawn["validated"] <= 512
     assert drawn["last"] == pytest.approx(0.99995)
 
 
