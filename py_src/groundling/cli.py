@@ -42,7 +42,7 @@ import signal
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -106,7 +106,7 @@ def _obey(args: argparse.Namespace) -> int:
     except BadInput as error:
         return _complain(error, code=2)
     except KeyboardInterrupt:
-        return _complain("stopped; nothing was written.", code=130)
+        return _complain("stopped.", code=130)
     except BrokenPipeError:  # of `groundling inspect FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -121,63 +121,65 @@ def train_command(args: argparse.Namespace) -> int:
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if end < run.iter or (end == run.iter and end < config.iters):
             raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
-        keeper = Keeper(run, args, setup)
+        keeper, log = Keeper(run, args, setup), LogFile(args.log)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
         for path in filter(None, (weights, args.state)):
             _require_writable(Path(path))
-        log_path = Path(args.log or os.devnull)
-        log_path.write_bytes(b"")  # a path that cannot be written shows here, not after the start
     print(
         f"{len(run.model.weights()):,} parameters, seed {config.seed!r}, {config.iters:,} iters of "
         f"{config.batch_size} x {run.model.config.block_size} characters; {run.device.description}",
         file=sys.stderr,
     )
     try:
-        with (
-            pause_on_interrupt(run),
-            log_path.open("w", encoding="ascii") as log,
-            Progress(run, sys.stderr) as progress,
-        ):
+        with pause_on_interrupt(run), log, Progress(run, sys.stderr) as progress:
             for record in run.log:
-                print(log_line(record), file=log)
+                log.add(record)
             told = len(run.samples)
             while not run.pausing:
                 stop = keeper.next_at
                 for record in train(run, min(end, stop)):
-                    print(log_line(record), file=log, flush=True)
+                    log.add(record)
                     progress.show(record)
                     told = _show_samples(run, told, progress)
                 if run.iter != stop or run.iter >= end:
                     break
                 keeper.keep()
             _show_samples(run, told, progress)
+        finished = run.iter >= config.iters
+        if finished or args.out or keeper.every == math.inf:  # first: it takes the least room
+            keeper.save(args.out, checkpoint.file_name, checkpoint.stream(run.checkpoint()))
+        if keeper.every < math.inf:
+            keeper.keep()
+    except KeyboardInterrupt:
+        return _complain(f"stopped. {keeper.left}", code=130)
     except NonFiniteLoss as error:
-        if args.log:  # so that `groundling doctor` sees it
-            with log_path.open("a", encoding="ascii") as log:
-                print(log_line(error.record), file=log)
+        log.end_with(error.record)  # so that `groundling doctor` sees it
         return _complain(f"{error} {keeper.left} A lower --lr may help.", code=1)
-    except DeviceError as error:
-        if _of_edits(error):
+    except CheckpointError as error:
+        return _complain(f"{error} {keeper.left}", code=1)
+    except Exception as error:
+        if not isinstance(error, DeviceError) or _of_edits(error):
+            error.add_note(keeper.left)
             raise
         return _complain(f"{error} {keeper.left}", code=1)
-    except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}. The run ended there.", code=1)
-    finished = run.iter >= config.iters
-    with bad_input():
-        saved = [keeper.keep()] if keeper.every < math.inf else []
-        if finished or args.out or not saved:
-            saved.append(_save(args.out, checkpoint.file_name, run, state.save_weights(run)))
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
-    how, names = "Finished" if finished else "Stopped at", " and ".join(saved)
-    print(f"{how} iter {run.iter}{val}: saved {names}")
+    how = "Finished" if finished else "Stopped at"
+    names = f"saved {' and '.join(keeper.saved)}" if keeper.saved else "nothing was saved"
+    print(f"{how} iter {run.iter}{val}: {names}")
+    if keeper.failed or log.failed:
+        return 1
     return 0 if run.iter >= end else 130
 
 
 class Keeper:
-    """Keeps a run's state on its way, `every` so many iterations: infinity where nobody asks."""
+    """Writes a run's files. One that cannot be written is told, and the rest goes on. Its state is
+    kept on the way, `every` so many iterations: infinity where nobody asks.
+    """
 
     def __init__(self, run: Run, args: argparse.Namespace, setup: configfile.Setup):
-        self.run, self.name, self.kept = run, args.state, ""
+        self.run, self.name, self.log, self.kept = run, args.state, args.log, ""
+        self.saved: list[str] = []  # names of what is there
+        self.failed = False
         asked = args.state or args.config or args.checkpoint_interval
         self.every = setup.checkpoint_interval if asked else math.inf
 
@@ -188,16 +190,71 @@ class Keeper:
 
     @property
     def left(self) -> str:
-        """What there is when the run fails."""
-        return f"Its last state is in {self.kept}." if self.kept else "Nothing was written."
+        """What there is when the run fails or is stopped."""
+        others = [name for name in self.saved if name != self.kept]
+        told = [f"Its last state is in {self.kept}."] if self.kept else []
+        told += [f"Its weights are in {name}." for name in others]
+        told += [f"Its log is in {self.log}."] if self.log else []
+        return " ".join(told) or "Nothing was written."
 
-    def keep(self) -> str:
-        """Write the state; where it goes by the iteration, the one before is deleted. Its name."""
-        run, before = self.run, self.kept
-        self.kept = _save(self.name, state.file_name, run, state.save_state(run))
-        if before and before != self.kept:
+    def keep(self) -> None:
+        """Write the state; where it goes by the iteration, the one before is deleted."""
+        before = self.kept
+        name = self.save(self.name, state.file_name, state.stream_run(self.run))
+        if name is None:
+            return
+        self.kept = name
+        if before and before != name:
+            self.saved.remove(before)
             Path(before).unlink(missing_ok=True)
-        return self.kept
+
+    def save(self, asked: str | None, file_name: Callable, pieces: Iterable) -> str | None:
+        """Write a file of the run, where it was asked for or under its usual name; which that is,
+        or None, and it is told, if it could not be written.
+        """
+        try:
+            name = _save(asked, file_name, self.run, pieces)
+        except OSError as error:
+            self.failed = True
+            _complain(f"{error.filename}: {error.strerror}. It was not written.", code=1)
+            return None
+        if name not in self.saved:
+            self.saved.append(name)
+        return name
+
+
+class LogFile:
+    """The file that --log names, if it does. Where it can be written to no longer, that is told,
+    and the run goes on. OSError where it cannot be from the beginning.
+    """
+
+    def __init__(self, path: str | None):
+        self.path, self.failed = path, False
+        self.file = open(path, "w", encoding="ascii") if path else None  # noqa: SIM115
+
+    def __enter__(self) -> "LogFile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.file:
+            with suppress(OSError):  # of what could not be written before
+                self.file.close()
+
+    def add(self, record: Record) -> None:
+        """Write a record's line."""
+        if not self.file or self.failed:
+            return
+        try:
+            print(log_line(record), file=self.file, flush=True)
+        except OSError as error:
+            self.failed = True
+            _complain(f"{self.path}: {error.strerror}. The log ends there; the run goes on.", 1)
+
+    def end_with(self, record: Record) -> None:
+        """Write the record that ended the run, once all else is written."""
+        if self.path and not self.failed:
+            with suppress(OSError), open(self.path, "a", encoding="ascii") as file:
+                print(log_line(record), file=file)
 
 
 def _show_samples(run: Run, told: int, progress: "Progress") -> int:
@@ -318,7 +375,7 @@ def _under(edits: dict[str, str], command: str, args: argparse.Namespace) -> int
     except (Exception, SystemExit) as error:
         cause = error.__cause__ if isinstance(error, BadInput) else None
         if told := _of_edits(cause or error, edits):
-            return _show_code_error(told)
+            return _show_code_error(told, getattr(error, "__notes__", ["Nothing was written."]))
         raise
 
 
@@ -328,8 +385,8 @@ def _of_edits(error: BaseException, edits: dict[str, str] | None = None) -> Code
     return told if any(frame.yours for frame in told.frames) else None
 
 
-def _show_code_error(told: CodeError) -> int:
-    """Print the places in the edits that an error came by, and what it is."""
+def _show_code_error(told: CodeError, left: list[str]) -> int:
+    """Print the places in the edits that an error came by, what it is, and what was written."""
     lines = []
     for frame in told.frames:
         if frame.yours:
@@ -341,7 +398,7 @@ def _show_code_error(told: CodeError) -> int:
             lines += [f"    {text}", f"    {' ' * start}{'^' * max(1, end - frame.column)}"]
     lines += [told.message, *textwrap.wrap(told.hint, 100)]
     print(*lines, sep="\n", file=sys.stderr)
-    return _complain(f"{told.title}. Nothing was written.", code=1)
+    return _complain(" ".join([f"{told.title}.", *left]), code=1)
 
 
 def sample_command(args: argparse.Namespace) -> int:
@@ -623,25 +680,42 @@ def log_line(record: Record) -> str:
     return json.dumps(numbers)
 
 
-def _save(asked: str | None, file_name: Callable, run: Run, data: bytes) -> str:
+def _save(asked: str | None, file_name: Callable, run: Run, pieces: Iterable) -> str:
     """Write a run's file, where it was asked for or under its usual name; which that is."""
     if asked:
-        write(Path(asked), data)
+        write_pieces(Path(asked), pieces)
         return asked
     usual = Path(file_name(run.config.seed, run.iter, run.model.config))
-    name = write(usual, data, keep=True)
+    name = write_pieces(usual, pieces, keep=True)
     if name != usual:
         print(f"groundling: {usual} is of another run, and stays as it is.", file=sys.stderr)
     return str(name)
 
 
-def write(path: Path, data: bytes, keep: bool = False) -> Path:
-    """Write a file whole or not at all; to `keep` what is there of another run, under another name,
-    which is returned.
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. OSError, with its name."""
+    write_pieces(path, [(0, data)])
+
+
+def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = False) -> Path:
+    """The same from pieces, each with its place; to `keep` what is there of another run, under
+    another name, which is returned.
     """
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    return part.replace(output.unused(path, part) if keep else path)
+    try:
+        with part.open("wb") as file:
+            for at, piece in pieces:
+                file.seek(at)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())  # before it takes the place of what was there
+        return part.replace(output.unused(path, part) if keep else path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):  # that of a write has no name
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 class BadInput(Exception):

@@ -1,5 +1,6 @@
 """The command line: what it writes, what it says, and how it ends."""
 
+import errno
 import hashlib
 import importlib
 import json
@@ -162,7 +163,7 @@ def test_the_usual_name_never_overwrites_what_another_run_has_saved(capsys):
 def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     interrupt_after(2, monkeypatch, times=2)
     assert cli.main(["train", *SMALL]) == 130
-    assert capsys.readouterr().err.endswith("groundling: stopped; nothing was written.\n")
+    assert capsys.readouterr().err.endswith("groundling: stopped. Nothing was written.\n")
     assert files() == []
 
 
@@ -380,7 +381,7 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
     assert cli.main([*resume, "--out", "end.bin", "--state", "end.state"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("Finished iter 6, validation loss 2.")
-    assert said.out.endswith(": saved end.state and end.bin\n")
+    assert said.out.endswith(": saved end.bin and end.state\n")
     assert "from here on" not in said.err  # the device is the same
     np.testing.assert_array_equal(weights_of("end.bin"), weights_of("whole.bin"))
     log = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
@@ -465,7 +466,7 @@ def test_a_state_will_do_for_a_sample_and_for_an_inspection(capsys):
     assert texts[0] == texts[1]
     assert cli.main(["inspect", "a.state"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith('{"format":"groundling-state-v1","iter":2,')
+    assert said.startswith('{"format":"groundling-state-v2","iter":2,')
     assert "AdamW after 2 steps, 2 records from iter 0 on" in said
     v = state.loads(Path("a.state").read_bytes()).state.v
     assert f"sha256 {hashlib.sha256(v.tobytes()).hexdigest()}" in said
@@ -718,20 +719,20 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
 def test_a_state_is_kept_every_checkpoint_interval_and_can_be_gone_on_from(monkeypatch, capsys):
     kept = []
 
-    def note(path, data, keep=False):
-        kept.append((path.name, len(data)))
-        return write(path, data, keep)
+    def note(path, pieces, keep=False):
+        kept.append(path.name)
+        return write(path, pieces, keep)
 
-    write = cli.write
-    monkeypatch.setattr(cli, "write", note)
+    write = cli.write_pieces
+    monkeypatch.setattr(cli, "write_pieces", note)
     options = ["--checkpoint-interval", "2", "--out", "v.bin"]
     assert cli.main(["train", *SMALL, *options, "--iters", "5"]) == 0
     stem = "tinker-l4h4d64f256t64v17-hamlet-iter"
-    assert [name for name, _ in kept] == [f"{stem}{n}.state" for n in (2, 4, 5)] + ["v.bin"]
+    assert kept == [*(f"{stem}{n}.state" for n in (2, 4)), "v.bin", f"{stem}5.state"]
     assert files() == sorted([f"{stem}5.state", "v.bin"])  # the newest took the others' place
     capsys.readouterr()
 
-    monkeypatch.setattr(cli, "write", write)
+    monkeypatch.setattr(cli, "write_pieces", write)
     assert cli.main(["train", *SMALL, "--iters", "5", "--out", "w.bin"]) == 0
     np.testing.assert_array_equal(
         weights_of("v.bin"), weights_of("w.bin")
@@ -758,3 +759,71 @@ def test_what_was_kept_is_left_when_the_run_fails(monkeypatch, capsys):
     assert cli.main(["train", *SMALL, *options]) == 1
     assert "Its last state is in a.state." in capsys.readouterr().err
     assert state.loads(Path("a.state").read_bytes()).state.iter == 4
+
+
+# A disk that is full
+
+
+def full_for(monkeypatch, *suffixes: str, after: int = 0) -> None:
+    """Let files with these suffixes have no room, from the one after so many on."""
+    fsync, seen = os.fsync, []
+
+    def full(fd: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{fd}").removesuffix(".part")
+        seen.append(name)
+        if name.endswith(suffixes) and sum(one.endswith(suffixes) for one in seen) > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+
+
+def test_weights_are_saved_where_the_state_has_no_room(monkeypatch, capsys):
+    full_for(monkeypatch, ".state")
+    assert cli.main(["train", *SMALL, "--iters", "2", "--state", "a.state", "--out", "a.bin"]) == 1
+    said = capsys.readouterr()
+    assert "groundling: a.state: No space left on device. It was not written." in said.err
+    assert said.out.endswith("saved a.bin\n")
+    assert files() == ["a.bin"] and "None" not in said.err
+
+
+def test_the_state_is_saved_where_the_weights_have_no_room(monkeypatch, capsys):
+    full_for(monkeypatch, ".bin")
+    assert cli.main(["train", *SMALL, "--iters", "2", "--state", "a.state", "--out", "a.bin"]) == 1
+    assert "a.bin: No space left on device" in capsys.readouterr().err
+    assert files() == ["a.state"]
+    assert state.loads(Path("a.state").read_bytes()).state.iter == 2
+
+
+def test_where_nothing_can_be_saved_that_is_said(monkeypatch, capsys):
+    full_for(monkeypatch, ".bin", ".state")
+    assert cli.main(["train", *SMALL, "--iters", "2", "--state", "a.state"]) == 1
+    assert capsys.readouterr().out.endswith("nothing was saved\n")
+    assert files() == []
+
+
+def test_a_copy_that_fails_on_the_way_leaves_the_last_one_and_the_run_goes_on(monkeypatch, capsys):
+    full_for(monkeypatch, ".state", after=1)
+    options = ["--state", "a.state", "--checkpoint-interval", "2", "--iters", "6", "--out", "a.bin"]
+    assert cli.main(["train", *SMALL, *options]) == 1
+    assert "a.state: No space left on device" in capsys.readouterr().err
+    assert state.loads(Path("a.state").read_bytes()).state.iter == 2
+    assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 6
+    assert files() == ["a.bin", "a.state"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_log_for_which_there_is_no_room_is_told_once_and_the_run_goes_on(capsys):
+    assert cli.main(["train", *SMALL, "--iters", "3", "--out", "a.bin", "--log", "/dev/full"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("/dev/full: No space left on device. The log ends there") == 1
+    assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 3
+
+
+def test_ctrl_c_twice_says_what_was_written_by_then(monkeypatch, capsys):
+    interrupt_after(5, monkeypatch, times=2)
+    options = ["--state", "a.state", "--checkpoint-interval", "2", "--log", "a.jsonl"]
+    assert cli.main(["train", *SMALL, *options]) == 130
+    said = capsys.readouterr().err
+    assert said.endswith("stopped. Its last state is in a.state. Its log is in a.jsonl.\n")
+    assert "a.state" in files() and not any(name.endswith(".part") for name in files())
