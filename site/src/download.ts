@@ -8,10 +8,10 @@ import {
   faultOfSize,
   here,
   sizeOf,
+  STALL_MS,
   unreachable,
 } from "./host";
 
-const STALL_MS = 10_000; // nothing came for so long, of anything: it is said
 const TELL_MS = 50;
 const WASM = "application/wasm";
 

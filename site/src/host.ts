@@ -4,6 +4,9 @@
 /** The size of each file that the worker fetches: build.py has it put in. */
 declare const SIZES: Record<string, number>;
 
+/** Nothing came for so long, of anything: the page says so. */
+export const STALL_MS = 10_000;
+
 const AGAIN = "Check the connection, then try again.";
 const UPLOAD =
   "Try again. If it stays like this, the copy on the server is the fault: put the whole of " +

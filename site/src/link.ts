@@ -3,7 +3,7 @@
 
 import { batch } from "@preact/signals";
 import { startWorker } from "./confine";
-import { faultOfScript } from "./host";
+import { faultOfScript, STALL_MS } from "./host";
 import { assembled, gather } from "./pieces";
 import type { Command, Report } from "./protocol";
 import { restarted } from "./restarts";
@@ -53,6 +53,10 @@ function boot(): Worker {
     const title = "Python did not come up";
     receive({ type: "error", title, message, hint, detail: event.message ?? "" });
   };
+  setTimeout(() => {
+    if (alive || fresh !== worker || phase.value !== "booting") return;
+    receive({ type: "stage", stage: "download", done: 0, total: 0, detail: "worker.js" });
+  }, STALL_MS);
   fresh.postMessage(visibility());
   return fresh;
 }

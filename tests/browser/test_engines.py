@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import webdriver
 
-WAIT = 60  # seconds for a step, on two cores that other work may share
+WAIT = 120  # seconds for a step, on two cores that other work may share
 TABS = ("text", "talk", "inside", "doctor", "twin", "inspector", "speed", "credits")
 ENGINES = {"Firefox": webdriver.firefox, "WebKit": webdriver.webkit}
 
@@ -143,7 +143,10 @@ def test_every_tab_opens_and_explains_its_words_within_the_page(reader: Reader, 
     for tab in TABS:
         reader.browser.click(reader.find(f"#tab-{tab}"))
         assert reader.find(f"#view-{tab} .body")
-        assert reader.js("return document.documentElement.scrollWidth - innerWidth") <= 0, tab
+        reader.until(
+            f"{tab} is no wider than the page",  # the charts follow a frame later
+            lambda: reader.js("return document.documentElement.scrollWidth <= innerWidth"),
+        )
         outside = reader.js(
             """const found = [];
             for (const word of document.querySelectorAll(`#view-${arguments[0]} .term`)) {

@@ -152,11 +152,13 @@ def test_what_needs_no_type_needs_none(visit: Callable) -> None:
     wait_for(visit(dict.fromkeys(FETCHED, "application/octet-stream")), "ready")
 
 
-def test_a_download_that_stands_still_is_told_and_goes_on(visit: Callable, host: Host) -> None:
-    page = visit({"numpy.zip": "stalled"})
-    expect(page.get_by_text("The download stands still: no more of numpy.zip")).to_be_visible(
-        timeout=WAIT_MS
-    )
+@pytest.mark.parametrize("path", ["worker.js", "pyodide/pyodide.asm.js", "numpy.zip"])
+def test_a_download_that_stands_still_is_told_and_goes_on(
+    visit: Callable, host: Host, path: str
+) -> None:
+    page = visit({path: "stalled"})
+    note = page.get_by_text(f"The download stands still: no more of {path}")
+    expect(note).to_be_visible(timeout=WAIT_MS)
     host.released.set()
     wait_for(page, "ready")
 
