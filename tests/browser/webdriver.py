@@ -174,6 +174,12 @@ class Firefox(Browser):
               if (message.sourceName.startsWith("http")) found.push(String(message));
             }
             Services.console.reset();
+            const storage = Cc["@mozilla.org/consoleAPI-storage;1"].getService(
+              Ci.nsIConsoleAPIStorage);
+            for (const { level, filename, arguments: said } of storage.getEvents()) {
+              if (level === "error" && filename.startsWith("http")) found.push(String(said[0]));
+            }
+            storage.clearEvents();
             return found;"""
         )
 
