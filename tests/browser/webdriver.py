@@ -9,7 +9,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -21,6 +20,15 @@ from pathlib import Path
 
 START = 60  # seconds for a browser to start, on two cores that other work may share
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names a reference to an element
+
+
+LISTEN = """
+const said = (globalThis.complaints = []);
+addEventListener("error", (event) => said.push(String(event.message)));
+addEventListener("unhandledrejection", (event) => said.push(String(event.reason)));
+const { error } = console;
+console.error = (...all) => (said.push(all.join(" ")), error.apply(console, all));
+"""
 
 
 class WebDriverError(Exception):
@@ -40,14 +48,18 @@ class Browser:
         raise NotImplementedError
 
     def complaints(self) -> list[str]:
-        """The errors in the browser's console, of the page and its worker, since the last call."""
-        raise NotImplementedError
+        """The errors that the page, once it had loaded, did not catch or told the console of, since
+        the last call.
+        """
+        return self.js("return complaints.splice(0)")
 
     def open(self, url: str) -> None:
         self.send("Navigate", url=url)
+        self.js(LISTEN)
 
     def reload(self) -> None:
         self.send("Refresh")
+        self.js(LISTEN)
 
     def js(self, script: str, *arguments: object) -> object:
         """What the body of a function returns, called with these arguments."""
@@ -166,6 +178,7 @@ class Firefox(Browser):
         )
 
     def complaints(self) -> list[str]:
+        """All that the browser's console has, then: also the worker's, and from before."""
         return self.in_chrome(
             """const found = [];
             for (const message of Services.console.getMessageArray()) {
@@ -220,12 +233,12 @@ ROUTES = {
 class WebKit(Browser):
     name = "WebKit"
 
-    def __init__(self, address: str, log: Path):
-        self.address, self.log, self.read = f"{address}/session", log, 0
+    def __init__(self, address: str):
+        self.address = f"{address}/session"
         capabilities = {
             "webkitgtk:browserOptions": {
                 "binary": str(find_minibrowser()),
-                "args": ["--automation", "--enable-write-console-messages-to-stdout=1"],
+                "args": ["--automation"],
             }
         }
         answer = self.request("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
@@ -250,11 +263,6 @@ class WebKit(Browser):
         missing = "return [arguments[0] - innerWidth, arguments[1] - innerHeight]"
         wide, high = self.js(missing, width, height)  # for what the window has around the page
         self.send("SetWindowRect", width=width + wide, height=height + high)
-
-    def complaints(self) -> list[str]:
-        said = self.log.read_text(errors="replace")
-        new, self.read = said[self.read :], len(said)
-        return re.findall(r"^CONSOLE \S+ ERROR .*$", new, re.MULTILINE)
 
 
 def find_minibrowser() -> Path | None:
@@ -291,4 +299,4 @@ def webkit(path: str, folder: Path) -> Iterator[WebKit]:
             address = f"http://127.0.0.1:{port}"
             ask = f"{address}/status"
             eventually("WebKitGTK", lambda: urllib.request.urlopen(ask, timeout=5).read(), log)
-            yield WebKit(address, log)
+            yield WebKit(address)
