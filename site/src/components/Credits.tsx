@@ -196,7 +196,7 @@ export function Credits() {
   };
   const file = files[current.value];
   return (
-    <div class="body credits-body" ref={body} data-playing={playing.value}>
+    <div class="body credits-body" ref={body} data-playing={playing.value && seen.value}>
       <div class="remote">
         <button type="button" class={playing.value ? "" : "primary"} onClick={toggle}>
           {playing.value ? "Pause the credits" : "Play the credits"}
