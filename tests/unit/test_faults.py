@@ -77,6 +77,7 @@ class Page(paging.Page):
 
     def __init__(self, rng: np.random.Generator | None = None):
         self.rng, self.shelf, self.states = rng, Shelf(), []
+        self.library = live.Loaded(sources.overlay, live.loaded())
         self.copy: bytes | None = None  # that the page has
         self.armed: tuple[int, Exception] | None = None  # for the next device that is opened
         self.clock = (at / 30 for at in itertools.count()).__next__
@@ -85,7 +86,7 @@ class Page(paging.Page):
 
     def boot(self) -> None:
         """What a reload of the page does, or the end of a worker."""
-        live.restore(live.Loaded({}, live.loaded()))
+        live.restore(self.library)
         made = type(self.session)(
             self.posted.append, self.open_device, CORPUS, self.clock, Autosave(self.shelf)
         )
