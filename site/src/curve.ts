@@ -92,15 +92,18 @@ export class Curve {
     const { iter, train, smooth, val } = this.columns;
     const found = this.validated.filter((at) => at >= 0);
     const every = Math.ceil(found.length / MOST_VALIDATED);
-    const validated = new Set(found.filter((_, n) => n % every === 0));
+    const validated = found.filter((_, n) => n % every === 0);
     const ends = this.length ? [0, this.length - 1] : [];
-    const all = new Set([...ends, ...this.low, ...this.high, ...validated]);
+    const all = Uint32Array.from([...ends, ...this.low, ...this.high, ...validated]).sort();
     const out: Drawn = [[], [], [], []];
-    for (const at of Uint32Array.from(all).sort()) {
+    let [last, next] = [-1, 0];
+    for (const at of all) {
+      if (at === last) continue; // the lowest of its group and the highest
+      last = at;
       out[0].push(iter[at]!);
       out[1].push(orNull(train[at]!));
       out[2].push(orNull(smooth[at]!));
-      out[3].push(validated.has(at) ? val[at]! : null);
+      out[3].push(at === validated[next] ? val[validated[next++]!]! : null);
     }
     return (this.thinned = out);
   }
