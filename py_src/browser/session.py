@@ -630,6 +630,12 @@ class Session:
         message = message | {"name": "The copy in this browser"}
         if not (saved := self._from_store(lambda autosave: autosave.newest())):
             self._offer()
+        elif saved.corpus_hash != self.corpus.sha256:
+            name = repr(saved.dataset.name) if saved.dataset else "another text"
+            raise ValueError(
+                f"The run was trained on {name} (SHA-256 {saved.corpus_hash[:12]}…), which is not "
+                "the text in use. Bring it under Text and model, then Continue."
+            )
         elif self._load_state(message, saved):
             self._note_copy(saved, self.autosave.serial)
             if self.phase == "paused":
@@ -902,7 +908,11 @@ class Session:
         if saved:
             at, config = saved.state, saved.state.config
             copy = {"seed": config.seed, "iter": at.iter, "iters": config.iters}
-            copy |= {"valLoss": at.val_loss, "createdAt": saved.created_at}
+            copy |= {"valLoss": at.val_loss, "createdAt": saved.created_at, "text": None}
+            if saved.corpus_hash != self.corpus.sha256:
+                name = saved.dataset.name if saved.dataset else "another text"
+                ours = saved.corpus_hash == groundling.corpus.SHAKESPEARE_SHA256
+                copy["text"] = {"hash": saved.corpus_hash, "name": name, "ours": ours}
         self.post({"type": "offer", "copy": copy})
 
     def _stage(self, stage: str, done: int, total: int, detail: str = "") -> None:

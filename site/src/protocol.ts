@@ -385,6 +385,8 @@ export interface Copy {
   iters: number;
   valLoss: number | null;
   createdAt: string;
+  /** The text it was trained on, where another one is in use. */
+  text: { hash: string; name: string; ours: boolean } | null;
 }
 
 /** Whether states are kept: not when another tab does, or the browser gives no room. */

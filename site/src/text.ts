@@ -35,8 +35,8 @@ export const draft = signal<Draft | null>(null);
 export const kept = signal<Record<string, string>>(readNames());
 
 let turn = 0; // of the text that was brought last
-/** What Python is reading, by turn: its files, and the bytes to be kept where it is one. */
-const asked = new Map<number, { files: File[]; bytes: Uint8Array<ArrayBuffer> | null }>();
+/** What Python is reading, by turn: its files, and their bytes as one, to be kept. */
+const asked = new Map<number, { files: File[]; bytes: Uint8Array<ArrayBuffer> }>();
 let using: File[] = []; // none: it is tiny-shakespeare
 let inForce: Config | null = null; // the model and the training of the next run, as last told
 let ignore = 0; // replies to drafts that are out of date
@@ -63,15 +63,38 @@ function writeNames(names: Record<string, string>): void {
 const folder = async () =>
   (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
 
-async function keep(hash: string, name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+/** Files as one text, as texts.py joins them: by a line break where one does not end with it. */
+function joined(parts: Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length + 1, 0));
+  let end = 0;
+  for (const part of parts) {
+    if (end && bytes[end - 1] !== 10) bytes[end++] = 10;
+    bytes.set(part, end);
+    end += part.length;
+  }
+  return bytes.slice(0, end);
+}
+
+async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function keep(
+  hash: string,
+  name: string,
+  data: Uint8Array<ArrayBuffer>,
+  several: boolean,
+): Promise<void> {
   try {
+    if (several && (await sha256(data)) !== hash) return; // other encodings cannot be joined so
     const file = await (await folder()).getFileHandle(hash, { create: true });
     const stream = await file.createWritable();
     await stream.write(data);
     await stream.close();
     writeNames({ ...kept.value, [hash]: name });
-  } catch {
-    // No such storage here, or no room: the text is in use, and has to be brought again.
+  } catch (error) {
+    textProblem.value = `The text is in use, but this browser does not keep it (${error}): after a reload, bring it again.`;
   }
 }
 
@@ -116,7 +139,7 @@ export async function bring(files: File[]): Promise<void> {
     return;
   }
   const whole = parts as Uint8Array<ArrayBuffer>[];
-  asked.set(now, { files, bytes: whole.length === 1 ? whole[0]!.slice() : null });
+  asked.set(now, { files, bytes: joined(whole) });
   for (const [at, data] of whole.entries()) {
     const [name, more] = [files[at]!.name, files.length - 1 - at];
     send({ type: "text", turn: now, name, bytes: data, more }, [data.buffer]);
@@ -225,9 +248,9 @@ export function receiveText(message: Exclude<TextReport, { type: "setup" }>): vo
         facts.value = message as TextFacts & typeof message;
         if (message.ours) using = [];
         else if (answered) using = answered.files;
-        if (answered?.bytes && !message.ours) {
+        if (answered && !message.ours) {
           const { dataset_id, name } = message.manifest!;
-          void keep(dataset_id, name, answered.bytes);
+          void keep(dataset_id, name, answered.bytes, answered.files.length > 1);
         }
       }
       break;

@@ -562,6 +562,21 @@ def test_after_a_reload_the_run_is_offered_and_goes_on(bench, store):
     assert bench.session.phase == "done"
 
 
+def test_a_run_of_another_text_is_continued_on_its_own_alone(bench, store):
+    at = paused(bench)
+    store.again()
+    own = bench.session.corpus
+    assert bench.of("offer")[-1]["copy"]["text"] is None
+    bench.session.corpus = Corpus(TEXT[::-1], name="reversed")  # of the same characters
+    bench.tell("reset")
+    bench.tell("continue")
+    assert "SHA-256" in bench.of("error")[-1]["message"] and bench.session.run is None
+    assert bench.of("asked") == []
+    bench.session.corpus = own
+    bench.tell("continue")
+    assert bench.session.trial.iter >= at
+
+
 def test_what_is_discarded_is_not_offered_again(bench, store):
     paused(bench)
     store.again()

@@ -5,8 +5,16 @@ import * as format from "../format";
 import { send } from "../link";
 import type { Copy } from "../protocol";
 import { asked, discarded } from "../state";
+import { kept, reopen } from "../text";
 import { handOn } from "./Controls";
 import { Panel } from "./Panel";
+
+/** Continues, on the run's own text where it is here; where it is not, Python says which it needs. */
+async function goOn({ text }: Copy): Promise<void> {
+  if (text?.ours) send({ type: "untext" });
+  else if (text && kept.value[text.hash]) await reopen(text.hash);
+  send({ type: "continue", files: edited() });
+}
 
 /** The run that was going on when the page was left, and what to do with it. */
 export function Offer({ copy }: { copy: Copy }) {
@@ -38,7 +46,7 @@ export function Offer({ copy }: { copy: Copy }) {
           type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
-            send({ type: "continue", files: edited() });
+            void goOn(copy);
           }}
         >
           {isDone ? "Open it" : `Continue from iteration ${where}`}
