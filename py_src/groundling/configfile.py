@@ -174,12 +174,14 @@ def as_json(setup: Setup) -> dict:
     model = {f.key: getattr(setup.model, f.name) for f in MODEL_FIELDS}
     numbers = {f.key: getattr(setup.train, f.name) for f in TRAIN_FIELDS if "[" not in f.key}
     seed = setup.train.seed
+    # a number only where JavaScript, which rounds those beyond 2^53, reads it as it is
+    is_number = seed.isdecimal() and seed == str(int(seed)) and int(seed) < 2**53
     training = numbers | {
         "optimizer": "adamw",
         "betas": [setup.train.beta1, setup.train.beta2],
         "sample_interval": setup.sample_interval,
         "checkpoint_interval": setup.checkpoint_interval,
-        "seed": int(seed) if seed.isdecimal() and seed == str(int(seed)) else seed,
+        "seed": int(seed) if is_number else seed,
     }
     model = {"model_name": setup.name, **model, **FIXED, "tokenizer": setup.tokenizer}
     return {"model": model, "training": training}

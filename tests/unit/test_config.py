@@ -1,9 +1,11 @@
 """Configurations: the defaults are the documented run, and nonsense is refused in a sentence."""
 
 import dataclasses
+import json
 
 import pytest
 
+from groundling import configfile
 from groundling.config import GPTConfig, TrainConfig
 
 
@@ -128,3 +130,16 @@ def test_a_seed_that_a_file_could_not_hold_is_refused():
         TrainConfig(seed="x" * 201)
     with pytest.raises(ValueError, match="seed takes 204 characters"):
         TrainConfig(seed="é" * 34)
+
+
+@pytest.mark.parametrize("seed", [42, 2**53 - 1, 2**53, 2**53 + 1, 1234567890123456789, 10**30])
+def test_a_seed_that_is_a_number_is_the_same_once_the_page_has_had_it(seed):
+    """Its JSON has numbers as float64 hold them: 2^53 + 1 would be another seed."""
+    setup = configfile.Setup(train=TrainConfig(seed=str(seed)))
+    in_the_page = json.dumps(configfile.as_json(setup))
+    back = configfile.loads(json.dumps(json.loads(in_the_page, parse_int=float_of)).encode(), setup)
+    assert back.train.seed == str(seed)
+
+
+def float_of(digits: str) -> int:
+    return int(float(digits))
