@@ -30,10 +30,14 @@ export function watchForRenewal(): void {
 export function renew(): void {
   const reload = () => location.reload();
   if (phase.value !== "training") return reload();
-  const before = autosaved.value;
+  let last: typeof autosaved.value | undefined; // the copy before that of the pause
   effect(() => {
-    if (autosaved.value !== before) reload();
+    const copy = autosaved.value;
+    if (phase.value === "training") return;
+    if (last === undefined) {
+      last = copy;
+      setTimeout(reload, 5000); // it cannot be kept: the reader was told
+    } else if (copy !== last) reload();
   });
-  setTimeout(reload, 5000); // it cannot be kept: the reader was told
   send({ type: "pause" });
 }
