@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import press, wait_for, wait_for_iteration, without_gpu
+from driving import fill, press, wait_for, wait_for_iteration, without_gpu
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 READY_MS = 120_000
@@ -180,7 +180,7 @@ def test_two_builds_never_meet_and_the_run_survives_the_second(
         without_gpu(page)
     visit_and_keep(page, host.url) if keeps else visit(page, host.url)
     first = build.folder_of(host.folder).name
-    page.get_by_label("Iterations", exact=True).fill("100000")
+    fill(page, Iterations="100000", Batch_size="1")
     press(page, "Start")
     wait_for_iteration(page, 3)
     second = deploy_another(build, host)
