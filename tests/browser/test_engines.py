@@ -117,16 +117,16 @@ def test_what_is_saved_can_be_loaded(reader: Reader) -> None:
     reader.start_afresh(5)
     reader.wait_for("done")
     reader.js(
-        """const make = URL.createObjectURL;
-        URL.createObjectURL = (blob) => make.call(URL, (globalThis.saved = blob));"""
+        """const make = URL.createObjectURL; // globalThis is not the page's in Firefox
+        URL.createObjectURL = (blob) => make.call(URL, (window.saved = blob));"""
     )
     reader.press("Save state")
-    reader.until("a file is offered", lambda: reader.js("return globalThis.saved?.size"))
+    reader.until("a file is offered", lambda: reader.js("return window.saved?.size"))
     reader.press("Reset")
     reader.wait_for("ready")
     reader.js(
         """const carried = new DataTransfer();
-        carried.items.add(new File([saved], "mine.state"));
+        carried.items.add(new File([window.saved], "mine.state"));
         const picker = document.querySelector('input[accept=".bin,.state"]');
         picker.files = carried.files;
         picker.dispatchEvent(new Event("change", { bubbles: true }));"""

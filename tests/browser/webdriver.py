@@ -23,7 +23,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names a referen
 
 
 LISTEN = """
-const said = (globalThis.complaints = []);
+const said = (window.complaints = []);
 addEventListener("error", (event) => said.push(String(event.message)));
 addEventListener("unhandledrejection", (event) => said.push(String(event.reason)));
 const { error } = console;
@@ -51,7 +51,7 @@ class Browser:
         """The errors that the page, once it had loaded, did not catch or told the console of, since
         the last call.
         """
-        return self.js("return complaints.splice(0)")
+        return self.js("return window.complaints.splice(0)")
 
     def open(self, url: str) -> None:
         self.send("Navigate", url=url)
