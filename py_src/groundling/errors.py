@@ -307,10 +307,6 @@ PARAMETERS = (
     "A kernel's parameters are the fields of `struct Params` in its file in shaders/, and the "
     "arguments after the arrays of its NumPy twin: give device.run all of them, by those names."
 )
-ARRAYS = (
-    "A jitted function takes arrays. A number that changes from step to step comes in as one, "
-    "np.array([lr], np.float32) for instance; one met inside would be kept as it first was."
-)
 SHAPES = (
     "Follow the two shapes back to where each was made. Weights of a linear layer are (in, out); "
     "what the model computes is (batch, time, channels)."
@@ -358,12 +354,6 @@ WORDS = (
         "line, or give the two different names.",
     ),
     ("NameError", "", "This name is not defined", _name_hint),
-    (
-        "AttributeError",
-        "^'(int|float)' object has no attribute '(shape|dtype)'",
-        "A number where an array belongs",
-        ARRAYS,
-    ),
     (
         "AttributeError",
         "^'NoneType' object has no attribute",

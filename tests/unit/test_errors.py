@@ -147,13 +147,6 @@ def test_a_backward_that_ran_before_says_so():
     assert error.title == "The gradients are missing"
 
 
-def test_a_python_number_given_to_a_jitted_function_says_to_make_it_an_array():
-    step = jit(NumPyDevice())(lambda x: x)
-    error = told("step(0.001)\n", step=step)
-    assert error.title == "A number where an array belongs"
-    assert "np.array([lr]" in error.hint
-
-
 @pytest.mark.parametrize("read", ["x.item()", "x.numpy()"])
 def test_a_read_inside_a_jitted_function_is_an_error_that_leaves_the_device_well(read):
     device = NumPyDevice()

@@ -258,7 +258,8 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, float) and a != a:
         return b != b
     if hasattr(a, "__dataclass_fields__"):
-        return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+        names = [name for name, field in a.__dataclass_fields__.items() if field.compare]
+        return all(same(getattr(a, name), getattr(b, name)) for name in names)
     return a == b
 
 

@@ -92,8 +92,11 @@ def test_an_array_that_is_changed_after_a_call_changes_nothing_in_it(device: Dev
 
 @pytest.mark.parametrize(
     "given",
-    [[1, -2], (True, False), np.array([1, -2], np.int64), np.array([0.5, 1e-3]), np.arange(6)[::3]],
-    ids=["a list", "booleans", "integers", "float64", "strided"],
+    [
+        *(0.001, [1, -2], (True, False), np.array([1, -2], np.int64), np.array([0.5, 1e-3])),
+        np.arange(6)[::3],
+    ],
+    ids=["a number", "a list", "booleans", "integers", "float64", "strided"],
 )
 def test_numbers_of_any_kind_but_unsigned_are_floats(device: Device, given):
     double = jit(device)(lambda x: 2 * x)

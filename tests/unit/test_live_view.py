@@ -291,7 +291,7 @@ def resting(page):
 
 def file_of(page, kind):
     page.tell(kind)
-    return page.of("file")[-1]["bytes"]
+    return paging.file_of(page.posted)
 
 
 FAILS = edit(TRAIN, ("        self._start(0, None)", "        assert False, 'edited'"))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -408,7 +409,7 @@ def open_device(name: str = "auto", **options) -> Device:
     if name == "webgpu":
         with _no_display():
             try:
-                import wgpu  # noqa: F401
+                import_module("wgpu")
             except (ImportError, OSError, RuntimeError) as error:  # also of the library in it
                 raise DeviceError(f"wgpu cannot be loaded here: {error}.") from error
             from .webgpu import WebGPUDevice
