@@ -123,8 +123,8 @@ def test_a_file_can_be_dropped_and_one_that_is_none_is_refused(page: Page, site_
             dispatchEvent(new DragEvent("drop", { dataTransfer: carried, cancelable: true }));
         }"""
     )
-    expect(page.get_by_role("heading", name="This file was refused")).to_be_visible()
-    expect(page.get_by_text("fewer than the 512")).to_be_visible()
+    panel = page.get_by_role("region", name="This file was refused")
+    expect(panel).to_contain_text("fewer than the 512")
     wait_for(page, "ready")
 
 
