@@ -289,7 +289,7 @@ def test_projects_are_kept_named_and_come_back_from_a_zip_and_a_link(
     press(page, "New")
     page.get_by_label("Name of the new project").fill("Mine")
     press(page, "Make it")
-    expect(page.get_by_text("There is a project of that name")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("There is a project of that name")).to_be_visible()
     page.get_by_label("Name of the new project").fill("Other")
     press(page, "Make it")
     expect(standing(page)).to_contain_text("The code as it came")

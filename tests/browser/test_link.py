@@ -55,7 +55,7 @@ def address(chromium: Browser, site_url: str) -> str:
     expect(button(page, "Copy link")).to_be_disabled()
     train(page, SEED, 5)
     address = copy(page)
-    told = page.get_by_text(re.compile(r"^The link, [\d,]+ characters: copied"))
+    told = page.get_by_role("main").get_by_text(re.compile(r"^The link, [\d,]+ characters: copied"))
     expect(told).to_have_text(f"The link, {len(address):,} characters: copied")
     assert page.evaluate("navigator.clipboard.readText()") == address
     button(page, "Reset").click()

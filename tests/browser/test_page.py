@@ -262,7 +262,9 @@ def test_what_comes_up_is_announced_and_the_focus_is_never_lost(page: Page, site
     # A run that is kept, offered, discarded, brought back and gone on with.
     press(page, "Start")
     wait_for(page, "done")
-    expect(page.get_by_text(re.compile("^Kept in this browser at iteration 1"))).to_be_visible()
+    expect(
+        page.get_by_role("main").get_by_text(re.compile("^Kept in this browser at iteration 1"))
+    ).to_be_visible()
     page.reload()
     wait_for(page, "ready")
     expect(status).to_contain_text("A finished run is kept here")
@@ -508,9 +510,11 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_numpy(
     in_worker(page, script)
     open_page(page, site_url)
     expect(page.get_by_role("heading", name=missing)).to_be_visible()
-    expect(page.get_by_text("with NumPy on the CPU")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("with NumPy on the CPU")).to_be_visible()
     if "Pipeline" in script:
-        expect(page.get_by_text(re.compile("Kernel adamw does not compile"))).to_be_visible()
+        expect(
+            page.get_by_role("main").get_by_text(re.compile("Kernel adamw does not compile"))
+        ).to_be_visible()
     fill(page, Iterations="4", Batch_size="8", Peak_learning_rate="0.001")
     press(page, "Start")
     wait_for_iteration(page, 1)
@@ -593,7 +597,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     tell_worker(page)
     press(page, "Pause")
     wait_for(page, "booting")
-    expect(page.get_by_text("Python did not answer")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Python did not answer")).to_be_visible()
     late = {"type": "phase", "phase": "done", "reason": "", "undo": None}
     page.evaluate("(data) => { workers[0].onmessage(new MessageEvent('message', { data })) }", late)
     wait_for(page, "booting")
@@ -631,7 +635,7 @@ def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(
     press(page, "Reset")
     page.evaluate("sleep(60_000)")
     wait_for(page, "ready")
-    expect(page.get_by_text("Python did not answer")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_text("Python did not answer")).to_have_count(0)
     expect(button(page, "Undo")).to_be_visible()  # the run is still there
 
 

@@ -58,7 +58,9 @@ def start(page: Page) -> None:
 
 
 def wait_until_kept(page: Page, iter: int) -> None:
-    expect(page.get_by_text(f"Kept in this browser at iteration {iter}")).to_be_visible()
+    expect(
+        page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {iter}")
+    ).to_be_visible()
 
 
 def assert_same(found: bytes, expected: Saved) -> None:
@@ -113,7 +115,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     load(page, "half.state", half)
     wait_for(page, "paused")
     assert iteration(page) == at
-    expect(page.get_by_text("bit for bit")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("bit for bit")).to_be_visible()
     press(page, "Resume")
     wait_for(page, "done", 2 * WAIT_MS)
     assert_same(save_state(page), straight)
@@ -158,7 +160,7 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
     press(page, "Go on with it")
     wait_for(page, "paused")
     assert iteration(page) == at
-    expect(page.get_by_text(re.compile("other code"))).to_be_visible()
+    expect(page.get_by_role("main").get_by_text(re.compile("other code"))).to_be_visible()
 
     page.reload()
     wait_for(page, "ready")

@@ -303,7 +303,7 @@ def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_ur
 def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url: str) -> None:
     page.goto(site_url)
     word = page.locator(".guide .term", has_text="AdamW")
-    said = page.get_by_text("two running averages for every weight")
+    said = page.get_by_role("main").get_by_text("two running averages for every weight")
     word.hover()
     expect(said).to_be_visible()
     said.hover()  # the pointer may go over to it
