@@ -423,6 +423,7 @@ def test_a_diff_to_be_judged_hides_nothing(page: Page, site_url: str) -> None:
     page.get_by_role("button", name=re.compile("^Show the other 1,0.. lines$")).click()
     expect(diff).to_contain_text("last = 5000")
     press(page, "Use these edits")
+    show(page, "odd.py")
     expect(page.locator(".cm-specialChar").first).to_be_visible()  # in the editor too
 
 
