@@ -16,7 +16,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.configfile import Setup
 from groundling.corpus import BYTES
 
-ITERS = int(os.environ.get("GROUNDLING_SOAK", 4000))
+ITERS = int(os.environ.get("GROUNDLING_SOAK", 2000))
 ROUNDS = max(4, min(40, ITERS // 5000))  # of what is done beside the run
 MODEL = GPTConfig(256, block_size=8, n_layer=1, n_head=1, n_embd=8, d_ff=16)
 TRAINING = TrainConfig(
