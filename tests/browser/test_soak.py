@@ -42,7 +42,7 @@ def prepare(worker) -> None:
     worker.tell("device", name="numpy")
     phase(worker, "ready")
     setup = Setup("soak", BYTES, MODEL, TRAINING, ITERS, max(1, ITERS // 100))
-    worker.tell("text", name="fox.txt", bytes=TEXT, more=0)
+    worker.tell("text", turn=1, name="fox.txt", bytes=TEXT, more=0)
     worker.tell("use", text=configfile.dumps(setup))
 
 

@@ -35,11 +35,11 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     # refused with the byte, and the old text stays
     files = tab.get_by_label("Text files")
     files.set_input_files({"name": "no.txt", "mimeType": "text/plain", "buffer": b"caf\xe9"})
-    expect(tab).to_contain_text("no.txt is not UTF-8 text: byte 3, 0xe9")
+    expect(tab).to_contain_text("no.txt is not UTF-8 text: byte 3, 0xe9", timeout=WAIT_MS)
     expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes")
     raw = RHYME.encode()
     files.set_input_files({"name": "rhyme.txt", "mimeType": "text/plain", "buffer": raw})
-    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
+    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes", timeout=WAIT_MS)
     expect(tab).to_contain_text(hashlib.sha256(raw).hexdigest())
     expect(tab).to_contain_text("That is too little text")
 
@@ -88,7 +88,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     kept = tab.get_by_role("list", name="Texts kept in this browser")
     expect(kept).to_contain_text("rhyme.txt", timeout=WAIT_MS)
     kept.get_by_role("button", name="Use").click()
-    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
+    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes", timeout=WAIT_MS)
 
     # a config that is opened fills the form; the model that it is of gets other numbers
     opened = config | {"model": config["model"] | {"n_layers": 3, "model_name": "größer"}}
@@ -222,7 +222,7 @@ def losses_of(worker, text: bytes, model: GPTConfig, training: TrainConfig) -> l
     worker.tell("reset")
     worker.wait("phase", where=lambda message: message["phase"] == "ready")
     worker.tell("use", text=configfile.dumps(Setup("mine", BYTES, model, training)))
-    worker.tell("text", name="mine.txt", bytes=text, more=0)
+    worker.tell("text", turn=len(text), name="mine.txt", bytes=text, more=0)
     settings = {"seed": training.seed, "iters": training.iters}
     start = len(worker.messages)
     worker.tell("start", **settings, batchSize=training.batch_size, lr=training.lr)
