@@ -132,5 +132,6 @@ def test_a_long_run_is_the_same_whatever_is_done_beside_it_and_holds_no_more(
     assert list(ours.log) == list(theirs.log)
     assert len(ours.edits) == ROUNDS
     early = rows[len(rows) // 10]
-    assert rows[-1][2] == early[2], "memory on the device grows"
+    # A captured step takes 0.6 MB, and is there or, just after an edit, not yet; never several.
+    assert max(held for _, _, held, _ in rows) < 2**21, "memory on the device grows"
     assert rows[-1][1] - early[1] <= 2**24 + 100 * ITERS, "Python's heap grows by more than records"
