@@ -1,7 +1,9 @@
 """A long run in Chromium with all that a reader does beside it: its records are whole, it ends with
 the bytes of one that nobody disturbed, and what it holds does not grow.
 
-GROUNDLING_SOAK=200000 trains that many iterations, and prints what memory was held on the way.
+It takes long, and is run by itself; it prints what memory was held on the way:
+
+    python -m pytest -s -o python_functions=soak_* tests/browser/soak.py
 """
 
 import os
@@ -16,7 +18,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.configfile import Setup
 from groundling.corpus import BYTES
 
-ITERS = int(os.environ.get("GROUNDLING_SOAK", 2000))
+ITERS = int(os.environ.get("GROUNDLING_SOAK", 200_000))
 ROUNDS = max(4, min(40, ITERS // 5000))  # of what is done beside the run
 MODEL = GPTConfig(256, block_size=8, n_layer=1, n_head=1, n_embd=8, d_ff=16)
 TRAINING = TrainConfig(
@@ -25,7 +27,7 @@ TRAINING = TrainConfig(
 SETTINGS = {"seed": TRAINING.seed, "iters": ITERS, "batchSize": 1, "lr": TRAINING.lr}
 TEXT = b"The quick brown fox jumps over the lazy dog.\n" * 200
 TRAIN = "py_src/groundling/train.py"
-LONG = int(os.environ.get("GROUNDLING_LONG", 60))
+LONG = int(os.environ.get("GROUNDLING_LONG", 3600))
 HEAP = "import pyodide_js; print('heap', pyodide_js._module.HEAPU8.length)"
 HELD = "print('held', run.device.counts.memory)"
 
@@ -88,7 +90,7 @@ def straight(worker) -> bytes:
     return saved(worker)
 
 
-def test_a_long_run_is_the_same_whatever_is_done_beside_it_and_holds_no_more(
+def soak_a_long_run_is_the_same_whatever_is_done_beside_it_and_holds_no_more(
     worker, straight: bytes
 ):
     prepare(worker)
