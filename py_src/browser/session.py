@@ -504,9 +504,7 @@ class Session:
         if self.phase == "error":
             self.open(*self.asked)
         else:
-            if self.trial:
-                self.trial.recapture()  # what is put aside needs no memory for steps
-            self.discarded, self.trial = self.trial, None
+            self._put_aside()
             self._enter("ready")
 
     def _do_undo(self, message: Message) -> None:
@@ -529,6 +527,16 @@ class Session:
             self._begin(trial)
             self._rest()
         self._keep()  # the copy that it had may be gone by now
+
+    def _put_aside(self) -> None:
+        """Put the run aside for Undo, if there is one. Its clock stops."""
+        if not self.trial:
+            return
+        if self.phase == "training":
+            self.trial.seconds += self.clock() - self.since
+            self.phase = "paused"
+        self.trial.recapture()  # what is put aside needs no memory for steps
+        self.discarded, self.trial = self.trial, None
 
     def _aside(self, trial: Trial | Aside | None) -> Aside | None:
         """A run without its device, which another takes the place of: as it is; or after an error,
@@ -563,6 +571,7 @@ class Session:
         groundling.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
         config = replace(train_config(message, self.setup.train), seed=ckpt.seed)
         run = groundling.train.Run(config, corpus, self.device, ckpt.config)
+        run.sample_every = self.setup.sample_interval
         run.load(ckpt)
         note = (
             "The file holds weights only: AdamW's averages and the order of the batches begin anew."
@@ -610,9 +619,7 @@ class Session:
 
     def _take(self, kind: str, name: str, run: Run, note: str) -> None:
         """Make a run that was read the page's, and put the one before it aside."""
-        if self.trial:
-            self.trial.recapture()  # what is put aside needs no memory for steps
-        self.discarded = self.trial or self.discarded
+        self._put_aside()
         self._begin(Trial(run))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
@@ -682,7 +689,7 @@ class Session:
         run, iter = self.trial.run, self.trial.run.iter
         try:
             self._post_pieces(of_run(run))
-        except (*LOST, ValueError, RuntimeError):
+        except (*LOST, NonFiniteLoss, ValueError, RuntimeError):
             text = "The run as it is now is lost or spoiled. "
             if not (copy := self.copy_of(self.trial, message)):
                 text += "There is nothing to save: no copy of it had been made yet."
@@ -738,7 +745,7 @@ class Session:
 
     def _begin(self, trial: Trial) -> None:
         """Make a run the page's: its settings, its records, where it stands."""
-        self.trial, trial.posted = trial, 0
+        self.trial, trial.posted, self.asking = trial, 0, None
         self._follow(trial.run.corpus, trial.run.model.config)
         edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
         self.post({"type": "run", **settings(trial.run.config), "edits": edits})

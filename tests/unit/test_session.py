@@ -135,6 +135,9 @@ class Bench:
             )
             yield run.log[-1]
 
+    def spoiled(self):
+        raise NonFiniteLoss(Record(self.session.run.iter, math.nan, 0.0, None, 0.0, math.nan))
+
     def tell(self, kind, **values):
         """Give a command, and let the session obey it; while it trains, that is one advance."""
         self.session.receive({"type": kind, **values})
@@ -299,6 +302,27 @@ def test_elapsed_is_training_time_only(bench):
     assert bench.of("steps")[-1]["elapsed"] < 1
 
 
+def test_a_run_that_is_put_aside_as_it_trains_keeps_its_time(bench):
+    bench.start(iters=1000)
+    bench.advance(3)
+    bench.tell("save")
+    file = file_of(bench.messages)
+    bench.tell("load", name="a.bin", bytes=file, **SETTINGS | {"iters": 1000})
+    bench.until("paused")
+    assert bench.of("steps")[-1]["elapsed"] == 0  # of the run that was loaded
+    assert all((steps["itersPerSecond"] or 0) >= 0 for steps in bench.of("steps"))
+    bench.tell("undo")
+    iters = bench.session.trial.iter
+    assert bench.of("steps")[-1]["elapsed"] == pytest.approx(iters * STEP)
+    bench.tell("resume")
+    bench.tell("reset")
+    bench.until("ready")
+    bench.now += 3600
+    bench.tell("undo")
+    assert bench.session.trial.iter > iters
+    assert bench.of("steps")[-1]["elapsed"] == pytest.approx(bench.session.trial.iter * STEP)
+
+
 def test_a_hidden_tab_pauses_and_goes_on_from_the_same_iteration(bench):
     bench.start(iters=100)
     bench.tell("hidden", hidden=True)
@@ -437,6 +461,12 @@ def test_weights_at_the_end_of_the_run_are_done_and_say_how_to_go_on(bench):
     assert "raise Iterations" in bench.of("loaded")[-1]["note"]
 
 
+def test_weights_write_as_often_as_the_setup_has_it(bench):
+    bench.session.setup = replace(bench.session.setup, sample_interval=7)
+    bench.tell("load", name="mine.bin", bytes=saved(bench), **SETTINGS)
+    assert bench.session.run.sample_every == 7
+
+
 def test_a_file_that_is_none_is_refused_and_the_run_stays(bench):
     bench.start(iters=100)
     bench.tell("pause")
@@ -507,6 +537,17 @@ def test_a_state_of_other_code_is_loaded_once_the_reader_agrees(bench):
     assert "other code" in bench.of("loaded")[-1]["note"]
     bench.tell("anyway")  # there is nothing left to agree to
     assert len(bench.of("loaded")) == 1
+
+
+def test_a_question_that_another_run_has_answered_keeps_no_file(bench):
+    paused(bench)
+    saved = state.loads(state_file(bench))
+    file = state.dumps(replace(saved, code_hash="a" * 64))
+    bench.tell("reset")
+    bench.tell("load", name="old.state", bytes=file, **SETTINGS)
+    assert bench.session.asking
+    bench.start()
+    assert bench.session.asking is None
 
 
 def test_a_state_of_another_device_says_so(bench):
@@ -734,6 +775,21 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(bench):
     assert bench.session.advance() is False
     bench.tell("reset")
     assert bench.session.phase == "ready"
+
+
+def test_after_a_loss_that_is_no_number_a_state_is_the_last_copy(bench):
+    bench.start(iters=100)
+    bench.advance(3)
+    bench.tell("pause")
+    bench.until("paused")
+    kept, copy = bench.of("kept")[-1]["iter"], file_of(bench.messages, "kept")
+    bench.fails[kept + 5] = NonFiniteLoss
+    bench.tell("resume")
+    bench.until("error")
+    bench.session.run.facts = bench.spoiled  # a GPU's losses come many at a time: more are like it
+    bench.tell("state", bytes=copy)
+    assert state.loads(file_of(bench.messages)).state.iter == kept
+    assert f"iteration {kept}" in bench.of("notice")[-1]["message"]
 
 
 def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
