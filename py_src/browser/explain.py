@@ -78,13 +78,6 @@ WORDS = (
         ("Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
     ),
     (
-        DeviceError,
-        (
-            "The device cannot do this",
-            "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
-        ),
-    ),
-    (
         CheckpointError,
         (
             "This file was refused",
@@ -92,7 +85,15 @@ WORDS = (
             "groundling command has written.",
         ),
     ),
+    # also of limits.Refused, a DeviceError that says itself what to do
     (ValueError, ("This cannot be", "Nothing has changed. Correct it and try again.")),
+    (
+        DeviceError,
+        (
+            "The device cannot do this",
+            "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
+        ),
+    ),
 )
 UNKNOWN = (
     "Python stopped",

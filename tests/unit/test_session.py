@@ -467,6 +467,14 @@ def test_weights_write_as_often_as_the_setup_has_it(bench):
     assert bench.session.run.sample_every == 7
 
 
+def test_a_run_that_no_device_could_take_is_not_sent_to_another_device(bench):
+    bench.session.corpus = Corpus("A short text. " * 20)
+    bench.start()
+    panel = bench.of("error")[-1]
+    assert "too short" in panel["message"]
+    assert (panel["title"], "NumPy" in panel["hint"]) == ("This cannot be", False)
+
+
 def test_a_file_that_is_none_is_refused_and_the_run_stays(bench):
     bench.start(iters=100)
     bench.tell("pause")
