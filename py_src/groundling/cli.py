@@ -19,8 +19,8 @@ groundling recipes [NAME]
 groundling bench [--batch-size B] [--sizes] [--json FILE] [--device ...]
 
 FILE is weights (`.bin`) or, wherever those will do, a state (`.state`). A training that reaches its
-last iteration writes its weights. One that ends earlier, by --stop-at, writes what was asked for:
-the state if there is a --state, the weights if there is an --out, or if there is neither.
+last iteration writes its weights. One that ends earlier, by --stop-at, writes its state if that is
+kept, and its weights if there is an --out or no state is kept.
 
 On the way the state is kept every checkpoint_interval iterations: in the --state FILE, or, without
 one, where a --config or --checkpoint-interval asks for it, under a name made of the seed and the
@@ -119,14 +119,16 @@ def train_command(args: argparse.Namespace) -> int:
         run = _resumed(args) if args.resume else _begun(args, setup)
         config = run.config
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
-        if end < run.iter or (end == run.iter and end < config.iters):
+        if args.stop_at is not None and end <= run.iter < config.iters:
             raise ValueError(f"--stop-at is {args.stop_at}, and the run is at iter {run.iter}.")
-        keeper, log = Keeper(run, args, setup), LogFile(args.log)
+        keeper = Keeper(run, args, setup)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
         for path in filter(None, (weights, args.state)):
             _require_writable(Path(path))
+        log = LogFile(args.log)  # last: what it had before is lost
+    parameters = sum(map(math.prod, run.model.shapes.values()))
     print(
-        f"{len(run.model.weights()):,} parameters, seed {config.seed!r}, {config.iters:,} iters of "
+        f"{parameters:,} parameters, seed {config.seed!r}, {config.iters:,} iters of "
         f"{config.batch_size} x {run.model.config.block_size} characters; {run.device.description}",
         file=sys.stderr,
     )
@@ -301,11 +303,10 @@ def _option(name: str) -> str:
 
 def _setup(args: argparse.Namespace) -> configfile.Setup:
     """The preset that the options name, under the config files and the intervals that they have."""
-    if args.preset not in presets.PRESETS:
-        raise ValueError(
-            f"There is no preset {args.preset!r}; there are {', '.join(presets.PRESETS)}."
-        )
-    setup = presets.PRESETS[args.preset]
+    name = args.preset or "shakespeare"
+    if name not in presets.PRESETS:
+        raise ValueError(f"There is no preset {name!r}; there are {', '.join(presets.PRESETS)}.")
+    setup = presets.PRESETS[name]
     for path in args.config or ():
         try:
             setup = configfile.loads(Path(path).read_bytes(), setup)
@@ -323,18 +324,17 @@ def _resumed(args: argparse.Namespace) -> Run:
     for name in SETTINGS:
         if getattr(args, name) is not None:
             raise ValueError(f"{_option(name)} comes from the state; leave it out.")
-    if args.config:
-        raise ValueError("What --config tells comes from the state; leave it out.")
+    for name in ("config", "preset"):
+        if getattr(args, name):
+            raise ValueError(f"What --{name} tells comes from the state; leave it out.")
     with _about(args.resume):
         saved = state.loads(Path(args.resume).read_bytes())
-        corpus, device = (
-            _corpus(args.text, tokenizer_of(saved.vocab_hash)),
-            _device(args),
-        )
+        corpus, device = _corpus(args.text, tokenizer_of(saved.vocab_hash)), _device(args)
         try:
             run = state.resume(saved, corpus, device, args.anyway)
         except OtherOrigin as error:
             raise CheckpointError(f"{error} --anyway goes on all the same.") from None
+    run.sample_every = args.sample_interval or run.sample_every
     if (here := f"{device.name}: {device.description}") != saved.device:
         print(
             f"groundling: the state comes from {saved.device}; from here on the numbers are those "
@@ -896,7 +896,7 @@ def _parser() -> argparse.ArgumentParser:
         for one in INTERVALS:
             told = getattr(configfile.Setup, one.name)
             add(_option(one.name), metavar="N", type=int, help=f"{one.about} ({told})")
-        add("--preset", metavar="NAME", default="shakespeare", help=f"a model {value}")
+        add("--preset", metavar="NAME", help="a model and its training (shakespeare)")
         add(
             "--config",
             metavar="FILE",

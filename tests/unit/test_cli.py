@@ -21,7 +21,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.corpus import Corpus
 from groundling.devices import DeviceError, DeviceLost, open_device
 from groundling.model import initial_weights
-from groundling.train import NonFiniteLoss, Record, train
+from groundling.train import NonFiniteLoss, Record, Run, train
 
 pytestmark = pytest.mark.native  # there is no command line in a browser
 
@@ -395,11 +395,37 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
         ([], ["tinker-l4h4d64f256t64v17-hamlet-iter2.bin"]),
         (["--out", "two.bin"], ["two.bin"]),
         (["--state", "two.state", "--out", "two.bin"], ["two.bin", "two.state"]),
+        (["--checkpoint-interval", "4"], ["tinker-l4h4d64f256t64v17-hamlet-iter2.state"]),
     ],
 )
 def test_a_training_that_stops_early_writes_what_was_asked_for(options, written):
     assert train_to(2, *options) == 0
     assert files() == written
+
+
+def test_a_command_that_is_refused_leaves_the_log_of_before():
+    Path("log.jsonl").write_text("of an earlier run")
+    assert cli.main(["train", *SMALL, "--log", "log.jsonl", "--out", "nowhere/a.bin"]) == 2
+    assert Path("log.jsonl").read_text() == "of an earlier run"
+
+
+def test_a_run_that_is_resumed_writes_as_often_as_it_is_told_to():
+    train_to(2, "--state", "a.state")
+    resume = ["train", "--resume", "a.state", "--text", "mine.txt", "--state", "b.state"]
+    assert cli.main([*resume, "--sample-interval", "3"]) == 0
+    saved = state.loads(Path("b.state").read_bytes()).state
+    assert [sample.iter for sample in saved.samples] == [0, 3, 6] and saved.sample_every == 3
+
+
+def test_a_state_with_nothing_left_to_train_gives_its_weights():
+    train_to(4, "--out", "four.bin")
+    corpus = Corpus(TEXT, "mine.txt")
+    run = Run(TrainConfig(iters=2, batch_size=2), corpus, open_device("numpy"))
+    state.load_weights(run, Path("four.bin").read_bytes())  # as the page does, and can save then
+    Path("four.state").write_bytes(state.save_state(run))
+    resume = ["train", "--resume", "four.state", "--text", "mine.txt"]
+    assert cli.main([*resume, "--out", "end.bin"]) == 0
+    np.testing.assert_array_equal(weights_of("end.bin"), weights_of("four.bin"))
 
 
 def test_ctrl_c_keeps_the_state_too(monkeypatch):
@@ -440,6 +466,7 @@ def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
     [
         ("--resume a.state --seed x", "--seed comes from the state; leave it out."),
         ("--resume a.state --min-lr 0.1", "--min-lr comes from the state; leave it out."),
+        ("--resume a.state --preset medium", "What --preset tells comes from the state"),
         ("--resume a.state --stop-at 2", "--stop-at is 2, and the run is at iter 2."),
         ("--resume a.state --stop-at 1", "--stop-at is 1, and the run is at iter 2."),
         ("--resume mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
