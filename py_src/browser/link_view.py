@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -80,18 +80,20 @@ class LinkView(Beside):
 
     def _train(self, text: str) -> Iterator[None]:
         link, device = groundling.link.loads(text), self.session.device
-        self.files = link.edits
+        self.files, own = link.edits, nullcontext()
         if link.edits != sources.overlay:
             live.load(link.edits)
             # its kernels may be others than those we compiled
             device = self.session.open_device(device.name, lambda *_: None)
-        self.replay = groundling.link.Replay(link, self.session.corpus, device)
-        self._post("running", so_far(self.replay))
-        yield
-        for _ in self.replay.train():
+            own = closing(device)
+        with own:
+            self.replay = groundling.link.Replay(link, self.session.corpus, device)
+            self._post("running", so_far(self.replay))
             yield
-        verdict = self.replay.verdict()
-        self._post("done", verdict.message, verdict.kind)
+            for _ in self.replay.train():
+                yield
+            verdict = self.replay.verdict()
+            self._post("done", verdict.message, verdict.kind)
 
     @contextmanager
     def around(self) -> Iterator[None]:

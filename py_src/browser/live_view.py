@@ -65,8 +65,7 @@ class LiveView(View):
             self.session.run.edits.append((change.iter, change.diff))
         self._applied(change)
         self.session.go_on_with(change.trial)
-        if change.trial.run.device is not self.session.device and not self.session.discarded:
-            change.trial.run.device.close()
+        self.session.leave(change.trial.run.device)
 
     def refuse(self, error: BaseException) -> None:
         """The new code has failed on probation: back to the old, which has not moved."""
@@ -77,13 +76,16 @@ class LiveView(View):
         self._refused(error, files)
 
     def carried(self, trial: Trial) -> Trial:
-        """A run that was put aside, under the code in force. OtherShapes where it does not fit."""
-        diff = live.diff(trial.overlay, sources.overlay)
-        if not diff:
+        """A run that was put aside, under the code and on the device in force. OtherShapes where it
+        does not fit.
+        """
+        session, diff = self.session, live.diff(trial.overlay, sources.overlay)
+        if not diff and trial.run.device is session.device:
             return trial
-        session, state = self.session, trial.run.state()
+        state = trial.run.state()
         run = live.carry(trial.run, state, session.corpus, session.device)
-        run.edits.append((state.iter, diff))
+        if diff:
+            run.edits.append((state.iter, diff))
         return replace(trial, run=run, overlay=sources.overlay)
 
     def drop(self) -> None:
@@ -99,10 +101,12 @@ class LiveView(View):
         session = self.session
         if session.phase == "booting":
             return
+        device = session.device
         change = self._load(message["files"], message.get("anyway", False))
         old = session.trial
         if not old:
             self._applied(change)
+            session.leave(device)
             return
         try:
             copy = session.copy_of(old, message) if session.phase == "error" else None

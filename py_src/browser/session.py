@@ -444,7 +444,7 @@ class Session:
         """In the block another run takes the place of the page's, under the edits of the command.
         What is raised, also by these edits, leaves all as it was: run, text, settings and code.
         """
-        was = self.trial, self.discarded, self.setup, self.corpus
+        was, device = (self.trial, self.discarded, self.setup, self.corpus), self.device
         undo = self.live.use(message)
         try:
             yield
@@ -455,6 +455,7 @@ class Session:
             if replaced and self.trial:
                 self._begin(self.trial)  # the page had heard of the other already
             raise
+        self.leave(device)
 
     def _do_start(self, message: Message) -> None:
         if self.phase != "ready":
@@ -758,6 +759,15 @@ class Session:
             self._begin(self.trial)
         if self.phase == "error":
             self._rest()
+
+    def leave(self, device: Device) -> None:
+        """Let a device go, if edited code has opened another in its place; but a run that was put
+        aside may be on it, and then it stays open.
+        """
+        if device is not self.device:
+            self._ask_all("drop")
+            if not self.discarded:
+                device.close()
 
     def _rest(self) -> None:
         """Enter the phase of a run that does not train: paused, or done."""

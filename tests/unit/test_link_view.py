@@ -255,6 +255,25 @@ def test_a_link_of_edited_code_is_replayed_by_it_beside_a_run_by_ours(edited_tex
     assert page.session.run.state().weights.tobytes() == before.weights.tobytes()
 
 
+@pytest.mark.parametrize("ending", ["verdict", "unreplay"])
+def test_the_device_that_edited_code_is_replayed_on_is_closed(edited_text, ending):
+    page, closed = Page(), []
+    open_device = page.session.open_device
+
+    def opened(name, stage):
+        device = open_device(name, stage)
+        device.close = lambda: closed.append(device)
+        return device
+
+    page.session.open_device = opened
+    page.tell("replay", text=edited_text)
+    if ending == "verdict":
+        page.finish()
+    else:
+        page.tell("unreplay")
+    assert len(closed) == 1 and closed[0] is not page.session.device
+
+
 def test_a_link_of_the_library_s_own_code_is_replayed_by_that_whatever_the_page_has(text):
     page = Page()
     page.tell("apply", files={OPTIM: TWICE})

@@ -7,8 +7,9 @@ import json
 
 import paging
 import pytest
+from talk_view import TalkView
 
-from groundling import fingerprint, samples, sources
+from groundling import checkpoint, fingerprint, samples, sources
 from groundling.corpus import Corpus
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -355,3 +356,65 @@ FLUSHING = """        for record in run.records():
             flush()
             yield record
 """
+
+
+# ---- a device of its own -------------------------------------------------------------------------
+
+TENSOR = "py_src/groundling/tensor.py"
+REMARKS = [{TENSOR: sources.original(TENSOR) + f"\n# {i}\n"} for i in range(2)]
+
+
+class Devices(Page):
+    """With the devices that were opened and closed."""
+
+    def __init__(self):
+        self.opened, self.closed = [], []
+        super().__init__()
+
+    def open_device(self, name, stage):
+        device = super().open_device(name, stage)
+        device.close = lambda: self.closed.append(device)
+        self.opened.append(device)
+        return device
+
+
+@pytest.fixture
+def devices():
+    page = Devices()
+    yield page
+    page.tell("apply", files={})
+
+
+def test_a_device_that_edited_code_replaces_is_closed_with_and_without_a_run(devices):
+    for files in REMARKS:
+        devices.tell("apply", files=files)
+    devices.started(files={}).tell("apply", files=REMARKS[0])
+    devices.finish()
+    assert len(devices.opened) == 5 and devices.closed == devices.opened[:-1]
+    assert devices.session.run.device is devices.session.device is devices.opened[-1]
+
+
+def test_a_file_s_model_writes_on_after_its_device_is_replaced(devices):
+    devices.started().finish()
+    file = checkpoint.dumps(devices.session.run.checkpoint())
+    devices.tell("voice", source="file", name="a.bin", bytes=file)
+    talk = {"source": "file", "prompt": "To be", "length": 3, "seed": "yorick"}
+    talk |= {"id": 1, "temperature": 0.8, "topK": 9, "topP": 1.0}
+    [view] = (view for view in devices.session.views if isinstance(view, TalkView))
+    for files in ({}, REMARKS[0]):
+        devices.tell("apply", files=files)
+        devices.tell("talk", **talk)
+        devices.finish()
+        assert devices.last("talk")["phase"] == "done"
+        assert view.models["file"].device is devices.session.device
+
+
+def test_a_run_that_is_brought_back_is_on_the_device_in_force(devices, untouched):
+    devices.started().until(4).tell("reset")
+    devices.session.advance()
+    for files in REMARKS:
+        devices.tell("apply", files=files)
+    devices.tell("undo", files={})
+    assert devices.session.run.device is devices.session.device
+    devices.tell("resume")
+    assert devices.finish().digest == untouched[0]
