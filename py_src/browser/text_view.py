@@ -220,9 +220,9 @@ class TextView(View):
         return groundling.presets.limits(self.session.device)
 
     def _rate(self, measure: bool) -> float | None:
-        """How fast the device is, measured once, when nothing trains."""
-        device = self.session.device
-        if measure and device.name not in self.rates and self.session.phase != "training":
+        """How fast the device is, measured once, when nothing trains and it is not lost."""
+        device, phase = self.session.device, self.session.phase
+        if measure and device.name not in self.rates and phase not in ("training", "error"):
             self.rates[device.name] = groundling.presets.rate(device)
         return self.rates.get(device.name)
 

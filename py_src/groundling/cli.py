@@ -107,9 +107,12 @@ def _obey(args: argparse.Namespace) -> int:
         return _complain(error, code=2)
     except KeyboardInterrupt:
         return _complain("stopped.", code=130)
-    except BrokenPipeError:  # of `groundling inspect FILE | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as error:  # of what is printed: a full disk, or `groundling inspect FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again
+        if isinstance(error, BrokenPipeError):
+            return 1
+        where = error.filename or "What was printed"
+        return _complain(f"{where}: {error.strerror}. It was not written.", code=1)
 
 
 def train_command(args: argparse.Namespace) -> int:

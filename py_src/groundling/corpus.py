@@ -89,7 +89,7 @@ class Vocabulary:
                 f"Token {tokens[at]} at position {at} is none of {self.name!r}: "
                 f"they go from 0 to {self.vocab_size - 1}."
             )
-        return "".join([self.vocab[token] for token in tokens])
+        return _code_points(self.vocab)[tokens].tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def byte_vocabulary() -> Vocabulary:

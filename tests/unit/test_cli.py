@@ -840,6 +840,18 @@ def test_a_copy_that_fails_on_the_way_leaves_the_last_one_and_the_run_goes_on(mo
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_under_the_output_is_told_in_a_sentence():
+    command = [sys.executable, "-m", "groundling", "recipes"]
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    said = "groundling: What was printed: No space left on device. It was not written.\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_log_for_which_there_is_no_room_is_told_once_and_the_run_goes_on(capsys):
     assert cli.main(["train", *SMALL, "--iters", "3", "--out", "a.bin", "--log", "/dev/full"]) == 1
     said = capsys.readouterr().err

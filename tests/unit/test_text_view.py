@@ -7,6 +7,7 @@ import pytest
 
 from groundling import configfile, presets
 from groundling.corpus import BYTES, Corpus
+from groundling.devices import DeviceLost
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 SMALL = dict(context_length=8, n_layers=1, n_heads=2, d_model=8, d_mlp=8)
@@ -49,6 +50,16 @@ def test_the_page_is_told_presets_the_form_the_text_and_the_draft(page: Page):
     assert page.last("text")["manifest"]["name"] == "old.txt"
     draft = page.last("draft")
     assert draft["inForce"] and draft["config"]["model"]["vocab_size"] == len(set(RHYME))
+
+
+def test_a_device_that_is_gone_is_not_measured(page: Page, monkeypatch: pytest.MonkeyPatch):
+    def lost(device):
+        raise DeviceLost("The device is lost.")
+
+    monkeypatch.setattr(presets, "rate", lost)
+    page.tell("lost", device=page.session.device, message="The device is lost.")
+    page.tell("setups")
+    assert len(page.of("setups")) == 1 and len(page.of("error")) == 1
 
 
 def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
