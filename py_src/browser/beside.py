@@ -129,7 +129,7 @@ def beside(session: Session, tell: Callable[[BaseException], None]) -> Iterator[
 
 
 def sentence(error: BaseException, session: Session, files: dict[str, str] | None = None) -> str:
-    """An error of work beside the run, for the part of the page that it is of."""
+    """An error of work beside the run, as a sentence for its part of the page."""
     words = explain(error, files)
     if words["title"] in REFUSALS:
         return words["message"]

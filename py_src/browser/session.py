@@ -858,7 +858,9 @@ class Session:
             raise
         except Exception as error:
             why = "There is not enough memory" if isinstance(error, MemoryError) else error
-            self._tell(f"No copy of the run could be made ({why}). It goes on; Save state.")
+            self._tell(
+                f"No copy of the run could be made ({why}). It goes on; Save state keeps it."
+            )
         now = self.clock()
         self.kept, self.keep_every = (now, self.trial.iter), (now - began) / KEEP_SHARE
 
@@ -878,7 +880,7 @@ class Session:
         except StoreFull:
             self._tell(
                 "The browser's storage is full. The run goes on, but newer copies of it are kept "
-                "in this page only: free some space, or Save state."
+                "in this page only. Free some space, or press Save state."
             )
             return None
         except StoreError as error:
@@ -904,7 +906,9 @@ class Session:
     def _lose_store(self, error: StoreError) -> None:
         self.autosave = None
         self.post({"type": "keeping", "keeping": "none", "problem": str(error)})
-        text = f"The run is no longer kept in this browser ({error}). It goes on; Save state."
+        text = (
+            f"The run is no longer kept in this browser ({error}). It goes on; Save state keeps it."
+        )
         self.post({"type": "notice", "message": text})
 
     def _from_store(self, look: Callable[[Autosave], Any]) -> Any:

@@ -873,14 +873,15 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=about,
             description=about,
-            epilog="In brackets: what holds when an option is not given.",
+            epilog="Defaults are in brackets.",
             allow_abbrev=False,
         )
         sub.set_defaults(command=function)
         return sub.add_argument
 
     def device(add):
-        add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=f"where {value}")
+        about = f"the device to compute on; auto is a GPU where there is one {value}"
+        add("--device", choices=["auto", "webgpu", "numpy"], default="auto", help=about)
 
     def text(add, what, usual):
         about = f"{what}: text files, folders of .txt and .md, patterns, or - for stdin ({usual})"
@@ -890,7 +891,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def training(add, usual):
         told = usual.get("seed", default.seed)
-        add("--seed", metavar="S", help=f"names every random number ({told})")
+        add("--seed", metavar="S", help=f"text that every random number comes from ({told})")
         for one in TRAIN_FIELDS:
             told = usual.get(one.name, getattr(default, one.name))
             low, high = one.limits
@@ -904,16 +905,21 @@ def _parser() -> argparse.ArgumentParser:
             "--config",
             metavar="FILE",
             nargs="+",
-            help="a model, its training, or both: JSON (none)",
+            help="JSON files with a model, its training, or both (none)",
         )
         device(add)
         text(add, "what to learn", "tiny-shakespeare")
-        add("--out", metavar="FILE", help="the weights (a name made of the seed and the iter)")
-        add("--log", metavar="FILE.jsonl", help="a line of JSON for each iter (none)")
-        add("--stop-at", metavar="N", type=int, help="end after N iters, the schedule stays (no)")
-        add("--state", metavar="FILE", help="the whole run, for --resume; kept on the way (none)")
-        add("--resume", metavar="FILE", help="finish the run of a state, by its own settings (no)")
-        add("--anyway", action="store_true", help="resume with other code or on another text")
+        add("--out", metavar="FILE", help="file for the weights (named by seed and iteration)")
+        add("--log", metavar="FILE.jsonl", help="file for a line of JSON per iteration (none)")
+        about = "stop after N iterations; the learning rate's schedule stays that of --iters (none)"
+        add("--stop-at", metavar="N", type=int, help=about)
+        add("--state", metavar="FILE", help="file for the whole run, also on the way (none)")
+        add("--resume", metavar="FILE", help="state file of a run to continue as it began (none)")
+        add(
+            "--anyway",
+            action="store_true",
+            help="resume even if the code or the text is not the same",
+        )
 
     training(command("train", train_command, "Train a GPT and save its weights."), {})
 
@@ -928,10 +934,11 @@ def _parser() -> argparse.ArgumentParser:
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
     add("--prompt", metavar="P", help="the text to go on from (its text's beginning)")
     add("--seed", metavar="S", help="names every random number (the file's seed)")
-    add("--temperature", metavar="T", type=float, default=0.8, help=f"how daring {value}")
+    add("--temperature", metavar="T", type=float, default=0.8, help=f"divides the logits {value}")
     add("--top-k", metavar="K", type=int, help="draw among the K likeliest characters (all)")
-    add("--top-p", metavar="P", type=float, default=1.0, help=f"... the likeliest P of all {value}")
-    add("--length", metavar="N", type=int, default=500, help=f"how many characters {value}")
+    about = f"draw among the likeliest characters whose chances add up to P {value}"
+    add("--top-p", metavar="P", type=float, default=1.0, help=about)
+    add("--length", metavar="N", type=int, default=500, help=f"number of characters {value}")
     device(add)
     text(add, "what it has learned", "as the file says")
 
@@ -942,13 +949,19 @@ def _parser() -> argparse.ArgumentParser:
     add = command("doctor", doctor_command, "Read a loss curve, and say what is wrong with it.")
     add("log", metavar="LOG", nargs="?", help="what `train --log` or the page's CSV has")
     add("--case", choices=doctor.CASES, help="train one of the doctor's own cases, and read it")
-    add("--iters", metavar="N", type=int, default=doctor.ITERS, help=f"of the case {value}")
+    add(
+        "--iters",
+        metavar="N",
+        type=int,
+        default=doctor.ITERS,
+        help=f"iterations of the case {value}",
+    )
     device(add)
 
     add = command("twin", twin_command, "Train two seeds side by side; are they the same bytes?")
-    add("--seed-a", metavar="A", default=default.seed, help=f"the one {value}")
-    add("--seed-b", metavar="B", default=default.seed, help=f"the other {value}")
-    add("--iters", metavar="N", type=int, default=ITERS, help=f"how many updates {value}")
+    add("--seed-a", metavar="A", default=default.seed, help=f"seed of one run {value}")
+    add("--seed-b", metavar="B", default=default.seed, help=f"seed of the other {value}")
+    add("--iters", metavar="N", type=int, default=ITERS, help=f"number of iterations {value}")
     device(add)
     text(add, "what to learn", "tiny-shakespeare")
 
@@ -976,7 +989,7 @@ def _parser() -> argparse.ArgumentParser:
     add("name", metavar="NAME", nargs="?", help="one of them, as a diff (a list of all)")
 
     add = command("bench", bench_command, "Time a training step, and where its time goes.")
-    add("--batch-size", metavar="B", type=int, default=16, help=f"texts an update {value}")
+    add("--batch-size", metavar="B", type=int, default=16, help=f"sequences per update {value}")
     add("--sizes", action="store_true", help="what wider models and longer contexts cost")
     add("--json", metavar="FILE", help="the figures as JSON, too (none)")
     device(add)

@@ -6,7 +6,7 @@
     iter,train,smooth,lr,val                                as the page does; or with ; and decimal
     0,4.2,4.2,0.000003,4.19                                 commas, as a spreadsheet may save it
 
-`iter` and `train` must be there, `val` and `lr` may be, and what else there is counts for nothing.
+`iter` and `train` are required, `val` and `lr` are optional, and anything else is ignored.
 """
 
 import csv
@@ -50,8 +50,8 @@ class Curve:
 def read_log(data: bytes) -> Curve:
     """The curve of a log, in any encoding that `decode` reads.
 
-    A loss that is null, NaN or infinite is one that was no number; an empty cell says nothing.
-    ValueError says the line and what is wrong with it.
+    A null is read as NaN, for a loss that was no number; an empty cell is a missing value.
+    ValueError names the line and what is wrong with it.
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"It has {len(data):,} bytes; a log may have {MAX_BYTES:,}.")
@@ -96,8 +96,8 @@ def _csv_fields(header: str) -> Callable[[str], dict]:
             break
     else:
         raise ValueError(
-            "it begins no log: that is a record as JSON, or the names of a CSV's columns, iter and "
-            "train among them."
+            "it begins no log. A log begins with a record as JSON, or with the names of a CSV's "
+            "columns, iter and train among them."
         )
 
     def fields_of(line: str) -> dict:

@@ -55,9 +55,9 @@ def jit(device: Device) -> Callable:
 
 
 def attributes(*things: object) -> list:
-    """What things, and the classes of those that are no modules, have by which name now: `same`
-    where nobody has set an attribute, or an item of a dictionary or list among them, anew. `t` is
-    left out, an optimizer's count of its steps.
+    """The names and values of the attributes of modules, and of objects and their classes; of a
+    dictionary or list also the items. Two such lists are the `same` if nothing was set in between.
+    `t`, an optimizer's count of its steps, is left out.
     """
     found: list = []
     for thing in things:

@@ -85,7 +85,7 @@ def too_many_turns(what: str, turns: int, limits: Limits, instead: str) -> str:
     """The sentence for a kernel whose loops an emulated adapter would end early."""
     return (
         f"{what} turns its loops {turns:,} times, and the emulated adapter here ends them after "
-        f"{limits.turns:,.0f} with no word. Take the NumPy device, or {instead}."
+        f"{limits.turns:,.0f} without an error. Take the NumPy device, or {instead}."
     )
 
 

@@ -9,8 +9,8 @@ PIECE = 2**20  # bytes
 
 
 def unused(path: Path, new: Path) -> Path:
-    """Where a new file may go: the path, unless what is there is of another run; then the same with
-    a number. Of the same run it is as the new one is, all but the time.
+    """Where a new file may go: to the path, or if another run's file is there, to the path with a
+    number. A file of the same run has the same bytes, all but the time, and may be replaced.
     """
     place, n = path, 1
     while place.exists() and not _is_same(place, new):

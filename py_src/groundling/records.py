@@ -51,7 +51,7 @@ class Log(Sequence[Record]):
 
     def extend(self, rows: np.ndarray) -> None:
         """Add the records of the next iterations as rows: float64 (records, 5), in the order of
-        COLUMNS; a val that is not a number is none.
+        COLUMNS; val is not a number where there was no evaluation.
         """
         while len(rows):
             at = self._length % BLOCK
@@ -62,7 +62,7 @@ class Log(Sequence[Record]):
             self._length += len(some)
 
     def append(self, record: Record) -> None:
-        """Add the record of the next iteration. ValueError if it is of another."""
+        """Add the record of the next iteration. ValueError for any other iteration."""
         if record.iter != self.first + self._length:
             raise ValueError(
                 f"The next record is of iter {record.iter}; the log is at "

@@ -232,7 +232,9 @@ class Run:
         return np.array([self.dropout_seed, self.iter], np.uint32)
 
     def records(self) -> Iterator[Record]:
-        """Take in what has come back, iteration by iteration. NonFiniteLoss at one that is none."""
+        """Log the losses that have arrived, and yield their Records. NonFiniteLoss if one is
+        infinite or not a number.
+        """
         while self.losses.arrived:
             (it, lr, val), train, grad_norm = self.losses.arrived.popleft()
             smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
@@ -258,7 +260,9 @@ class Run:
             self.recapture()
 
     def _has_changed(self) -> bool:
-        """Whether what a step is made of is other than when this was last asked."""
+        """Whether anything that a captured step depends on has changed since the last call: the
+        model, the optimizer, the code, the texts or a kernel.
+        """
         before, kernels_before = self._made_of, self._kernels
         code = (sys.modules[f"{__package__}.{name}"] for name in CODE)
         given = self.config.grad_clip, self.train_tokens, self.val_tokens
