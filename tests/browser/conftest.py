@@ -6,7 +6,6 @@ Chromium has no GPU here but its own software one; the suite fails, and never sk
 
 import importlib.metadata
 import importlib.util
-import itertools
 import shutil
 import sys
 import threading
@@ -119,8 +118,8 @@ def page(chromium: Browser, site_url: str) -> Iterator[Page]:
 
 @pytest.fixture
 def axe(page: Page) -> Callable[..., None]:
-    """A function that fails where axe-core finds a fault, or where the page scrolls sideways, in
-    light and dark, wide and narrow: axe("what is there", "a selector of what to look at").
+    """A function that fails where axe-core finds a fault, or where the page scrolls sideways: wide
+    in light colours, then narrow in dark ones. axe("what is there", "where": a selector).
     """
     script = (ROOT / "site/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
     faults = """(place) => axe.run(place).then((result) =>
@@ -129,7 +128,7 @@ def axe(page: Page) -> Callable[..., None]:
     def check(when: str, place: str = "html") -> None:
         page.evaluate(f"() => {{ if (!window.axe) {{ {script} }} }}")
         before = page.viewport_size
-        for scheme, width in itertools.product(("light", "dark"), (1440, 390)):
+        for scheme, width in (("light", 1440), ("dark", 390)):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900})
             found = page.evaluate(faults, place)

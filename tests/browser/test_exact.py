@@ -95,6 +95,8 @@ def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_r
     begin = SETTINGS | {"iters": 1_000_000, "batchSize": 1, "files": {}}  # with no edits
     worker.tell("reset")
     phase(worker, "ready")
+    worker.tell("discard")  # the copies of the tests before, which are of other code
+    assert worker.wait("offer")["copy"] is None
     worker.tell("start", **begin)
     for _ in range(KILLS):
         start = len(worker.messages)

@@ -227,6 +227,7 @@ def model_gradients(model: GPT, x: Tensor, y: Tensor) -> np.ndarray:
     return model.gather(model.flat_grad)
 
 
+@pytest.mark.native  # thousands of losses, in float64 on NumPy alone
 @pytest.mark.parametrize("time", [1, 3, T])
 def test_the_whole_model_has_the_gradient_of_finite_differences(time: int):
     device = NumPyDevice(dtype=np.float64)

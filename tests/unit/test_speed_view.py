@@ -12,6 +12,8 @@ from groundling.corpus import Corpus
 from groundling.devices import DeviceError
 from groundling.devices.numpy import NumPyDevice
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 TEXT = "To be, or not to be, that is the question:\n" * 20
 
 

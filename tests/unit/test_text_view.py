@@ -9,6 +9,8 @@ from groundling import configfile, presets
 from groundling.corpus import BYTES, Corpus
 from groundling.devices import DeviceLost
 
+pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
+
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 SMALL = dict(context_length=8, n_layers=1, n_heads=2, d_model=8, d_mlp=8)
 
