@@ -127,6 +127,8 @@ def train_command(args: argparse.Namespace) -> int:
         keeper = Keeper(run, args, setup)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
         for path in filter(None, (weights, args.state)):
+            if [weights, args.state, args.log].count(path) > 1:
+                raise ValueError(f"{path} cannot be two files of the run.")
             _require_writable(Path(path))
         log = LogFile(args.log)  # last: what it had before is lost
     parameters = sum(map(math.prod, run.model.shapes.values()))

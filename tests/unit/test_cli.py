@@ -409,6 +409,13 @@ def test_a_command_that_is_refused_leaves_the_log_of_before():
     assert Path("log.jsonl").read_text() == "of an earlier run"
 
 
+@pytest.mark.parametrize("others", [["--state", "a"], ["--log", "a"]])
+def test_two_files_of_a_run_cannot_be_one(others, capsys):
+    assert cli.main(["train", *SMALL, "--out", "a", *others]) == 2
+    assert "a cannot be two files of the run." in capsys.readouterr().err
+    assert not Path("a").exists()
+
+
 def test_a_run_that_is_resumed_writes_as_often_as_it_is_told_to():
     train_to(2, "--state", "a.state")
     resume = ["train", "--resume", "a.state", "--text", "mine.txt", "--state", "b.state"]
