@@ -728,7 +728,9 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    code = subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
+    at_once = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
+    options = (*at_once, "--no-loadscope-reorder", *arguments)
+    code = subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")
     return code or bool(failed)
