@@ -10,13 +10,13 @@ from groundling import sources, state
 from groundling.config import GPTConfig
 from groundling.model import initial_weights
 
-SETTINGS = {"seed": "hamlet", "iters": 200, "batchSize": 2, "lr": 3e-4}
+SETTINGS = {"seed": "hamlet", "iters": 100, "batchSize": 2, "lr": 3e-4}
 TRAIN = "py_src/groundling/train.py"
 NOTHING = {TRAIN: sources.original(TRAIN) + "\n# An edit that changes no number.\n"}
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 2))
 
 
-LONG = 600  # seconds: 200 iterations, on two cores that other work may share
+LONG = 600  # seconds: 100 iterations, on two cores that other work may share
 
 
 def until(worker, iter: int) -> None:
@@ -51,31 +51,31 @@ def test_the_first_weights_are_to_the_bit_what_they_are_natively(worker):
     phase(worker, "ready")
 
 
-def test_200_iterations_are_100_and_a_file_and_a_reload_and_100_more(worker):
+def test_100_iterations_are_50_and_a_file_and_a_reload_and_50_more(worker):
     """With a hidden tab, a pause and an applied edit in between."""
     worker.tell("start", **SETTINGS)
     phase(worker, "done")
     straight = saved(worker)
-    assert state.loads(straight).state.iter == 200
+    assert state.loads(straight).state.iter == 100
 
     worker.tell("reset")
     worker.tell("start", **SETTINGS)
-    until(worker, 20)
+    until(worker, 10)
     worker.tell("hidden", hidden=True)
     phase(worker, "paused", "hidden")
     worker.tell("hidden", hidden=False)
-    until(worker, 45)
+    until(worker, 22)
     worker.tell("apply", files=NOTHING)
     assert worker.wait("applied")["files"] == [TRAIN]
-    until(worker, 75)
+    until(worker, 36)
     worker.tell("pause")
     phase(worker, "paused", "hand")
     worker.tell("resume")
-    until(worker, 97)
+    until(worker, 48)
     worker.tell("pause")
     phase(worker, "paused", "hand")
     half = saved(worker)
-    assert 97 <= state.loads(half).state.iter < 130
+    assert 48 <= state.loads(half).state.iter < 80
 
     worker.reload()
     worker.tell("load", name="half.state", bytes=half, files=NOTHING)
