@@ -617,7 +617,7 @@ def build_site() -> Path:
         bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
         whole = Path(scratch, "dist")
         index = (SITE / "index.html").read_text(encoding="utf-8")
-        name = f"build-{digest_of(index, *files(new))[:16]}"
+        name = f"build-{digest_of(index, manifest(new))[:16]}"
         whole.mkdir()
         new.rename(whole / name)
         index = index.replace("BUILD/", f"{name}/")

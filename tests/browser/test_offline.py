@@ -111,6 +111,9 @@ def test_all_that_index_html_loads_is_in_the_folder_that_is_named_by_its_content
         "index.html",
         "sw.js",
     ]
+    source = index.replace(f"{folder.name}/", "BUILD/")
+    digest = build.digest_of(source, build.manifest(folder))
+    assert folder.name == f"build-{digest[:16]}"  # wherever it was built
 
 
 def test_after_one_visit_the_page_opens_without_a_network(context: BrowserContext, host: Host):
