@@ -48,10 +48,22 @@ async function checked(path: string, bytes: ArrayBuffer): Promise<Response | nul
   return new Response(bytes, { headers });
 }
 
-/** The file as it is kept, if it still is what the build made. */
+/** Whether the response that is kept differs from ours in nothing that a page would notice. */
+const isAs = (found: Response, ours: Response) =>
+  found.status === 200 && !found.url && `${[...found.headers]}` === `${[...ours.headers]}`;
+
+/** The file as it is kept, if it still is what the build made. The response itself is served where it
+ * can be, for with it the browser has kept the code that it compiled on an earlier visit.
+ */
 async function kept(path: string): Promise<Response | null> {
-  const found = await (await store).match(keyOf(path));
-  return found ? checked(path, await found.arrayBuffer()) : null;
+  try {
+    const found = await (await store).match(keyOf(path));
+    if (!found) return null;
+    const ours = await checked(path, await found.clone().arrayBuffer());
+    return ours && isAs(found, ours) ? found : ours;
+  } catch {
+    return null; // a storage that fails is as good as none
+  }
 }
 
 /** Fetches a file of the build; past what the browser has of it, if that is something else. */
@@ -79,7 +91,7 @@ async function keepAll(): Promise<void> {
   }
 }
 
-/** Lets go of what this build has not, and serves the pages that are open. */
+/** Deletes what this build does not have, and serves the pages that are open. */
 async function takeOver(): Promise<void> {
   const ours = new Set(Object.keys(MANIFEST).map(keyOf));
   for (const name of await caches.keys()) {
