@@ -498,6 +498,20 @@ def test_fields_that_cannot_be_are_told_where_they_stand(page: Page, site_url: s
     wait_for(page, "ready")
 
 
+def test_a_run_takes_the_learning_rate_that_arrow_keys_set(page: Page, site_url: str) -> None:
+    without_gpu(page)
+    open_page(page, site_url)
+    fill(page, Iterations="1", Batch_size="1")
+    press(page, "Start")
+    wait_for(page, "done")
+    rate = page.get_by_label("Peak learning rate", exact=True)
+    rate.press("ArrowUp")
+    expect(rate).to_have_value("0.00035")
+    with page.expect_download() as download:
+        press(page, "Save state")
+    assert state.loads(Path(download.value.path()).read_bytes()).state.config.lr == 0.00035
+
+
 # ---- what is missing, and what goes wrong --------------------------------------------------------
 
 

@@ -25,6 +25,11 @@ function remark(): string {
     : "Change what you like. The same settings on the same device give the same run, to the last bit.";
 }
 
+/** Tells a run of its new rate; not while that is typed: on its way to 3e-4 it is a 3. */
+function tellRate(): void {
+  if (hasRun.value && problem("lr") === "") send({ type: "lr", value: parse(fields.lr.value) });
+}
+
 export function Fields() {
   return (
     <div class="fields">
@@ -56,13 +61,9 @@ export function Fields() {
               event.preventDefault();
               const next = Math.max(0, parse(fields.lr.value) + up * LR_STEP);
               fields.lr.value = String(Number(next.toPrecision(12)));
+              tellRate(); // a script's change is no `change` to the browser
             }}
-            onChange={() => {
-              // Not while it is typed: on its way to 3e-4 it is a 3.
-              if (name === "lr" && hasRun.value && problem("lr") === "") {
-                send({ type: "lr", value: parse(fields.lr.value) });
-              }
-            }}
+            onChange={() => name === "lr" && tellRate()}
           />
         </div>
       ))}
