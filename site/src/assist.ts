@@ -114,8 +114,14 @@ async function lint({ state }: EditorView): Promise<Diagnostic[]> {
   });
 }
 
+/** CodeMirror would insert the text of a file that is dropped on it; the page takes it (drops.ts). */
+const leaveFiles = EditorView.domEventHandlers({
+  drop: (event) => event.dataTransfer?.types.includes("Files") ?? false,
+});
+
 /** Completion and docs; for the console's prompt this is all. */
 export const help: Extension = [
+  leaveFiles,
   closeBrackets(),
   autocompletion({ override: [complete], icons: false }),
   hoverTooltip((view, at) => docAt(view.state, at), { hoverTime: 400 }),

@@ -80,7 +80,7 @@ async function take(files: File[], folders: FileSystemDirectoryEntry[]): Promise
   const reader = READERS.find(([ending]) => ending.test(one.name))?.[1];
   if (!reader) notice.value = `${one.name} was not taken: the page reads ${KINDS}.`;
   else if (others.length + texts.length > 1)
-    notice.value = `Nothing was taken: of files such as ${one.name} drop one at a time. Texts may be several.`;
+    notice.value = `Nothing was taken: drop files such as ${one.name} one at a time. Only texts may be several.`;
   else reader(one);
 }
 

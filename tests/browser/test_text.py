@@ -71,7 +71,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     tab.get_by_label("Iterations", exact=True).fill("4")
     tab.get_by_label("Weight decay", exact=True).fill("0,2")  # as much of the world writes it
     tab.get_by_role("button", name="Change the run").click()
-    wait_for(page, "paused", 5_000)
+    wait_for(page, "paused")
     page.get_by_role("button", name="Resume", exact=True).click()
     wait_for(page, "done")
     with page.expect_download() as download:
@@ -116,7 +116,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
 
 # A drop as a browser tells it: files, and folders by their entries. A file may be slow to read, or
 # be gone by then.
-DROP = """([files, folders]) => {
+DROP = """([files, folders, target]) => {
     const fileOf = ({ name, text, slow, gone }) => {
         const file = new File([text], name);
         const read = file.arrayBuffer.bind(file);
@@ -143,9 +143,11 @@ DROP = """([files, folders]) => {
             ...items.map((entry) => ({ webkitGetAsEntry: () => entry })),
         ],
     };
-    const event = new Event("drop", { bubbles: true, cancelable: true });
+    const { left: clientX, top: clientY } = target.getBoundingClientRect();
+    const options = { bubbles: true, composed: true, cancelable: true, clientX, clientY };
+    const event = new MouseEvent("drop", options);
     Object.defineProperty(event, "dataTransfer", { value: dropped });
-    document.body.dispatchEvent(event);
+    target.dispatchEvent(event);
 }"""
 
 
@@ -156,7 +158,8 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
     expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes", timeout=WAIT_MS)
 
     def dropped(*files: dict, **folders: dict) -> None:
-        page.evaluate(DROP, [list(files), folders])
+        target = page.get_by_role("textbox", name="to edit")  # which has drops of its own
+        page.evaluate(DROP, [list(files), folders, target.element_handle()])
 
     def text(name: str, size: int, **more: object) -> dict:
         return {"name": name, "text": ("some words " * size)[: size - 1] + "\n", **more}
@@ -186,8 +189,8 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
 
     for files, told in (
         ([text("book.pdf", 9)], "book.pdf was not taken: the page reads a text (.txt, .md)"),
-        ([text("a.bin", 9), text("b.bin", 9)], "of files such as a.bin drop one at a time"),
-        ([text("a.txt", 9), text("b.zip", 9)], "of files such as b.zip drop one at a time"),
+        ([text("a.bin", 9), text("b.bin", 9)], "drop files such as a.bin one at a time"),
+        ([text("a.txt", 9), text("b.zip", 9)], "drop files such as b.zip one at a time"),
         ([text("x.BIN", 9)], "fewer than the 512"),
         ([text("gone.state", 9, gone=True)], "gone.state cannot be read"),
         ([text("Edits.ZIP", 9)], "The file is not a whole .zip"),
@@ -198,6 +201,7 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
     dropped(pictures={"a.png": "x"})
     expect(whole).to_contain_text("The folder pictures has no text (.txt, .md) in it")
     expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
+    expect(page.locator(".standing")).to_contain_text("The code as it came")
 
     # prompts are the text's own, as long as nothing is typed
     page.get_by_role("tab", name="Talk").click()
