@@ -44,7 +44,8 @@ async function write(text: Promise<string>): Promise<boolean> {
     // Not every browser takes a promise.
   }
   try {
-    await navigator.clipboard.writeText(await text);
+    const plain = await text; // first: without a clipboard too, the failure is told once it is there
+    await navigator.clipboard.writeText(plain);
     return true;
   } catch {
     return false;

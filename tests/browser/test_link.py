@@ -91,7 +91,8 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
             if (!pressed) return denied();
             copied = await (await item.getType("text/plain")).text();
         };
-        Object.defineProperty(navigator, "clipboard", { value: { write, writeText: denied } });
+        const value = { write, writeText: denied };
+        Object.defineProperty(navigator, "clipboard", { value, configurable: true });
         window.clipboardHas = () => copied;
         """
     )
@@ -106,6 +107,13 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
     made = page.locator(".projects .made")
     expect(made).to_contain_text(": copied")
     assert page.evaluate("clipboardHas()") == made.locator("input").input_value()
+
+    # A page from plain http has no clipboard: the link is selected, for the reader to copy.
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    copy(page)
+    field = page.get_by_label(re.compile("^The link, .*: the browser did not copy it"))
+    selected = "(field) => field.value.slice(field.selectionStart, field.selectionEnd)"
+    assert field.evaluate(selected) == field.input_value()
 
 
 def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(
