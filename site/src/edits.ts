@@ -79,10 +79,11 @@ export function run({ sure = false } = {}): void {
   ending.value = false;
   const wrong = firstProblem();
   if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
-  if (phase.value === "booting" || !adapter.value) return;
   const settings = readSettings();
   fit.value = kernels.value = refusal.value = null;
   if (hasRun.value) send({ type: "reset" });
+  // If Python had ended, that has started another, which does not have the reader's text yet.
+  if (phase.value === "booting" || !adapter.value) return;
   send({ type: "start", ...settings, files: edited() });
 }
 

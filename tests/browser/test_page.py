@@ -667,8 +667,9 @@ def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(
     expect(button(page, "Undo")).to_be_visible()  # the run is still there
 
 
-def test_a_python_that_fails_as_a_whole_says_so_and_reset_starts_another(
-    page: Page, site_url: str
+@pytest.mark.parametrize("name", ["Reset", "Run"])
+def test_a_python_that_fails_as_a_whole_says_so_and_another_can_be_started(
+    page: Page, site_url: str, name: str
 ) -> None:
     failing = "MessageChannel = function () { throw new Error('memory access out of bounds') }"
     in_worker(page, f"on.push(() => {{ {failing} }})")
@@ -682,9 +683,12 @@ def test_a_python_that_fails_as_a_whole_says_so_and_reset_starts_another(
     wait_for(page, "error")
     panel = page.get_by_role("region", name="Python stopped")
     expect(panel).to_contain_text("Its runtime failed: memory access out of bounds")
-    press(page, "Reset")
+    press(page, name)
     wait_for(page, "ready")
     expect(panel).to_have_count(0)
+    fill(page, Iterations="1")
+    press(page, "Start")  # nothing begins before it has the text and the model of the last one
+    wait_for(page, "done")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> None:
