@@ -7,8 +7,8 @@ import type { Step } from "./protocol";
 type Column = "iter" | "train" | "smooth" | "val";
 export const COLUMNS: Column[] = ["iter", "train", "smooth", "val"];
 
-/** Groups of neighbours that are drawn at most, and at least half as many: about as many as the chart
- * has columns of pixels. Of each group the lowest and the highest batch loss are drawn.
+/** The most groups of neighbouring points that are drawn: about as many as the chart has columns of
+ * pixels. A long run has at least half as many. Of each the lowest and highest batch loss are drawn.
  */
 const MOST_GROUPS = 2048;
 const MOST_VALIDATED = 512; // dots, each several pixels wide
@@ -17,8 +17,8 @@ export class Curve {
   /** How many points there are. */
   length = 0;
   private columns: Record<Column, Float64Array>;
-  /** How many neighbours are a group, and of each group: where its lowest and its highest batch loss
-   * are, and its last validation; -1 where it has none.
+  /** How many points a group has; and for each group the index of its lowest and of its highest batch
+   * loss, and of its last validation, or -1 where it has none.
    */
   private stride = 1;
   private low: number[] = [];

@@ -69,7 +69,7 @@ function watchFetches(): void {
     }
     const fault = faultOf(path, response);
     if (fault) return refuse(fault);
-    // What is counted is a copy: of the response itself the browser may have compiled code already.
+    // A clone is counted: with the response itself the browser may have kept its compiled code.
     void count(path, file, response.clone().body!);
     if (!path.endsWith(".wasm") || response.headers.get("content-type") === WASM) return response;
     return new Response(response.body, { headers: { "content-type": WASM } });
@@ -117,7 +117,7 @@ function watchCompiling(): void {
   };
 }
 
-/** A turn in which who counts learns what who reads has learned. */
+/** Gives `count` the time to meet the fault that another reader of the same file has met. */
 const settled = () => new Promise<void>((resolve) => setTimeout(resolve, TELL_MS));
 
 /** Runs the boot; while it runs, downloads are watched. Rejects with a Fault where there is one. */

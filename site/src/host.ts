@@ -4,7 +4,7 @@
 /** The size of each file that the worker fetches: build.py has it put in. */
 declare const SIZES: Record<string, number>;
 
-/** Nothing came for so long, of anything: the page says so. */
+/** When no byte of any file has come for so long, the page says that the download has stalled. */
 export const STALL_MS = 10_000;
 
 const AGAIN = "Check the connection, then try again.";
@@ -43,7 +43,7 @@ export function faultOf(path: string, response: Response): Fault | null {
   if (!response.ok) return new Fault(`${path}: the server answered ${response.status}.`, AGAIN);
   if (/^\s*text\/html\b/i.test(response.headers.get("content-type") ?? ""))
     return new Fault(
-      `${path} is not what came: the server sent a web page in its place.`,
+      `${path} did not come: the server sent a web page in its place.`,
       "A network that asks you to log in does that, and a server that has a page for every " +
         "address. Log in, or have the file put there; then try again.",
     );

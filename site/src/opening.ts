@@ -5,7 +5,7 @@ import type { VoiceName } from "./protocol";
 import { model } from "./state";
 import { voices } from "./talk";
 
-const given = new Map<Signal<string>, string>(); // what we put there; what is else was typed
+const given = new Map<Signal<string>, string>(); // what was put there; anything else was typed
 
 /** Has a prompt follow the model, as long as nothing else is typed. `usual` is Shakespeare's. */
 export function useOpening(prompt: Signal<string>, usual: string, source: () => VoiceName): void {

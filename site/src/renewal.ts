@@ -1,5 +1,5 @@
-// A new build may take this one's place on the server while the page is open. All that was loaded goes
-// on; what was not, the server may have no more. The reader is offered a reload, and the run is kept.
+// A new build may replace this one on the server while the page is open. What is loaded goes on
+// working, but what is not yet loaded may be gone. So the reader is offered a reload; the run is kept.
 
 import { effect, signal } from "@preact/signals";
 import { send } from "./link";

@@ -1,5 +1,5 @@
-// What has to be done when Python was ended and is started again. Each part of the page says it for
-// itself, where it keeps what the old worker knew.
+// What has to be done when a worker has been ended and another one starts. Each part of the page that
+// keeps something of the worker's registers its own.
 
 import type { Command } from "./protocol";
 
@@ -7,8 +7,8 @@ export type Send = (command: Command, transfer?: Transferable[]) => void;
 
 const handlers: ((send: Send) => void)[] = [];
 
-/** Calls this whenever a worker has been ended: to forget what no one answers any more, and to ask the
- * next one, which gets what is sent as soon as it is ready, for what the last one had.
+/** Calls this whenever a worker has been ended: to forget what will not be answered any more, and to
+ * give the next worker what the last one had. It receives what is sent once it is ready.
  */
 export function onRestart(handler: (send: Send) => void): void {
   handlers.push(handler);

@@ -151,7 +151,7 @@ function addSteps(steps: Step[]): void {
   if (steps.length) historyVersion.value++;
 }
 
-/** Files are not state: main.tsx hands them to the reader. */
+/** Files are not state: link.ts hands them to the reader. */
 export function receive(message: Report): void {
   batch(() => {
     switch (message.type) {

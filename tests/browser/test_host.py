@@ -114,7 +114,7 @@ def test_a_file_that_is_missing_is_named(visit: Callable, path: str) -> None:
 )
 def test_a_web_page_in_the_place_of_a_file_is_told(visit: Callable, path: str) -> None:
     words = said(visit({path: "a web page"}))
-    assert f"{path} is not what came: the server sent a web page in its place." in words
+    assert f"{path} did not come: the server sent a web page in its place." in words
 
 
 @pytest.mark.parametrize("fault", ["cut off on the server", "broken off"])
@@ -157,7 +157,7 @@ def test_a_download_that_stands_still_is_told_and_goes_on(
     visit: Callable, host: Host, path: str
 ) -> None:
     page = visit({path: "stalled"})
-    note = page.get_by_text(f"The download stands still: no more of {path}")
+    note = page.get_by_text(f"The download has stalled: no more of {path}")
     expect(note).to_be_visible(timeout=WAIT_MS)
     host.released.set()
     wait_for(page, "ready")

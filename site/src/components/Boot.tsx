@@ -56,7 +56,7 @@ export function Boot() {
       {waiting && (
         <li class="stalled">
           <p role="status">
-            The download stands still: no more of {waiting} has come for a while. It goes on by
+            The download has stalled: no more of {waiting} has come for a while. It goes on by
             itself once the connection does.{" "}
             <button type="button" class="link" onClick={() => again()}>
               Try again
