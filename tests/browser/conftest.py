@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from driving import without_gpu
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
@@ -98,8 +99,10 @@ def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, site_url: str) -> Iterator[Page]:
-    """A page in a fresh context. Whatever the test does, nothing is fetched from another origin."""
+def page(request: pytest.FixtureRequest, chromium: Browser, site_url: str) -> Iterator[Page]:
+    """A page in a fresh context, which has WebGPU only if the test is marked `gpu`: a run's first
+    iteration takes ten seconds on the software GPU. Nothing is fetched from another origin.
+    """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
     origin, strangers = site_url.removesuffix(SUB_PATH), []
     context.on(
@@ -111,7 +114,10 @@ def page(chromium: Browser, site_url: str) -> Iterator[Page]:
             else None
         ),
     )
-    yield context.new_page()
+    page = context.new_page()
+    if request.node.get_closest_marker("gpu") is None:
+        without_gpu(page)
+    yield page
     context.close()
     assert strangers == [], "the page asked another origin for something"
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from driving import WAIT_MS, fill, open_page
 from playwright.sync_api import Page, expect
 
@@ -49,6 +50,7 @@ def number(text: str) -> float:
     return float(re.match(r"[\d.,]+", text)[0].replace(",", ""))
 
 
+@pytest.mark.gpu
 def test_cases_show_on_the_gpu_what_they_should_and_the_levels_are_told(
     page: Page, site_url: str, axe: Callable
 ) -> None:

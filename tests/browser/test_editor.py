@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from driving import (
     WAIT_MS,
     button,
@@ -19,7 +20,6 @@ from driving import (
     press,
     wait_for,
     wait_for_iteration,
-    without_gpu,
 )
 from playwright.sync_api import Locator, Page, expect
 
@@ -36,7 +36,6 @@ PASTE = """(element, text) => {
 
 
 def open_on_numpy(page: Page, url: str) -> None:
-    without_gpu(page)
     open_page(page, url)
 
 
@@ -192,6 +191,7 @@ def outcome(page: Page) -> Trained:
     return Trained(log, weights)
 
 
+@pytest.mark.gpu
 def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     page: Page, site_url: str
 ) -> None:

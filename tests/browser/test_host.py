@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import WAIT_MS, fill, press, wait_for, without_gpu
+from driving import WAIT_MS, fill, press, wait_for
 from playwright.sync_api import Browser, Page, expect
 
 SCRIPTS = ("worker.js", "pyodide/pyodide.js", "pyodide/pyodide.asm.js")
@@ -221,7 +221,6 @@ def test_storage_that_refuses_a_call_costs_nothing_else(
     page.add_init_script(
         f"Storage.prototype.{method} = () => {{ throw new DOMException('no', 'SecurityError') }}"
     )
-    without_gpu(page)
     page.goto(site_url)
     wait_for(page, "ready")
     page.get_by_role("tab", name="Doctor").click()
@@ -238,7 +237,6 @@ def test_a_browser_that_refuses_a_service_worker_is_no_error(page: Page, site_ur
         });
         Object.defineProperty(Navigator.prototype, "language", { get: () => "C" });"""
     )
-    without_gpu(page)
     page.goto(site_url)
     wait_for(page, "ready")
     page.wait_for_timeout(100)
@@ -246,7 +244,6 @@ def test_a_browser_that_refuses_a_service_worker_is_no_error(page: Page, site_ur
 
 
 def test_before_its_first_point_the_curve_says_what_is_done(page: Page, site_url: str) -> None:
-    without_gpu(page)
     page.goto(site_url)
     wait_for(page, "ready")
     page.evaluate(

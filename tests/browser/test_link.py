@@ -116,6 +116,7 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
     assert field.evaluate(selected) == field.input_value()
 
 
+@pytest.mark.gpu
 def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(
     page: Page, site_url: str
 ) -> None:
@@ -168,6 +169,7 @@ def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(
     assert errors == []
 
 
+@pytest.mark.gpu
 def test_another_adapter_is_within_tolerance_and_both_are_named(
     page: Page, site_url: str, address: str
 ) -> None:

@@ -21,7 +21,6 @@ from driving import (
     tell_worker,
     wait_for,
     wait_for_iteration,
-    without_gpu,
 )
 from playwright.sync_api import Browser, Download, Page, Route, expect
 
@@ -45,6 +44,7 @@ def save(page: Page) -> Download:
 # ---- the main way through ------------------------------------------------------------------------
 
 
+@pytest.mark.gpu
 def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     page: Page, site_url: str, chromium: Browser
 ) -> None:
@@ -231,7 +231,6 @@ def test_the_page_works_by_keyboard_alone(page: Page, site_url: str) -> None:
 
 def test_what_comes_up_is_announced_and_the_focus_is_never_lost(page: Page, site_url: str) -> None:
     """News, offers and questions; and after a panel has closed, by its button or by a key."""
-    without_gpu(page)
     open_page(page, site_url)
     status, alert = (page.locator(f"#said [role={role}]") for role in ("status", "alert"))
     expect(status).to_contain_text("This browser offers no WebGPU")
@@ -284,7 +283,6 @@ def test_on_a_phone_fields_do_not_zoom_and_links_are_as_large_as_fingers(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
     )
     page = context.new_page()
-    without_gpu(page)
     open_page(page, site_url)
     for tab in ("Text and model", "Talk", "Look inside", "Doctor", "Twin", "Inspector"):
         page.get_by_role("tab", name=tab, exact=True).click()
@@ -401,7 +399,6 @@ def test_each_point_of_a_long_run_is_read_out_and_its_levels_cost_no_elements(
 
 def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     """Booting, ready, training (with a popover open), done, and of any panel."""
-    without_gpu(page)
     page.goto(site_url)
     axe("booting")
     wait_for(page, "ready")
@@ -499,7 +496,6 @@ def test_fields_that_cannot_be_are_told_where_they_stand(page: Page, site_url: s
 
 
 def test_a_run_takes_the_learning_rate_that_arrow_keys_set(page: Page, site_url: str) -> None:
-    without_gpu(page)
     open_page(page, site_url)
     fill(page, Iterations="1", Batch_size="1")
     press(page, "Start")

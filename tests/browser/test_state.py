@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from driving import (
     WAIT_MS,
     button,
@@ -16,7 +17,6 @@ from driving import (
     press,
     wait_for,
     wait_for_iteration,
-    without_gpu,
 )
 from playwright.sync_api import Page, expect
 
@@ -75,6 +75,7 @@ def assert_same(found: bytes, expected: Saved) -> None:
     assert ours.log == theirs.log
 
 
+@pytest.mark.gpu
 def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     page: Page, site_url: str
 ) -> None:
@@ -138,7 +139,6 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
 def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_about(
     page: Page, site_url: str
 ) -> None:
-    without_gpu(page)
     open_page(page, site_url)
     start(page)
     wait_for_iteration(page, 2)
@@ -175,7 +175,6 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
 
 
 def test_axe_finds_nothing_in_what_is_offered(page: Page, site_url: str, axe: Callable) -> None:
-    without_gpu(page)
     open_page(page, site_url)
     start(page)
     wait_for_iteration(page, 1)

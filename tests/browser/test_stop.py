@@ -4,7 +4,8 @@ import re
 import time
 from pathlib import Path
 
-from driving import WAIT_MS, button, fill, iteration, open_page, wait_for, without_gpu
+import pytest
+from driving import WAIT_MS, button, fill, iteration, open_page, wait_for
 from playwright.sync_api import Page, expect
 
 SOON = 3.0  # seconds, and what ten iterations take: on a real GPU that is little
@@ -52,6 +53,7 @@ def pressed_until(page: Page, name: str, phase: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.gpu
 def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it(
     page: Page, site_url: str
 ):
@@ -76,7 +78,6 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
 def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     page: Page, site_url: str
 ):
-    without_gpu(page)
     open_for_40(page, site_url)
     pace = start(page)
     button(page, "Pause").click()
