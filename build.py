@@ -728,8 +728,8 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    at_once = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
-    options = (*at_once, "--no-loadscope-reorder", *arguments)
+    # Two at a time: those of the page, one after the other as they fill the CPU, and the others.
+    options = ("-n", "2", "--dist", "loadgroup", *arguments)
     code = subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")

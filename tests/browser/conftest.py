@@ -36,6 +36,13 @@ PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has one process run the tests of the page, where several run (see `test` in build.py)."""
+    for item in items:
+        if item.path.parent == HERE and item.path.name != "test_pyodide.py":
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 @pytest.fixture(scope="session")
 def build() -> ModuleType:
     """build.py as a module."""

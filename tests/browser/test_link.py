@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from groundling import link, project
 
+pytestmark = pytest.mark.gpu  # which is chosen or not in each
 SEED = "<img src=x onerror=alert(1)>"
 
 
@@ -116,7 +117,6 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
     assert field.evaluate(selected) == field.input_value()
 
 
-@pytest.mark.gpu
 def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(
     page: Page, site_url: str
 ) -> None:
@@ -169,7 +169,6 @@ def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(
     assert errors == []
 
 
-@pytest.mark.gpu
 def test_another_adapter_is_within_tolerance_and_both_are_named(
     page: Page, site_url: str, address: str
 ) -> None:

@@ -131,8 +131,6 @@ def test_the_log_comes_as_csv_and_the_chart_can_be_read_by_keyboard(
     page: Page, site_url: str
 ) -> None:
     open_page(page, site_url)
-    press(page, "NumPy")
-    wait_for(page, "ready")
     fill(page, Iterations="6", Batch_size="8")
     press(page, "Start")
     wait_for(page, "done")
@@ -690,8 +688,6 @@ def test_a_python_that_fails_as_a_whole_says_so_and_another_can_be_started(
 def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> None:
     """From weights that overflow: made here, finite, and far too large."""
     open_page(page, site_url)
-    press(page, "NumPy")
-    wait_for(page, "ready")
     fill(page, Iterations="9", Batch_size="8")
     press(page, "Start")
     wait_for(page, "done")
