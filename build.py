@@ -728,7 +728,7 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    # Two at a time: those of the page, one after the other as they fill the CPU, and the others.
+    # Two at a time, but one by one where each fills the CPU (tests/browser/conftest.py).
     options = ("-n", "2", "--dist", "loadgroup", *arguments)
     code = subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
     if failed:
