@@ -728,9 +728,7 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    # Two at a time, but one by one where each fills the CPU (tests/browser/conftest.py).
-    options = ("-n", "2", "--dist", "loadgroup", *arguments)
-    code = subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
+    code = subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")
     return code or bool(failed)

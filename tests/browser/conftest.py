@@ -36,16 +36,6 @@ PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has one process run all tests that fill the CPU, or share a browser's page, where several
-    processes run (see `test` in build.py).
-    """
-    for item in items:
-        shared = {"worker", "reader"}.intersection(getattr(item, "fixturenames", ()))
-        if item.path.parent == HERE and (shared or item.get_closest_marker("gpu")):
-            item.add_marker(pytest.mark.xdist_group("gpu"))
-
-
 @pytest.fixture(scope="session")
 def build() -> ModuleType:
     """build.py as a module."""
