@@ -48,7 +48,7 @@ from .train import Record, Run, learning_rate, train
 
 VERSION = 1
 DEFLATED = b"x"  # zlib's first byte
-MAX_LENGTH = 8192  # characters of the fragment
+MAX_LENGTH = 16384  # characters of the fragment
 MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give: parameters,
 MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
 SAMPLES = 64  # recorded losses

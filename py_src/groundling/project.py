@@ -39,7 +39,7 @@ FORMAT = "groundling-project-v1"
 MAX_FILE = 500_000  # bytes of UTF-8
 MAX_TOTAL = 2_000_000
 MAX_ZIP = 4_000_000
-MAX_LINK = 8_192  # characters of the fragment
+MAX_LINK = 16_384  # characters of the fragment
 PREFIX = "code="
 NAME = r"[^\x00-\x1f\x7f]{1,60}"
 SETTINGS = "seed", "iters", "batch_size", "lr"

@@ -68,9 +68,8 @@ def go_on(page: Page, kept: int) -> None:
         assert int(offered.inner_text().split()[-1].replace(",", "")) >= kept
         offered.click()
         agreed = button(page, "Go on with it")  # where the copy is of another edit
-        expect(
-            agreed.or_(button(page, "Pause")).or_(button(page, "Save state")).first
-        ).to_be_visible(timeout=WAIT_MS)
+        begun = page.locator("[data-phase]:not([data-phase=ready])")
+        expect(begun.or_(agreed).first).to_be_visible(timeout=WAIT_MS)
         if agreed.count():
             agreed.click()
     rest(page, "training|paused|done")

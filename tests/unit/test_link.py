@@ -271,7 +271,7 @@ def test_a_link_of_another_text_cannot_be_replayed(on_numpy, change, told):
     [
         ("", "The link is empty"),
         ("https://example.org/#", "The link is empty"),
-        ("A" * 8193, "The link has 8,193 characters"),
+        ("A" * 16_385, "The link has 16,385 characters"),
         ("<script>", "The link has '<' at character 0"),
         ("e30=", "The link has '=' at character 3"),
         ("A", "The link is damaged"),
@@ -391,7 +391,7 @@ def test_reading_a_link_of_edited_code_runs_nothing(on_numpy, monkeypatch):
 
 def test_edits_that_are_too_long_for_a_link_are_sent_elsewhere(on_numpy):
     noise = "".join(f"# {hashlib.sha256(str(i).encode()).hexdigest()}\n" for i in range(400))
-    with pytest.raises(LinkError, match=r"room for 8,192. Save state, and share that file"):
+    with pytest.raises(LinkError, match=r"room for 16,384. Save state, and share that file"):
         dumps(replace(on_numpy, edits={OPTIM: noise}))
 
 

@@ -134,7 +134,7 @@ WRONG_LINKS = {
     "empty": ("code=", "cut short or damaged"),
     "strange": ("code=<script>", "has '<' at character 0"),
     "not packed": ("code=aGVsbG8", "cut short or damaged"),
-    "too long": ("code=" + "A" * 9000, "none has more than 8,192"),
+    "too long": ("code=" + "A" * 17_000, "none has more than 16,384"),
     "a bomb": ("code=" + project.pack(b" " * (MAX_TOTAL + 1)), "unpacks to more than"),
     "truncated": (project.to_link(MINE)[:-9], "cut short or damaged"),
     "tail": (

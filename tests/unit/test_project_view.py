@@ -48,7 +48,7 @@ def test_a_project_goes_out_as_a_link_and_comes_back_unrun(page):
     ("type", "values", "why"),
     [
         ("code_claim", {"text": "code=<script>alert(1)</script>"}, "has '<' at character 0"),
-        ("code_claim", {"text": "code=" + "A" * 10**6}, "none has more than 8,192"),
+        ("code_claim", {"text": "code=" + "A" * 10**6}, "none has more than 16,384"),
         ("unzip", {"name": "x.zip", "bytes": b"PK"}, "not a whole .zip"),
     ],
 )
