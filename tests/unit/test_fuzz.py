@@ -1,7 +1,8 @@
 """Everything that reads what others wrote, on damaged input: it is read whole, or refused.
 
-500 cases of each kind of input, 100 in Pyodide; GROUNDLING_FUZZ=20000 makes it that many. Damage that a file's own
-SHA-256 would catch is sealed again in half of the cases, so that it reaches what lies behind.
+500 cases of each kind of input, 100 in Pyodide; GROUNDLING_FUZZ=20000 makes it that many. Damage
+that a file's own SHA-256 would catch is sealed again in half of the cases, so that it reaches what
+lies behind.
 """
 
 import hashlib
