@@ -37,6 +37,9 @@ export interface NoStore {
 }
 
 export async function openStore(): Promise<Store | NoStore> {
+  if (!navigator.storage?.getDirectory) {
+    return { keeping: "none", problem: "it has no private files for pages" };
+  }
   const files = new Map<string, FileSystemSyncAccessHandle>();
   try {
     const root = await navigator.storage.getDirectory();

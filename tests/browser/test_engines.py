@@ -204,6 +204,7 @@ def test_after_a_reload_a_run_goes_on_where_the_browser_keeps_it(reader: Reader)
     reader.browser.reload()
     reader.wait_for("ready")
     if "no storage" in note:
+        assert "no private files for pages" in note
         return
     reader.press(f"Continue from iteration {at}")
     reader.until("it goes on", lambda: reader.iteration > at)
