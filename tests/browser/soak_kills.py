@@ -46,7 +46,7 @@ def rest(page: Page, phases: str) -> None:
 def kept_at(page: Page) -> int:
     """The iteration at which the page last said that the run is kept; 0 if it has not."""
     told = page.get_by_role("main").get_by_text(re.compile("Kept in this browser at iteration"))
-    found = re.search(r"iteration ([\d,]+)", told.first.inner_text()) if told.count() else None
+    found = re.search(r"iteration ([\d,]+)", "".join(told.all_inner_texts()))
     return int(found[1].replace(",", "")) if found else 0
 
 
