@@ -530,12 +530,10 @@ class Session:
         self._keep()  # the copy that it had may be gone by now
 
     def _put_aside(self) -> None:
-        """Put the run aside for Undo, if there is one. Its clock stops."""
+        """Put the run aside for Undo, if there is one."""
         if not self.trial:
             return
-        if self.phase == "training":
-            self.trial.seconds += self.clock() - self.since
-            self.phase = "paused"
+        self._stop_clock()
         self.trial.recapture()  # what is put aside needs no memory for steps
         self.discarded, self.trial = self.trial, None
 
@@ -776,16 +774,15 @@ class Session:
 
     def _enter(self, phase: str, reason: str = "") -> None:
         """Enter a phase. The clock of the run stands still in all but `training`."""
-        now, before = self.clock(), self.phase
         if phase == "training":
             self._stop_views()
         elif phase in ("booting", "error"):
             self._ask_all("drop")  # their device is gone, or may be
-        if before == "training" and self.trial:
-            self.trial.seconds += now - self.since
+        self._stop_clock()
         self.phase, self.reason = phase, reason
         if phase == "training":
-            self.since, self.kept = now, (now, self.trial.iter)
+            self.since = self.clock()
+            self.kept = self.since, self.trial.iter
             self.marks.clear()
         if self.trial:
             self._post_steps()
@@ -793,6 +790,12 @@ class Session:
         self.post({"type": "model", **self._model()})
         self.post({"type": "phase", "phase": phase, "reason": reason, "undo": undo or None})
         self._ask_all("on_phase", phase)
+
+    def _stop_clock(self) -> None:
+        """Count the training so far into the run's time, and leave that phase."""
+        if self.phase == "training":
+            self.trial.seconds += self.clock() - self.since
+            self.phase = "paused"
 
     def _stop_views(self) -> None:
         """End what the views have begun: two at a time would share the GPU."""

@@ -41,14 +41,13 @@ from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
 from .devices import Device
 from .fingerprint import code_hash
 from .model import parameter_shapes
-from .project import MAX_TOTAL, check_files, pack, unpack
+from .project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
 from .state import Saved
 from .strict import HASH, NotJSON, check_config, check_keys, check_text
 from .train import Record, Run, learning_rate, train
 
 VERSION = 1
 DEFLATED = b"x"  # zlib's first byte
-MAX_LENGTH = 16384  # characters of the fragment
 MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give: parameters,
 MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
 SAMPLES = 64  # recorded losses
@@ -169,10 +168,10 @@ def dumps(link: Link) -> str:
         }
     )
     fragment = pack(text.encode("ascii")) if link.edits else _base64(text.encode("ascii"))
-    if len(fragment) > MAX_LENGTH:
+    if len(fragment) > MAX_LINK:
         raise LinkError(
             f"With the run's edits the link would take {len(fragment):,} characters, and a link "
-            f"has room for {MAX_LENGTH:,}. Save state, and share that file and the project's .zip."
+            f"has room for {MAX_LINK:,}. Save state, and share that file and the project's .zip."
         )
     loads(fragment)
     return fragment
@@ -181,9 +180,9 @@ def dumps(link: Link) -> str:
 def loads(text: str) -> Link:
     """What a link claims: of its fragment, or of a whole address with one. LinkError."""
     fragment = text.strip().rpartition("#")[2]
-    if len(fragment) > MAX_LENGTH:
+    if len(fragment) > MAX_LINK:
         raise LinkError(
-            f"The link has {len(fragment):,} characters; none has more than {MAX_LENGTH:,}."
+            f"The link has {len(fragment):,} characters; none has more than {MAX_LINK:,}."
         )
     if not fragment:
         raise LinkError("The link is empty: nothing follows its #.")
