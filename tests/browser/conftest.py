@@ -100,8 +100,8 @@ def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(request: pytest.FixtureRequest, chromium: Browser, site_url: str) -> Iterator[Page]:
-    """A page in a fresh context, which has WebGPU only if the test is marked `gpu`: a run's first
-    iteration takes ten seconds on the software GPU. Nothing is fetched from another origin.
+    """A page in a fresh context, which has WebGPU only if the test is marked `gpu`: a run begins
+    slowly on the software GPU. Whatever the test does, nothing is fetched from another origin.
     """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
     origin, strangers = site_url.removesuffix(SUB_PATH), []

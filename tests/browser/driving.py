@@ -63,6 +63,18 @@ def tell_worker(page: Page) -> None:
     page.evaluate("new BroadcastChannel('test').postMessage('')")
 
 
+def hold_workers(page: Page) -> None:
+    """Keep the page's workers, in their order, as `workers`."""
+    page.add_init_script(
+        """
+        window.workers = [];
+        window.Worker = class extends Worker {
+            constructor(...options) { super(...options); workers.push(this); }
+        };
+        """
+    )
+
+
 def without_gpu(page: Page) -> None:
     """Let the page train on NumPy, which is faster here than the software GPU."""
     in_worker(page, "delete WorkerNavigator.prototype.gpu")

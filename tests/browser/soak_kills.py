@@ -11,7 +11,7 @@ import os
 import random
 import re
 
-from driving import WAIT_MS, button, fill, iteration, open_page, press, wait_for, without_gpu
+from driving import WAIT_MS, button, fill, hold_workers, iteration, open_page, press, wait_for
 from playwright.sync_api import Page, expect
 from test_state import assert_same, load, save_state
 from test_stop import TRAIN, write
@@ -20,15 +20,6 @@ from groundling import state
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 50))
 MOMENTS = ("training", "saving", "loading", "applying", "pausing")
-WORKERS = """
-window.workers = [];
-window.Worker = class extends Worker {
-    constructor(...given) {
-        super(...given);
-        workers.push(this);
-    }
-};
-"""
 KILL = "workers.at(-1).terminate()"
 
 
@@ -64,12 +55,12 @@ def go_on(page: Page, kept: int) -> None:
     if not kept and not offered.count():
         begin(page)
     else:
-        expect(offered).to_be_visible(timeout=WAIT_MS)
+        expect(offered).to_be_visible()
         assert int(offered.inner_text().split()[-1].replace(",", "")) >= kept
         offered.click()
         agreed = button(page, "Go on with it")  # where the copy is of another edit
         begun = page.locator("[data-phase]:not([data-phase=ready])")
-        expect(begun.or_(agreed).first).to_be_visible(timeout=WAIT_MS)
+        expect(begun.or_(agreed).first).to_be_visible()
         if agreed.count():
             agreed.click()
     rest(page, "training|paused|done")
@@ -84,15 +75,14 @@ def paused(page: Page) -> int:
     rest(page, "paused|done")
     at = iteration(page)
     told = page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {at}")
-    expect(told).to_be_visible(timeout=WAIT_MS)
+    expect(told).to_be_visible()
     return at
 
 
 def soak_a_worker_killed_at_any_moment_loses_only_what_came_after_the_last_copy(
     page: Page, site_url: str
 ):
-    page.add_init_script(WORKERS)
-    without_gpu(page)
+    hold_workers(page)
     open_page(page, site_url)
     begin(page)
     wait_for(page, "done", 5 * WAIT_MS)
@@ -103,7 +93,7 @@ def soak_a_worker_killed_at_any_moment_loses_only_what_came_after_the_last_copy(
         press(page, "Discard")
     page.reload()
 
-    chance, kept, done = random.Random(KILLS), 0, []
+    chance, kept = random.Random(KILLS), 0
     for number in range(KILLS):
         go_on(page, kept)
         moment = MOMENTS[number % len(MOMENTS)]
@@ -121,18 +111,16 @@ def soak_a_worker_killed_at_any_moment_loses_only_what_came_after_the_last_copy(
         page.wait_for_timeout(chance.randrange(400 if kept else 1500))
         kept = max(kept, kept_at(page))
         page.evaluate(KILL)
-        before = phase(page)
-        press(page, "Pause" if before == "training" else "Reset")
+        press(page, "Pause" if phase(page) == "training" else "Reset")
         wait_for(page, "booting")
         told = page.get_by_role("main").get_by_text("Python did not answer. It was ended")
-        expect(told).to_be_visible(timeout=WAIT_MS)
+        expect(told).to_be_visible()
         if chance.random() < 0.3:  # once more, as it boots; of that the page is not told
             page.wait_for_timeout(chance.randrange(3000))
             page.evaluate(KILL)
             page.reload()
             moment += " and booting"
-        done.append(f"{moment} at {kept}")
-        print(done[-1], flush=True)
+        print(f"{moment} at {kept}", flush=True)
     go_on(page, kept)
     wait_for(page, "done", 5 * WAIT_MS)
     assert_same(save_state(page), straight)

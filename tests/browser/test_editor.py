@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from driving import (
-    WAIT_MS,
     button,
     fill,
     iteration,
@@ -33,10 +32,6 @@ PASTE = """(element, text) => {
     const options = { clipboardData: carried, bubbles: true, cancelable: true };
     element.dispatchEvent(new ClipboardEvent("paste", options));
 }"""
-
-
-def open_on_numpy(page: Page, url: str) -> None:
-    open_page(page, url)
 
 
 def editor(page: Page) -> Locator:
@@ -98,7 +93,7 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     expect(editor(page)).to_contain_text("Train a GPT on Shakespeare")
     show(page, "adamw.wgsl")
     expect(editor(page)).to_contain_text("@compute")
@@ -136,7 +131,7 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     # ruff is fetched when it is asked for.
     type_at_the_top(page, "answer = [ 42,1 ]\n")
     press(page, "Format")
-    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=WAIT_MS)
+    expect(editor(page)).to_contain_text("answer = [42, 1]")
 
     # Tab stops at the files once, arrow keys go from one to the next.
     page.locator(".tree [aria-current=true]").focus()
@@ -216,7 +211,7 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     expect(editor(page)).to_contain_text(typed)
     expect(standing(page)).to_have_text("1 file changed, not applied.")
     page.keyboard.press("Control+Enter")
-    expect(standing(page)).to_contain_text("Applied at iteration", timeout=WAIT_MS)
+    expect(standing(page)).to_contain_text("Applied at iteration")
     at = int(re.search(r"iteration (\d+)", standing(page).inner_text())[1])
     mark = page.get_by_role("button", name=re.compile(f"iteration {at} ?train.py"))
     mark.click()
@@ -248,7 +243,7 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     for name, old, new, said in broken:
         put(page, name, edited(name, (old, new)))
         page.keyboard.press("Control+Enter")
-        expect(standing(page)).to_have_text("Refused: the old code goes on.", timeout=WAIT_MS)
+        expect(standing(page)).to_have_text("Refused: the old code goes on.")
         assert iteration(page) < ITERS
         if name == "gelu.wgsl":
             press(page, "Pause")
@@ -270,7 +265,7 @@ def test_projects_are_kept_named_and_come_back_from_a_zip_and_a_link(
     page: Page, site_url: str
 ) -> None:
     """Edits of a file or a link are read first, and become a project of their own; nothing runs."""
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     type_at_the_top(page, "# shared\n")
     expect(standing(page)).to_contain_text("1 file changed")
     press(page, "Keep and share")
@@ -346,7 +341,7 @@ def test_hostile_links_say_what_is_wrong_and_run_nothing(page: Page, site_url: s
         packed({"format": "groundling-project-v2", "files": {}}),
         packed({"files": {"../../etc/passwd": "x"}}),
     ]
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     refused = page.get_by_role("region", name="This link was refused")
     for fragment in hostile:
         page.evaluate("(fragment) => (location.hash = fragment)", fragment)
@@ -388,7 +383,7 @@ def test_a_diff_to_be_judged_hides_nothing(page: Page, site_url: str) -> None:
         "last = 5000",
     ]
     text = "\n".join(lines) + "\n"
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     fragment = project.to_link(project.Project("odd", {LIBRARY + "odd.py": text}))
     page.evaluate("(fragment) => (location.hash = fragment)", fragment)
     diff = page.get_by_role("region", name="What changes in odd.py")
@@ -432,7 +427,7 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
 ) -> None:
     slow = []
     page.route("**/ruff/ruff_wasm.js", lambda route: slow.append(route))
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     show(page, "model.py")
     type_at_the_top(page, "answer = [ 42,1 ]\n")
     press(page, "Format")
@@ -440,7 +435,7 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
     type_at_the_top(page, "typed = [ 1,2 ]\n")
     page.wait_for_timeout(200)
     slow.pop().continue_()
-    expect(editor(page)).to_contain_text("answer = [42, 1]", timeout=WAIT_MS)
+    expect(editor(page)).to_contain_text("answer = [42, 1]")
     expect(editor(page)).to_contain_text("typed = [1, 2]")
     press(page, "Revert")
 
@@ -506,7 +501,7 @@ def test_code_can_be_read_where_it_is_selected_found_or_changed(page: Page, site
 
 def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable) -> None:
     """Of the changes, the drawers, the console, a refusal."""
-    open_on_numpy(page, site_url)
+    open_page(page, site_url)
     type_at_the_top(page, "undefined_name\n")
     press(page, "Show changes")
     expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
@@ -523,7 +518,7 @@ def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable)
         page.keyboard.insert_text(text)
         page.keyboard.press("Escape")
         page.keyboard.press("Enter")
-    expect(page.locator(".console canvas")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".console canvas")).to_be_visible()
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("textbox", name="Ask the run")).to_contain_text("eye(8)")
     axe("console", "#code")

@@ -13,7 +13,7 @@ import pytest
 from driving import WAIT_MS, fill, press, wait_for
 from playwright.sync_api import Browser, Page, expect
 
-SCRIPTS = ("worker.js", "pyodide/pyodide.asm.js")
+SCRIPTS = ("worker.js", "pyodide/pyodide.js", "pyodide/pyodide.asm.js")
 FETCHED = (
     "pyodide/pyodide.asm.wasm",
     "pyodide/pyodide-lock.json",
@@ -102,9 +102,7 @@ def said(page: Page) -> str:
     return page.locator(".panel.error").inner_text()
 
 
-@pytest.mark.parametrize(
-    "path", [*SCRIPTS, "pyodide/pyodide.asm.wasm", "pyodide/pyodide-lock.json", "groundling.zip"]
-)
+@pytest.mark.parametrize("path", [*SCRIPTS, *FETCHED])
 def test_a_file_that_is_missing_is_named(visit: Callable, path: str) -> None:
     words = said(visit({path: "missing"}))
     assert f"{path} is missing: the server has no such file (404)." in words
@@ -160,7 +158,7 @@ def test_a_download_that_stands_still_is_told_and_goes_on(
 ) -> None:
     page = visit({path: "stalled"})
     note = page.get_by_text(f"The download has stalled: no more of {path}")
-    expect(note).to_be_visible(timeout=WAIT_MS)
+    expect(note).to_be_visible()
     host.released.set()
     wait_for(page, "ready")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from driving import WAIT_MS, fill, open_page
+from driving import fill, open_page
 from playwright.sync_api import Page, expect
 
 from groundling import checkpoint
@@ -32,7 +32,7 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Call
 
     # The reference model, which the Talk tab opens.
     page.get_by_role("tab", name="Talk", exact=True).click()
-    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("[data-voice=reference]")).to_be_visible()
     page.get_by_role("tab", name="Look inside", exact=True).click()
     inside = page.locator("#view-inside")
     inside.get_by_label("The reference model").check()

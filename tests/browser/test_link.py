@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from driving import WAIT_MS, button, fill, wait_for
+from driving import button, fill, wait_for
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from groundling import link, project
@@ -19,7 +19,7 @@ SEED = "<img src=x onerror=alert(1)>"
 
 def wait_for_verdict(page: Page, verdict: str) -> Locator:
     place = page.locator("[data-replay-verdict]")
-    expect(place).to_have_attribute("data-replay-verdict", verdict, timeout=WAIT_MS)
+    expect(place).to_have_attribute("data-replay-verdict", verdict)
     return place
 
 
@@ -42,7 +42,7 @@ def copy(page: Page) -> str:
     """The address that Copy link makes."""
     button(page, "Copy link").click()
     field = page.get_by_label(re.compile("^The link, "))
-    expect(field).to_be_visible(timeout=WAIT_MS)
+    expect(field).to_be_visible()
     return field.input_value()
 
 

@@ -13,6 +13,7 @@ from driving import (
     WAIT_MS,
     button,
     fill,
+    hold_workers,
     in_worker,
     iteration,
     open_page,
@@ -21,6 +22,7 @@ from driving import (
     tell_worker,
     wait_for,
     wait_for_iteration,
+    without_gpu,
 )
 from playwright.sync_api import Browser, Download, Page, Route, expect
 
@@ -281,6 +283,7 @@ def test_on_a_phone_fields_do_not_zoom_and_links_are_as_large_as_fingers(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
     )
     page = context.new_page()
+    without_gpu(page)
     open_page(page, site_url)
     for tab in ("Text and model", "Talk", "Look inside", "Doctor", "Twin", "Inspector"):
         page.get_by_role("tab", name=tab, exact=True).click()
@@ -349,13 +352,7 @@ def test_a_run_of_a_million_iterations_is_kept_whole_and_drawn_thin(
 def test_each_point_of_a_long_run_is_read_out_and_its_levels_cost_no_elements(
     page: Page, site_url: str
 ) -> None:
-    page.add_init_script(
-        """
-        window.Worker = class extends Worker {
-            constructor(...options) { super(...options); window.worker = this; }
-        };
-        """
-    )
+    hold_workers(page)
     open_page(page, site_url)
     tell = """([from, n]) => {
         const records = Array.from({ length: n }, (_, k) => {
@@ -365,7 +362,7 @@ def test_each_point_of_a_long_run_is_read_out_and_its_levels_cost_no_elements(
         const now = { iter: from + n, iters: 1e6, trainLoss: 2, valLoss: null, perplexity: null };
         const rest = { lr: 1, itersPerSecond: 1, tokensPerSecond: 1, elapsed: 1 };
         const data = { type: "steps", records, ...now, ...rest };
-        worker.onmessage(new MessageEvent("message", { data }));
+        workers[0].onmessage(new MessageEvent("message", { data }));
     }"""
     page.evaluate(tell, [0, 100_000])
     chart = page.get_by_role("slider", name=re.compile("Loss curve"))
@@ -430,7 +427,7 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     expect(speed.get_by_text("Training some steps")).to_be_visible()
     axe("Speed, measuring", "#views")
     speed.get_by_role("button", name="Stop measuring").press("Enter")
-    expect(speed.get_by_text("Stopped before the end.")).to_be_visible(timeout=WAIT_MS)
+    expect(speed.get_by_text("Stopped before the end.")).to_be_visible()
     expect(speed.get_by_role("button", name="Measure again")).to_be_focused()
 
 
@@ -586,14 +583,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     """The models of Talk, the reader's text and their choice of model; what the ended worker still
     says is not heard.
     """
-    page.add_init_script(
-        """
-        window.workers = [];
-        window.Worker = class extends Worker {
-            constructor(...options) { super(...options); workers.push(this); }
-        };
-        """
-    )
+    hold_workers(page)
     in_worker(page, "on.push(() => { for (;;); })")
     open_page(page, site_url)
     press(page, "NumPy")
@@ -601,15 +591,15 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     page.get_by_role("tab", name="Talk", exact=True).click()
     talk = page.locator(".tool.talk")
     reference = talk.locator("[data-voice=reference]")
-    expect(reference).to_be_visible(timeout=WAIT_MS)
+    expect(reference).to_be_visible()
     talk.get_by_role("radio", name="Your file").check()
     talk.locator("input[type=file]").set_input_files(REFERENCE)
-    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000")
     page.get_by_role("tab", name="Text and model").click()
     tab = page.locator(".tool.text")
     text = {"name": "rhyme.txt", "mimeType": "text/plain", "buffer": b"Tick, tock.\n" * 400}
     tab.get_by_label("Text files").set_input_files(text)
-    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes")
     tab.get_by_role("button", name="tiny", exact=True).click()
     expect(tab.get_by_label("Width", exact=True)).to_have_value("48")
     tab.get_by_role("button", name="Use this model").click()
@@ -624,13 +614,13 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     page.evaluate("(data) => { workers[0].onmessage(new MessageEvent('message', { data })) }", late)
     wait_for(page, "booting")
     wait_for(page, "ready")
-    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("rhyme.txt: 4,800 bytes")
     expect(tab.get_by_role("button", name="In use")).to_be_disabled()
     expect(tab.get_by_label("Width", exact=True)).to_have_value("48")
     page.get_by_role("tab", name="Talk", exact=True).click()
-    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000")
     talk.get_by_role("radio", name="Reference").check()
-    expect(reference).to_contain_text("iteration 2,000", timeout=WAIT_MS)
+    expect(reference).to_contain_text("iteration 2,000")
 
 
 def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import WAIT_MS, button, fill, open_page, wait_for
+from driving import button, fill, open_page, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling import checkpoint
@@ -48,7 +48,7 @@ def write(page: Page, length: int) -> str:
     """Press Write and wait; the text that came, without the prompt."""
     page.get_by_label("Length", exact=True).fill(str(length))
     button(page, "Write").click()
-    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=WAIT_MS)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
     return page.evaluate(
         "[...document.querySelectorAll('.talk .written span:not(.given)')]"
         ".map((span) => span.textContent.replace('↵\\n', '\\n')).join('')"
@@ -84,7 +84,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
 
     # Before anything is written: what may follow the prompt.
     page.get_by_label("Prompt", exact=True).fill(ASKED)
-    expect(tool.locator(".context")).to_contain_text("new␣world comes", timeout=WAIT_MS)
+    expect(tool.locator(".context")).to_contain_text("new␣world comes")
     kept = tool.locator("[data-fate=kept][data-count]")
     read = page.evaluate("asked.filter((type) => type === 'talk').length")
     for top_k in (9, 7, 5):  # the knobs ask of what was read, and have nothing read again
@@ -146,12 +146,12 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"), timeout=WAIT_MS)
+    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"))
     button(page, "Stop writing").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"), timeout=WAIT_MS)
+    expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"))
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_contain_text("The character '€'", timeout=WAIT_MS)
+    expect(tool.locator(".status")).to_contain_text("The character '€'")
     page.get_by_label("Prompt", exact=True).fill("")
     expect(button(page, "Write")).to_be_disabled()
 
@@ -177,7 +177,7 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     fill(page, Batch_size="8", Iterations="60")
     button(page, "Start").click()
     wait_for(page, "training")
-    expect(stream_of).to_have_attribute("data-samples", "1", timeout=WAIT_MS)
+    expect(stream_of).to_have_attribute("data-samples", "1")
     expect(stream_of.locator(".stamp")).to_contain_text("Iteration 0")
     expect(stream_of.locator(".phase")).to_have_text("Random and uniform")
     expect(stream_of.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
@@ -196,7 +196,7 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     tool.get_by_role("radio", name="This run").check()
     page.get_by_label("Length", exact=True).fill("12")
     button(page, "Write").click()
-    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done", timeout=WAIT_MS)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
     expect(tool.locator(".status")).to_contain_text("12 characters")
     set_knobs(page, 0.5, 3, 1.0)  # the chart is redrawn while it trains
     expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute("data-count", "3")
@@ -257,7 +257,7 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
     button(page, "Skip").click()
     reel.evaluate("(reel) => reel.scrollIntoView({ block: 'center' })")
     expect(tool.locator(".remote")).to_contain_text(f"2 of {len(paths)}: {paths[1]}")
-    expect(said).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
+    expect(said).not_to_have_attribute("data-length", "0")
     button(page, "Pause the credits").click()
     assert speed(1) == 0
     length = int(said.get_attribute("data-length"))
@@ -338,12 +338,12 @@ def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url:
 
 def test_axe_finds_nothing_in_what_is_written(page: Page, site_url: str, axe: Callable) -> None:
     open_tab(page, site_url, "Talk")
-    expect(page.locator("[data-voice=reference]")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("[data-voice=reference]")).to_be_visible()
     write(page, 60)
     set_knobs(page, 0.8, 12, 0.8)
     page.get_by_role("tab", name="Credits", exact=True).click()
     page.locator(".reel").evaluate("(reel) => reel.scrollIntoView({ block: 'center' })")
-    expect(page.locator(".said")).not_to_have_attribute("data-length", "0", timeout=WAIT_MS)
+    expect(page.locator(".said")).not_to_have_attribute("data-length", "0")
     for tab in ("Credits", "Talk"):
         page.get_by_role("tab", name=tab, exact=True).click()
         axe(tab, ".tool:not([hidden]), .samples, .stop")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import WAIT_MS, open_page, wait_for
+from driving import open_page, wait_for
 from playwright.sync_api import Page, expect
 
 from groundling import checkpoint, configfile
@@ -27,7 +27,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     page.get_by_role("tab", name="Text and model").click()
     tab = page.locator(".tool.text")
     rows = tab.get_by_role("row")
-    expect(rows).to_have_count(12, timeout=WAIT_MS)  # the head, and eleven presets
+    expect(rows).to_have_count(12)  # the head, and eleven presets
     expect(tab.locator("tr[data-refused=true]", has_text="behemoth")).to_contain_text(
         "Its 472,967,680 parameters take about"
     )
@@ -35,11 +35,11 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     # refused with the byte, and the old text stays
     files = tab.get_by_label("Text files")
     files.set_input_files({"name": "no.txt", "mimeType": "text/plain", "buffer": b"caf\xe9"})
-    expect(tab).to_contain_text("no.txt is not UTF-8 text: byte 3, 0xe9", timeout=WAIT_MS)
+    expect(tab).to_contain_text("no.txt is not UTF-8 text: byte 3, 0xe9")
     expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes")
     raw = RHYME.encode()
     files.set_input_files({"name": "rhyme.txt", "mimeType": "text/plain", "buffer": raw})
-    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
     expect(tab).to_contain_text(hashlib.sha256(raw).hexdigest())
     expect(tab).to_contain_text("That is too little text")
 
@@ -86,9 +86,9 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     wait_for(page, "ready")
     page.get_by_role("tab", name="Text and model").click()
     kept = tab.get_by_role("list", name="Texts kept in this browser")
-    expect(kept).to_contain_text("rhyme.txt", timeout=WAIT_MS)
+    expect(kept).to_contain_text("rhyme.txt")
     kept.get_by_role("button", name="Use").click()
-    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text(f"rhyme.txt: {len(raw):,} bytes")
 
     # a config that is opened fills the form; the model that it is of gets other numbers
     opened = config | {"model": config["model"] | {"n_layers": 3, "model_name": "größer"}}
@@ -155,7 +155,7 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
     open_page(page, site_url)
     page.get_by_role("tab", name="Text and model").click()
     tab, whole = page.locator(".tool.text"), page.locator("body")
-    expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes")
 
     def dropped(*files: dict, **folders: dict) -> None:
         target = page.get_by_role("textbox", name="to edit")  # which has drops of its own
@@ -165,26 +165,24 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
         return {"name": name, "text": ("some words " * size)[: size - 1] + "\n", **more}
 
     dropped(text("notes.md", 900), text("b.TXT", 800))
-    expect(tab).to_contain_text("notes.md and 1 more: 1,700 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("notes.md and 1 more: 1,700 bytes")
     inside = {"b.txt": "b" * 500, "a.md": "a" * 600, "skip.png": "x", ".git": {"c.txt": "c"}}
     dropped(plays=inside | {"more": {"d.TXT": "d" * 10}})
-    expect(tab).to_contain_text("a.md and 2 more: 1,112 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("a.md and 2 more: 1,112 bytes")
     expected = b"\n".join([b"a" * 600, b"b" * 500, b"d" * 10])  # as the command line reads it
-    expect(tab).to_contain_text(hashlib.sha256(expected).hexdigest(), timeout=WAIT_MS)
+    expect(tab).to_contain_text(hashlib.sha256(expected).hexdigest())
 
     # a file that cannot be read says so, and nothing of its text joins the next
     dropped(text("one.txt", 700), text("two.txt", 700, gone=True))
-    expect(tab).to_contain_text(
-        "two.txt cannot be read: it is a folder, or was moved or changed", timeout=WAIT_MS
-    )
+    expect(tab).to_contain_text("two.txt cannot be read: it is a folder, or was moved or changed")
     dropped(text("three.txt", 710))
-    expect(tab).to_contain_text("three.txt: 710 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("three.txt: 710 bytes")
     # of two drops at once the later one counts, whole
     dropped(text("slow.txt", 720, slow=300), text("slow2.txt", 720))
     dropped(text("later.txt", 730))
-    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("later.txt: 730 bytes")
     page.wait_for_timeout(500)
-    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("later.txt: 730 bytes")
     expect(tab.get_by_role("list", name="Texts kept in this browser")).not_to_contain_text("slow")
 
     for files, told in (
@@ -197,10 +195,10 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
         ([text("c.JSON", 9)], "It is no config: line 1"),
     ):
         dropped(*files)
-        expect(whole).to_contain_text(told, timeout=WAIT_MS)
+        expect(whole).to_contain_text(told)
     dropped(pictures={"a.png": "x"})
     expect(whole).to_contain_text("The folder pictures has no text (.txt, .md) in it")
-    expect(tab).to_contain_text("later.txt: 730 bytes", timeout=WAIT_MS)
+    expect(tab).to_contain_text("later.txt: 730 bytes")
     expect(page.locator(".standing")).to_contain_text("The code as it came")
 
     # prompts are the text's own, as long as nothing is typed

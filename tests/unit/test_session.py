@@ -786,10 +786,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(bench):
 
 
 def test_after_a_loss_that_is_no_number_a_state_is_the_last_copy(bench):
-    bench.start(iters=100)
-    bench.advance(3)
-    bench.tell("pause")
-    bench.until("paused")
+    paused(bench)
     kept, copy = bench.of("kept")[-1]["iter"], file_of(bench.messages, "kept")
     bench.fails[kept + 5] = NonFiniteLoss
     bench.tell("resume")
@@ -801,10 +798,7 @@ def test_after_a_loss_that_is_no_number_a_state_is_the_last_copy(bench):
 
 
 def test_a_lost_gpu_keeps_the_last_copy_of_the_weights(bench):
-    bench.start(iters=100)
-    bench.advance(3)
-    bench.tell("pause")
-    bench.until("paused")
+    paused(bench)
     kept, copy = bench.of("kept")[-1]["iter"], file_of(bench.messages, "kept")
     bench.tell("resume")
     bench.advance(2)
