@@ -935,7 +935,7 @@ def _parser() -> argparse.ArgumentParser:
     add = command("sample", sample_command, "Let a trained GPT write.")
     add("file", metavar="FILE", help="weights that `train` or the page has saved")
     add("--prompt", metavar="P", help="the text to go on from (its text's beginning)")
-    add("--seed", metavar="S", help="names every random number (the file's seed)")
+    add("--seed", metavar="S", help="text that every random number comes from (the file's)")
     add("--temperature", metavar="T", type=float, default=0.8, help=f"divides the logits {value}")
     add("--top-k", metavar="K", type=int, help="draw among the K likeliest characters (all)")
     about = f"draw among the likeliest characters whose chances add up to P {value}"
