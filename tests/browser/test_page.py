@@ -566,6 +566,9 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
     press(page, "Pause")
     wait_for(page, "paused")
     at, loss = iteration(page), readout(page, "train-nll")
+    expect(
+        page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {at}")
+    ).to_be_visible()
     tell_worker(page)
     wait_for(page, "error")
     expect(page.get_by_role("heading", name="The GPU went away")).to_be_visible()

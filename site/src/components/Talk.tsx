@@ -425,13 +425,14 @@ export function Talk() {
   useOpening(fields.prompt, PROMPT, () => fields.source.value);
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
+  const wrong = useComputed(problem); // alone, so that not every key that is typed has it asked
 
   // Before anything is written: what may follow the prompt, as soon as a model can say.
   useSignalEffect(() => {
     settled.value;
     fields.source.value;
     const now = text.peek();
-    if (!ready.value || problem() || now?.written.length || now?.phase === "writing") return;
+    if (!ready.value || wrong.value || now?.written.length || now?.phase === "writing") return;
     write(0);
   });
   useSignalEffect(() => {
@@ -456,7 +457,6 @@ export function Talk() {
 
   const now = text.value;
   const busy = now?.phase === "writing" || now?.phase === "asked";
-  const wrong = problem();
   return (
     <div class="body talk-body" ref={body} data-talk={now?.phase ?? "none"}>
       <div class="talk-desk">
@@ -512,14 +512,14 @@ export function Talk() {
             <button
               type="button"
               class="primary"
-              disabled={!ready.value || wrong !== ""}
+              disabled={!ready.value || wrong.value !== ""}
               onClick={() => write(Number(fields.length.value))}
             >
               Write
             </button>
           )}
           <p class="status" aria-live="polite" data-failed={now?.phase === "failed"}>
-            {wrong || status()}
+            {wrong.value || status()}
           </p>
         </div>
         <Written />
