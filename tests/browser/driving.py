@@ -41,6 +41,12 @@ def wait_for_iteration(page: Page, at_least: int) -> None:
         page.wait_for_timeout(50)
 
 
+def wait_until_kept(page: Page, iter: int) -> None:
+    """Wait until the page says that the browser keeps a copy of the run at that iteration."""
+    told = page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {iter:,}")
+    expect(told).to_be_visible()
+
+
 def open_page(page: Page, url: str) -> None:
     """Open the page, and wait until it is ready."""
     page.goto(url)

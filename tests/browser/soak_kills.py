@@ -11,7 +11,17 @@ import os
 import random
 import re
 
-from driving import WAIT_MS, button, fill, hold_workers, iteration, open_page, press, wait_for
+from driving import (
+    WAIT_MS,
+    button,
+    fill,
+    hold_workers,
+    iteration,
+    open_page,
+    press,
+    wait_for,
+    wait_until_kept,
+)
 from playwright.sync_api import Page, expect
 from test_state import assert_same, load, save_state
 from test_stop import TRAIN, write
@@ -74,8 +84,7 @@ def paused(page: Page) -> int:
         press(page, "Pause")
     rest(page, "paused|done")
     at = iteration(page)
-    told = page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {at}")
-    expect(told).to_be_visible()
+    wait_until_kept(page, at)
     return at
 
 

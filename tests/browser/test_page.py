@@ -22,6 +22,7 @@ from driving import (
     tell_worker,
     wait_for,
     wait_for_iteration,
+    wait_until_kept,
     without_gpu,
 )
 from playwright.sync_api import Browser, Download, Page, Route, expect
@@ -566,9 +567,7 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
     press(page, "Pause")
     wait_for(page, "paused")
     at, loss = iteration(page), readout(page, "train-nll")
-    expect(
-        page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {at}")
-    ).to_be_visible()
+    wait_until_kept(page, at)
     tell_worker(page)
     wait_for(page, "error")
     expect(page.get_by_role("heading", name="The GPU went away")).to_be_visible()

@@ -17,6 +17,7 @@ from driving import (
     press,
     wait_for,
     wait_for_iteration,
+    wait_until_kept,
 )
 from playwright.sync_api import Page, expect
 
@@ -54,12 +55,6 @@ def load(page: Page, name: str, data: bytes) -> None:
 def start(page: Page) -> None:
     fill(page, Iterations="12", Batch_size="8")
     press(page, "Start")
-
-
-def wait_until_kept(page: Page, iter: int) -> None:
-    expect(
-        page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {iter}")
-    ).to_be_visible()
 
 
 def assert_same(found: bytes, expected: Saved) -> None:

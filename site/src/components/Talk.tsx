@@ -425,7 +425,8 @@ export function Talk() {
   useOpening(fields.prompt, PROMPT, () => fields.source.value);
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
-  const wrong = useComputed(problem); // alone, so that not every key that is typed has it asked
+  // The effect below must run when the message changes, not whenever a field that it is made of does.
+  const wrong = useComputed(problem);
 
   // Before anything is written: what may follow the prompt, as soon as a model can say.
   useSignalEffect(() => {
