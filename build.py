@@ -172,7 +172,7 @@ UNREACHABLE = (BuildError, OSError, http.client.HTTPException, KeyError, zipfile
 
 
 def cache() -> Path:
-    """The folder of fetched assets; groundling.corpus looks for the corpus in the same place."""
+    """The folder of fetched assets; groundling.data looks for the corpus in the same place."""
     if folder := os.environ.get("GROUNDLING_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundling"

@@ -24,7 +24,7 @@ sys.path[:0] = ["/app/py_src/browser", "/app/py_src", "/app/lib"]
 import session  # noqa: E402, F401  and with it all that main.py imports
 
 from groundling import sources  # noqa: E402
-from groundling.devices import webgpu  # noqa: E402
+from groundling.devices.webgpu import device as webgpu  # noqa: E402
 
 codes = {}
 for name, module in sorted(sys.modules.items()):

@@ -1,8 +1,9 @@
 """Times training on each device of this machine: `python build.py bench`."""
 
-from groundling import bench
-from groundling.corpus import shakespeare
-from groundling.devices import DeviceError, open_device
+from groundling.data import shakespeare
+from groundling.devices.base import DeviceError
+from groundling.devices.open import open_device
+from groundling.labs import bench
 
 
 def main() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundling import live, sources
-from groundling.corpus import Corpus, shakespeare
-from groundling.devices import memory
+from groundling import sources
+from groundling.data import Corpus, shakespeare
+from groundling.devices.webgpu import memory
+from groundling.edits import live
 
 HERE = Path(__file__).parent
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from groundling.config import GPTConfig
-from groundling.corpus import shakespeare
+from groundling.data import shakespeare
 from groundling.model import initial_weights, parameter_shapes
 from groundling.rng import Stream
 

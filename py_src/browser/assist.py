@@ -15,10 +15,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 from groundling import sources
-from groundling.errors import attributes, path_of, units
+from groundling.edits.errors import attributes, shown_path, units
 
 MAX_TEXT = 300_000  # characters
 MAX_OPTIONS = 200
@@ -186,10 +187,11 @@ def definition(thing: object) -> object:
     found = thing.__func__ if _is(thing, staticmethod, classmethod, MethodType) else thing
     found = found.fget if _is(found, property) else found
     if _is(found, FunctionType):
-        path, name = path_of(found.__code__.co_filename), found.__code__.co_name
+        path, name = shown_path(found.__code__.co_filename), found.__code__.co_name
         first = found.__code__.co_firstlineno
     elif _is(found, type):
-        path = _path(attributes(found).get("__module__"))
+        module = attributes(found).get("__module__")
+        path = sources.path_of(module) if type(module) is str else ""
         name, first = type.__dict__["__name__"].__get__(found), None
     else:
         return thing
@@ -198,13 +200,6 @@ def definition(thing: object) -> object:
         if node.name == name and first in (None, *lines):
             return node
     return thing
-
-
-def _path(module: object) -> str:
-    """The file of a module of the library."""
-    name = module.removeprefix("groundling.").replace(".", "/") if type(module) is str else ""
-    package = f"{sources.LIBRARY}{name}/__init__.py"
-    return package if package in sources.paths() else f"{sources.LIBRARY}{name}.py"
 
 
 def _definitions(path: str) -> list[ast.AST]:
@@ -324,8 +319,8 @@ class Assist:
         line = before[before.rfind("\n") + 1 :]
         if found := re.match(r"\s*from\s+(\.*[\w.]*)\s+import\s+(?:\(?[\w\s,]*)$", line):
             things = where.module(found[1])
-        elif re.match(r"\s*from\s+\.\w*$", line):
-            things = dict.fromkeys(_modules())
+        elif found := re.match(r"\s*from\s+(\.[\w.]*?)\w*$", line):
+            things = dict.fromkeys(_modules(where.module_name(found[1])))
         elif base:
             things = where.members(where.resolve(base.rstrip(".").split(".")))
         else:
@@ -423,8 +418,9 @@ class _Where:
         found, line, indentation = assist.outline(path, text, cursor)
         self.scopes = found.around(line, indentation) if found else []
         self.all = found.scopes if found else []
-        self.live = live
-        self.globals = vars(sys.modules[name]) if (name := module_name(path)) in sys.modules else {}
+        self.live, self.path = live, path
+        name = sources.module_of(path)
+        self.globals = vars(sys.modules[name]) if name in sys.modules else {}
 
     def names(self) -> dict[str, object]:
         """Every name that means something here, the nearest first."""
@@ -464,10 +460,17 @@ class _Where:
         return MISSING
 
     def module(self, name: str) -> dict[str, object]:
-        """What a module has, if it was imported before: `.ops`, `numpy`."""
-        dots = len(name) - len(name.lstrip("."))
-        whole = f"groundling.{name.lstrip('.')}".rstrip(".") if dots else name
+        """What a module has, if it was imported before: `.model`, `numpy`."""
+        whole = self.module_name(name)
         return dict(vars(sys.modules[whole])) if whole in sys.modules else {}
+
+    def module_name(self, name: str) -> str:
+        """A module's full name: of `..engine.ops`, written here, `groundling.engine.ops`."""
+        package = sources.module_of(self.path).rpartition(".")[0] or sources.PACKAGE
+        try:
+            return resolve_name(name, package)
+        except ImportError:  # more dots than there are folders
+            return ""
 
     def resolve(self, parts: list[str]) -> object:
         """What a dotted name means; MISSING if it is not known."""
@@ -597,17 +600,10 @@ def _string_at(before: str) -> int | None:
     return None
 
 
-def _modules() -> list[str]:
-    paths = (path.removeprefix(sources.LIBRARY) for path in sources.paths())
-    return [path.removesuffix(".py") for path in paths if path.endswith(".py") and "/" not in path]
-
-
-def module_name(path: str) -> str:
-    """The module of a file of the library."""
-    if not path.startswith(sources.LIBRARY):
-        return ""
-    name = path.removeprefix(sources.LIBRARY).removesuffix(".py").replace("/", ".")
-    return f"groundling.{name}".removesuffix(".__init__")
+def _modules(package: str) -> list[str]:
+    """The names of the modules and packages in a package of the library."""
+    modules = (sources.module_of(path).rpartition(".") for path in sources.paths())
+    return [name for parent, _, name in modules if parent and parent == package.rstrip(".")]
 
 
 def index(text: str, at: int) -> int:

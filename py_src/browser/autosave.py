@@ -5,7 +5,7 @@ journals, a block for each copy. A copy itself is in one of SLOTS slots: a heade
 bytes of which journal belong to it, then the facts and the floats, as a state file has them.
 
     journal   blocks of: two little-endian uint64, records and bytes of samples; then both, as in
-              groundling/state.py
+              groundling/runs/statefile.py
     slot      512 bytes of compact ASCII JSON, HEADER_KEYS; metaBytes of facts; the floats
 
 There is one slot more than there are copies to keep. A new copy is written to a slot that holds
@@ -30,18 +30,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import groundling.model
-import groundling.records
-import groundling.state
-from groundling import strict
-from groundling.checkpoint import HEADER_BYTES, CheckpointError, read_header
+import groundling.runs.records
+import groundling.runs.statefile
 from groundling.config import check_number
-from groundling.records import COLUMNS, ROW
-from groundling.strict import HASH, TIME, check_keys, check_text
+from groundling.runs import strict
+from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError, read_header
+from groundling.runs.records import COLUMNS, ROW
+from groundling.runs.strict import HASH, TIME, check_keys, check_text
 
 if TYPE_CHECKING:
-    from groundling.records import Log
-    from groundling.samples import Sample
-    from groundling.state import Saved
+    from groundling.runs.records import Log
+    from groundling.runs.samples import Sample
+    from groundling.runs.statefile import Saved
 
 KEEP = 3  # copies
 SLOTS = [f"{i}.state" for i in range(KEEP + 1)]
@@ -96,7 +96,7 @@ class Journal:
         """Whether a run goes on from what is in it."""
         now = saved.state
         same = now.samples[: len(self.samples)] == self.samples
-        return same and groundling.records.Log(now.first, now.log).begins_with(self.log)
+        return same and groundling.runs.records.Log(now.first, now.log).begins_with(self.log)
 
 
 class Autosave:
@@ -189,21 +189,21 @@ class Autosave:
 
     def _write(self, facts: Saved, floats: Iterable[np.ndarray]) -> tuple[str, dict]:
         """Write a copy to a slot that has none: which, and its header."""
-        at, meta = facts.state, groundling.state.dump_meta(facts)
+        at, meta = facts.state, groundling.runs.statefile.dump_meta(facts)
         shapes = groundling.model.parameter_shapes(
-            groundling.state.read_meta(meta, facts.created_at).state.model
+            groundling.runs.statefile.read_meta(meta, facts.created_at).state.model
         )
         if not (self.journal and self.journal.goes_on(facts)):
             used = {self.headers[slot].get("journal") for slot in self.slots}
             free = next(i for i in range(len(JOURNALS)) if i not in used)
             self.journal = Journal(
-                JOURNALS[free], groundling.records.Log(at.first), [], 0, hashlib.sha256()
+                JOURNALS[free], groundling.runs.records.Log(at.first), [], 0, hashlib.sha256()
             )
         self._tidy()  # what was cut short takes room too
         self._add(facts)
         slot = next(slot for slot in SLOTS if slot not in self.slots)
         digest, end = hashlib.sha256(), HEADER_BYTES
-        for part in chain([meta], groundling.state.check_floats(floats, shapes)):
+        for part in chain([meta], groundling.runs.statefile.check_floats(floats, shapes)):
             digest.update(part)
             self.store.write(slot, end, part)
             end += len(part)
@@ -230,15 +230,15 @@ class Autosave:
     def _add(self, facts: Saved) -> None:
         """Add to the journal what it lacks of a run."""
         at, journal = facts.state, self.journal
-        log, known = groundling.records.Log(at.first, at.log), len(journal.log)
-        groundling.state.check_rows(log.blocks(known), at.first + known)
-        samples = groundling.state.dump_samples(at.samples[len(journal.samples) :])
+        log, known = groundling.runs.records.Log(at.first, at.log), len(journal.log)
+        groundling.runs.statefile.check_rows(log.blocks(known), at.first + known)
+        samples = groundling.runs.statefile.dump_samples(at.samples[len(journal.samples) :])
         counts = len(log) - known, len(samples)
         if not any(counts):
             return
         digest, end = journal.digest.copy(), journal.size
         lead = b"".join(count.to_bytes(8, "little") for count in counts)
-        for part in (lead, *map(groundling.state.rows_bytes, log.blocks(known)), samples):
+        for part in (lead, *map(groundling.runs.statefile.rows_bytes, log.blocks(known)), samples):
             digest.update(part)
             self.store.write(journal.name, end, part)
             end += len(part)
@@ -268,16 +268,16 @@ class Autosave:
         """The copy in a slot, and its journal as far as it belongs to it. CheckpointError."""
         header, size = self.headers[slot], self.store.size(slot)
         if header["format"] != FORMAT:
-            return groundling.state.loads(self.store.read(slot, 0, size)), None
+            return groundling.runs.statefile.loads(self.store.read(slot, 0, size)), None
         start = HEADER_BYTES + header["metaBytes"]
         if size != start + 4 * header["floats"]:
             raise CheckpointError("The copy was cut short.")
         meta = self.store.read(slot, HEADER_BYTES, header["metaBytes"])
-        saved = groundling.state.read_meta(meta, header["createdAt"])
+        saved = groundling.runs.statefile.read_meta(meta, header["createdAt"])
         journal = self._read_journal(header, saved.state.first)
         saved.state.log, saved.state.samples = journal.log, list(journal.samples)
-        groundling.state.check_log(journal.log, saved.state.first, saved.state.iter)
-        groundling.state.check_sizes(saved, header)
+        groundling.runs.statefile.check_log(journal.log, saved.state.first, saved.state.iter)
+        groundling.runs.statefile.check_sizes(saved, header)
         digest = hashlib.sha256(meta)
         numbers = np.empty(header["floats"] if floats else 0, "<f4")
         into = memoryview(numbers).cast("B")
@@ -288,13 +288,13 @@ class Autosave:
         if digest.hexdigest() != header["sha256"]:
             raise CheckpointError("The copy is damaged.")
         if floats:
-            groundling.state.set_floats(saved, numbers.astype(np.float32, copy=False))
+            groundling.runs.statefile.set_floats(saved, numbers.astype(np.float32, copy=False))
         return saved, journal
 
     def _read_journal(self, header: dict, first: int) -> Journal:
         """A journal up to where a copy says. CheckpointError."""
         name, end = JOURNALS[header["journal"]], header["journalBytes"]
-        journal = Journal(name, groundling.records.Log(first), [], end, hashlib.sha256())
+        journal = Journal(name, groundling.runs.records.Log(first), [], end, hashlib.sha256())
         if self.store.size(name) < end:
             raise CheckpointError("The copy's journal was cut short.")
         at = 0
@@ -311,7 +311,7 @@ class Autosave:
                 journal.log.extend(np.frombuffer(piece, "<f8").reshape(-1, len(COLUMNS)))
             lines = self.store.read(name, samples, length)
             journal.digest.update(lines)
-            journal.samples += groundling.state.read_samples(lines)
+            journal.samples += groundling.runs.statefile.read_samples(lines)
             at = samples + length
         if journal.digest.hexdigest() != header["journalSha256"]:
             raise CheckpointError("The copy's journal is damaged.")
@@ -330,13 +330,15 @@ class Autosave:
 
 def _header(raw: bytes) -> dict:
     """The header of a copy, or of a state file. CheckpointError."""
-    header = read_header(raw, FORMAT, groundling.state.FORMAT, groundling.state.FORMAT_1)
+    header = read_header(
+        raw, FORMAT, groundling.runs.statefile.FORMAT, groundling.runs.statefile.FORMAT_1
+    )
     try:
         check_text("createdAt", header.get("createdAt"), *TIME)
         if header["format"] == FORMAT:
             check_keys("it", header, HEADER_KEYS)
             for name in ("serial", "iter", "journalBytes", "metaBytes", "floats"):
-                check_number(name, header[name], groundling.state.SIZE)
+                check_number(name, header[name], groundling.runs.statefile.SIZE)
             check_number("journal", header["journal"], (0, len(JOURNALS) - 1))
             for name in ("journalSha256", "sha256"):
                 check_text(name, header[name], *HASH)

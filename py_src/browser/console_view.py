@@ -19,9 +19,9 @@ import numpy as np
 from explain import LOST, code_error
 from view import Message, View
 
-import groundling.samples
+import groundling.runs.samples
 import groundling.sampling
-from groundling.errors import CONSOLE
+from groundling.edits.errors import CONSOLE
 
 if TYPE_CHECKING:
     from session import Session
@@ -220,7 +220,7 @@ class ConsoleView(View):
         if run is None:
             raise ValueError("There is no run to sample from: press Start, or load one.")
         seed = settings.pop("seed", run.config.seed)
-        prompt = groundling.samples.prompt(run.corpus) if prompt is None else prompt
+        prompt = groundling.runs.samples.prompt(run.corpus) if prompt is None else prompt
         return prompt + groundling.sampling.generate(
             run.model, run.corpus, prompt, length, seed, temperature=temperature, **settings
         )
@@ -293,7 +293,7 @@ def is_tensor(value: object) -> bool:
     """Whether it is one of the library's tensors, also one of before an edit of tensor.py."""
     kinds = type(value).__mro__
     return any(
-        (kind.__name__, kind.__module__) == ("Tensor", "groundling.tensor") for kind in kinds
+        (kind.__name__, kind.__module__) == ("Tensor", "groundling.engine.tensor") for kind in kinds
     )
 
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from beside import Beside
 from view import Message
 
-import groundling.curve
-import groundling.doctor
-import groundling.entropy
+import groundling.labs.curve
+import groundling.labs.doctor
+import groundling.labs.entropy
 from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.corpus import Corpus
-    from groundling.curve import Curve
-    from groundling.doctor import Examination, Verdict
+    from groundling.data import Corpus
+    from groundling.labs.curve import Curve
+    from groundling.labs.doctor import Examination, Verdict
     from groundling.train import Record, Run
 
 EVERY = 1.0  # seconds between two readings of the run's curve, at least; also,
@@ -38,11 +38,11 @@ class DoctorView(Beside):
 
     def __init__(self, session: Session):
         super().__init__(session)
-        self.name, self.iters = "", groundling.doctor.ITERS  # of the case on its way
+        self.name, self.iters = "", groundling.labs.doctor.ITERS  # of the case on its way
         self.exam: Examination | None = None
         self.records: list[list] = []  # of it, that the page does not have yet
         self.run: Run | None = None  # whose curve this is
-        self.curve: Curve = groundling.curve.Curve()
+        self.curve: Curve = groundling.labs.curve.Curve()
         self.read = -math.inf, 0  # the last reading: when, and of how many records
 
     # ---- the run --------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ class DoctorView(Beside):
         """Take in what was posted; read the curve, if it is time to."""
         if self.run is not self.session.run:  # an applied edit makes another run, of the same log
             self.run, self.read = self.session.run, (-math.inf, 0)
-            self.curve = groundling.curve.Curve()
+            self.curve = groundling.labs.curve.Curve()
             records = [record for record in self.run.log if record.iter <= records[-1].iter]
         for record in records:
             self.curve.add(record)
@@ -81,7 +81,7 @@ class DoctorView(Beside):
 
     def _diagnose(self) -> None:
         uniform = math.log(self.session.corpus.vocab_size)
-        verdict = groundling.doctor.diagnose(self.curve, uniform)
+        verdict = groundling.labs.doctor.diagnose(self.curve, uniform)
         self.read = self.session.clock(), len(self.curve)
         at = self.curve.iter[-1] if self.curve else 0
         self.post({"type": "diagnosis", "iter": at, "verdict": told(verdict)})
@@ -100,10 +100,10 @@ class DoctorView(Beside):
 
     def _examine(self, names: list[str]) -> Iterator[None]:
         for self.name in names:
-            if self.name not in groundling.doctor.CASES:
+            if self.name not in groundling.labs.doctor.CASES:
                 raise ValueError(f"There is no case {self.name!r}.")
-            case, session = groundling.doctor.CASES[self.name], self.session
-            make = groundling.doctor.Examination
+            case, session = groundling.labs.doctor.CASES[self.name], self.session
+            make = groundling.labs.doctor.Examination
             self.exam = make(case, session.corpus, session.device, self.iters)
             self._post("running")
             yield
@@ -143,12 +143,12 @@ class DoctorView(Beside):
 
 def levels(corpus: Corpus) -> list[Message]:
     """The lines that a loss curve can be read against."""
-    return [asdict(level) for level in groundling.entropy.levels(corpus)]
+    return [asdict(level) for level in groundling.labs.entropy.levels(corpus)]
 
 
 def cases(uniform: float) -> Message:
     """What the page shows of the six, before any has run."""
-    doctor = groundling.doctor
+    doctor = groundling.labs.doctor
     return {
         "cases": [
             {

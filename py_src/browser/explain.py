@@ -5,10 +5,10 @@ from typing import Any
 
 import wgpu
 
-import groundling.errors
+import groundling.edits.errors
 import groundling.sources
-from groundling.checkpoint import CheckpointError
-from groundling.devices import DeviceError, DeviceLost
+from groundling.devices.base import DeviceError, DeviceLost
+from groundling.runs.checkpoint import CheckpointError
 from groundling.train import NonFiniteLoss
 
 LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
@@ -47,7 +47,7 @@ def code_error(error: BaseException, files: dict[str, str] | None = None) -> dic
     where they are not those in force.
     """
     edits = groundling.sources.overlay if files is None else files
-    told = asdict(groundling.errors.describe(error, edits))
+    told = asdict(groundling.edits.errors.describe(error, edits))
     for frame in told["frames"]:
         frame["endLine"], frame["endColumn"] = frame.pop("end_line"), frame.pop("end_column")
     return told

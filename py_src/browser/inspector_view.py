@@ -14,14 +14,14 @@ import numpy as np
 from beside import sentence
 from view import Message, View
 
-import groundling.checkpoint
-import groundling.inspector
-from groundling.checkpoint import HEADER_BYTES, CheckpointError
+import groundling.runs.checkpoint
+import groundling.runs.inspector
+from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.inspector import Contents, Part
+    from groundling.runs.inspector import Contents, Part
 
 PAGE = 512  # bytes
 BINS = 24  # of a histogram
@@ -50,8 +50,8 @@ class InspectorView(View):
             self.refuse(slot, name, "There is no run yet: press Start, or load one.")
             return
         ckpt = run.checkpoint()
-        name = groundling.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
-        self.read(slot, name, groundling.checkpoint.dumps(ckpt))
+        name = groundling.runs.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
+        self.read(slot, name, groundling.runs.checkpoint.dumps(ckpt))
 
     def do_look(self, message: Message) -> None:
         """Show a page of a file's bytes."""
@@ -69,7 +69,7 @@ class InspectorView(View):
     def read(self, slot: str, name: str, data: bytes) -> None:
         """Open a file in a slot. One that is refused leaves the slot as it was."""
         try:
-            contents = groundling.inspector.Contents(data)
+            contents = groundling.runs.inspector.Contents(data)
         except CheckpointError as error:
             self.refuse(slot, name, str(error))
             return
@@ -93,7 +93,7 @@ class InspectorView(View):
         if len(self.open) < 2:
             return
         try:
-            differences = groundling.inspector.compare(self.open["a"], self.open["b"])
+            differences = groundling.runs.inspector.compare(self.open["a"], self.open["b"])
         except ValueError as error:
             self.post({"type": "compared", "text": str(error), "rows": []})
             return
@@ -159,7 +159,7 @@ def row(part: Part) -> Message:
 
 def explained(contents: Contents) -> Message:
     """Why the file is as large as it is: the parameters, of what; and the bytes that they make."""
-    config, rows = contents.ckpt.config, groundling.inspector.size(contents.ckpt.config)
+    config, rows = contents.ckpt.config, groundling.runs.inspector.size(contents.ckpt.config)
     total = sum(count for _, count in rows)
     lead = [f"{HEADER_BYTES:,} of header"]
     times = note = ""

@@ -16,13 +16,13 @@ from beside import beside, sentence
 from talk_view import TalkView
 from view import Message, View
 
-import groundling.lens
+import groundling.labs.lens
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.corpus import Vocabulary
-    from groundling.lens import Lens, Look
+    from groundling.data import Vocabulary
+    from groundling.labs.lens import Lens, Look
     from groundling.model import GPT
 
 EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
@@ -98,12 +98,12 @@ class LensView(View):
             model, corpus = self._model(source)
             tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
             if self.lens is None or self.lens.model is not model:
-                self.lens = groundling.lens.Lens(model)
+                self.lens = groundling.labs.lens.Lens(model)
             look = self.lens.look(tokens)
             told, bytes = self._told(look, corpus.by_token(), tokens)
             self.post({"type": "lens", **told, **self._where(source), "bytes": bytes})
             if source == "run":
-                rows = [asdict(part) for part in groundling.lens.health(self.session.run)]
+                rows = [asdict(part) for part in groundling.labs.lens.health(self.session.run)]
                 self.post({"type": "layers", **self._where(source), "rows": rows})
 
     def _fail(self, error: BaseException) -> None:

@@ -17,19 +17,20 @@ from beside import Beside, sentence
 from view import Message
 
 import groundling.config
-import groundling.link
+import groundling.labs.link
 import groundling.model
-import groundling.state
-from groundling import live, sources
-from groundling.fingerprint import hash_of
-from groundling.link import LinkError
-from groundling.live import Loaded
+import groundling.runs.statefile
+from groundling import sources
+from groundling.edits import live
+from groundling.edits.live import Loaded
+from groundling.labs.link import LinkError
+from groundling.sources import hash_of
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.corpus import Corpus
-    from groundling.link import Link, Replay
+    from groundling.data import Corpus
+    from groundling.labs.link import Link, Replay
 
 
 class LinkView(Beside):
@@ -50,14 +51,14 @@ class LinkView(Beside):
         """Post the run as a link, or why it cannot be one."""
         if self.session.phase not in ("paused", "done"):
             return
-        saved = groundling.state.snapshot(self.session.run)
-        text = groundling.link.dumps(groundling.link.claim(saved))
+        saved = groundling.runs.statefile.snapshot(self.session.run)
+        text = groundling.labs.link.dumps(groundling.labs.link.claim(saved))
         self.post({"type": "link", "text": text, "problem": ""})
 
     def do_claim(self, message: Message) -> None:
         """Post what a link claims, or what is wrong with it. Nothing runs."""
         text = message["text"]
-        known = facts(groundling.link.loads(text), self.session.corpus)
+        known = facts(groundling.labs.link.loads(text), self.session.corpus)
         told = {"text": text, "problem": "", "facts": known}
         self.post({"type": "claim", "id": identity(text), **told})
 
@@ -79,7 +80,7 @@ class LinkView(Beside):
         self.begin(self._train(message["text"]))
 
     def _train(self, text: str) -> Iterator[None]:
-        link, device = groundling.link.loads(text), self.session.device
+        link, device = groundling.labs.link.loads(text), self.session.device
         self.files, own = link.edits, nullcontext()
         if link.edits != sources.overlay:
             live.load(link.edits)
@@ -87,7 +88,7 @@ class LinkView(Beside):
             device = self.session.open_device(device.name, lambda *_: None)
             own = closing(device)
         with own:
-            self.replay = groundling.link.Replay(link, self.session.corpus, device)
+            self.replay = groundling.labs.link.Replay(link, self.session.corpus, device)
             self._post("running", so_far(self.replay))
             yield
             for _ in self.replay.train():
@@ -168,7 +169,7 @@ def so_far(replay: Replay) -> str:
         return f"{of}: so far each is the same to the bit."
     return (
         f"{of}: from iter {replay.parted:,} on they differ, so far by at most "
-        f"{replay.furthest:.2g} nats, where {groundling.link.TOLERANCE} are allowed."
+        f"{replay.furthest:.2g} nats, where {groundling.labs.link.TOLERANCE} are allowed."
     )
 
 
@@ -183,7 +184,7 @@ def facts(claimed: Link, corpus: Corpus) -> Message:
     unusual = [name for name in settings if name not in shown and settings[name] != usual[name]]
     problem = ""
     try:
-        groundling.link.corpus_of(claimed, corpus)
+        groundling.labs.link.corpus_of(claimed, corpus)
     except LinkError as error:
         problem = str(error)
     return {

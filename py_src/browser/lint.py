@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundling.errors import units
+from groundling.edits.errors import units
 
 MAX_TEXT = 300_000  # characters
 MAX_PROBLEMS = 100

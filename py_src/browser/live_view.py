@@ -14,11 +14,12 @@ import numpy as np
 from explain import LOST, code_error
 from view import Message, View
 
-import groundling.corpus
-import groundling.parity
+import groundling.data
+import groundling.labs.parity
 import groundling.train
-from groundling import live, sources
-from groundling.live import Loaded, OtherShapes
+from groundling import sources
+from groundling.edits import live
+from groundling.edits.live import Loaded, OtherShapes
 from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
@@ -185,11 +186,11 @@ class LiveView(View):
         now = live.loaded()
         anew = {name for name in now if now[name] is not modules.get(name)}
         try:
-            if "groundling.devices" in anew:  # its tensors are other classes now
+            if "groundling.devices.base" in anew:  # its tensors are other classes now
                 session.device = session.open_device(device.name, lambda *_: None)
-            if "groundling.corpus" in anew:
+            if "groundling.data" in anew:
                 text = corpus.decode(np.concatenate([corpus.train, corpus.val]))
-                session.corpus = groundling.corpus.Corpus(text, corpus.name, corpus.tokenizer)
+                session.corpus = groundling.data.Corpus(text, corpus.name, corpus.tokenizer)
             if names and not self._agree(names, anyway):
                 raise Refused
         except (*LOST, Refused):
@@ -209,7 +210,7 @@ class LiveView(View):
             device.kernel(name).pipeline({})  # what does not compile is shown at its place
         if anyway or not names:
             return True
-        rows = groundling.parity.check(names, device)
+        rows = groundling.labs.parity.check(names, device)
         self.post({"type": "kernels", "rows": [vars(row) for row in rows]})
         return all(row.ok for row in rows)
 

@@ -6,7 +6,6 @@ the GPU, so JavaScript enters it through `callPromising`, where it can.
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import js
 import numpy as np
@@ -22,14 +21,15 @@ from messages import text_of, unsent
 from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 
-import groundling.devices
-import groundling.devices.memory
+import groundling.devices.base
+import groundling.devices.open
+import groundling.devices.webgpu.memory
 import groundling.rng
-from groundling.corpus import shakespeare
-from groundling.recipes import RECIPES
+import groundling.sources
+from groundling.data import shakespeare
+from groundling.edits.recipes import RECIPES
 
-ROOT = Path("/app")
-FIRST = ("train.py", "model.py", "ops.py", "tensor.py", "jit.py", "optim.py")
+FIRST = "train", "model", "optim", "sampling", "data", "config", "rng"
 
 
 def bytes_for_js(data: bytes | memoryview) -> js.Uint8Array:
@@ -53,10 +53,10 @@ def post(message: Message) -> None:
         post_text(text_of(unsent(message, error)), None)
 
 
-def open_device(name: str, stage) -> groundling.devices.Device:
+def open_device(name: str, stage) -> groundling.devices.base.Device:
     """Open a device and compile every kernel, telling the page how far it has come."""
     stage("adapter", 0, 1)
-    device = groundling.devices.open_device(name)
+    device = groundling.devices.open.open_device(name)
     stage("adapter", 1, 1, device.description)
     if name == "webgpu":
         device.compile_all(lambda done, total, kernel: stage("kernels", done, total, kernel))
@@ -64,7 +64,7 @@ def open_device(name: str, stage) -> groundling.devices.Device:
     return device
 
 
-def lost(device: groundling.devices.Device, message: str) -> None:
+def lost(device: groundling.devices.base.Device, message: str) -> None:
     """Tell the session that a device is gone, which knows whether it is its own."""
     session.receive({"type": "lost", "device": device, "message": message})
     wake()
@@ -72,11 +72,9 @@ def lost(device: groundling.devices.Device, message: str) -> None:
 
 def sources() -> list[Message]:
     """The library as it is about to run, in the order to read it in."""
-    paths = sorted((ROOT / "py_src/groundling").rglob("*.py")) + sorted(ROOT.glob("shaders/*.wgsl"))
-    order = {name: at for at, name in enumerate(FIRST)}
-    paths.sort(key=lambda path: (path.parts[2] == "shaders", order.get(path.name, len(FIRST))))
-    texts = [(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
-    return [{"path": path, "text": text} for path, text in texts if text]
+    first = [groundling.sources.path_of(f"groundling.{name}") for name in FIRST]
+    paths = [*first, *(path for path in groundling.sources.paths() if path not in first)]
+    return [{"path": path, "text": groundling.sources.text(path)} for path in paths]
 
 
 class PrivateFiles:
@@ -116,7 +114,7 @@ def autosave() -> Autosave | None:
 
 
 class Notes:
-    """site/src/opfs.ts as what devices/memory.py remembers in."""
+    """site/src/opfs.ts as what devices/webgpu/memory.py remembers in."""
 
     host = js.navigator.userAgent
 
@@ -135,7 +133,7 @@ def sfc32(state: groundling.rng.State, n: int) -> tuple[np.ndarray, groundling.r
 
 
 groundling.rng.sfc32 = sfc32
-groundling.devices.memory.store = Notes()
+groundling.devices.webgpu.memory.store = Notes()
 post({"type": "sources", "files": sources()})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), autosave=autosave())

@@ -9,8 +9,8 @@ from beside import sentence
 from view import Message, View
 
 import groundling.config
-import groundling.project
-from groundling.project import Project
+import groundling.edits.project
+from groundling.edits.project import Project
 
 
 class ProjectView(View):
@@ -20,23 +20,23 @@ class ProjectView(View):
 
     def do_zip(self, message: Message) -> None:
         """Post the project as a file."""
-        data = groundling.project.to_zip(project(message))
-        name = groundling.project.file_name(message["name"])
+        data = groundling.edits.project.to_zip(project(message))
+        name = groundling.edits.project.file_name(message["name"])
         self.post({"type": "file", "name": name, "mime": "application/zip", "bytes": data})
 
     def do_unzip(self, message: Message) -> None:
         """Post what a project's file holds, or what is wrong with it."""
-        found = groundling.project.from_zip(message["bytes"])
+        found = groundling.edits.project.from_zip(message["bytes"])
         self._post_project("zip", message["name"], found)
 
     def do_share_code(self, message: Message) -> None:
         """Post the project as a link's fragment, or why it cannot be one."""
-        text = groundling.project.to_link(project(message))
+        text = groundling.edits.project.to_link(project(message))
         self.post({"type": "code_link", "text": text, "problem": ""})
 
     def do_code_claim(self, message: Message) -> None:
         """Post what a link's fragment holds, or what is wrong with it."""
-        self._post_project("link", "the link", groundling.project.from_link(message["text"]))
+        self._post_project("link", "the link", groundling.edits.project.from_link(message["text"]))
 
     def _post_project(
         self, origin: str, name: str, found: Project | None, problem: str = ""
@@ -70,4 +70,4 @@ def project(message: Message) -> Project:
         batch_size=message["batchSize"],
         lr=message["lr"],
     )
-    return groundling.project.Project(message["name"], message["files"], config)
+    return groundling.edits.project.Project(message["name"], message["files"], config)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from view import Message, View
 
-import groundling.samples
+import groundling.labs.evidence
+import groundling.runs.samples
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.samples import Evidence, Sample
+    from groundling.labs.evidence import Evidence
+    from groundling.runs.samples import Sample
     from groundling.train import Record, Run
 
 
@@ -46,7 +48,7 @@ class SamplesView(View):
             self.run, self.told = run, 0
         if run is None or len(run.samples) == self.told:
             return
-        kind, had = groundling.samples.Evidence, self.evidence
+        kind, had = groundling.labs.evidence.Evidence, self.evidence
         if type(had) is not kind or had.corpus is not run.corpus:  # new, or edited since
             self.evidence = kind(run.corpus)
         new, first = run.samples[self.told :], self.told
@@ -56,7 +58,7 @@ class SamplesView(View):
             {
                 "type": "samples",
                 "first": first,
-                "prompt": groundling.samples.prompt(run.corpus),
+                "prompt": groundling.runs.samples.prompt(run.corpus),
                 "vocabSize": run.corpus.vocab_size,
                 "scale": scale,
                 "every": run.sample_every,
@@ -66,8 +68,8 @@ class SamplesView(View):
 
     def _row(self, sample: Sample) -> Message:
         told = {"phase": "", "about": ""}
-        if groundling.samples.has_phases(self.run.corpus, self.run.model.config):
-            phase = groundling.samples.phase_of(sample.iter)
+        if groundling.labs.evidence.has_phases(self.run.corpus, self.run.model.config):
+            phase = groundling.labs.evidence.phase_of(sample.iter)
             told = {"phase": phase.name, "about": phase.about}
         return {
             "iter": sample.iter,

@@ -37,28 +37,29 @@ from text_view import TextView
 from twin_view import TwinView
 from view import FRAME, View
 
-import groundling.checkpoint
 import groundling.config
-import groundling.configfile
-import groundling.corpus
+import groundling.data
 import groundling.model
-import groundling.presets
-import groundling.samples
-import groundling.state
+import groundling.runs.checkpoint
+import groundling.runs.configfile
+import groundling.runs.samples
+import groundling.runs.statefile
+import groundling.runs.texts
 import groundling.train
-from groundling import live, sources
-from groundling.checkpoint import CheckpointError
-from groundling.devices import DeviceError, DeviceLost
-from groundling.state import OtherOrigin
+from groundling import sources
+from groundling.devices.base import DeviceError, DeviceLost
+from groundling.edits import live
+from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.statefile import OtherOrigin
 from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
     from typing import Any
 
     from groundling.config import GPTConfig, TrainConfig
-    from groundling.corpus import Corpus
-    from groundling.devices import Device
-    from groundling.state import Saved
+    from groundling.data import Corpus
+    from groundling.devices.base import Device
+    from groundling.runs.statefile import Saved
     from groundling.train import Record, Run
 
 Pieces = Iterator[tuple[int, "bytes | memoryview"]]
@@ -162,7 +163,7 @@ class Session:
     ):
         self.post, self.open_device, self.corpus, self.clock = post, open_device, corpus, clock
         self.autosave, self.trouble = autosave, ""  # and what was last told of copies that fail
-        self.setup = groundling.configfile.Setup().on(corpus)  # of the next run
+        self.setup = groundling.runs.configfile.Setup().on(corpus)  # of the next run
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
         self.live = LiveView(self)
         self.views = [self.live, *(kind(self) for kind in VIEWS)]
@@ -314,7 +315,7 @@ class Session:
         return {
             "uniformLoss": math.log(model.vocab_size),
             "vocabSize": model.vocab_size,
-            "opening": groundling.samples.opening(self.corpus),
+            "opening": groundling.runs.samples.opening(self.corpus),
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
         }
 
@@ -521,7 +522,7 @@ class Session:
                 if not (saved := aside.saved or self.copy_of(aside, message)):
                     raise ValueError("The copy of that run is gone: it cannot be brought back.")
                 self._follow(aside.corpus, saved.state.model)
-                run = groundling.state.resume(saved, self.corpus, self.device, anyway=True)
+                run = groundling.runs.statefile.resume(saved, self.corpus, self.device, anyway=True)
                 trial = Trial(run, seconds=aside.seconds)
                 if diff := live.diff(aside.overlay, sources.overlay):
                     run.edits.append((run.iter, diff))
@@ -543,7 +544,7 @@ class Session:
         """
         if not isinstance(trial, Trial):
             return trial
-        saved = None if self.phase == "error" else groundling.state.snapshot(trial.run)
+        saved = None if self.phase == "error" else groundling.runs.statefile.snapshot(trial.run)
         if saved is None and trial.kept is None:
             return None
         return Aside(saved, trial.kept, trial.run.corpus, trial.seconds, trial.overlay)
@@ -558,16 +559,16 @@ class Session:
     def _do_load(self, message: Message) -> None:
         if self.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
-        if groundling.state.is_state(message["bytes"]):
-            self._load_state(message, groundling.state.loads(message["bytes"]))
+        if groundling.runs.statefile.is_state(message["bytes"]):
+            self._load_state(message, groundling.runs.statefile.loads(message["bytes"]))
         else:
             with self._replacing(message):
                 self._load_weights(message)
 
     def _load_weights(self, message: Message) -> None:
-        ckpt = groundling.checkpoint.loads(message["bytes"])
+        ckpt = groundling.runs.checkpoint.loads(message["bytes"])
         corpus = self._corpus_of(ckpt.vocab_hash)
-        groundling.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
+        groundling.runs.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
         config = replace(train_config(message, self.setup.train), seed=ckpt.seed)
         run = groundling.train.Run(config, corpus, self.device, ckpt.config)
         run.sample_every = self.setup.sample_interval
@@ -600,9 +601,9 @@ class Session:
 
     def _resume(self, name: str, saved: Saved, anyway: bool) -> None:
         corpus = self._corpus_of(saved.vocab_hash)
-        run = groundling.state.resume(saved, corpus, self.device, anyway)
+        run = groundling.runs.statefile.resume(saved, corpus, self.device, anyway)
         note = "This is the whole run: it goes on as if it had never stopped"
-        here = groundling.state.device_of(run)
+        here = groundling.runs.statefile.device_of(run)
         if anyway:
             note = "The run goes on from here by other code or on another text than it began with."
         elif saved.device != here:
@@ -614,7 +615,8 @@ class Session:
 
     def _corpus_of(self, vocab_hash: str) -> Corpus:
         """The text, by the tokenizer of a file's vocabulary."""
-        return self.corpus.read_as(groundling.corpus.tokenizer_of(vocab_hash))
+        tokenizer = groundling.data.tokenizer_of(vocab_hash)
+        return groundling.runs.texts.read_as(self.corpus, tokenizer)
 
     def _take(self, kind: str, name: str, run: Run, note: str) -> None:
         """Make a run that was read the page's, and put the one before it aside."""
@@ -660,19 +662,24 @@ class Session:
 
     def _do_save(self, message: Message) -> None:
         def of_copy(saved: Saved) -> Pieces:
-            return groundling.checkpoint.stream(groundling.state.weights_of(saved))
+            return groundling.runs.checkpoint.stream(groundling.runs.statefile.weights_of(saved))
 
         def of_run(run: Run) -> Pieces:
-            return groundling.checkpoint.stream(run.checkpoint())
+            return groundling.runs.checkpoint.stream(run.checkpoint())
 
-        self._save(message, groundling.checkpoint.file_name, of_run, of_copy)
+        self._save(message, groundling.runs.checkpoint.file_name, of_run, of_copy)
 
     def _do_state(self, message: Message) -> None:
         def of_copy(saved: Saved) -> Pieces:
             at = saved.state
-            return groundling.state.stream(saved, [at.weights, at.m, at.v])
+            return groundling.runs.statefile.stream(saved, [at.weights, at.m, at.v])
 
-        self._save(message, groundling.state.file_name, groundling.state.stream_run, of_copy)
+        self._save(
+            message,
+            groundling.runs.statefile.file_name,
+            groundling.runs.statefile.stream_run,
+            of_copy,
+        )
 
     def _save(
         self,
@@ -707,7 +714,7 @@ class Session:
         """
         if trial.kept and trial.kept.serial is not None:
             return self._from_store(lambda autosave: autosave.read(trial.kept.serial))
-        return groundling.state.loads(message["bytes"]) if message.get("bytes") else None
+        return groundling.runs.statefile.loads(message["bytes"]) if message.get("bytes") else None
 
     def _post_pieces(self, pieces: Pieces) -> None:
         """Give the page a file piece by piece, each with its place; what it is for comes next."""
@@ -724,7 +731,9 @@ class Session:
         rows.writeheader()
         rows.writerows(map(row, self.trial.run.log))
         run = self.trial.run
-        name = groundling.checkpoint.file_name(run.config.seed, self.trial.iter, run.model.config)
+        name = groundling.runs.checkpoint.file_name(
+            run.config.seed, self.trial.iter, run.model.config
+        )
         self._post_file(name.replace(".bin", ".csv"), "text/csv", out.getvalue().encode())
 
     def _do_lost(self, message: Message) -> None:
@@ -852,10 +861,10 @@ class Session:
         """
         began, run = self.clock(), self.trial.run
         try:
-            facts = groundling.state.facts(run)
+            facts = groundling.runs.statefile.facts(run)
             serial = self._autosave(facts, run)
             if serial is None:
-                self._post_pieces(groundling.state.stream(facts, run.floats()))
+                self._post_pieces(groundling.runs.statefile.stream(facts, run.floats()))
             self._note_copy(facts, serial)
         except (*LOST, NonFiniteLoss):
             raise
@@ -871,7 +880,7 @@ class Session:
         """There is a copy of the run: with that number in the store, or None: in the page."""
         at = facts.state
         self.trial.kept = Kept(at.iter, serial)
-        name = groundling.state.file_name(at.config.seed, at.iter, at.model)
+        name = groundling.runs.statefile.file_name(at.config.seed, at.iter, at.model)
         self.post({"type": "kept", "name": name, "iter": at.iter, "here": serial is not None})
 
     def _autosave(self, facts: Saved, run: Run) -> int | None:
@@ -935,7 +944,7 @@ class Session:
             copy |= {"valLoss": at.val_loss, "createdAt": saved.created_at, "text": None}
             if saved.corpus_hash != self.corpus.sha256:
                 name = saved.dataset.name if saved.dataset else "another text"
-                ours = saved.corpus_hash == groundling.corpus.SHAKESPEARE_SHA256
+                ours = saved.corpus_hash == groundling.data.SHAKESPEARE_SHA256
                 copy["text"] = {"hash": saved.corpus_hash, "name": name, "ours": ours}
         self.post({"type": "offer", "copy": copy})
 

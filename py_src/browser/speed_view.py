@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from beside import Beside
 from view import Message
 
-import groundling.bench
+import groundling.labs.bench
 from groundling import sources
 
 WINDOWS = 4  # of steps, after three to warm up
@@ -43,7 +43,7 @@ class SpeedView(Beside):
     def _measure(self, batch_size: int) -> Iterator[None]:
         self._post("running")
         yield
-        bench, device, corpus = groundling.bench, self.session.device, self.session.corpus
+        bench, device, corpus = groundling.labs.bench, self.session.device, self.session.corpus
         figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
         figures = {"floor": None, "tiles": ""} | figures
         best = bench.ceilings(device)

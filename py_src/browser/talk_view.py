@@ -15,19 +15,19 @@ import numpy as np
 from beside import Beside, sentence
 from view import Message
 
-import groundling.checkpoint
-import groundling.inspector
+import groundling.engine.tensor
 import groundling.model
-import groundling.samples
+import groundling.runs.checkpoint
+import groundling.runs.inspector
+import groundling.runs.samples
 import groundling.sampling
-import groundling.tensor
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.checkpoint import Checkpoint
-    from groundling.corpus import Vocabulary
+    from groundling.data import Vocabulary
     from groundling.model import GPT
+    from groundling.runs.checkpoint import Checkpoint
 
 LONGEST = 2000  # characters of a text, and of a prompt
 READ_EVERY = 4  # characters between two reads: what a reader sees come in one go
@@ -77,7 +77,7 @@ class TalkView(Beside):
         """Read a file as one of the models. One that is refused leaves the model as it was."""
         source = message["source"]
         told = {"type": "voice", "source": source, "name": message["name"]}
-        ckpt = groundling.inspector.Contents(message["bytes"]).ckpt
+        ckpt = groundling.runs.inspector.Contents(message["bytes"]).ckpt
         known = self._vocabulary(ckpt)
         if ckpt.config.vocab_size != known.vocab_size:
             raise ValueError(
@@ -94,7 +94,7 @@ class TalkView(Beside):
                 "iter": ckpt.iter,
                 "valLoss": ckpt.val_loss,
                 "parameters": int(ckpt.weights.size),
-                "opening": groundling.samples.opening(known),
+                "opening": groundling.runs.samples.opening(known),
             }
         )
 
@@ -256,13 +256,13 @@ class TalkView(Beside):
         corpus = self.session.corpus
         if ckpt.vocab_hash == corpus.vocab_hash:
             return corpus
-        return groundling.checkpoint.vocabulary(ckpt)
+        return groundling.runs.checkpoint.vocabulary(ckpt)
 
     def _of_prompt(self, model: GPT, corpus: Vocabulary, prompt: str) -> list[np.ndarray | None]:
         """The logits of each character of the prompt and of the one after it, as Text has them."""
         tokens = corpus.encode(prompt)[-model.config.block_size :]
         model.dropout_key = None
-        with groundling.tensor.no_grad():
+        with groundling.engine.tensor.no_grad():
             rows = model.forward(model.device.tensor(tokens[None])).numpy()[0]
         require_finite(rows)
         return [None] * (len(prompt) + 1 - len(rows)) + list(rows)

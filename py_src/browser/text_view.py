@@ -9,16 +9,18 @@ from beside import sentence
 from view import Message, View
 
 import groundling.config
-import groundling.configfile
-import groundling.corpus
-import groundling.presets
-import groundling.texts
+import groundling.data
+import groundling.devices.limits
+import groundling.runs.configfile
+import groundling.runs.cost
+import groundling.runs.presets
+import groundling.runs.texts
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.configfile import Setup
-    from groundling.corpus import Corpus
+    from groundling.data import Corpus
+    from groundling.runs.configfile import Setup
     from groundling.train import Run
 
 OURS = "tinyshakespeare"
@@ -63,29 +65,29 @@ class TextView(View):
             return
         files, self.files = self.files, []
         self._require_rest()
-        corpus = groundling.texts.read(files, self.session.setup.tokenizer)
+        corpus = groundling.runs.texts.read(files, self.session.setup.tokenizer)
         self._take(self.session.setup, corpus, message["turn"])
 
     def do_untext(self, message: Message) -> None:
         """Go back to tiny-shakespeare."""
         self._require_rest()
         setup = self.session.setup
-        self._take(setup, groundling.corpus.shakespeare(setup.tokenizer))
+        self._take(setup, groundling.data.shakespeare(setup.tokenizer))
 
     def do_draft(self, message: Message) -> None:
         """Check a config, as JSON or as a file has it, and tell what it costs."""
         raw = message.get("bytes") or message["text"].encode()
-        setup = groundling.configfile.loads(raw, self._in_force())
+        setup = groundling.runs.configfile.loads(raw, self._in_force())
         self._post_draft(setup, answer=True)
 
     def do_use(self, message: Message) -> None:
         """Make a config that of the next run; or change the run, as far as it can change."""
-        setup = groundling.configfile.loads(message["text"].encode(), self._in_force())
+        setup = groundling.runs.configfile.loads(message["text"].encode(), self._in_force())
         if self.session.run:
             self._change(self.session.run, setup)
             return
         self._require_rest()
-        self._take(setup, self.session.corpus.read_as(setup.tokenizer))
+        self._take(setup, groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer))
 
     def do_warmup(self, message: Message) -> None:
         """Have the run, or the next one, warm up for so many iterations, as the doctor advises."""
@@ -99,8 +101,8 @@ class TextView(View):
 
     def do_config(self, message: Message) -> None:
         """Give the page a config as a file."""
-        setup = groundling.configfile.loads(message["text"].encode(), self.session.setup)
-        data = groundling.configfile.dumps(setup).encode()
+        setup = groundling.runs.configfile.loads(message["text"].encode(), self.session.setup)
+        data = groundling.runs.configfile.dumps(setup).encode()
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in setup.name)
         file = {"name": f"{name}.json", "mime": "application/json", "bytes": data}
         self.post({"type": "file", **file})
@@ -157,7 +159,7 @@ class TextView(View):
     def _take(self, setup: Setup, corpus: Corpus, turn: int | None = None) -> None:
         """Put a text and a setup in force, if this device can train them. ValueError."""
         setup = setup.on(corpus)
-        if problem := groundling.presets.refusal(setup, self._limits(), corpus):
+        if problem := groundling.runs.cost.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
         self.session.setup, self.session.corpus = setup, corpus
         self.session.post_setup()
@@ -169,12 +171,12 @@ class TextView(View):
         corpus, setup = self.session.corpus, self.session.setup
         told = {"type": "text", "turn": turn, "problem": problem}
         if not problem:
-            survey = groundling.texts.survey(corpus)
-            parameters = groundling.presets.cost(setup).parameters
-            ratio, advice = groundling.texts.advice(corpus, parameters)
+            survey = groundling.runs.texts.survey(corpus)
+            parameters = groundling.runs.cost.cost(setup).parameters
+            ratio, advice = groundling.runs.texts.advice(corpus, parameters)
             told |= {
                 "ours": corpus.name == OURS,
-                "manifest": asdict(groundling.texts.manifest(corpus, setup.train.seed)),
+                "manifest": asdict(groundling.runs.texts.manifest(corpus, setup.train.seed)),
                 "characters": survey.characters,
                 "lines": survey.lines,
                 "words": survey.words,
@@ -190,8 +192,13 @@ class TextView(View):
     def _post_setups(self) -> None:
         limits, rate = self._limits(), self._rate(measure=False)
         rows = [
-            row | {"config": groundling.configfile.as_json(groundling.presets.PRESETS[row["name"]])}
-            for row in groundling.presets.table(limits, rate)
+            row
+            | {
+                "config": groundling.runs.configfile.as_json(
+                    groundling.runs.presets.PRESETS[row["name"]]
+                )
+            }
+            for row in groundling.runs.presets.table(limits, rate)
         ]
         self.post({"type": "setups", "presets": rows, "fields": _fields()})
 
@@ -199,31 +206,31 @@ class TextView(View):
         corpus = self.session.corpus
         if setup.tokenizer == corpus.tokenizer:
             setup = setup.on(corpus)
-        cost = groundling.presets.cost(setup)
+        cost = groundling.runs.cost.cost(setup)
         rate = self._rate(measure=False)
         self.post(
             {
                 "type": "draft",
-                "problem": groundling.presets.refusal(setup, self._limits(), corpus),
-                "config": groundling.configfile.as_json(setup),
+                "problem": groundling.runs.cost.refusal(setup, self._limits(), corpus),
+                "config": groundling.runs.configfile.as_json(setup),
                 "answer": answer,
                 "inForce": setup == self._in_force(),
                 "parameters": cost.parameters,
                 "memory": cost.total,
                 "flops": cost.flops,
-                "seconds": groundling.presets.seconds(setup, rate) if rate else None,
-                "advice": groundling.texts.advice(corpus, cost.parameters)[1],
+                "seconds": groundling.runs.presets.seconds(setup, rate) if rate else None,
+                "advice": groundling.runs.texts.advice(corpus, cost.parameters)[1],
             }
         )
 
-    def _limits(self) -> groundling.presets.Limits:
-        return groundling.presets.limits(self.session.device)
+    def _limits(self) -> groundling.devices.limits.Limits:
+        return groundling.devices.limits.limits(self.session.device)
 
     def _rate(self, measure: bool) -> float | None:
         """How fast the device is, measured once, when nothing trains and it is not lost."""
         device, phase = self.session.device, self.session.phase
         if measure and device.name not in self.rates and phase not in ("training", "error"):
-            self.rates[device.name] = groundling.presets.rate(device)
+            self.rates[device.name] = groundling.runs.presets.rate(device)
         return self.rates.get(device.name)
 
 
@@ -234,7 +241,7 @@ def _intervals(setup: Setup) -> dict[str, int]:
 
 def _fields() -> list[Message]:
     """The form: every hyper-parameter with its key in a config, its range and its sentence."""
-    config, file = groundling.config, groundling.configfile
+    config, file = groundling.config, groundling.runs.configfile
     training = *config.TRAIN_FIELDS, file.SAMPLE_FIELD, file.CHECKPOINT_FIELD
     return [
         {

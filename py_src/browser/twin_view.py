@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from beside import Beside
 from view import Message
 
-import groundling.checkpoint
 import groundling.config
-import groundling.twin
-from groundling import live
+import groundling.labs.twin
+import groundling.runs.checkpoint
+from groundling.edits import live
 
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.twin import Twin, Verdict
+    from groundling.labs.twin import Twin, Verdict
 
 MOST_ITERS = 1000  # it is a demonstration, and its schedule warms up in 10
 
@@ -63,7 +63,7 @@ class TwinView(Beside):
         session, setup = self.session, self.session.setup
         usual = live.again(groundling.config.TrainConfig, setup.train)
         model = live.again(groundling.config.GPTConfig, setup.model)
-        make, where = groundling.twin.Twin, (session.corpus, session.device)
+        make, where = groundling.labs.twin.Twin, (session.corpus, session.device)
         self.twin = make(self.seeds, *where, self.iters, usual, model)
         self._post("running")
         yield
@@ -93,7 +93,9 @@ class TwinView(Beside):
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
         """The two files, each with a name of its own even where the seeds are one."""
         iters, model = self.twin.iters, self.twin.runs[0].model.config
-        names = [groundling.checkpoint.file_name(seed, iters, model) for seed in self.twin.seeds]
+        names = [
+            groundling.runs.checkpoint.file_name(seed, iters, model) for seed in self.twin.seeds
+        ]
         return [
             (f"twin-{mark}-{name}", data)
             for mark, name, data in zip("AB", names, files, strict=True)
@@ -128,7 +130,7 @@ def told(verdict: Verdict) -> Message:
         "files": list(verdict.files),
         "weights": list(verdict.weights),
         "parted": verdict.parted,
-        "feeds": [groundling.twin.feeds(seed) for seed in (a, b)]
+        "feeds": [groundling.labs.twin.feeds(seed) for seed in (a, b)]
         if kind == "differ" and a != b
         else [],
     }

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from .decoding import decode
 from .rng import Stream
 
 SHAKESPEARE = "tinyshakespeare.txt"
@@ -130,17 +129,6 @@ class Corpus(Vocabulary):
         tokens = np.frombuffer(raw, np.uint8).astype(np.uint32) if is_bytes else self.encode(text)
         split = int(TRAIN_SPLIT * len(tokens))
         self.train, self.val = tokens[:split], tokens[split:]
-
-    def read_as(self, tokenizer: str) -> "Corpus":
-        """The same text by a tokenizer: this corpus, where it is its own. ValueError for bytes that
-        are to be read as characters and are no text.
-        """
-        if tokenizer == self.tokenizer:
-            return self
-        tokens = np.concatenate([self.train, self.val])
-        if self.tokenizer == BYTES:
-            return Corpus(decode(tokens.astype(np.uint8).tobytes(), self.name), self.name)
-        return Corpus(self.decode(tokens), self.name, tokenizer)
 
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from .config import GPTConfig
-from .devices import Device
-from .limits import Refused, limits, refusal
-from .ops import (
+from .devices.base import Device
+from .devices.limits import Refused, limits, refusal
+from .engine.ops import (
     causal_attention,
     cross_entropy,
     dropout,
@@ -25,8 +25,8 @@ from .ops import (
     position_embedding,
     unembedding,
 )
+from .engine.tensor import Parameter, Tensor, recompute
 from .rng import Stream
-from .tensor import Parameter, Tensor, recompute
 
 DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pairs
 PIECE = 2**20  # numbers that are read from the device at a time

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from .engine.tensor import Tensor
 from .model import GPT
-from .tensor import Tensor
 
 
 class AdamW:

@@ -9,12 +9,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from . import sources
-from .corpus import Vocabulary
-from .fuse import Command
+from .data import Vocabulary
+from .engine.ops import last_row, unembedding
+from .engine.plan import Command
+from .engine.tensor import Tensor, no_grad
 from .model import GPT
-from .ops import last_row, unembedding
 from .rng import Stream
-from .tensor import Tensor, no_grad
 
 READ_EVERY = 16  # characters drawn on the device between two reads
 MOST = 512  # of them

@@ -1,17 +1,45 @@
 """The library's own text, file by file: what is on the disk, under the reader's edits.
 
-A file is named as it is in the repository: `py_src/groundling/train.py`, `shaders/gelu.wgsl`. What
-reads its own source (the kernels' device, the code's hash, the page's editor) reads it here;
-live.py is what changes `overlay`. The disk is read once: what runs is what was there then.
+A file is named as it is in the repository: `py_src/groundling/engine/ops.py`, `shaders/gelu.wgsl`;
+as a module the first is `groundling.engine.ops`. What reads its own source (the kernels' device,
+the page's editor) reads it here; edits/live.py is what changes `overlay`. The disk is read once:
+what runs is what was there then.
 """
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
 LIBRARY, SHADERS = "py_src/groundling/", "shaders/"
+PACKAGE = __package__
 
 overlay: dict[str, str] = {}
 """The reader's edits: the whole text of every file that is other than it was, or new."""
+
+# What decides the numbers of a run; the rest of the library reads, writes and shows these.
+DECIDING = (
+    SHADERS,
+    *(f"{LIBRARY}{name}/" for name in ("devices", "engine")),
+    *(f"{LIBRARY}{name}.py" for name in ("config", "data", "model", "optim", "rng", "train")),
+)
+
+
+def module_of(path: str) -> str:
+    """The module of a file of the library; "" for any other file."""
+    if not path.startswith(LIBRARY) or not path.endswith(".py"):
+        return ""
+    name = path.removeprefix(LIBRARY).removesuffix(".py").replace("/", ".")
+    return f"{PACKAGE}.{name}".removesuffix(".__init__")
+
+
+def path_of(module: str) -> str:
+    """The file of a module of the library, whether it exists or not; "" for any other module."""
+    package, _, name = module.partition(".")
+    if package != PACKAGE:
+        return ""
+    place = LIBRARY + name.replace(".", "/")
+    inside = f"{place.rstrip('/')}/__init__.py"
+    return inside if original(inside) is not None else f"{place}.py"
 
 
 @cache
@@ -30,10 +58,16 @@ def on_disk(path: str) -> Path:
 
 def paths() -> list[str]:
     """Every file, those that only the overlay has too, in alphabetical order."""
-    found = {LIBRARY + path.name for path in folder(LIBRARY).glob("*.py")}
-    found |= {f"{LIBRARY}devices/{path.name}" for path in folder(LIBRARY).glob("devices/*.py")}
-    found |= {SHADERS + path.name for path in folder(SHADERS).glob("*.wgsl")}
-    return sorted(found | set(overlay))
+    return sorted({*_on_disk(), *overlay})
+
+
+@cache
+def _on_disk() -> frozenset[str]:
+    return frozenset(
+        prefix + path.relative_to(folder(prefix)).as_posix()
+        for prefix, kind in ((LIBRARY, "py"), (SHADERS, "wgsl"))
+        for path in folder(prefix).rglob(f"*.{kind}")
+    )
 
 
 @cache
@@ -60,3 +94,31 @@ def kernels() -> list[str]:
     """The names of all kernels."""
     names = (path for path in paths() if path.startswith(SHADERS))
     return [name.removeprefix(SHADERS).removesuffix(".wgsl") for name in names]
+
+
+@cache
+def code_hash() -> str:
+    """SHA-256 of the modules and kernels that decide the numbers of a run besides its seed, its
+    configuration and its text: the same in the page as natively.
+
+    A module that the reader has added counts too. It is taken once, so that it stays that of the
+    code that runs when a file on the disk is edited meanwhile; live.py, which changes what runs,
+    has it taken anew.
+    """
+    return hash_of(overlay)
+
+
+def hash_of(edits: dict[str, str]) -> str:
+    """What code_hash is, or would be, under these edits; of none, that of the library itself."""
+    digest = hashlib.sha256()
+    texts = {path: original(path) for path in paths()} | edits
+    for name, path in sorted((path.removeprefix(LIBRARY), path) for path in texts):
+        if texts[path] is not None and decides(path):
+            text = hashlib.sha256(texts[path].encode()).hexdigest()
+            digest.update(f"{name}\0{text}\n".encode())
+    return digest.hexdigest()
+
+
+def decides(path: str) -> bool:
+    """Whether a file can change the numbers of a run."""
+    return path.startswith(DECIDING) or original(path) is None

@@ -18,21 +18,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import presets, samples
-from .checkpoint import Checkpoint, now
 from .config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
-from .configfile import Setup
-from .corpus import Corpus
-from .devices import Device
-from .fingerprint import code_hash
-from .jit import attributes, jit, same
+from .data import Corpus
+from .devices.base import Device
+from .engine.jit import attributes, jit, same
+from .engine.ops import gather_batch
+from .engine.tensor import Tensor, no_grad
 from .model import GPT, initial_weights
-from .ops import gather_batch
 from .optim import AdamW, clip_grad_norm_
-from .records import Log, Record
 from .rng import Stream, cyrb128
-from .samples import Sample
-from .tensor import Tensor, no_grad
+from .runs import cost, samples
+from .runs.checkpoint import Checkpoint, now
+from .runs.configfile import Setup
+from .runs.records import Log, Record
+from .runs.samples import Sample
+from .sources import code_hash
 
 
 def train(run: "Run", stop_at: int | None = None) -> Iterator["Record"]:
@@ -135,12 +135,12 @@ def write_sample(run: "Run") -> None:
 
 ADAMW = "beta1", "beta2", "eps", "weight_decay"
 CAPTURED = "grad_clip", *ADAMW  # settings that are part of the captured step
-CODE = "model", "optim", "ops", "tensor"  # modules whose functions it calls
+CODE = "model", "optim", "engine.ops", "engine.tensor"  # modules whose functions it calls
 
 
 @dataclass
 class State:
-    """All that the rest of a run depends on, off the device; state.py has it as a file."""
+    """All that the rest of a run depends on, off the device; runs/statefile.py has it as a file."""
 
     model: GPTConfig
     config: TrainConfig
@@ -158,7 +158,7 @@ class State:
     v: np.ndarray  # and of its square
     edits: list[tuple[int, str]] = field(default_factory=list)  # see Run
     changes: list[Change] = field(default_factory=list)  # of `config`, which has them
-    sample_every: int = samples.EVERY
+    sample_every: int = Setup.sample_interval
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -194,16 +194,16 @@ class Run:
         self.config, self.corpus, self.device = config, corpus, device
         model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
         setup = Setup(model=model_config, train=config)
-        presets.check(setup, device, corpus)  # before anything is asked of the device
+        cost.check(setup, device, corpus)  # before anything is asked of the device
         if weights is None:
             weights = initial_weights(model_config, config.seed, drawn)
         self.model = GPT(model_config, device, weights)
-        self.model.recomputes = presets.recomputes(model_config, config)
+        self.model.recomputes = cost.recomputes(model_config, config)
         self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
         self.code_hash = code_hash()
         self.training = self.pausing = self.waiting = False  # see pause
-        self.sample_every = samples.EVERY
+        self.sample_every = Setup.sample_interval
         self._start(0, None)
         self._made_of, self._kernels = [], {}  # as `_has_changed` last found them
         if self._has_changed():

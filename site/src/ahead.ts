@@ -9,7 +9,7 @@ export interface Ahead {
   entries: GPUBindGroupLayoutEntry[];
 }
 
-const CLOCK = "timestamp-query"; // what webgpu.py asks for, where an adapter has it
+const CLOCK = "timestamp-query"; // what clock.py asks for, where an adapter has it
 const kept: GPUComputePipeline[] = []; // lest the browser lets go of them before Python has them
 
 /** Opens the device that Python will, and compiles for it. Rejects where that cannot be. */

@@ -64,7 +64,7 @@ export async function openStore(): Promise<Store | NoStore> {
   };
 }
 
-/** What the library remembers from one visit to the next: py_src/groundling/devices/memory.py. */
+/** What the library remembers from one visit to the next: py_src/groundling/devices/webgpu/memory.py. */
 export interface Notes {
   bytes: Uint8Array<ArrayBuffer>;
   keep(bytes: Uint8Array<ArrayBuffer>): void;

@@ -13,7 +13,7 @@ from statistics import median
 
 from playwright.sync_api import Browser, Page
 
-from groundling import bench
+from groundling.labs import bench
 
 ROOT = Path(__file__).parents[2]
 BATCH, ROUNDS = 16, 5

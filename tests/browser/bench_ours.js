@@ -1,16 +1,16 @@
 // Our default model in a worker like the site's own, for a bench that takes turns: the message
 // {device, batch} makes a run, {steps} trains so many and answers the milliseconds a step, and
-// {figures} answers all that groundling.bench finds, as JSON.
+// {figures} answers all that groundling.labs.bench finds, as JSON.
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";
 import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
 
 const PYTHON = `
 import time
-from groundling import bench
+from groundling.labs import bench
 from groundling.config import TrainConfig
-from groundling.corpus import shakespeare
-from groundling.devices import open_device
+from groundling.data import shakespeare
+from groundling.devices.open import open_device
 from groundling.train import Run, train
 
 def begin(name, batch):

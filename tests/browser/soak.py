@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import configfile, sources, state
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import BYTES
+from groundling.data import BYTES
+from groundling.runs import configfile, statefile
+from groundling.runs.configfile import Setup
 
 ITERS = int(os.environ.get("GROUNDLING_SOAK", 200_000))
 ROUNDS = max(4, min(40, ITERS // 5000))  # of what is done beside the run
@@ -128,7 +129,7 @@ def soak_a_long_run_is_the_same_whatever_is_done_beside_it_and_holds_no_more(
         r["iter"] for m in worker.messages[first:] if m["type"] == "steps" for r in m["records"]
     ]
     assert posted == list(range(ITERS))
-    ours, theirs = state.loads(whole).state, state.loads(straight).state
+    ours, theirs = statefile.loads(whole).state, statefile.loads(straight).state
     for what in ("weights", "m", "v"):
         assert np.array_equal(getattr(ours, what), getattr(theirs, what)), what
     assert list(ours.log) == list(theirs.log)

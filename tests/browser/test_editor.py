@@ -22,7 +22,9 @@ from driving import (
 )
 from playwright.sync_api import Locator, Page, expect
 
-from groundling import checkpoint, project, sources
+from groundling import sources
+from groundling.edits import project
+from groundling.runs import checkpoint
 
 LIBRARY = "py_src/groundling/"
 ITERS = 16

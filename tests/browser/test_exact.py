@@ -6,9 +6,10 @@ import os
 import random
 from hashlib import sha256
 
-from groundling import sources, state
+from groundling import sources
 from groundling.config import GPTConfig
 from groundling.model import initial_weights
+from groundling.runs import statefile
 
 SETTINGS = {"seed": "hamlet", "iters": 60, "batchSize": 2, "lr": 3e-4}
 TRAIN = "py_src/groundling/train.py"
@@ -35,7 +36,7 @@ def saved(worker) -> bytes:
 
 def hashes(data: bytes) -> dict[str, str]:
     """SHA-256 of the weights, and of AdamW's averages."""
-    now = state.loads(data).state
+    now = statefile.loads(data).state
     return {
         what: sha256(getattr(now, what).tobytes()).hexdigest() for what in ("weights", "m", "v")
     }
@@ -45,7 +46,7 @@ def test_the_first_weights_are_to_the_bit_what_they_are_natively(worker):
     """Their random words are JavaScript's there."""
     worker.tell("start", **SETTINGS | {"iters": 0})
     phase(worker, "done")
-    found = state.loads(saved(worker)).state.weights
+    found = statefile.loads(saved(worker)).state.weights
     assert found.tobytes() == initial_weights(GPTConfig(), "hamlet").tobytes()
     worker.tell("reset")
     phase(worker, "ready")
@@ -56,7 +57,7 @@ def test_60_iterations_are_30_and_a_file_and_a_reload_and_30_more(worker):
     worker.tell("start", **SETTINGS)
     phase(worker, "done")
     straight = saved(worker)
-    assert state.loads(straight).state.iter == 60
+    assert statefile.loads(straight).state.iter == 60
 
     worker.tell("reset")
     worker.tell("start", **SETTINGS)
@@ -75,16 +76,16 @@ def test_60_iterations_are_30_and_a_file_and_a_reload_and_30_more(worker):
     worker.tell("pause")
     phase(worker, "paused", "hand")
     half = saved(worker)
-    assert 29 <= state.loads(half).state.iter < 55
+    assert 29 <= statefile.loads(half).state.iter < 55
 
     worker.reload()
     worker.tell("load", name="half.state", bytes=half, files=NOTHING)
-    assert worker.wait("loaded")["iter"] == state.loads(half).state.iter
+    assert worker.wait("loaded")["iter"] == statefile.loads(half).state.iter
     worker.tell("resume")
     phase(worker, "done")
     pieces = saved(worker)
     assert hashes(pieces) == hashes(straight)
-    assert state.loads(pieces).state.log == state.loads(straight).state.log
+    assert statefile.loads(pieces).state.log == statefile.loads(straight).state.log
 
 
 def test_a_worker_that_is_killed_as_it_keeps_the_run_leaves_a_copy_that_can_be_read(worker):

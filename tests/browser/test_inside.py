@@ -8,11 +8,11 @@ import numpy as np
 from driving import fill, open_page
 from playwright.sync_api import Page, expect
 
-from groundling import checkpoint
-from groundling.corpus import shakespeare
+from groundling.data import shakespeare
 from groundling.devices.numpy import NumPyDevice
-from groundling.lens import Lens
+from groundling.labs.lens import Lens
 from groundling.model import GPT
+from groundling.runs import checkpoint
 
 SITE = Path(__file__).parents[2] / "site"
 REFERENCE = next(SITE.rglob("public/**/tinker-shakespeare-hamlet-iter2000.bin"))

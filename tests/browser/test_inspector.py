@@ -9,10 +9,10 @@ import pytest
 from driving import fill, open_page
 from playwright.sync_api import Locator, Page, expect
 
-from groundling import checkpoint
 from groundling.config import GPTConfig
-from groundling.corpus import shakespeare
+from groundling.data import shakespeare
 from groundling.model import initial_weights
+from groundling.runs import checkpoint
 
 HERE = Path(__file__).parent
 RUN_MS = 90_000

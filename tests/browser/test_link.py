@@ -11,7 +11,8 @@ import pytest
 from driving import button, fill, wait_for
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from groundling import link, project
+from groundling.edits import project
+from groundling.labs import link
 
 pytestmark = pytest.mark.gpu  # which is chosen or not in each
 SEED = "<img src=x onerror=alert(1)>"

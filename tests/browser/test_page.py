@@ -27,8 +27,8 @@ from driving import (
 )
 from playwright.sync_api import Browser, Download, Page, Route, expect
 
-from groundling import checkpoint, state
-from groundling.corpus import shakespeare
+from groundling.data import shakespeare
+from groundling.runs import checkpoint, statefile
 
 HERE = Path(__file__).parent
 REFERENCE = next((HERE.parents[1] / "site/public").rglob("tinker-shakespeare-hamlet-iter2000.bin"))
@@ -501,7 +501,7 @@ def test_a_run_takes_the_learning_rate_that_arrow_keys_set(page: Page, site_url:
     expect(rate).to_have_value("0.00035")
     with page.expect_download() as download:
         press(page, "Save state")
-    assert state.loads(Path(download.value.path()).read_bytes()).state.config.lr == 0.00035
+    assert statefile.loads(Path(download.value.path()).read_bytes()).state.config.lr == 0.00035
 
 
 # ---- what is missing, and what goes wrong --------------------------------------------------------

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 from groundling import sources
-from groundling.devices import webgpu, wgsl
+from groundling.devices.webgpu import device as webgpu
+from groundling.devices.webgpu import wgsl
 
 
 def assert_all_passed(outcomes: list, at_least: int) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 import groundling.config
 import groundling.train
-from groundling import live, recipes, sources
+from groundling import sources
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import live, recipes
 
 SETTINGS = {"seed": "hamlet", "iters": 2, "batchSize": 2, "lr": 3e-4}
 
@@ -21,7 +22,9 @@ def edit(path: str, old: str, new: str) -> dict[str, str]:
 
 # One layer, one batch to evaluate on, and no samples.
 CONFIG = "py_src/groundling/config.py"
-SHORT = edit("py_src/groundling/samples.py", "EVERY = 200", "EVERY = 0") | {
+SHORT = edit(
+    "py_src/groundling/runs/configfile.py", "sample_interval: int = 200", "sample_interval: int = 0"
+) | {
     CONFIG: edit(CONFIG, "eval_batches: int = 4", "eval_batches: int = 1")[CONFIG].replace(
         "n_layer: int = 4", "n_layer: int = 1"
     )

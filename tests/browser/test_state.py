@@ -21,9 +21,9 @@ from driving import (
 )
 from playwright.sync_api import Page, expect
 
-from groundling import state
-from groundling.devices import tiles
-from groundling.state import Saved
+from groundling.devices.webgpu import tiles
+from groundling.runs import statefile
+from groundling.runs.statefile import Saved
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 5))
 PICKER = 'input[type=file][accept=".bin,.state"]'
@@ -59,7 +59,7 @@ def start(page: Page) -> None:
 
 def assert_same(found: bytes, expected: Saved) -> None:
     """To the bit, but for the time."""
-    ours, theirs = state.loads(found).state, expected.state
+    ours, theirs = statefile.loads(found).state, expected.state
     for what in ("weights", "m", "v"):
         assert getattr(ours, what).tobytes() == getattr(theirs, what).tobytes(), what
     assert (ours.step, ours.batches, ours.validation) == (
@@ -80,7 +80,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     assert "webgpu" in page.get_by_role("button", pressed=True).first.inner_text().lower()
     start(page)
     wait_for(page, "done", 2 * WAIT_MS)
-    straight = state.loads(save_state(page))
+    straight = statefile.loads(save_state(page))
     assert (straight.state.iter, straight.state.config.seed) == (12, "hamlet")
 
     press(page, "Reset")
@@ -140,17 +140,17 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
     press(page, "Pause")
     wait_for(page, "paused")
     wait_until_kept(page, at := iteration(page))
-    mine = state.loads(save_state(page))
+    mine = statefile.loads(save_state(page))
     page.reload()
     wait_for(page, "ready")
     expect(button(page, f"Continue from iteration {at}")).to_be_visible()
 
     mine.code_hash = "0" * 64
-    load(page, "old.state", state.dumps(mine))
+    load(page, "old.state", statefile.dumps(mine))
     expect(page.get_by_role("heading", name="This run began with something else")).to_be_visible()
     press(page, "Leave it")
     wait_for(page, "ready")
-    load(page, "old.state", state.dumps(mine))
+    load(page, "old.state", statefile.dumps(mine))
     press(page, "Go on with it")
     wait_for(page, "paused")
     assert iteration(page) == at
@@ -176,11 +176,11 @@ def test_axe_finds_nothing_in_what_is_offered(page: Page, site_url: str, axe: Ca
     press(page, "Pause")
     wait_for(page, "paused")
     wait_until_kept(page, iteration(page))
-    mine = state.loads(save_state(page))
+    mine = statefile.loads(save_state(page))
     mine.code_hash = "0" * 64
     page.reload()
     wait_for(page, "ready")
-    load(page, "old.state", state.dumps(mine))
+    load(page, "old.state", statefile.dumps(mine))
     expect(button(page, "Go on with it")).to_be_visible()
     axe("two runs to go on with")
 

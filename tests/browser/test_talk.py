@@ -12,11 +12,12 @@ import pytest
 from driving import button, fill, open_page, wait_for
 from playwright.sync_api import Locator, Page, expect
 
-from groundling import checkpoint
-from groundling.corpus import shakespeare
+from groundling.data import shakespeare
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs.evidence import Evidence
 from groundling.model import GPT
-from groundling.samples import Evidence, prompt
+from groundling.runs import checkpoint
+from groundling.runs.samples import prompt
 from groundling.sampling import generate, stream
 
 HERE = Path(__file__).parent

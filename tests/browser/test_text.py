@@ -10,13 +10,13 @@ import pytest
 from driving import open_page, wait_for
 from playwright.sync_api import Page, expect
 
-from groundling import checkpoint, configfile
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import BYTES, shakespeare
+from groundling.data import BYTES, shakespeare
 from groundling.devices.numpy import NumPyDevice
 from groundling.model import GPT
-from groundling.presets import PRESETS
+from groundling.runs import checkpoint, configfile
+from groundling.runs.configfile import Setup
+from groundling.runs.presets import PRESETS
 from groundling.sampling import generate
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40

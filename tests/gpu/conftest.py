@@ -2,8 +2,8 @@
 
 import pytest
 
-from groundling.devices import open_device
-from groundling.devices.webgpu import WebGPUDevice
+from groundling.devices.open import open_device
+from groundling.devices.webgpu.device import WebGPUDevice
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 import wgpu
 
-from groundling import ops, sources
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, open_device, tiles
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import Kernel, Ring, WebGPUDevice
-from groundling.errors import describe
+from groundling.devices.open import open_device
+from groundling.devices.webgpu import tiles
+from groundling.devices.webgpu.device import Ring, WebGPUDevice
+from groundling.devices.webgpu.kernel import Kernel
+from groundling.edits.errors import describe
+from groundling.engine import ops
 from groundling.sampling import generate
 from groundling.train import Run, train
 
@@ -333,7 +337,7 @@ def test_without_an_adapter_webgpu_is_refused_and_auto_is_numpy(monkeypatch: pyt
 
 def test_on_a_machine_without_a_desktop_nothing_is_printed():
     env = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
-    opened = "from groundling.devices import open_device; open_device('webgpu'); import os; "
+    opened = "from groundling.devices.open import open_device; open_device('webgpu'); import os; "
     opened += "assert 'XDG_RUNTIME_DIR' not in os.environ"
     done = subprocess.run([sys.executable, "-c", opened], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-import groundling.parity
-from groundling import live, recipes, sources
+import groundling.labs.parity
+from groundling import sources
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import WebGPUDevice
-from groundling.parity import Row
+from groundling.devices.webgpu.device import WebGPUDevice
+from groundling.edits import live, recipes
+from groundling.labs.parity import Row
 
 RECIPES = {recipe.name: recipe for recipe in recipes.RECIPES}
 
@@ -55,7 +56,7 @@ def lines_with(text: str, kernel: str) -> list[int]:
 
 
 def check(device, *kernels: str) -> list[Row]:
-    return groundling.parity.check(kernels, device)
+    return groundling.labs.parity.check(kernels, device)
 
 
 def test_every_kernel_of_the_library_agrees_with_its_twin(device: WebGPUDevice):

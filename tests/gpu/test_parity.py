@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 
 from groundling import sources
-from groundling.devices import Device, memory, tiles, trial, wgsl
-from groundling.devices.memory import File
+from groundling.devices.base import Device
 from groundling.devices.numpy import KERNELS, NumPyDevice
-from groundling.devices.trial import BY_FOURS, BY_ONES
-from groundling.devices.webgpu import Kernel, WebGPUDevice
+from groundling.devices.webgpu import memory, products, tiles, trial, wgsl
+from groundling.devices.webgpu.device import WebGPUDevice
+from groundling.devices.webgpu.kernel import Kernel
+from groundling.devices.webgpu.memory import File
+from groundling.devices.webgpu.products import BY_FOURS, BY_ONES, Products
 
 SHADERS = {name: sources.text(f"shaders/{name}.wgsl") for name in sources.kernels()}
 BINDING = r"@binding\(\d+\)\s*var<storage, (read|read_write)> (\w+): array<(\w+)>"
@@ -379,10 +381,11 @@ def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
 @pytest.fixture
 def undecided(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> WebGPUDevice:
     """The device before the trial of tiles."""
-    for name, value in (("tiles", ""), ("_right", {}), ("_formed", {})):
-        monkeypatch.setattr(device, name, value)
+    one = device.products
+    fresh = Products(one.gpu, one.written, one.clock, one.is_emulated, one.description)
+    monkeypatch.setattr(device, "products", fresh)
     for name, value in (("ROWS", 64), ("BY_FOURS", (20, 64, 36)), ("BY_ONES", (19, 63, 37))):
-        monkeypatch.setattr(trial, name, value)
+        monkeypatch.setattr(products, name, value)
     return device
 
 
@@ -407,34 +410,34 @@ def test_the_fastest_tiles_are_taken_but_where_they_are_wrong(
 ):
     spoil(monkeypatch, r"s00 \+=", "s00 -=", "matmul_nt")
     win(monkeypatch, tiles.WIDE)
-    form = undecided._form("matmul_nt", dict(m=8, k=8, n=8))
-    assert undecided.tiles == (
+    form = undecided.products.running("matmul_nt", dict(m=8, k=8, n=8))
+    assert undecided.products.told == (
         "8 x 8: 2.0 times as fast here; matmul_nt in 4 x 4, as the other gives wrong numbers here"
     )
     assert form is undecided.kernel("matmul_nt")
-    assert {name for name, _ in undecided._right} == {*tiles.KINDS} - {"matmul_nt"}
-    undecided.tiles, undecided._formed = "", {}
+    assert {name for name, _ in undecided.products.right} == {*tiles.KINDS} - {"matmul_nt"}
+    undecided.products.forget()
     spoil(monkeypatch, r"s00 \+=", "s00 = nonsense +", "matmul_residual", "matmul_nn")
-    assert undecided.choose_tiles("8 x 8") == "8 x 8"
+    assert undecided.products.choose("8 x 8") == "8 x 8"
     for name in ("matmul_nn", "matmul_residual"):
-        assert f"{name} in 4 x 4, as the other does not compile here" in undecided.tiles
-    undecided.tiles, undecided._formed = "", {}
-    assert undecided.choose_tiles() == "4 x 4"
+        assert f"{name} in 4 x 4, as the other does not compile here" in undecided.products.told
+    undecided.products.forget()
+    assert undecided.products.choose() == "4 x 4"
 
 
 def test_no_other_tiles_are_taken_where_they_are_slower_or_give_other_numbers(
     undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(undecided, "is_emulated", True)
+    monkeypatch.setattr(undecided.products, "is_emulated", True)
     with monkeypatch.context() as slow:
         win(slow, tiles.PLAIN)
-        assert undecided.choose_tiles() == "4 x 4"
-        assert undecided.tiles == "4 x 4: the fastest here"
-    undecided.tiles, undecided._formed = "", {}
+        assert undecided.products.choose() == "4 x 4"
+        assert undecided.products.told == "4 x 4: the fastest here"
+    undecided.products.forget()
     spoil(monkeypatch, r"s00 \+=", "s00 -=", "matmul_nn")
-    form = undecided._form("matmul_nt", dict(m=8, k=8, n=8))
+    form = undecided.products.running("matmul_nt", dict(m=8, k=8, n=8))
     assert form is undecided.kernel("matmul_nt")
-    assert undecided.tiles == "4 x 4: larger ones give other numbers here"
+    assert undecided.products.told == "4 x 4: larger ones give other numbers here"
 
 
 def test_a_race_is_run_only_where_its_outcome_is_not_remembered(
@@ -443,10 +446,10 @@ def test_a_race_is_run_only_where_its_outcome_is_not_remembered(
     raced = []
     monkeypatch.setattr(trial, "race", lambda t: raced.append(1) or dict.fromkeys(t, 1.0))
     for remembered, races in (("4 x 4", 0), ("8 x 8", 0), ("no such", 1)):
-        undecided.tiles = ""
-        expected = "8 x 8" if undecided.is_emulated else "32 x 32"
-        assert undecided.choose_tiles(remembered) == (expected if races else remembered)
-        assert undecided.choose_tiles("again") == undecided.tiles.split(":")[0]
+        undecided.products.forget()
+        expected = "8 x 8" if undecided.products.is_emulated else "32 x 32"
+        assert undecided.products.choose(remembered) == (expected if races else remembered)
+        assert undecided.products.choose("again") == undecided.products.chosen
         assert len(raced) == races
 
 
@@ -456,22 +459,23 @@ def test_tiles_are_remembered_by_whoever_has_a_store(
     raced = []
     monkeypatch.setattr(trial, "race", lambda t: raced.append(1) or dict.fromkeys(t, 1.0))
     monkeypatch.setattr(memory, "store", File(tmp_path / "adapters.json"))
-    chosen = undecided.choose_tiles()
-    undecided.tiles = ""
-    assert undecided.choose_tiles() == chosen
-    assert (len(raced), undecided.tiles) == (1, f"{chosen}: the fastest here before")
+    chosen = undecided.products.choose()
+    undecided.products.forget()
+    assert undecided.products.choose() == chosen
+    assert (len(raced), undecided.products.told) == (1, f"{chosen}: the fastest here before")
     (tmp_path / "adapters.json").write_text("spoiled")
-    undecided.tiles = ""
-    undecided.choose_tiles()
+    undecided.products.forget()
+    undecided.products.choose()
     assert len(raced) == 2
 
 
 def test_tiles_are_timed_by_turns(undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(trial, "SECONDS", 0.0)
-    forms = {form: undecided.form("matmul_nn", form) for form in (tiles.PLAIN, tiles.WIDE)}
-    for has_clock in (True, False):
-        monkeypatch.setattr(undecided, "has_clock", has_clock)
-        trials = {form: trial.Trial(undecided, kernel, 64) for form, kernel in forms.items()}
+    forms = {form: undecided.products.form("matmul_nn", form) for form in (tiles.PLAIN, tiles.WIDE)}
+    for clock in (undecided.clock, None):
+        trials = {
+            form: trial.Trial(undecided.wgpu, clock, kernel, 64) for form, kernel in forms.items()
+        }
         times = trial.race(trials)
         assert set(times) == set(forms) and all(0 < seconds < 1 for seconds in times.values())
 
@@ -480,20 +484,20 @@ def test_what_differs_by_a_bit_is_not_for_time_to_decide(
     undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
     """One kernel stays as it is written; where all differ, the shared tiles are taken by rule."""
-    monkeypatch.setattr(undecided, "is_emulated", False)
+    monkeypatch.setattr(undecided.products, "is_emulated", False)
     win(monkeypatch, tiles.SHARED)
     almost = r"(s0 \+= [^;]*);", r"\1 + 1e-7 * w0;"
     with monkeypatch.context() as one:
         spoil(one, *almost, "matmul_residual")
-        assert undecided.choose_tiles() == "32 x 32"
+        assert undecided.products.choose() == "32 x 32"
     kept = "matmul_residual in 4 x 4, as the other gives other numbers here"
-    assert undecided.tiles == f"32 x 32: 2.0 times as fast here; {kept}"
-    assert {name for name, _ in undecided._right} == {*tiles.KINDS} - {"matmul_residual"}
-    undecided.tiles, undecided._formed = "", {}
+    assert undecided.products.told == f"32 x 32: 2.0 times as fast here; {kept}"
+    assert {name for name, _ in undecided.products.right} == {*tiles.KINDS} - {"matmul_residual"}
+    undecided.products.forget()
     spoil(monkeypatch, *almost, *tiles.KINDS)
     monkeypatch.setattr(trial, "race", lambda t: pytest.fail("time was taken"))
-    assert undecided.choose_tiles("8 x 8") == "32 x 32"
-    assert undecided.tiles == "32 x 32: by rule, as each size gives other numbers here"
+    assert undecided.products.choose("8 x 8") == "32 x 32"
+    assert undecided.products.told == "32 x 32: by rule, as each size gives other numbers here"
 
 
 def test_loops_within_loops_are_written_out():

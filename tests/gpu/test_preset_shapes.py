@@ -15,11 +15,11 @@ import pytest
 from groundling import sources
 from groundling.config import GPTConfig
 from groundling.devices.numpy import KERNELS, NumPyDevice
-from groundling.devices.webgpu import WebGPUDevice
-from groundling.fuse import JOINED, split
-from groundling.jit import jit
+from groundling.devices.webgpu.device import WebGPUDevice
+from groundling.engine.fuse import JOINED, split
+from groundling.engine.jit import jit
 from groundling.model import GPT, parameter_shapes
-from groundling.presets import PRESETS
+from groundling.runs.presets import PRESETS
 
 TOLERANCE = 2e-5
 WIDEST = 512  # channels; of wider models a block reads LONG tokens, and attention all

@@ -24,13 +24,13 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
-from groundling import checkpoint, interchange
-from groundling.checkpoint import Checkpoint, CheckpointError
 from groundling.config import GPTConfig
-from groundling.corpus import Corpus
+from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
 from groundling.model import GPT, parameter_shapes
 from groundling.rng import Stream
+from groundling.runs import checkpoint, interchange
+from groundling.runs.checkpoint import Checkpoint, CheckpointError
 
 ATOL = 1e-4  # logits of a few units in float32, and two orders of summation
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import messages
 import session
 
-import groundling.devices
-from groundling.corpus import Corpus
+import groundling.devices.base
+import groundling.devices.open
+from groundling.data import Corpus
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 CORPUS = Corpus(TEXT)
@@ -44,8 +45,8 @@ class Page:
         self.session = session.Session(self.posted.append, self.open_device, corpus, clock)
         self.tell("device", name="numpy")
 
-    def open_device(self, name: str, stage: Callable) -> groundling.devices.Device:
-        return groundling.devices.open_device(name)
+    def open_device(self, name: str, stage: Callable) -> groundling.devices.base.Device:
+        return groundling.devices.open.open_device(name)
 
     def tell(self, type: str, **values: object) -> dict | None:
         """Send a command and let the session work once; the last message that it posted."""

@@ -151,9 +151,9 @@ def test_wgsl_is_linted_for_what_the_device_needs(page, old, new, message):
         ("def f(alpha):\n    alphabet = 1\n    alp‸\n", ["alpha", "alphabet"]),
         ("class A:\n    def go(self):\n        self.speed = 1\n        self.sp‸\n", ["speed"]),
         ("class A:\n    def go(self):\n        self.g‸\n    def get(self): pass\n", ["go", "get"]),
-        ("from .ops import ge‸", ["gelu"]),
-        ("from .sampl‸", ["samples", "sampling"]),
-        ("from .ops import gelu\ngelu(‸)", ["x="]),
+        ("from .engine.ops import ge‸", ["gelu"]),
+        ("from .runs.s‸", ["samples", "statefile", "strict"]),
+        ("from .engine.ops import gelu\ngelu(‸)", ["x="]),
         ("def f(device, x):\n    device.run('gel‸", ["gelu", "gelu_backward"]),
         ("def f(model):\n    model.parameters['h.0.ln_1‸", ["h.0.ln_1.weight", "h.0.ln_1.bias"]),
         ("é = '𝄞𝄞'; whi‸", ["while"]),
@@ -183,7 +183,7 @@ def test_where_completion_begins_is_counted_in_utf_16(page):
 
 
 def test_options_have_their_signature_and_first_sentence(page):
-    [gelu, *_] = page.options("from .ops import gel‸")["options"]
+    [gelu, *_] = page.options("from .engine.ops import gel‸")["options"]
     assert gelu == {
         "label": "gelu",
         "type": "function",
@@ -218,7 +218,7 @@ def test_there_are_at_most_200_options(page):
     ("text", "signature", "doc"),
     [
         (
-            "from .ops import linear\nlin‸ear(x, w)",
+            "from .engine.ops import linear\nlin‸ear(x, w)",
             "linear(x: Tensor, weight: Tensor) -> Tensor",
             "x @ weight",
         ),

@@ -10,12 +10,12 @@ import autosave
 import numpy as np
 import pytest
 
-from groundling import state
 from groundling.config import GPTConfig, TrainConfig
 from groundling.model import parameter_shapes
-from groundling.records import Log, Record
-from groundling.samples import Sample
-from groundling.state import Saved
+from groundling.runs import statefile
+from groundling.runs.records import Log, Record
+from groundling.runs.samples import Sample
+from groundling.runs.statefile import Saved
 from groundling.train import State
 
 MODEL = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, d_ff=4)
@@ -139,7 +139,7 @@ class FakeRun:
         saved = self.facts()
         numbers = np.full(COUNT, self.iter, np.float32)
         saved.state = replace(saved.state, weights=numbers, m=numbers, v=numbers)
-        return state.dumps(saved)
+        return statefile.dumps(saved)
 
 
 def resumed(saved: Saved) -> FakeRun:
@@ -154,13 +154,15 @@ def newest(store: FakeStore) -> int | None:
     return saved and saved.state.iter
 
 
-SIZE = 512 + len(state.dump_meta(FakeRun().facts())) + 12 * COUNT  # of a copy, without its journal
+SIZE = (
+    512 + len(statefile.dump_meta(FakeRun().facts())) + 12 * COUNT
+)  # of a copy, without its journal
 
 
 def test_a_copy_is_what_the_state_file_is():
     store, run = FakeStore(), FakeRun().train(11)
     run.save(Autosave(store))
-    assert state.dumps(Autosave(store).newest()) == run.file()
+    assert statefile.dumps(Autosave(store).newest()) == run.file()
     facts = Autosave(store).newest(floats=False)
     assert (facts.state.iter, len(facts.state.log), facts.state.weights.size) == (11, 11, 0)
 
@@ -197,7 +199,7 @@ def test_a_run_that_was_continued_goes_on_in_its_journal():
     store.written = 0
     run.save(kept)
     assert store.written < SIZE + 2000
-    assert state.dumps(Autosave(store).newest()) == run.file()
+    assert statefile.dumps(Autosave(store).newest()) == run.file()
 
 
 def test_runs_that_go_different_ways_do_not_touch_each_other():
@@ -214,11 +216,11 @@ def test_runs_that_go_different_ways_do_not_touch_each_other():
     serials = [kept.headers[slot]["serial"] for slot in kept.slots]
     assert serials == [3, 2, 1]
     for serial, each in zip(serials, (other, back, run), strict=True):
-        assert state.dumps(kept.read(serial)) == each.file()
-        assert state.dumps(Autosave(store).read(serial)) == each.file()
+        assert statefile.dumps(kept.read(serial)) == each.file()
+        assert statefile.dumps(Autosave(store).read(serial)) == each.file()
     run.train(1).save(kept)
-    assert state.dumps(Autosave(store).newest()) == run.file()
-    assert state.dumps(kept.read(2)) == back.file()
+    assert statefile.dumps(Autosave(store).newest()) == run.file()
+    assert statefile.dumps(kept.read(2)) == back.file()
     assert kept.read(1) is None
 
 
@@ -275,7 +277,7 @@ def test_when_it_is_full_the_oldest_go_and_the_newest_never():
     store.room = 10**9
     assert run.train(1).save(kept) is False
     assert newest(store) == 6
-    assert state.dumps(Autosave(store).newest()) == run.file()
+    assert statefile.dumps(Autosave(store).newest()) == run.file()
 
 
 def test_a_copy_that_fails_on_the_way_leaves_the_ones_before():
@@ -293,7 +295,7 @@ def test_a_copy_that_fails_on_the_way_leaves_the_ones_before():
         kept.save(run.facts(), lambda: iter([np.full(COUNT, np.nan, np.float32)] * 3))
     assert newest(store) == 3
     run.train(1).save(kept)
-    assert state.dumps(Autosave(store).newest()) == run.file()
+    assert statefile.dumps(Autosave(store).newest()) == run.file()
 
 
 def test_what_is_discarded_can_be_restored_until_another_is_saved():
@@ -349,6 +351,6 @@ def test_a_worker_that_is_ended_at_any_byte_leaves_a_store_that_can_be_read(seed
         kept = Autosave(store)
         found = kept.newest()
         assert kept.serial >= made
-        assert found is None or state.dumps(found) == files[kept.serial]
+        assert found is None or statefile.dumps(found) == files[kept.serial]
         assert found or not made
         made = kept.serial

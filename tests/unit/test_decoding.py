@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from groundling import configfile, interchange, presets, texts
-from groundling.corpus import BYTES, Corpus
-from groundling.decoding import decode
+from groundling.data import BYTES, Corpus
+from groundling.runs import configfile, interchange, presets, texts
+from groundling.runs.decoding import decode
+from groundling.runs.texts import read_as
 
 LINES = "Ödipus, naïve — “quoted”\r\n東京 👻\n"
 ENCODED = {
@@ -71,8 +72,8 @@ def test_a_model_of_bytes_learns_files_of_any_kind():
     assert bytes([*corpus.train.tolist(), *corpus.val.tolist()]) == whole
     assert corpus.raw_bytes == len(whole)
     with pytest.raises(ValueError, match="'?0 and 2 more'? is not UTF-8 text: byte 1, 0xff"):
-        corpus.read_as("char-v1")
-    assert corpus.read_as(BYTES) is corpus
+        read_as(corpus, "char-v1")
+    assert read_as(corpus, BYTES) is corpus
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

@@ -5,15 +5,15 @@ import gc
 import numpy as np
 import pytest
 
-from groundling import ops
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
-from groundling.jit import MOST_SHAPES, jit
-from groundling.lens import Lens
-from groundling.recent import Recent
+from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.engine import ops
+from groundling.engine.jit import MOST_SHAPES, jit
+from groundling.engine.recent import Recent
+from groundling.engine.tensor import Tensor, no_grad
+from groundling.labs.lens import Lens
 from groundling.sampling import generate
-from groundling.tensor import Tensor, no_grad
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20

@@ -8,19 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from groundling import cli
-from groundling.corpus import Corpus
-from groundling.curve import Curve, read_log
-from groundling.devices import Device
-from groundling.doctor import (
-    CASES,
-    ENOUGH,
-    FEWEST,
-    ITERS,
-    TITLES,
-    Examination,
-    diagnose,
-)
+from groundling.cli import main as cli
+from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.labs.curve import Curve, read_log
+from groundling.labs.doctor import CASES, ENOUGH, FEWEST, ITERS, TITLES, Examination, diagnose
 from groundling.train import NonFiniteLoss, Record
 
 UNIFORM = math.log(65)

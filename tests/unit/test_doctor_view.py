@@ -9,10 +9,10 @@ import doctor_view
 import pytest
 from paging import Posted
 
-from groundling import doctor
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs import doctor
 from groundling.train import NonFiniteLoss, Record
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker

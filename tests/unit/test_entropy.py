@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from groundling.corpus import Corpus
-from groundling.entropy import bigram_entropy, levels, pair_counts, unigram_entropy
+from groundling.data import Corpus
+from groundling.labs.entropy import bigram_entropy, levels, pair_counts, unigram_entropy
+from groundling.labs.evidence import Evidence
 from groundling.rng import Stream
-from groundling.samples import Evidence
 
 
 def by_counting(text: str) -> tuple[float, float]:

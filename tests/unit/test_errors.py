@@ -7,12 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from groundling import ops
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError
 from groundling.devices.numpy import NumPyDevice
-from groundling.errors import (
+from groundling.edits.errors import (
     MAX_DETAIL,
     MAX_FRAMES,
     MAX_MESSAGE,
@@ -20,7 +19,8 @@ from groundling.errors import (
     describe,
     wgsl_problem,
 )
-from groundling.jit import jit
+from groundling.engine import ops
+from groundling.engine.jit import jit
 from groundling.model import GPT, initial_weights
 from groundling.optim import clip_grad_norm_
 from groundling.train import Run, train
@@ -94,7 +94,7 @@ def test_the_reader_s_frames_are_told_from_the_library_s():
     assert frames == [
         (PATH, "<module>", True),
         (PATH, "block", True),
-        ("py_src/groundling/ops.py", "linear", False),
+        ("py_src/groundling/engine/ops.py", "linear", False),
     ]
     assert error.title == "These shapes do not fit"
     assert "(2, 3)" in error.message
@@ -105,7 +105,7 @@ HINTS = [
     ("loss = 1\nprint(lsos)\n", "Did you mean 'loss'?"),
     ("import math\nmath.sqr(2)\n", "Did you mean .sqrt?"),
     ("class A:\n  weight = 1\nA().wieght\n", "Did you mean .weight?"),
-    ("from groundling.ops import gleu\n", "Did you mean 'gelu'?"),
+    ("from groundling.engine.ops import gleu\n", "Did you mean 'gelu'?"),
     ("import torch\n", "What can be imported"),
     ("def f():\n  pass\nf().backward()\n", "ends without `return` gives None"),
     ("def f():\n  pass\nf() + 1\n", "ends without `return` gives None"),

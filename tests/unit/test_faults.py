@@ -14,10 +14,11 @@ from autosave import Autosave, StoreError, StoreFull
 from paging import CORPUS
 from test_autosave import FakeStore
 
-from groundling import live, sources
+from groundling import sources
 from groundling.config import GPTConfig
-from groundling.devices import DeviceLost
+from groundling.devices.base import DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import live
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -181,7 +182,7 @@ class Page(paging.Page):
 @pytest.fixture(autouse=True)
 def no_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs do not write, which takes as long as several iterations."""
-    monkeypatch.setattr("groundling.samples.EVERY", 0)
+    monkeypatch.setattr("groundling.runs.configfile.Setup.sample_interval", 0)
     yield
 
 
@@ -189,7 +190,7 @@ def no_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def untouched() -> tuple[bytes, ...]:
     """The run that nothing happens to, at its end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("groundling.samples.EVERY", 0)
+        patch.setattr("groundling.runs.configfile.Setup.sample_interval", 0)
         page = Page()
         page.tell("start", **START)
         return page.finished()

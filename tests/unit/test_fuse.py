@@ -5,12 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from groundling import fuse, ops, sources
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import STANDS_FOR, Device, Plan, digest
-from groundling.jit import jit
-from groundling.tensor import Parameter, Tensor, no_grad
+from groundling.data import Corpus
+from groundling.devices.base import STANDS_FOR, Device, digest
+from groundling.engine import fuse, ops
+from groundling.engine.jit import jit
+from groundling.engine.plan import Plan
+from groundling.engine.tensor import Parameter, Tensor, no_grad
 from groundling.train import Run, train
 
 TEXT = "It was the lark, the herald of the morn,\nNo nightingale.\n" * 20

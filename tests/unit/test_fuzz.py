@@ -22,13 +22,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from groundling import checkpoint, configfile, interchange, link, project, state, texts
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.curve import Curve, read_log
-from groundling.decoding import decode
+from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import project
+from groundling.labs import link
+from groundling.labs.curve import Curve, read_log
 from groundling.rng import Stream
+from groundling.runs import checkpoint, configfile, interchange, statefile, texts
+from groundling.runs.decoding import decode
 from groundling.train import Run, train
 
 CASES = int(os.environ.get("GROUNDLING_FUZZ", 100 if sys.platform == "emscripten" else 500))
@@ -59,15 +61,15 @@ def kinds() -> dict[str, Kind]:
     run = Run(settings, corpus, NumPyDevice(), config)
     for _ in train(run, 5):
         pass
-    weights, whole = state.save_weights(run), state.save_state(run)
+    weights, whole = statefile.save_weights(run), statefile.save_state(run)
     ckpt = checkpoint.loads(weights)
     folder = interchange.to_gpt2(ckpt, corpus)
     tensors = interchange.to_safetensors(ckpt)
-    fragment = link.dumps(link.claim(state.loads(whole))).encode()
+    fragment = link.dumps(link.claim(statefile.loads(whole))).encode()
     settings = TrainConfig(seed="b", iters=7, batch_size=2, lr=1e-3)
     small = project.Project("Mine", {"shaders/x.wgsl": "// é\n"}, settings)
     packed = project.to_zip(small)
-    edited = link.dumps(replace(link.claim(state.loads(whole)), edits=small.files))
+    edited = link.dumps(replace(link.claim(statefile.loads(whole)), edits=small.files))
     start = 512 + json.loads(whole[:512])["metaBytes"]
     bad_file = checkpoint.CheckpointError
 
@@ -80,7 +82,7 @@ def kinds() -> dict[str, Kind]:
 
     return {
         "bin": Kind(weights, checkpoint.loads, checkpoint.dumps, bad_file, 300),
-        "state": Kind(whole, state.loads, state.dumps, bad_file, start, seal),
+        "state": Kind(whole, statefile.loads, statefile.dumps, bad_file, start, seal),
         "safetensors": Kind(
             tensors,
             interchange.from_safetensors,

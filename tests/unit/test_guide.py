@@ -10,15 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundling import checkpoint, rng, state
+from groundling import rng
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import BYTES, Corpus, shakespeare
-from groundling.devices import Device
+from groundling.data import BYTES, Corpus, shakespeare
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.engine.tensor import no_grad
 from groundling.model import GPT, initial_weights
-from groundling.presets import PRESETS
+from groundling.runs import checkpoint, statefile
+from groundling.runs.presets import PRESETS
 from groundling.sampling import generate
-from groundling.tensor import no_grad
 from groundling.train import Run, train
 
 SMALL = dict(block_size=8, n_layer=1, n_head=2, n_embd=32, d_ff=64)
@@ -72,7 +73,7 @@ def test_on_100_kb_the_loss_falls_and_what_is_saved_comes_back_and_writes(device
     assert losses[0] == pytest.approx(math.log(256), abs=0.02)
     assert np.mean(losses[-5:]) < 3.5 and run.val_loss < 3.5  # letter counts alone: 3.3
 
-    ckpt = checkpoint.loads(state.save_weights(run))
+    ckpt = checkpoint.loads(statefile.save_weights(run))
     again = GPT(ckpt.config, device, ckpt.weights)
     tokens = device.tensor(corpus.train[None, :32])
     with no_grad():

@@ -6,13 +6,13 @@ import struct
 import numpy as np
 import pytest
 
-from groundling import state
-from groundling.checkpoint import CheckpointError
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
+from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.inspector import Contents, compare, size
 from groundling.model import parameter_shapes
+from groundling.runs import statefile
+from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.inspector import Contents, compare, size
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
@@ -25,7 +25,7 @@ def files() -> tuple[bytes, bytes]:
     config = GPTConfig(corpus.vocab_size, block_size=8, n_layer=1, n_head=1, n_embd=4, d_ff=6)
     run = Run(TrainConfig(iters=5, batch_size=2), corpus, NumPyDevice(), config)
     list(train(run))
-    return state.save_weights(run), state.save_state(run)
+    return statefile.save_weights(run), statefile.save_state(run)
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -95,7 +95,7 @@ def test_a_difference_is_found_in_its_tensor_and_measured(files):
 def test_models_of_different_shapes_are_not_compared(files):
     corpus = Corpus(TEXT)
     config = GPTConfig(corpus.vocab_size, block_size=9, n_layer=1, n_head=1, n_embd=4, d_ff=6)
-    other = state.save_weights(Run(TrainConfig(), corpus, NumPyDevice(), config))
+    other = statefile.save_weights(Run(TrainConfig(), corpus, NumPyDevice(), config))
     with pytest.raises(ValueError, match="different shapes"):
         compare(Contents(files[0]), Contents(other))
 

@@ -13,14 +13,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundling import checkpoint, interchange
-from groundling.checkpoint import Checkpoint, CheckpointError
 from groundling.config import GPTConfig
-from groundling.corpus import Corpus
+from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.interchange import from_gpt2, from_safetensors, to_gpt2, to_safetensors
 from groundling.model import GPT, parameter_shapes
 from groundling.rng import Stream
+from groundling.runs import checkpoint, interchange
+from groundling.runs.checkpoint import Checkpoint, CheckpointError
+from groundling.runs.interchange import from_gpt2, from_safetensors, to_gpt2, to_safetensors
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 

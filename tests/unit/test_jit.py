@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from groundling import ops
-from groundling.devices import Device
-from groundling.jit import jit
-from groundling.tensor import Parameter, Tensor
+from groundling.devices.base import Device
+from groundling.engine import ops
+from groundling.engine.jit import jit
+from groundling.engine.tensor import Parameter, Tensor
 
 
 def f32(*numbers: float) -> np.ndarray:

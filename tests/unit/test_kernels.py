@@ -9,10 +9,11 @@ import math
 import numpy as np
 import pytest
 
-from groundling import parity, sources
-from groundling.devices import STANDS_FOR
+from groundling import sources
 from groundling.devices import numpy as numpy_device
+from groundling.devices.base import STANDS_FOR
 from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.labs import parity
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)
 

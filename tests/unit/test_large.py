@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from groundling import presets
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.tensor import Parameter, recompute, record
+from groundling.engine.tensor import Parameter, recompute, record
+from groundling.runs import presets
+from groundling.runs.configfile import Setup
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20

@@ -9,11 +9,11 @@ import pytest
 
 from groundling import model as model_module
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
-from groundling.lens import Lens, health
+from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.engine.tensor import no_grad
+from groundling.labs.lens import Lens, health
 from groundling.model import GPT, initial_weights, parameter_shapes
-from groundling.tensor import no_grad
 from groundling.train import Run, train
 
 CONFIG = GPTConfig(vocab_size=23, block_size=20, n_layer=3, n_head=2, n_embd=12, d_ff=40)
@@ -83,8 +83,8 @@ def test_what_is_seen_is_what_a_forward_pass_by_hand_does(device: Device, rng, n
 def test_the_weights_are_those_that_the_attention_kernel_sums_with(device: Device, rng):
     B, T, C, H = 1, 9, 12, 2
     qkv = rng.standard_normal((B, T, 3 * C)).astype(np.float32)
-    from groundling.lens import attention
-    from groundling.ops import causal_attention
+    from groundling.engine.ops import causal_attention
+    from groundling.labs.lens import attention
 
     with no_grad():
         y = causal_attention(device.tensor(qkv), H).numpy()[0]

@@ -10,10 +10,10 @@ import talk_view
 from paging import Posted
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import BYTES, Corpus
-from groundling.devices import DeviceLost
+from groundling.data import BYTES, Corpus
+from groundling.devices.base import DeviceLost
 from groundling.devices.numpy import NumPyDevice
-from groundling.lens import Lens
+from groundling.labs.lens import Lens
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20

@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from groundling import checkpoint, presets, sources, state
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError
+from groundling.devices.limits import MOST_HEAD_SIZE, Refused, limits, refusal
 from groundling.devices.numpy import NumPyDevice
-from groundling.limits import MOST_HEAD_SIZE, Refused, limits, refusal
-from groundling.link import Replay, claim
+from groundling.labs.link import Replay, claim
+from groundling.labs.twin import Twin
 from groundling.model import GPT
+from groundling.runs import checkpoint, presets, statefile
+from groundling.runs.configfile import Setup
 from groundling.train import Run, train
-from groundling.twin import Twin
 
 TEXT = Corpus("the quick brown fox jumps over the lazy dog " * 40)
 MODEL = GPTConfig(TEXT.vocab_size, 8, 1, 1, 16, 8)
@@ -37,12 +38,12 @@ def trained() -> Run:
 
 def ways(run: Run) -> dict:
     """All that make a model on a device, of a run that another device has trained."""
-    saved = state.loads(state.save_state(run))
-    weights = checkpoint.loads(state.save_weights(run))
+    saved = statefile.loads(statefile.save_state(run))
+    weights = checkpoint.loads(statefile.save_weights(run))
     return {
         "a new run": lambda device: Run(CONFIG, TEXT, device, MODEL),
         "weights": lambda device: Run(CONFIG, TEXT, device, MODEL, run.model.weights()),
-        "a state": lambda device: state.resume(saved, TEXT, device),
+        "a state": lambda device: statefile.resume(saved, TEXT, device),
         "writing": lambda device: GPT(weights.config, device, weights.weights),
         "a link": lambda device: Replay(claim(saved), TEXT, device),
         "twins": lambda device: Twin(("a", "b"), TEXT, device, 3, CONFIG, MODEL),

@@ -11,13 +11,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from groundling import link as link_module
-from groundling import live, project, sources, state
+from groundling import sources
 from groundling.config import MODEL_LIMITS, GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.link import Link, LinkError, Replay, claim, dumps, loads, recorded
+from groundling.edits import live, project
+from groundling.labs import link as link_module
+from groundling.labs.link import Link, LinkError, Replay, claim, dumps, loads, recorded
+from groundling.runs import statefile
+from groundling.runs.texts import read_as
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
@@ -37,7 +40,7 @@ def link_of(device: Device, stop_at: int = 12) -> Link:
     run = small_run(device)
     for _ in train(run, stop_at):
         pass
-    return claim(state.loads(state.save_state(run)))
+    return claim(statefile.loads(statefile.save_state(run)))
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +114,14 @@ def test_the_longest_link_is_short(on_numpy):
 def test_a_device_with_other_characters_in_its_name(on_numpy):
     run = small_run(NumPyDevice())
     run.device.description = "Arc™ A770 (Vulkan)"
-    assert claim(state.loads(state.save_state(run))).device == "numpy: Arc? A770 (Vulkan)"
+    assert claim(statefile.loads(statefile.save_state(run))).device == "numpy: Arc? A770 (Vulkan)"
 
 
 def test_a_run_that_began_with_weights_from_a_file_is_no_link():
     run = small_run(NumPyDevice())
     run.load(replace(run.checkpoint(), iter=3))
     with pytest.raises(LinkError, match="began at iter 3 with weights from a file"):
-        claim(state.loads(state.save_state(run)))
+        claim(statefile.loads(statefile.save_state(run)))
 
 
 def test_a_learning_rate_that_its_settings_do_not_make_is_no_link():
@@ -130,7 +133,7 @@ def test_a_learning_rate_that_its_settings_do_not_make_is_no_link():
     for _ in train(run, 8):
         pass
     with pytest.raises(LinkError, match="learning rate was changed .* at iter 0 it is not"):
-        claim(state.loads(state.save_state(run)))
+        claim(statefile.loads(statefile.save_state(run)))
 
 
 # Whether it is so
@@ -147,7 +150,7 @@ def test_settings_that_were_changed_on_the_way_are_changed_so_in_the_replay(devi
     run.change(beta1=0.5, eval_interval=2, iters=run.config.iters + 5)
     for _ in train(run, 9):
         pass
-    saved = state.loads(state.save_state(run))
+    saved = statefile.loads(statefile.save_state(run))
     link = loads(dumps(claim(saved)))
     assert link.config == small_run(device).config
     assert [(at, name) for at, name, *_ in link.changes] == [
@@ -181,9 +184,9 @@ def test_a_text_of_just_256_characters_is_replayed_as_it_was_read(tokenizer: str
     model = GPTConfig(256, block_size=4, n_layer=1, n_head=1, n_embd=4, d_ff=4)
     run = Run(replace(CONFIG, iters=3), corpus, device, model)
     list(train(run))
-    fragment = dumps(claim(state.loads(state.save_state(run))))
+    fragment = dumps(claim(statefile.loads(statefile.save_state(run))))
     assert ("tokenizer" in value_of(fragment)) == (tokenizer == "char-v1")
-    for given in (corpus, corpus.read_as("char-v1"), corpus.read_as("byte-v1")):
+    for given in (corpus, read_as(corpus, "char-v1"), read_as(corpus, "byte-v1")):
         replay = Replay(loads(fragment), given, device)
         list(replay.train())
         assert replay.verdict().kind == "identical"
@@ -357,15 +360,15 @@ def edited_link() -> str:
     run = train.Run(module("config").TrainConfig(**vars(CONFIG)), corpus, NumPyDevice(), model)
     for _ in train.train(run, 6):
         pass
-    saved = module("state").loads(module("state").save_state(run))
-    return module("link").dumps(module("link").claim(saved))
+    saved = module("runs.statefile").loads(module("runs.statefile").save_state(run))
+    return module("labs.link").dumps(module("labs.link").claim(saved))
 
 
 def test_a_link_of_edited_code_holds_the_edits_and_replays_under_them_to_the_bit(edited):
     text = edited_link()
-    claimed = module("link").loads(text)
+    claimed = module("labs.link").loads(text)
     assert claimed.edits == {OPTIM: TWICE}
-    replay = module("link").Replay(claimed, Corpus(TEXT), NumPyDevice())
+    replay = module("labs.link").Replay(claimed, Corpus(TEXT), NumPyDevice())
     assert not replay.other_code
     assert len(list(replay.train())) == 6
     assert replay.verdict().kind == "identical"
@@ -401,14 +404,14 @@ def test_a_run_whose_code_changed_on_the_way_is_no_link():
         pass
     run.edits.append((2, "--- a"))
     with pytest.raises(LinkError, match="The code was changed at iter 2"):
-        claim(state.loads(state.save_state(run)))
+        claim(statefile.loads(statefile.save_state(run)))
 
 
 @pytest.mark.parametrize(
     ("edits", "why"),
     [
         ({"../x.py": ""}, "cannot be edited"),
-        ({"py_src/groundling/live.py": ""}, "part of what makes edits work"),
+        ({"py_src/groundling/edits/live.py": ""}, "part of what makes edits work"),
         ({OPTIM: 3}, "which is no text"),
         ({OPTIM: "\0"}, "a NUL"),
         ("import os", "not an object"),

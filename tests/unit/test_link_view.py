@@ -10,10 +10,13 @@ import paging
 import pytest
 from paging import TEXT
 
-from groundling import link, live, sources, state
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost
+from groundling import sources
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import live
+from groundling.labs import link
+from groundling.runs import statefile
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -211,7 +214,7 @@ def test_a_name_with_other_characters_is_the_same_device():
     device.description = "Arc™"
     corpus = Corpus(TEXT)
     run = link.Run(link.TrainConfig(iters=1, batch_size=8), corpus, device)
-    claimed = link.claim(state.snapshot(run))
+    claimed = link.claim(statefile.snapshot(run))
     assert link.Replay(claimed, corpus, device).device == claimed.device
 
 

@@ -5,17 +5,20 @@ import traceback
 
 import pytest
 
-import groundling.devices
-import groundling.state
+import groundling.devices.base
+import groundling.devices.open
+import groundling.runs.statefile
 import groundling.train
-from groundling import fingerprint, live, sources
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError
 from groundling.devices.numpy import NumPyDevice
-from groundling.live import OtherShapes
+from groundling.edits import live
+from groundling.edits.live import OtherShapes
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
+TENSOR = "py_src/groundling/engine/tensor.py"
 TEXT = "To be, or not to be, that is the question:\n" * 20
 CONFIG = TrainConfig(iters=20, batch_size=2, warmup=4)
 
@@ -59,25 +62,26 @@ def test_an_edit_makes_its_module_and_those_that_import_it_anew_and_no_others():
     before = {n: m for n, m in sys.modules.items() if n.startswith("groundling.")}
     live.load(TWICE)
     anew = {n.removeprefix("groundling.") for n, m in before.items() if sys.modules[n] is not m}
-    assert {"train", "state"} <= anew
-    assert not anew & {"model", "optim", "ops", "tensor", "devices", "devices.numpy", "config"}
+    assert {"train", "runs.statefile"} <= anew
+    kept = "model optim config engine.ops engine.tensor devices.base devices.numpy runs engine"
+    assert not anew & {*kept.split()} and {*kept.split()} <= {n[11:] for n in before}
     assert groundling.train is sys.modules["groundling.train"] is not before["groundling.train"]
 
 
 def test_putting_back_gives_the_very_modules_and_hash_of_before():
-    modules, code = dict(live.loaded()), fingerprint.code_hash()
+    modules, code = dict(live.loaded()), sources.code_hash()
     before = live.load(TWICE)
-    assert fingerprint.code_hash() != code
+    assert sources.code_hash() != code
     live.restore(before)
-    assert live.loaded() == modules and fingerprint.code_hash() == code
+    assert live.loaded() == modules and sources.code_hash() == code
     assert groundling.train is modules["groundling.train"] and sources.overlay == {}
 
 
 def test_no_edits_again_are_the_code_of_the_beginning():
-    code = fingerprint.code_hash()
+    code = sources.code_hash()
     live.load(TWICE)
     live.load({})
-    assert fingerprint.code_hash() == code
+    assert sources.code_hash() == code
     assert small(1).log[0].lr == pytest.approx(CONFIG.lr / 4)
 
 
@@ -140,7 +144,7 @@ def test_code_that_does_not_load_changes_nothing(wrong, kind):
         ({"py_src/groundling/../x.py": ""}, "cannot be edited"),
         ({"py_src/browser/session.py": ""}, "cannot be edited"),
         ({"shaders/gelu.py": ""}, "cannot be edited"),
-        ({"py_src/groundling/live.py": ""}, "makes edits work"),
+        ({"py_src/groundling/edits/live.py": ""}, "makes edits work"),
         ({"py_src/groundling/__init__.py": ""}, "makes edits work"),
         ({TRAIN: 5}, "must be a text"),
         ({TRAIN: "#" * 1_000_001}, "must be a text of 1,000,000"),
@@ -154,16 +158,19 @@ def test_what_cannot_be_edited_is_refused(overlay, why):
 
 
 def test_exceptions_that_are_as_they_were_are_still_caught():
-    lost = groundling.devices.DeviceLost
-    non_finite, other = groundling.train.NonFiniteLoss, groundling.state.OtherOrigin
+    lost = groundling.devices.base.DeviceLost
+    non_finite, other = groundling.train.NonFiniteLoss, groundling.runs.statefile.OtherOrigin
     live.load(
         {
             **TWICE,
-            **edit("py_src/groundling/tensor.py", ("import itertools", "import itertools  # here")),
+            **edit(TENSOR, ("import itertools", "import itertools  # here")),
         }
     )
-    assert groundling.devices.DeviceLost is lost
-    assert groundling.train.NonFiniteLoss is non_finite and groundling.state.OtherOrigin is other
+    assert groundling.devices.base.DeviceLost is lost
+    assert (
+        groundling.train.NonFiniteLoss is non_finite
+        and groundling.runs.statefile.OtherOrigin is other
+    )
     live.load(edit(TRAIN, ("training cannot go on from there", "training ends here")))
     assert groundling.train.NonFiniteLoss is not non_finite
 
@@ -181,7 +188,7 @@ def test_a_traceback_shows_the_edited_lines():
 OP = '''"""Twice as much."""
 
 from .devices.numpy import kernel
-from .tensor import record
+from .engine.tensor import record
 
 
 @kernel
@@ -294,9 +301,9 @@ def test_other_parameters_are_told_and_those_that_fit_can_be_kept():
 
 def test_a_run_of_another_device_is_carried_to_a_new_one_of_the_edited_class():
     straight, run = small(5), small(3)
-    path = "py_src/groundling/tensor.py"
+    path = TENSOR
     live.load({path: sources.original(path) + "\n# nothing\n"})
-    device = groundling.devices.open_device("numpy")
+    device = groundling.devices.open.open_device("numpy")
     assert not isinstance(device, NumPyDevice)
     new = live.carry(run, run.state(), run.corpus, device)
     on(new, 2)
@@ -313,11 +320,11 @@ def test_a_diff_names_files_and_is_bounded():
 
 
 def test_modules_that_name_others_by_the_package_get_the_new_ones():
-    import groundling.cli  # `from . import link`: it comes before link in the alphabet
+    import groundling.cli.main  # `from ..labs import link`: before link in the alphabet
 
-    old = groundling.cli
+    old = groundling.cli.main
     live.load(TWICE)
-    new = sys.modules["groundling.cli"]
+    new = sys.modules["groundling.cli.main"]
     assert new is not old
-    assert new.link is sys.modules["groundling.link"] is not old.link
-    assert groundling.link is new.link
+    assert new.link is sys.modules["groundling.labs.link"] is not old.link
+    assert groundling.labs.link is new.link

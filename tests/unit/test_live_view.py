@@ -9,8 +9,10 @@ import paging
 import pytest
 from talk_view import TalkView
 
-from groundling import checkpoint, fingerprint, samples, sources
-from groundling.corpus import Corpus
+from groundling import sources
+from groundling.data import Corpus
+from groundling.runs import checkpoint
+from groundling.runs.configfile import Setup
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -22,7 +24,7 @@ SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
 def no_samples():
     """Runs do not write, which takes as long as several iterations."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "EVERY", 0)
+        patch.setattr(Setup, "sample_interval", 0)
         yield
 
 
@@ -234,7 +236,7 @@ def test_commands_behind_an_edit_come_after_its_first_step(untouched):
 
 
 def test_an_edit_of_the_tensors_opens_the_device_again(untouched):
-    path = "py_src/groundling/tensor.py"
+    path = "py_src/groundling/engine/tensor.py"
     page = Page().started().until(4)
     device = page.session.device
     page.tell("apply", files={path: sources.original(path) + "\n# nothing\n"})
@@ -256,7 +258,7 @@ def test_a_run_that_is_brought_back_goes_on_under_the_code_that_is_in_force_by_t
     page.tell("apply", files=TWICE)
     page.tell("undo")
     run = page.session.run
-    assert page.session.phase == "paused" and run.code_hash == fingerprint.code_hash()
+    assert page.session.phase == "paused" and run.code_hash == sources.code_hash()
     assert [edit["iter"] for edit in page.of("run")[-1]["edits"]] == [run.iter]
     page.tell("resume")
     page.finish()

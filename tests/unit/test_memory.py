@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from groundling import sources
-from groundling.devices import memory, tiles
-from groundling.devices.memory import File
+from groundling.devices.webgpu import memory, tiles
+from groundling.devices.webgpu.memory import File
 
 
 class Kept:
@@ -33,34 +32,33 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Kept:
     return kept
 
 
-def device(name: str = "a GPU", driver: str = "1"):
-    """What memory.py asks of a device."""
-    info = {"device": name, "description": f"driver {driver}"}
-    return SimpleNamespace(description=name, wgpu=SimpleNamespace(adapter_info=info))
+def key(name: str = "a GPU", driver: str = "1") -> str:
+    """That of an adapter."""
+    return memory.key(name, {"device": name, "description": f"driver {driver}"})
 
 
 def test_a_choice_is_found_again_for_the_same_adapter_and_driver(store):
-    memory.keep(device(), tiles.WIDE)
-    memory.keep(device("another"), tiles.PLAIN)
-    assert memory.recall(device()) == tiles.WIDE
-    assert memory.recall(device("another")) == tiles.PLAIN
-    assert memory.recall(device(driver="2")) == ""
+    memory.keep(key(), tiles.WIDE)
+    memory.keep(key("another"), tiles.PLAIN)
+    assert memory.recall(key()) == tiles.WIDE
+    assert memory.recall(key("another")) == tiles.PLAIN
+    assert memory.recall(key(driver="2")) == ""
 
 
 def test_another_browser_or_another_kernel_has_its_own_trial(store, monkeypatch):
-    memory.keep(device(), tiles.WIDE)
+    memory.keep(key(), tiles.WIDE)
     store.host = "a browser 2.0"
-    assert memory.recall(device()) == ""
+    assert memory.recall(key()) == ""
     store.host = "a browser 1.0"
     path = f"{sources.SHADERS}matmul_nn.wgsl"
     monkeypatch.setattr(sources, "overlay", {path: sources.text(path) + "\n"})
-    assert memory.recall(device()) == ""
+    assert memory.recall(key()) == ""
 
 
 def test_a_newer_choice_takes_the_place_of_the_old(store):
-    memory.keep(device(), tiles.WIDE)
-    memory.keep(device(), tiles.PLAIN)
-    assert memory.recall(device()) == tiles.PLAIN
+    memory.keep(key(), tiles.WIDE)
+    memory.keep(key(), tiles.PLAIN)
+    assert memory.recall(key()) == tiles.PLAIN
     assert len(json.loads(store.data)) == 1
 
 
@@ -90,17 +88,17 @@ def test_a_newer_choice_takes_the_place_of_the_old(store):
     ],
 )
 def test_what_cannot_be_counts_for_nothing_and_is_written_anew(store, data: bytes):
-    store.data = data.replace(b"KEY", memory._key(device()).encode())
-    assert memory.recall(device()) == ""
-    memory.keep(device(), tiles.WIDE)
-    assert memory.recall(device()) == tiles.WIDE
+    store.data = data.replace(b"KEY", key().encode())
+    assert memory.recall(key()) == ""
+    memory.keep(key(), tiles.WIDE)
+    assert memory.recall(key()) == tiles.WIDE
 
 
 def test_so_many_adapters_are_remembered_the_newest_of_them(store):
     for i in range(memory.MOST + 5):
-        memory.keep(device(f"GPU {i}"), tiles.WIDE)
-    assert memory.recall(device("GPU 4")) == ""
-    assert memory.recall(device("GPU 5")) == tiles.WIDE
+        memory.keep(key(f"GPU {i}"), tiles.WIDE)
+    assert memory.recall(key("GPU 4")) == ""
+    assert memory.recall(key("GPU 5")) == tiles.WIDE
     assert len(store.data) <= memory.LONGEST
 
 
@@ -110,11 +108,11 @@ def test_without_a_store_or_with_one_that_fails_there_is_only_the_trial(store, m
 
     monkeypatch.setattr(store, "read", fail)
     monkeypatch.setattr(store, "write", fail)
-    memory.keep(device(), tiles.WIDE)
-    assert memory.recall(device()) == ""
+    memory.keep(key(), tiles.WIDE)
+    assert memory.recall(key()) == ""
     monkeypatch.setattr(memory, "store", None)
-    memory.keep(device(), tiles.WIDE)
-    assert memory.recall(device()) == ""
+    memory.keep(key(), tiles.WIDE)
+    assert memory.recall(key()) == ""
 
 
 def test_a_file_is_made_with_its_folder_and_read_no_further_than_it_may_be(tmp_path: Path):

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import ops
 from groundling.config import GPTConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.engine import ops
+from groundling.engine.tensor import Parameter, Tensor, no_grad, record
 from groundling.model import ALIGN, GPT, initial_weights, parameter_shapes
 from groundling.optim import AdamW, clip_grad_norm_
 from groundling.rng import Stream
-from groundling.tensor import Parameter, Tensor, no_grad, record
 
 FIGURES = json.loads(
     (Path(__file__).parents[1] / "pytorch_figures.json").read_text(encoding="utf-8")

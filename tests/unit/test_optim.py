@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from groundling.config import GPTConfig
-from groundling.devices import Device
+from groundling.devices.base import Device
+from groundling.engine.ops import cross_entropy, embedding
 from groundling.model import GPT, initial_weights
-from groundling.ops import cross_entropy, embedding
 from groundling.optim import AdamW, clip_grad_norm_
 
 CONFIG = GPTConfig(vocab_size=5, block_size=3, n_layer=1, n_head=1, n_embd=7, d_ff=3)

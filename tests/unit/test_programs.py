@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from groundling.devices import Device
-from groundling.jit import jit
-from groundling.tensor import Tensor, no_grad
+from groundling.devices.base import Device
+from groundling.engine.jit import jit
+from groundling.engine.tensor import Tensor, no_grad
 
 SIZE, MOST = 200, 70  # of a tensor, and of what a call works on
 KINDS = np.float32, np.float64, np.int64, np.int8, np.bool_

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from groundling import project
 from groundling.config import TrainConfig
-from groundling.project import MAX_FILE, MAX_LINK, MAX_TOTAL, Project, ProjectError
+from groundling.edits import project
+from groundling.edits.project import MAX_FILE, MAX_LINK, MAX_TOTAL, Project, ProjectError
 
 FILES = {
     "py_src/groundling/train.py": "print('<script>alert(1)</script>')\n",
@@ -110,7 +110,7 @@ def linked(value: object) -> str:
         "shaders/x.wgsl/y.wgsl",
         "py_src/groundling/x.pyc",
         "py_src/groundling/x.py\n",
-        "py_src/groundling/live.py",
+        "py_src/groundling/edits/live.py",
         "py_src/groundling/__init__.py",
         "shaders/X.wgsl",
         "py_src/groundling/" + "d/" * 9 + "x.py",

@@ -4,8 +4,9 @@ import pytest
 from paging import Page
 from session import train_config
 
-from groundling import live, project, sources
+from groundling import sources
 from groundling.config import TrainConfig
+from groundling.edits import live, project
 
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 4, "lr": 1e-3}
 LOUD = {"py_src/groundling/train.py": "raise SystemExit('it ran')\n"}
@@ -74,6 +75,6 @@ def test_a_project_says_which_library_it_edits(page):
         file = page.tell("zip", name="x", files={}, **SETTINGS)
     finally:
         page.tell("apply", files={})
-    from groundling.fingerprint import code_hash
+    from groundling.sources import code_hash
 
     assert project.from_zip(file["bytes"]).code == code_hash()

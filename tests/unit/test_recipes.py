@@ -20,10 +20,11 @@ import groundling.devices.numpy
 import groundling.model
 import groundling.optim
 import groundling.train
-from groundling import live, recipes, sources
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling import sources
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.edits import live, recipes
 from groundling.rng import Stream
 
 pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from groundling.records import BLOCK, Log, Record
+from groundling.runs.records import BLOCK, Log, Record
 
 
 def record(it: int, val: float | None = None, train: float | None = None) -> Record:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from groundling import checkpoint
-from groundling.checkpoint import Checkpoint
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
+from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.samples import Evidence, prompt
+from groundling.labs.evidence import Evidence
+from groundling.runs import checkpoint
+from groundling.runs.checkpoint import Checkpoint
+from groundling.runs.samples import prompt
 from groundling.sampling import generate
 from groundling.train import Run, evaluate
 

@@ -6,19 +6,12 @@ from collections import Counter
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
-from groundling.devices import Device
+from groundling.data import SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
+from groundling.devices.base import Device
+from groundling.labs.evidence import PHASES, Evidence, has_phases, phase_of
 from groundling.rng import Stream
-from groundling.samples import (
-    LENGTH,
-    PHASES,
-    Evidence,
-    has_phases,
-    opening,
-    phase_of,
-    prompt,
-    write,
-)
+from groundling.runs.samples import LENGTH, opening, prompt, write
+from groundling.runs.texts import read_as
 from groundling.sampling import generate
 from groundling.train import Run, train
 
@@ -125,7 +118,7 @@ def test_a_phase_begins_and_ends_where_it_says(it: int, name: str):
 def test_only_the_default_model_on_shakespeare_goes_through_the_phases(corpus: Corpus):
     assert has_phases(corpus, GPTConfig()) and has_phases(corpus, GPTConfig(dropout=0.1))
     assert not has_phases(corpus, GPTConfig(n_layer=3))
-    assert not has_phases(corpus.read_as("byte-v1"), GPTConfig(256))
+    assert not has_phases(read_as(corpus, "byte-v1"), GPTConfig(256))
     assert not has_phases(Corpus("To be, or not to be"), GPTConfig())
 
 

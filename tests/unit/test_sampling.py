@@ -8,12 +8,12 @@ import pytest
 
 from groundling import sources
 from groundling.config import GPTConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.engine.tensor import no_grad
 from groundling.model import GPT, initial_weights
 from groundling.rng import Stream
 from groundling.sampling import READ_EVERY, distribution, generate, stream, surprise
-from groundling.tensor import no_grad
 
 CORPUS = Corpus("How far that little candle throws his beams! So shines a good deed.")
 CONFIG = GPTConfig(

@@ -16,15 +16,17 @@ import session as session_module
 from paging import file_of
 from test_autosave import FakeStore
 
-from groundling import checkpoint, devices, presets, sources, state, train
+from groundling import sources, train
 from groundling.config import GPTConfig
-from groundling.configfile import Setup
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost
+from groundling.data import Corpus
+from groundling.devices import base as devices
+from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
-from groundling.fingerprint import code_hash
 from groundling.model import initial_weights
-from groundling.records import Log
+from groundling.runs import checkpoint, presets, statefile
+from groundling.runs.configfile import Setup
+from groundling.runs.records import Log
+from groundling.sources import code_hash
 from groundling.train import NonFiniteLoss, Record, State
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -101,7 +103,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(train, "Run", FakeRun)
-        monkeypatch.setattr(state, "Run", FakeRun)
+        monkeypatch.setattr(statefile, "Run", FakeRun)
         monkeypatch.setattr(train, "train", self.train)
         self.now, self.messages, self.fails = 100.0, [], {}
         self.device = SimpleNamespace(
@@ -532,9 +534,9 @@ def test_a_state_brings_its_seed_its_length_and_its_curve(bench):
 
 def test_a_state_of_other_code_is_loaded_once_the_reader_agrees(bench):
     at = paused(bench)
-    saved = state.loads(state_file(bench))
+    saved = statefile.loads(state_file(bench))
     bench.tell("reset")
-    other = state.dumps(replace(saved, code_hash="0" * 64))
+    other = statefile.dumps(replace(saved, code_hash="0" * 64))
     bench.tell("load", name="old.state", bytes=other, **SETTINGS)
     [asked] = bench.of("asked")
     assert (asked["seed"], asked["iter"]) == ("hamlet", at)
@@ -549,8 +551,8 @@ def test_a_state_of_other_code_is_loaded_once_the_reader_agrees(bench):
 
 def test_a_question_that_another_run_has_answered_keeps_no_file(bench):
     paused(bench)
-    saved = state.loads(state_file(bench))
-    file = state.dumps(replace(saved, code_hash="a" * 64))
+    saved = statefile.loads(state_file(bench))
+    file = statefile.dumps(replace(saved, code_hash="a" * 64))
     bench.tell("reset")
     bench.tell("load", name="old.state", bytes=file, **SETTINGS)
     assert bench.session.asking
@@ -560,8 +562,8 @@ def test_a_question_that_another_run_has_answered_keeps_no_file(bench):
 
 def test_a_state_of_another_device_says_so(bench):
     paused(bench)
-    saved = state.loads(state_file(bench))
-    file = state.dumps(replace(saved, device="numpy: elsewhere"))
+    saved = statefile.loads(state_file(bench))
+    file = statefile.dumps(replace(saved, device="numpy: elsewhere"))
     bench.tell("load", name="far.state", bytes=file, **SETTINGS)
     assert "it was numpy: elsewhere" in bench.of("loaded")[-1]["note"]
 
@@ -694,7 +696,7 @@ def test_a_storage_that_fails_is_told_and_the_page_has_the_copies_from_then_on(b
         "problem": "the disk is gone",
     }
     assert bench.of("kept")[-1] == {**bench.of("kept")[-1], "iter": at, "here": False}
-    assert state.loads(file_of(bench.messages, "kept")).state.iter == at
+    assert statefile.loads(file_of(bench.messages, "kept")).state.iter == at
     bench.tell("resume")
     bench.until("done")
 
@@ -719,7 +721,7 @@ def test_no_bytes_of_a_copy_go_to_the_page_where_the_storage_has_it(bench, store
     bench.tell("lost", device=bench.device, message="The device was lost.")
     bench.until("error")
     bench.tell("state")
-    assert state.loads(file_of(bench.messages)).state.iter == at
+    assert statefile.loads(file_of(bench.messages)).state.iter == at
     bench.tell("save")
     assert checkpoint.loads(file_of(bench.messages)).iter == at
     assert f"iteration {at}" in bench.of("notice")[-1]["message"]
@@ -733,7 +735,7 @@ def test_a_run_that_was_continued_can_be_saved_from_its_copy_at_once(bench, stor
     bench.tell("lost", device=bench.device, message="The device was lost.")
     bench.until("error")
     bench.tell("state")
-    assert state.loads(file_of(bench.messages)).state.iter == at
+    assert statefile.loads(file_of(bench.messages)).state.iter == at
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("wte"), ValueError("wte[0] is nan")])
@@ -793,7 +795,7 @@ def test_after_a_loss_that_is_no_number_a_state_is_the_last_copy(bench):
     bench.until("error")
     bench.session.run.facts = bench.spoiled  # a GPU's losses come many at a time: more are like it
     bench.tell("state", bytes=copy)
-    assert state.loads(file_of(bench.messages)).state.iter == kept
+    assert statefile.loads(file_of(bench.messages)).state.iter == kept
     assert f"iteration {kept}" in bench.of("notice")[-1]["message"]
 
 
@@ -897,10 +899,10 @@ def test_a_command_that_breaks_is_told_and_the_run_is_as_it_was(bench, monkeypat
 
     at = paused(bench)
     with monkeypatch.context() as patch:
-        for owner, name in ((checkpoint, "stream"), (state, "stream_run"), (FakeRun, "set_lr")):
+        for owner, name in ((checkpoint, "stream"), (statefile, "stream_run"), (FakeRun, "set_lr")):
             patch.setattr(owner, name, breaks)
         patch.setattr(session_module, "row", breaks)
-        patch.setattr(state, "snapshot", breaks)
+        patch.setattr(statefile, "snapshot", breaks)
         bench.tell(command, value=1e-3)
     assert (bench.session.phase, bench.session.run.iter) == ("paused", at)
     assert bench.of("error") or bench.of("link")[-1]["problem"]
@@ -978,7 +980,7 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
         session.receive({"type": "state"})
         session.advance()
         file = file_of(messages)
-        return state.loads(file), file
+        return statefile.loads(file), file
 
     straight, _ = finish(*session_of(start))
     first, messages = session_of(start)

@@ -7,10 +7,10 @@ import pytest
 import speed_view
 from paging import Posted
 
-from groundling import bench
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs import bench
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

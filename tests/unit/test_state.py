@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import checkpoint, fingerprint, sources, state
-from groundling.checkpoint import CheckpointError
+from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.records import Log
 from groundling.rng import Stream
-from groundling.samples import Sample
-from groundling.state import OtherOrigin, Saved, load_state, loads, save_state
+from groundling.runs import checkpoint, statefile
+from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.records import Log
+from groundling.runs.samples import Sample
+from groundling.runs.statefile import OtherOrigin, Saved, load_state, loads, save_state
 from groundling.train import Run, train
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
@@ -193,10 +194,10 @@ def test_what_cannot_change_on_the_way_is_refused(device: Device):
 def test_changes_that_cannot_have_been_are_refused(device: Device, changes: list, told: str):
     run = small_run(device)
     finish(run, 4)
-    saved = state.loads(save_state(run))
+    saved = statefile.loads(save_state(run))
     with pytest.raises(CheckpointError) as error:
         saved.state.changes = changes
-        state.dumps(saved)
+        statefile.dumps(saved)
     assert told in str(error.value)
 
 
@@ -256,7 +257,7 @@ def test_a_state_whose_log_does_not_reach_its_iter_is_refused(device: Device):
 def test_weights_are_saved_and_loaded_in_the_same_words(device: Device):
     run, other = small_run(device), small_run(device, replace(CONFIG, seed="other"))
     finish(run, 5)
-    ckpt = state.load_weights(other, state.save_weights(run))
+    ckpt = statefile.load_weights(other, statefile.save_weights(run))
     assert (other.iter, other.config.seed, ckpt.iter) == (5, "small", 5)
     np.testing.assert_array_equal(other.model.weights(), run.model.weights())
     assert other.optimizer.t == 0
@@ -267,7 +268,7 @@ def test_weights_are_saved_and_loaded_in_the_same_words(device: Device):
 
 def test_the_file_is_a_header_facts_and_three_numbers_for_each_parameter(data, saved):
     header = json.loads(data[:512])
-    assert list(header) == list(state.HEADER_KEYS)
+    assert list(header) == list(statefile.HEADER_KEYS)
     assert (header["format"], header["iter"]) == ("groundling-state-v2", 18)
     rows = 512 + header["metaBytes"]
     samples = rows + 40 * 18
@@ -291,24 +292,24 @@ def test_the_file_is_a_header_facts_and_three_numbers_for_each_parameter(data, s
 
 
 def test_what_is_read_is_what_was_written(data, saved):
-    assert state.dumps(saved) == data
+    assert statefile.dumps(saved) == data
     assert saved.state.samples[1:] == [Sample(18, 2.5, "Tö be\ud800")]
     assert saved.corpus_hash == hashlib.sha256(TEXT.encode()).hexdigest()
     assert saved.vocab_hash == Corpus(TEXT).vocab_hash
-    assert saved.code_hash == fingerprint.code_hash()
+    assert saved.code_hash == sources.code_hash()
     assert saved.device.startswith("numpy: NumPy ")
     assert isinstance(saved.state.config.grad_clip, float)
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_any_bytes_will_do(data, saved, kind):
-    assert state.dumps(loads(kind(data))) == data
+    assert statefile.dumps(loads(kind(data))) == data
 
 
 def test_its_weights_are_those_of_the_bin(device: Device):
     run = small_run(device)
     finish(run, 8)
-    mine, theirs = run.checkpoint(), state.weights_of(loads(save_state(run)))
+    mine, theirs = run.checkpoint(), statefile.weights_of(loads(save_state(run)))
     theirs.created_at, theirs.config = mine.created_at, replace(theirs.config, dropout=0.1)
     assert checkpoint.dumps(theirs) == checkpoint.dumps(mine)
 
@@ -317,39 +318,39 @@ def test_a_gradient_that_overflowed_is_kept_as_such(saved):
     records = list(saved.state.log)
     records[3] = replace(records[3], grad_norm=float("inf"))
     saved.state.log = records
-    assert loads(state.dumps(saved)).state.log[3].grad_norm == float("inf")
+    assert loads(statefile.dumps(saved)).state.log[3].grad_norm == float("inf")
 
 
 @pytest.mark.parametrize("name", ["weights", "m", "v"])
 def test_nothing_is_written_that_could_not_be_read(saved, name):
     setattr(saved.state, name, np.full_like(saved.state.weights, np.nan))
     with pytest.raises(CheckpointError, match="are not finite"):
-        state.dumps(saved)
+        statefile.dumps(saved)
 
 
 # Other code, another text
 
 
 def test_the_code_hash_is_of_what_decides_the_numbers(monkeypatch):
-    here = fingerprint.code_hash()
-    assert len(here) == 64 and fingerprint.code_hash.__wrapped__() == here
+    here = sources.code_hash()
+    assert len(here) == 64 and sources.code_hash.__wrapped__() == here
 
     def changed(path: str) -> bool:
         text = "" if path.endswith("mine.py") else sources.text(path)
         with monkeypatch.context() as edit:
             edit.setitem(sources.overlay, path, text + "\n")
-            return fingerprint.code_hash.__wrapped__() != here
+            return sources.code_hash.__wrapped__() != here
 
     assert changed("py_src/groundling/model.py") and changed("py_src/groundling/devices/numpy.py")
     assert changed("shaders/gelu.wgsl") and changed("py_src/groundling/mine.py")
-    assert not changed("py_src/groundling/cli.py")
+    assert not changed("py_src/groundling/cli/main.py")
 
 
 def test_other_code_is_said_and_can_be_confirmed(saved, data):
     saved.code_hash = "0" * 64
     with pytest.raises(OtherOrigin, match="The code is other code: .* 000000000000…"):
-        state.resume(saved, Corpus(TEXT), NumPyDevice())
-    run = state.resume(saved, Corpus(TEXT), NumPyDevice(), anyway=True)
+        statefile.resume(saved, Corpus(TEXT), NumPyDevice())
+    run = statefile.resume(saved, Corpus(TEXT), NumPyDevice(), anyway=True)
     assert everything(run) == everything(load_state(data, Corpus(TEXT), NumPyDevice()))
 
 
@@ -403,11 +404,11 @@ def test_a_byte_that_changed(data, at):
 
 def test_weights_are_no_state_and_a_state_is_no_weights(data):
     run = small_run(NumPyDevice())
-    assert "only 'groundling-state-v2' can be read" in refusal(state.save_weights(run))
+    assert "only 'groundling-state-v2' can be read" in refusal(statefile.save_weights(run))
     with pytest.raises(CheckpointError, match="only 'tinker-m18-v1' can be read"):
         checkpoint.loads(data)
-    assert state.is_state(data)
-    assert not state.is_state(state.save_weights(run))
+    assert statefile.is_state(data)
+    assert not statefile.is_state(statefile.save_weights(run))
 
 
 @pytest.mark.parametrize(
@@ -535,10 +536,10 @@ def test_a_file_of_the_first_version_goes_on_as_it_would_have(saved):
     assert (old.state.iter, len(old.state.log), old.state.log[14].iter) == (18, 18, 14)
     assert [r.iter for r in old.state.log if r.val is not None] == [0, 7, 14]
     assert old.state.samples[-1] == Sample(18, 2.5, "Tö be\ud800")
-    again = loads(state.dumps(old))
+    again = loads(statefile.dumps(old))
     assert again.state.log == old.state.log
     assert replace_floats(again) == replace_floats(old)
-    run = state.resume(old, Corpus(TEXT), NumPyDevice(), anyway=True)
+    run = statefile.resume(old, Corpus(TEXT), NumPyDevice(), anyway=True)
     finish(run, 19)
     assert (run.iter, run.log[18].iter) == (19, 18)
 

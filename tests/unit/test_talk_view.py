@@ -11,16 +11,17 @@ import pytest
 from beside import GONE
 from talk_view import LONGEST, TalkView
 
-from groundling import checkpoint
-from groundling.checkpoint import Checkpoint
 from groundling.config import GPTConfig
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.engine.tensor import no_grad
+from groundling.labs.evidence import Evidence
 from groundling.model import GPT, initial_weights
-from groundling.samples import Evidence, prompt
+from groundling.runs import checkpoint
+from groundling.runs.checkpoint import Checkpoint
+from groundling.runs.samples import prompt
 from groundling.sampling import distribution, generate, surprise
-from groundling.tensor import no_grad
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

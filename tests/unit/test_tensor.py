@@ -5,9 +5,9 @@ import gc
 import numpy as np
 import pytest
 
-from groundling import ops
-from groundling.devices import Device
-from groundling.tensor import Parameter, no_grad
+from groundling.devices.base import Device
+from groundling.engine import ops
+from groundling.engine.tensor import Parameter, no_grad
 
 
 def parameter(device: Device, array) -> Parameter:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from groundling import cli, terminal
+from groundling.cli import main as cli
+from groundling.cli import terminal
+from groundling.cli.terminal import Progress, Screen, clock, shown, visible
 from groundling.config import TrainConfig
-from groundling.terminal import Progress, Screen, clock, shown, visible
 from groundling.train import Record
 
 pytestmark = pytest.mark.native  # there is no terminal in a browser

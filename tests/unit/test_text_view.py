@@ -5,9 +5,9 @@ import json
 import paging
 import pytest
 
-from groundling import configfile, presets
-from groundling.corpus import BYTES, Corpus
-from groundling.devices import DeviceLost
+from groundling.data import BYTES, Corpus
+from groundling.devices.base import DeviceLost
+from groundling.runs import configfile, presets
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

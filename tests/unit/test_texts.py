@@ -11,22 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundling import checkpoint, cli, configfile, presets, state, texts
-from groundling.checkpoint import CheckpointError
+from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import (
-    BYTES,
-    CHARACTERS,
-    Corpus,
-    byte_vocabulary,
-    known_vocabulary,
-)
-from groundling.devices import open_device
+from groundling.data import BYTES, CHARACTERS, Corpus, byte_vocabulary, known_vocabulary
+from groundling.devices.limits import Limits
+from groundling.devices.open import open_device
 from groundling.model import parameter_shapes
-from groundling.presets import PRESETS, Limits
+from groundling.runs import checkpoint, configfile, presets, statefile, texts
+from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.configfile import Setup
+from groundling.runs.presets import PRESETS
+from groundling.runs.statefile import OtherOrigin
 from groundling.sampling import generate
-from groundling.state import OtherOrigin
 from groundling.train import Run, train
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein — naïve café.\n" * 20
@@ -215,7 +211,7 @@ def test_advice_is_by_tokens_for_each_parameter():
 
 def test_a_state_has_the_manifest_and_refuses_another_text_by_its_facts():
     corpus = Corpus(RHYME, "rhyme.txt", BYTES)
-    saved = state.loads(state.save_state(run_of(corpus, seed="s")))
+    saved = statefile.loads(statefile.save_state(run_of(corpus, seed="s")))
     raw = RHYME.encode()
     assert vars(saved.dataset) == {
         "dataset_id": hashlib.sha256(raw).hexdigest(),
@@ -230,21 +226,21 @@ def test_a_state_has_the_manifest_and_refuses_another_text_by_its_facts():
     assert saved.vocab is None  # everyone knows the bytes
     other = Corpus(RHYME + "more", "other.txt", BYTES)
     with pytest.raises(OtherOrigin, match=f"'rhyme.txt': raw_bytes was {len(raw)}, and is"):
-        state.resume(saved, other, open_device("numpy"))
+        statefile.resume(saved, other, open_device("numpy"))
     with pytest.raises(CheckpointError, match="vocabulary is not that of"):
-        state.resume(saved, Corpus(RHYME), open_device("numpy"))
+        statefile.resume(saved, Corpus(RHYME), open_device("numpy"))
 
 
 def test_a_state_from_before_there_were_manifests_still_loads():
     data = Path(__file__).with_name("version1.state").read_bytes()
-    saved, head = state.loads(data), json.loads(data[:512])
+    saved, head = statefile.loads(data), json.loads(data[:512])
     meta = json.loads(data[512 : 512 + head["metaBytes"]])
     del meta["dataset"], meta["vocab"], meta["config"]["accumulate"]
     text = json.dumps(meta, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     body = text + data[512 + head["metaBytes"] :]
     head |= {"metaBytes": len(text), "sha256": hashlib.sha256(body).hexdigest()}
-    old = state.loads(json.dumps(head, separators=(",", ":")).encode().ljust(512) + body)
+    old = statefile.loads(json.dumps(head, separators=(",", ":")).encode().ljust(512) + body)
     assert old.dataset is None and old.state.config == saved.state.config
 
 
@@ -252,7 +248,7 @@ def test_a_state_from_before_there_were_manifests_still_loads():
 def test_weights_carry_their_vocabulary_so_that_they_write_without_a_text(tokenizer: str):
     corpus = Corpus(RHYME, "rhyme.txt", tokenizer)
     run = run_of(corpus)
-    data = state.save_weights(run)
+    data = statefile.save_weights(run)
     ckpt = checkpoint.loads(data)
     vocabulary = checkpoint.vocabulary(ckpt)
     assert vocabulary.vocab == corpus.vocab
@@ -278,7 +274,7 @@ def weights_bytes(ckpt) -> int:
     ],
 )
 def test_a_damaged_vocabulary_is_refused_with_its_place(change, told):
-    data = state.save_weights(run_of(Corpus(RHYME)))
+    data = statefile.save_weights(run_of(Corpus(RHYME)))
     at = data.index(b'{"vocab"')
     with pytest.raises(CheckpointError) as error:
         checkpoint.loads(data[:at] + change(data[at:]))
@@ -287,7 +283,7 @@ def test_a_damaged_vocabulary_is_refused_with_its_place(change, told):
 
 
 def test_weights_of_a_text_that_is_gone_and_that_say_no_vocabulary_ask_for_it():
-    ckpt = checkpoint.loads(state.save_weights(run_of(Corpus(RHYME))))
+    ckpt = checkpoint.loads(statefile.save_weights(run_of(Corpus(RHYME))))
     bare = checkpoint.loads(checkpoint.dumps(replace(ckpt, vocab=None)))
     with pytest.raises(CheckpointError, match="it needs the text it was trained on"):
         checkpoint.vocabulary(bare)
@@ -298,7 +294,7 @@ def test_a_files_name_says_the_shape_unless_it_is_the_default():
     medium = PRESETS["medium"].model
     name = "tinker-l4h4d128f512t96v256-42-iter7"
     assert checkpoint.file_name("42", 7, medium) == f"{name}.bin"
-    assert state.file_name("42", 7, medium) == f"{name}.state"
+    assert statefile.file_name("42", 7, medium) == f"{name}.state"
 
 
 # configs and presets
@@ -491,7 +487,7 @@ def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
 
 def test_the_presets_are_listed_with_what_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(presets, "rate", lambda device: 1e9)
-    monkeypatch.setattr(presets, "limits", lambda device: HERE)
+    monkeypatch.setattr(cli, "limits", lambda device: HERE)
     assert cli.main(["presets", "--device", "numpy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.split() and line.split()[0] in PRESETS] == [

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import helper as helpers
+from groundling.data import Corpus
 from groundling.devices import numpy as numpy_device
-from groundling.devices.helper import Helper
+from groundling.devices import threads as helpers
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.threads import Helper
 from groundling.train import Run, train
 
 pytestmark = pytest.mark.native  # Pyodide has no threads
@@ -124,12 +124,12 @@ def test_forks_and_ends_hang_nowhere():
     """A child of a process has none of its threads; and both end with theirs waiting for work."""
     code = """
 import os
-from groundling.devices import helper
-helper._cores = lambda: 2
+from groundling.devices import threads
+threads._cores = lambda: 2
 count = []
-helper.share([lambda: count.append(1)] * 8)
+threads.share([lambda: count.append(1)] * 8)
 child = os.fork() if hasattr(os, "fork") else 0
-helper.share([lambda: count.append(1)] * 8)
+threads.share([lambda: count.append(1)] * 8)
 assert len(count) == 16
 assert not child or os.waitpid(child, 0)[1] == 0
 """

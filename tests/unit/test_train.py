@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundling import ops
 from groundling.config import GPTConfig, TrainConfig, with_peak
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.engine import ops
+from groundling.engine.tensor import Tensor
 from groundling.optim import AdamW
 from groundling.rng import Stream
-from groundling.tensor import Tensor
 from groundling.train import NonFiniteLoss, Record, Run, evaluate, learning_rate, train
 
 TEXT = (

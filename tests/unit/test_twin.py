@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from groundling.corpus import Corpus
-from groundling.devices import Device
+from groundling.data import Corpus
+from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs.twin import Twin, feeds
 from groundling.train import Run, train
-from groundling.twin import Twin, feeds
 
 pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker
 

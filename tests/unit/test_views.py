@@ -14,13 +14,14 @@ import session as session_module
 import twin_view
 from paging import Posted
 
-from groundling import checkpoint, state, twin
 from groundling.config import GPTConfig, TrainConfig
-from groundling.configfile import Setup
-from groundling.corpus import Corpus
-from groundling.devices import DeviceError, DeviceLost
+from groundling.data import Corpus
+from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs import twin
 from groundling.model import initial_weights
+from groundling.runs import checkpoint, statefile
+from groundling.runs.configfile import Setup
 from groundling.train import Run, train
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -326,7 +327,7 @@ def test_every_byte_is_on_one_page_and_floats_are_read_from_512_on(look, posted)
 def test_a_state_has_its_three_tensors_of_each_parameter_after_its_records(look, posted):
     run = Run(TrainConfig(iters=3, warmup=1, batch_size=2), Corpus(TEXT), NumPyDevice())
     list(train(run))
-    data = state.save_state(run)
+    data = statefile.save_state(run)
     look.read("a", "hamlet.state", data)
     told = posted.of("inspected")[-1]
     assert (told["kind"], told["iter"], len(told["parts"])) == ("state", 3, 108)
@@ -338,7 +339,7 @@ def test_a_state_has_its_three_tensors_of_each_parameter_after_its_records(look,
     assert all(isinstance(cell, str) for cell in cells[:text])
     assert cells[text] == run.model.weights()[0]
 
-    look.read("b", "hamlet.bin", state.save_weights(run))
+    look.read("b", "hamlet.bin", statefile.save_weights(run))
     compared = posted.of("compared")[-1]
     assert len(compared["rows"]) == 36 and not any(row["count"] for row in compared["rows"])
     assert "the weights are compared" in compared["text"]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from groundling import sources
-from groundling.devices.wgsl import unroll
+from groundling.devices.webgpu.wgsl import unroll
 
 KERNEL = """const N: u32 = 4;
 const M: u32 = 2;

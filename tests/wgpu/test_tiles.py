@@ -3,8 +3,9 @@ natively and in a page, whose compilers differ.
 """
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.corpus import Corpus
-from groundling.devices import open_device, tiles
+from groundling.data import Corpus
+from groundling.devices.open import open_device
+from groundling.devices.webgpu import tiles
 from groundling.train import Run, train
 
 TEXT = (
@@ -16,9 +17,9 @@ CONFIG = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
 def losses(form: str) -> list[tuple[float, float]]:
     """Of a run in that form, with two products in a dispatch, one of which is by ones."""
     device, corpus = open_device("webgpu"), Corpus(TEXT)
-    device.is_emulated = form == tiles.PLAIN
-    assert device.choose_tiles(form) == form
-    assert device.tiles == f"{form}: the fastest here before"
+    device.products.is_emulated = form == tiles.PLAIN
+    assert device.products.choose(form) == form
+    assert device.products.told == f"{form}: the fastest here before"
     sizes = dict(block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
     run = Run(CONFIG, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
     run.sample_every = 0

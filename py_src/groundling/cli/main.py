@@ -48,40 +48,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
-from . import (
-    __version__,
-    bench,
-    checkpoint,
-    configfile,
-    doctor,
-    interchange,
-    link,
-    live,
-    output,
-    presets,
-    project,
-    recipes,
-    samples,
-    sources,
-    state,
-    terminal,
-    texts,
-)
-from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
-from .config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
-from .corpus import CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
-from .curve import read_log
-from .devices import Device, DeviceError, memory, open_device
-from .errors import CodeError, describe
-from .fingerprint import hash_of
-from .inspector import Contents, Difference, compare, size
-from .model import GPT
-from .samples import Evidence, beginning, prompt
-from .sampling import stream
-from .state import OtherOrigin
+from .. import __version__, sources
+from ..config import TRAIN_FIELDS, TrainConfig, check_number, with_peak
+from ..data import CHARACTERS, Corpus, Vocabulary, cache, shakespeare, tokenizer_of
+from ..devices.base import Device, DeviceError
+from ..devices.limits import limits
+from ..devices.open import open_device
+from ..devices.webgpu import memory
+from ..edits import live, project, recipes
+from ..edits.errors import CodeError, describe
+from ..labs import bench, doctor, evidence, link
+from ..labs.curve import read_log
+from ..labs.twin import ITERS, Twin, feeds
+from ..model import GPT
+from ..runs import checkpoint, configfile, cost, interchange, presets, statefile, texts
+from ..runs.checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
+from ..runs.inspector import Contents, Difference, compare, size
+from ..runs.samples import beginning, prompt
+from ..runs.statefile import OtherOrigin
+from ..sampling import stream
+from ..sources import hash_of
+from ..train import NonFiniteLoss, Record, Run, train
+from . import output, terminal
 from .terminal import Progress
-from .train import NonFiniteLoss, Record, Run, train
-from .twin import ITERS, Twin, feeds
 
 COMMANDS = (
     "train | run | presets | sample | inspect | doctor | twin | export | import | link | replay | "
@@ -207,7 +196,7 @@ class Keeper:
     def keep(self) -> None:
         """Write the state; where it goes by the iteration, the one before is deleted."""
         before = self.kept
-        name = self.save(self.name, state.file_name, state.stream_run(self.run))
+        name = self.save(self.name, statefile.file_name, statefile.stream_run(self.run))
         if name is None:
             return
         self.kept = name
@@ -266,14 +255,15 @@ class LogFile:
 
 def _show_samples(run: Run, told: int, progress: "Progress") -> int:
     """Print what the run has written since the first `told` samples; how many it is now."""
-    evidence = Evidence(run.corpus) if told < len(run.samples) else None
+    measures = evidence.Evidence(run.corpus) if told < len(run.samples) else None
     for sample in run.samples[told:]:
         loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
-        found, text = evidence.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
+        found, text = measures.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
         words = "" if found.words is None else f", {found.words:.0%} of the words are known"
-        phased = samples.has_phases(run.corpus, run.model.config)
+        phased = evidence.has_phases(run.corpus, run.model.config)
+        phase = f": {evidence.phase_of(sample.iter).name}" if phased else ""
         progress.above(
-            f"iter {sample.iter}{loss}{f': {sample.phase.name}' if phased else ''}",
+            f"iter {sample.iter}{loss}{phase}",
             f"    {text.replace(chr(10), '↵')}",
             f"    {found.characters:.0%} of the {run.corpus.vocab_size} characters, "
             f"KL {found.unigram_kl:.2f} (pairs {found.bigram_kl:.2f}) nats{words}",
@@ -293,9 +283,9 @@ def _begun(args: argparse.Namespace, setup: configfile.Setup) -> Run:
             f"{corpus.vocab_size} different characters. A config may leave it out."
         )
     setup = setup.on(corpus)
-    presets.check(setup, device, corpus)  # before we speak of the text
+    cost.check(setup, device, corpus)  # before we speak of the text
     if args.text:
-        parameters = presets.cost(setup).parameters
+        parameters = cost.cost(setup).parameters
         print(f"{texts.describe(corpus)} {texts.advice(corpus, parameters)[1]}", file=sys.stderr)
     run = Run(setup.train, corpus, device, setup.model)
     run.sample_every = setup.sample_interval
@@ -333,10 +323,10 @@ def _resumed(args: argparse.Namespace) -> Run:
         if getattr(args, name):
             raise ValueError(f"What --{name} tells comes from the state; leave it out.")
     with _about(args.resume):
-        saved = state.loads(Path(args.resume).read_bytes())
+        saved = statefile.loads(Path(args.resume).read_bytes())
         corpus, device = _corpus(args.text, tokenizer_of(saved.vocab_hash)), _device(args)
         try:
-            run = state.resume(saved, corpus, device, args.anyway)
+            run = statefile.resume(saved, corpus, device, args.anyway)
         except OtherOrigin as error:
             raise CheckpointError(f"{error} --anyway goes on all the same.") from None
     run.sample_every = args.sample_interval or run.sample_every
@@ -473,7 +463,7 @@ def _show_contents(file: Contents) -> None:
     print(f"{'end':<20} {'':>12} {file.floats:>11,} {len(file.data):>11,}")
 
 
-def _show_state(saved: state.Saved) -> None:
+def _show_state(saved: statefile.Saved) -> None:
     run = saved.state
     print(f"seed {run.config.seed!r}, iter {run.iter:,} of {run.config.iters:,}")
     settings = asdict(run.config).items()
@@ -502,7 +492,7 @@ def presets_command(args: argparse.Namespace) -> int:
     """groundling presets"""
     with bad_input():
         device = _device(args)
-        rows = presets.table(presets.limits(device), presets.rate(device))
+        rows = presets.table(limits(device), presets.rate(device))
     heads = ("preset", "layers", "heads", "width", "context", "parameters", "weights", "gradients")
     heads += ("m and v", "activations", "GFLOP/step", "s/step")
     print("{:<12}{:>7}{:>6}{:>6}{:>8}{:>13}{:>11}{:>11}{:>11}{:>13}{:>12}{:>9}".format(*heads))
@@ -631,7 +621,7 @@ def import_command(args: argparse.Namespace) -> int:
 def link_command(args: argparse.Namespace) -> int:
     """groundling link"""
     with bad_input(), _about(args.file):
-        print(link.dumps(link.claim(state.loads(Path(args.file).read_bytes()))))
+        print(link.dumps(link.claim(statefile.loads(Path(args.file).read_bytes()))))
     return 0
 
 

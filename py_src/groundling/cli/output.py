@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .checkpoint import HEADER_BYTES
+from ..runs.checkpoint import HEADER_BYTES
 
 PIECE = 2**20  # bytes
 

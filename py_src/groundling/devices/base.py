@@ -12,37 +12,41 @@ and a read waits for them.
 
 import hashlib
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib import import_module
 from pathlib import PurePath
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import numpy as np
 
 from .. import sources
-from ..fuse import JOINED, Command, fuse
-from ..tensor import Storage, Tensor, tape_as_before
+from ..engine.fuse import JOINED, fuse
+from ..engine.plan import Command, Plan
+from ..engine.tensor import Storage, Tensor, tape_as_before
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
 STANDS_FOR = re.compile(r"^// stands for: (.+)$", re.M)
 
 
-INNER = "groundling.ops", "groundling.tensor", "groundling.devices", "groundling.jit"
+INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
 
 def asking_line() -> str:
-    """The line of Python, outside of the library's machinery, that asked for what is being done."""
+    """The line of Python, outside of the library's machinery, that asked for what is being done:
+    "model.py:73", or "labs/lens.py:40".
+    """
     frame = sys._getframe(1)
-    while frame and frame.f_globals.get("__name__") in INNER:
+    while frame and frame.f_globals.get("__name__", "").startswith(INNER):
         frame = frame.f_back
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
+    if not frame:
+        return ""
+    path = sources.path_of(frame.f_globals.get("__name__", "")).removeprefix(sources.LIBRARY)
+    return f"{path or PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 @lru_cache(256)
@@ -76,67 +80,6 @@ class DeviceError(RuntimeError):
 
 class DeviceLost(DeviceError):
     """The GPU is gone, and everything that was on it."""
-
-
-class Plan:
-    """The commands of one captured call, joined where that pays (see fuse.py), and their memory.
-
-    A tensor that is made in a capture has no memory yet: its storage is an empty one, for which the
-    plan's commands have a twin of their own, so that the plan sees by the empty one which results
-    Python still holds when the capture ends. Only then memory is given out, to each storage for as
-    long as the commands need it, to a result for good.
-    """
-
-    def __init__(self):
-        self.commands: list[Command] = []
-        self.twins: WeakKeyDictionary[Storage, Storage] = WeakKeyDictionary()
-        self.bytes: dict[Storage, int] = {}  # of each twin
-        self.prepared: list = []  # each command as the device has it
-        self.compiled = None  # all of them as it has them
-
-    def storage(self, n_bytes: int) -> Storage:
-        """A storage for Python to hold."""
-        storage, twin = Storage(), Storage()
-        self.twins[storage], self.bytes[twin] = twin, n_bytes
-        return storage
-
-    def add(
-        self, kernel: str, tensors: tuple[Tensor, ...], params: dict[str, float], line: str
-    ) -> None:
-        """Note a dispatch. It holds the memory that it uses, lest another tensor gets it."""
-        held = [
-            Tensor(t.device, self.twins.get(t.storage, t.storage), t.offset, t.shape, t.dtype)
-            for t in tensors
-        ]
-        self.commands.append(Command(kernel, tuple(held), params, line))
-
-    def results(self) -> set[Storage]:
-        """The twins of the storages that Python still holds."""
-        return set(self.twins.values())
-
-    def lay_out(self, allocate: Callable[[int], Storage]) -> None:
-        """Give memory to all that has none, from the first to the last command that uses it."""
-        last = {t.storage: i for i, c in enumerate(self.commands) for t in c.tensors}
-        free: dict[int, list[Storage]] = {}
-        results = self.results()
-
-        def give(storage: Storage) -> None:
-            n_bytes = self.bytes[storage]
-            storage.share(free[n_bytes].pop() if free.get(n_bytes) else allocate(n_bytes))
-
-        for i, command in enumerate(self.commands):
-            storages = dict.fromkeys(t.storage for t in command.tensors if t.storage in self.bytes)
-            for storage in storages:
-                if storage.buffer is None:
-                    give(storage)
-            for storage in storages:
-                if last[storage] == i and storage not in results:
-                    free.setdefault(self.bytes[storage], []).append(storage.owner)
-        free.clear()  # what no command uses may be used later on, and none shall write to it
-        for storage, twin in self.twins.items():
-            if twin.buffer is None:
-                give(twin)
-            storage.share(twin.owner)  # so a result outlives the plan
 
 
 class Inputs:
@@ -175,8 +118,8 @@ class Device:
 
     name: str  # "webgpu" or "numpy"
     description: str  # the adapter, for people
-    instead_of = ""  # why it is not the one that was wished for; see open_device
-    # What it can take; see presets.Limits.
+    instead_of = ""  # why it is not the one that was wished for; see open.py
+    # What it can take; see limits.py.
     preparing = 0  # compilers and trials that are waited for; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
     largest_tensor: float = math.inf  # bytes
@@ -320,7 +263,8 @@ class Device:
         plan = self._plan = Plan()
         try:
             yield plan
-            plan.commands = fuse(rewrite(plan.commands), self, plan.results())
+            commands, results = rewrite(plan.commands), plan.results()
+            plan.commands = fuse(commands, self.writes, self.stands, results)
             plan.lay_out(self._storage)
             plan.prepared = self._prepare_all(plan.commands)
         finally:
@@ -394,48 +338,3 @@ class Device:
         """Send what has been asked for so far on its way, where the device would otherwise wait
         for more.
         """
-
-
-def open_device(name: str = "auto", **options) -> Device:
-    """The device of that name; "auto" is WebGPU on a real adapter, else NumPy, which then says in
-    `instead_of` why there is no WebGPU, unless it is only emulated.
-
-    Raises DeviceError when there is no such device here.
-    """
-    if name == "numpy":
-        from .numpy import NumPyDevice
-
-        return NumPyDevice(**options)
-    if name == "webgpu":
-        with _no_display():
-            try:
-                import_module("wgpu")
-            except (ImportError, OSError, RuntimeError) as error:  # also of the library in it
-                raise DeviceError(f"wgpu cannot be loaded here: {error}.") from error
-            from .webgpu import WebGPUDevice
-
-            return WebGPUDevice(**options)
-    if name != "auto":
-        raise DeviceError(f"There is no device {name!r}; the devices are auto, webgpu and numpy.")
-    try:
-        device = open_device("webgpu", **options)
-    except DeviceError as error:
-        device = open_device("numpy")
-        device.instead_of = str(error)
-        return device
-    return open_device("numpy") if device.is_emulated else device
-
-
-@contextmanager
-def _no_display() -> Iterator[None]:
-    """In this block Mesa looks for no desktop. On a machine without one it would complain on
-    stderr, twice, that XDG_RUNTIME_DIR is not set.
-    """
-    if sys.platform != "linux" or os.environ.get("XDG_RUNTIME_DIR"):
-        yield
-        return
-    os.environ["XDG_RUNTIME_DIR"] = os.devnull
-    try:
-        yield
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]

@@ -2,7 +2,7 @@
 
     refusal(model, limits(device))   why a device cannot run a model, with the number, or ""
 
-presets.py has what training adds to that. `GPT` and `Run` ask before they ask anything of the
+runs/cost.py has what training adds to that. `GPT` and `Run` ask before they ask anything of the
 device, so every way to a model is checked: Start, a file, a link, a text to write.
 """
 
@@ -11,9 +11,9 @@ import os
 import sys
 from dataclasses import dataclass
 
-from .config import GPTConfig
-from .devices import Device, DeviceError
-from .devices.wgsl import LONGEST
+from ..config import GPTConfig
+from .base import Device, DeviceError
+from .webgpu.wgsl import LONGEST
 
 MOST_HEAD_SIZE = 128  # of which attention's rows fit the 8,192 bytes that a function may have
 WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take

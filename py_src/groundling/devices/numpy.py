@@ -16,10 +16,11 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from ..fuse import JOINED, split
-from ..tensor import Tensor
-from . import Device, DeviceError, Inputs, Plan
-from .helper import share
+from ..engine.fuse import JOINED, split
+from ..engine.plan import Plan
+from ..engine.tensor import Tensor
+from .base import Device, DeviceError, Inputs
+from .threads import share
 
 KERNELS = {}
 IS_BARE = sys.platform == "emscripten"

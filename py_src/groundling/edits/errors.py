@@ -23,12 +23,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
-PACKAGE = Path(__file__).resolve().parent
+from .. import sources
+from .moved import MOVED
+
 CONSOLE = "<console"  # so begins the file name of what was typed at the prompt
-HOST = re.compile("^<frozen |/py_src/browser/|/groundling/(live|cli|project)[.]py$")
+HOST = re.compile("^<frozen |/py_src/browser/|/groundling/(cli/.*|edits/(live|project))[.]py$")
 MAX_FRAMES = 40
 MAX_MESSAGE = 2_000  # characters
 MAX_DETAIL = 20_000
@@ -114,7 +115,7 @@ def _walk(trace: TracebackType | None, files: Mapping[str, str]) -> list[Frame]:
 
 def _frame(code: CodeType, at: int, line: int | None, files: Mapping[str, str]) -> Frame:
     """The frame of an instruction. Python counts its columns in bytes of UTF-8."""
-    path, line = path_of(code.co_filename), line or 1
+    path, line = shown_path(code.co_filename), line or 1
     text = _line(code.co_filename, path, line, files)
     place = (
         next(islice(code.co_positions(), at // 2, None), (None,) * 4) if at >= 0 else (None,) * 4
@@ -132,7 +133,7 @@ def _frame(code: CodeType, at: int, line: int | None, files: Mapping[str, str]) 
 
 def _syntax_frame(error: SyntaxError, files: Mapping[str, str]) -> Frame:
     """Where the text is not Python. Python counts its columns from 1, in characters."""
-    path, line = path_of(error.filename), max(1, error.lineno or 1)
+    path, line = shown_path(error.filename), max(1, error.lineno or 1)
     text = _line(error.filename, path, line, files) or (error.text or "").rstrip("\n")
     if not error.offset or error.offset < 1:
         end, (column, end_column) = line, _whole(text)
@@ -147,16 +148,16 @@ def _syntax_frame(error: SyntaxError, files: Mapping[str, str]) -> Frame:
     return Frame(path, "", line, column, end, end_column, text[:MAX_LINE], yours)
 
 
-def path_of(file_name: str) -> str:
+def shown_path(file_name: str) -> str:
     """A file's path as the editor has it: the library's from `py_src` on, others by their end."""
     name = file_name.replace("\\", "/")
     if name.startswith(CONSOLE):
         return ""
-    if name.startswith("py_src/groundling/"):
+    if name.startswith(sources.LIBRARY):
         return name
-    package = PACKAGE.as_posix() + "/"
+    package = sources.folder(sources.LIBRARY).as_posix() + "/"
     if name.startswith(package):
-        return "py_src/groundling/" + name.removeprefix(package)
+        return sources.LIBRARY + name.removeprefix(package)
     for folder in ("/site-packages/", f"/python{sys.version_info[0]}.{sys.version_info[1]}/"):
         if folder in name:
             return name.rpartition(folder)[2]
@@ -276,7 +277,13 @@ MRO, DICT = (vars(type)[name].__get__ for name in ("__mro__", "__dict__"))
 
 
 def _import_hint(error: ImportError) -> str:
-    module = sys.modules.get(error.name or "")
+    name = error.name or ""
+    if now := MOVED.get(f"{sources.LIBRARY}{name.partition('.')[2].replace('.', '/')}.py"):
+        return (
+            f"{name} is {sources.module_of(now)} now: this code was written for an earlier version "
+            "of the library."
+        )
+    module = sys.modules.get(name)
     wanted = re.search(r"cannot import name '(\w+)'", str(error))
     if module and wanted and (like := _alike(wanted[1], vars(module))):
         return f"Did you mean {like!r}?"
@@ -412,7 +419,7 @@ WORDS = (
         "DeviceError",
         "^Kernel ",
         "The kernel cannot be used",
-        "The head of devices/webgpu.py says what the device reads in a kernel's file.",
+        "The head of devices/webgpu/kernel.py says what the device reads in a kernel's file.",
     ),
     (
         "RuntimeError",

@@ -29,28 +29,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import fingerprint, sources
-from .sources import LIBRARY, SHADERS
+from .. import sources
+from ..sources import LIBRARY, PACKAGE, SHADERS, module_of, path_of
+from .moved import MOVED
 
 if TYPE_CHECKING:
-    from .corpus import Corpus
-    from .devices import Device
-    from .train import Run, State
+    from ..data import Corpus
+    from ..devices.base import Device
+    from ..train import Run, State
 
 MAX_FILES = 100  # edited
 MAX_CHARACTERS = 1_000_000  # of one file
 MAX_DIFF = 20_000  # characters that are kept of one edit's diff
-FIXED = "__init__.py", "fingerprint.py", "live.py", "sources.py"
+FIXED = re.compile(rf"{LIBRARY}(?:.*/)?__init__\.py|{LIBRARY}(?:edits/live|sources)\.py")
 """What makes edits work cannot itself be edited."""
-DEVICES = "groundling.devices"
 PATH = re.compile(
-    rf"{LIBRARY}(devices/)?[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z][a-z0-9_]{{0,60}}\.wgsl"
+    rf"{LIBRARY}([a-z]+/){{0,2}}[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z][a-z0-9_]{{0,60}}\.wgsl"
 )
 
 
 def twins() -> dict[str, Callable]:
     """The NumPy kernels that modules have entered, by name; nothing where that device is unused."""
-    numpy = sys.modules.get(f"{DEVICES}.numpy")
+    numpy = sys.modules.get(f"{PACKAGE}.devices.numpy")
     return numpy.KERNELS if numpy else {}
 
 
@@ -70,16 +70,28 @@ def check(overlay: object) -> dict[str, str]:
     if not isinstance(overlay, dict) or len(overlay) > MAX_FILES:
         raise ValueError(f"The edits must be a table of {MAX_FILES} files at most.")
     for path, text in overlay.items():
-        if not isinstance(path, str) or not PATH.fullmatch(path):
+        if path in MOVED:
             raise ValueError(
-                f"{path!r:.100} cannot be edited: only {LIBRARY}NAME.py, {LIBRARY}devices/NAME.py "
-                f"and {SHADERS}NAME.wgsl can, in lower case."
+                f"{path} is {MOVED[path]} now, and may have changed since this edit was made: make "
+                "the same change there."
             )
-        if path.removeprefix(LIBRARY) in FIXED:
+        if not isinstance(path, str) or not PATH.fullmatch(path) or not _has_folder(path):
+            raise ValueError(
+                f"{path!r:.100} cannot be edited: only {LIBRARY}NAME.py, the same in a folder that "
+                f"is there, and {SHADERS}NAME.wgsl can, in lower case."
+            )
+        if FIXED.fullmatch(path):
             raise ValueError(f"{path} is part of what makes edits work; it cannot be edited.")
         if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
             raise ValueError(f"{path} must be a text of {MAX_CHARACTERS:,} characters at most.")
     return overlay
+
+
+def _has_folder(path: str) -> bool:
+    """Whether the library has the folder of a file, and nothing else of the file's module name."""
+    folder = path.rpartition("/")[0]
+    known = path.startswith(SHADERS) or sources.original(f"{folder}/__init__.py") is not None
+    return known and path_of(module_of(path)) in ("", path)
 
 
 def load(overlay: dict[str, str]) -> Loaded:
@@ -95,7 +107,7 @@ def load(overlay: dict[str, str]) -> Loaded:
         if path in overlay:
             _compiled(path, overlay[path])  # all of them, before any of them runs
     _put_in_force(overlay)
-    again = _with_dependents({_name(path) for path in changed})
+    again = _with_dependents({module_of(path) for path in changed})
     _finder.replacing, _finder.before = again, before
     for name in again & before.modules.keys():
         del sys.modules[name]
@@ -103,7 +115,7 @@ def load(overlay: dict[str, str]) -> Loaded:
         vars(before.modules.get(package) or sys.modules[package]).pop(short, None)
     try:
         for name in sorted(again & before.modules.keys()):
-            if sources.exists(_path(name)):
+            if sources.exists(path_of(name)):
                 importlib.import_module(name)
     except BaseException:
         restore(before)
@@ -167,7 +179,7 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
     numbers, and the others begin anew.
     """
     names = "config", "model", "train"
-    config, architecture, train = (sys.modules[f"groundling.{name}"] for name in names)
+    config, architecture, train = (sys.modules[f"{PACKAGE}.{name}"] for name in names)
     model = again(config.GPTConfig, state.model)
     old, now = run.model.shapes, architecture.parameter_shapes(model)
     known = state.weights if now == old else None
@@ -234,14 +246,11 @@ class _Finder(MetaPathFinder, Loader):
     before = Loaded({}, {})
 
     def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
-        if not name.startswith("groundling."):
+        file = path_of(name)
+        if name not in self.replacing and file not in sources.overlay:
             return None
-        if name not in self.replacing and _path(name) not in sources.overlay:
-            return None
-        spec = ModuleSpec(name, self, origin=_file(_path(name)), is_package=name == DEVICES)
+        spec = ModuleSpec(name, self, origin=_file(file))
         spec.has_location = True
-        if spec.submodule_search_locations is not None:
-            spec.submodule_search_locations.append(str(sources.folder(LIBRARY) / "devices"))
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -249,7 +258,7 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        path = _path(name)
+        path = path_of(name)
         exec(_compiled(path, sources.text(path)), vars(module))
         if name in self.replacing and (old := self.before.modules.get(name)):
             text = self.before.overlay.get(path) or sources.original(path) or ""
@@ -280,9 +289,9 @@ def _class(name: str, text: str) -> str:
 def _with_dependents(names: set[str]) -> set[str]:
     """These modules and all loaded ones that import them, or import one that does, at their top."""
     imported = {
-        name: _imports(name, sources.text(_path(name)))
+        name: _imports(name, sources.text(path_of(name)))
         for name in loaded()
-        if sources.exists(_path(name))
+        if sources.exists(path_of(name))
     }
     found = set(names)
     while more := {name for name, others in imported.items() if others & found} - found:
@@ -293,7 +302,7 @@ def _with_dependents(names: set[str]) -> set[str]:
 @lru_cache(maxsize=256)
 def _imports(name: str, text: str) -> frozenset[str]:
     """The modules of ours that a module's text imports at its top, and what may be one."""
-    package = name if name == DEVICES else name.rpartition(".")[0]
+    package = name.rpartition(".")[0]
     found = set()
     for dots, module, names in re.findall(
         r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)", text, re.M
@@ -318,11 +327,10 @@ def _compiled(path: str, text: str) -> CodeType:
 
 def loaded() -> dict[str, ModuleType]:
     """Our modules that can be made anew."""
-    fixed = {_name(LIBRARY + name) for name in FIXED}
     return {
         name: module
         for name, module in sys.modules.items()
-        if name.startswith("groundling.") and name not in fixed
+        if name.startswith(f"{PACKAGE}.") and not FIXED.fullmatch(path_of(name))
     }
 
 
@@ -338,22 +346,9 @@ def _put_in_force(overlay: dict[str, str]) -> None:
             text.splitlines(keepends=True),
             _file(path),
         )
-    fingerprint.code_hash.cache_clear()
+    sources.code_hash.cache_clear()
 
 
 def _file(path: str) -> str:
     """The name that tracebacks have for a file."""
     return str(sources.on_disk(path))
-
-
-def _path(name: str) -> str:
-    """groundling.devices.numpy -> py_src/groundling/devices/numpy.py"""
-    if name == DEVICES:
-        return f"{LIBRARY}devices/__init__.py"
-    return LIBRARY + name.removeprefix("groundling.").replace(".", "/") + ".py"
-
-
-def _name(path: str) -> str:
-    """The reverse of _path."""
-    name = path.removeprefix(LIBRARY).removesuffix(".py").replace("/", ".")
-    return f"groundling.{name.removesuffix('.__init__')}"

@@ -3,7 +3,7 @@
     project.json             {"format":"groundling-project-v1","version":"0.1.0","code":"…",
                              "name":"…","settings":{"seed":"…","iters":…,"batch_size":…,"lr":…}}
     README.txt               how to run it
-    py_src/groundling/*.py   the changed and the new files, whole
+    py_src/groundling/…/*.py the changed and the new files, whole
     shaders/*.wgsl
 
 It is a folder of these, a `.zip` of them (the same project gives the same bytes), or a link, when
@@ -29,11 +29,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import __version__, live, strict
-from .config import TrainConfig, shown
-from .decoding import decode
-from .fingerprint import hash_of
-from .strict import HASH, NotJSON, check_keys, check_text
+from .. import __version__
+from ..config import TrainConfig, shown
+from ..runs import strict
+from ..runs.decoding import decode
+from ..runs.strict import HASH, NotJSON, check_keys, check_text
+from ..sources import hash_of
+from . import live
+from .moved import MOVED, carried
 
 FORMAT = "groundling-project-v1"
 MAX_FILE = 500_000  # bytes of UTF-8
@@ -76,7 +79,7 @@ class Project:
     """Edits of the library, and the settings to train them with. ProjectError for what cannot be.
 
     files: path to the whole text, of every file that differs. version and code are those of the
-    library that they are edits of; code is as fingerprint.code_hash gives it.
+    library that they are edits of; code is as sources.code_hash gives it.
     """
 
     name: str
@@ -189,7 +192,7 @@ def _unzip(packed: zipfile.ZipFile) -> dict[str, bytes]:
         if name in parts:
             raise ProjectError(f"The .zip has {shown(name)} twice.")
         if name not in ("project.json", "README.txt"):
-            check_path(name)
+            check_path(MOVED.get(name, name))
         if entry.flag_bits & 1:
             raise ProjectError("The .zip is locked with a password; a project's is not.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -365,7 +368,7 @@ def _project(value: dict, files: object) -> Project:
         config = TrainConfig(**settings)
     except ValueError as error:
         raise ProjectError(f"The project's settings are wrong: {_sentence(error)}") from None
-    return Project(value["name"], files, config, value["version"], value["code"])
+    return Project(value["name"], carried(files), config, value["version"], value["code"])
 
 
 def _sentence(error: Exception) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 
-from . import sources
+from .. import sources
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,8 @@ PRINT_SAMPLE = Recipe(
     (
         Edit(
             TRAIN,
-            "from .tensor import Tensor, no_grad\n",
-            "from .sampling import generate\nfrom .tensor import Tensor, no_grad\n",
+            "from .sources import code_hash\n",
+            "from .sampling import generate\nfrom .sources import code_hash\n",
         ),
         Edit(
             TRAIN,
@@ -261,7 +261,7 @@ SILU = '''\
 import numpy as np
 
 from .devices.numpy import kernel
-from .tensor import Tensor, record
+from .engine.tensor import Tensor, record
 
 
 def silu(x: Tensor) -> Tensor:
@@ -344,8 +344,8 @@ CUSTOM_KERNEL = Recipe(
         Edit(MODEL, "    gelu,\n", ""),
         Edit(
             MODEL,
-            "from .tensor import Parameter, Tensor, recompute\n",
-            "from .silu import silu\nfrom .tensor import Parameter, Tensor, recompute\n",
+            "from .rng import Stream\n",
+            "from .rng import Stream\nfrom .silu import silu\n",
         ),
         Edit(MODEL, "linear(gelu(linear(", "linear(silu(linear("),
         Edit("py_src/groundling/silu.py", "", SILU),

@@ -16,32 +16,23 @@ afterwards, could tell. Kernels that no rule names stay as they are. To add a ru
 and its NumPy twin, list what it stands for, and say here which tensors become which.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-if TYPE_CHECKING:
-    from .devices import Device
-    from .tensor import Storage, Tensor
+from .plan import Command
+from .tensor import Storage, Tensor
 
 JOINED = " + "  # between the names of kernels that share a dispatch
 MOST_BUFFERS = 8  # of one dispatch: what every WebGPU adapter has
 WIDEST_NORM = 128  # channels; past that a row is too long for one invocation to keep
 
 
-@dataclass(frozen=True)
-class Command:
-    """One dispatch, as a device was told it: `device.run(c.kernel, *c.tensors, **c.params)`."""
-
-    kernel: str
-    tensors: tuple[Tensor, ...]
-    params: dict[str, float]
-    line: str = ""  # of the Python that asked for it: "model.py:73", and "back" for its gradient
-
-
 Join = Callable[[Command, Command], Command | None]
+Writes = Callable[[Command], Sequence[bool]]
+"""For each tensor of a command, whether its kernel writes to it."""
+Stands = Callable[[str], bool]
+"""Whether a kernel may stand for those that it was made from: it knows them as they are now."""
 RULES: list[tuple[str, str, Join]] = []
 
 
@@ -114,14 +105,16 @@ SIDE_BY_SIDE = (
 )
 
 
-def fuse(commands: list[Command], device: Device, results: set[Storage]) -> list[Command]:
+def fuse(
+    commands: list[Command], writes: Writes, stands: Stands, results: set[Storage]
+) -> list[Command]:
     """The same work in fewer commands. `results` are storages whose numbers are needed after it."""
     rules = [*RULES, *((a, b, side_by_side) for a, b in SIDE_BY_SIDE)]
     for first, second, join in rules:
         i = 0
         while i < len(commands):
             if commands[i].kernel == first:
-                commands = _join(commands, i, second, join, device, results)
+                commands = _join(commands, i, second, join, writes, stands, results)
             i += 1
     return commands
 
@@ -175,7 +168,8 @@ def _join(
     i: int,
     second: str,
     join: Join,
-    device: Device,
+    writes: Writes,
+    stands: Stands,
     results: set[Storage],
 ) -> list[Command]:
     """The commands with the i-th joined to the next of kernel `second` that it can be joined to."""
@@ -188,11 +182,11 @@ def _join(
         joined = replace(joined, line=", ".join(lines))
         between = commands[i + 1 : j]
         others = commands[:i] + between + commands[j + 1 :]
-        if not _is_possible(first, commands[j], joined, others, device, results):
+        if not _is_possible(first, commands[j], joined, others, writes, stands, results):
             continue
-        if not any(_depend(commands[j], c, device) for c in between):
+        if not any(_depend(commands[j], c, writes) for c in between):
             return [*commands[:i], joined, *between, *commands[j + 1 :]]
-        if not any(_depend(first, c, device) for c in between):
+        if not any(_depend(first, c, writes) for c in between):
             return [*commands[:i], *between, joined, *commands[j + 1 :]]
     return commands
 
@@ -202,35 +196,36 @@ def _is_possible(
     second: Command,
     joined: Command,
     others: list[Command],
-    device: Device,
+    writes: Writes,
+    stands: Stands,
     results: set[Storage],
 ) -> bool:
     """Whether a command may stand for two: an adapter can run it, and nobody misses anything."""
-    if JOINED in joined.kernel and _depend(first, second, device):
+    if JOINED in joined.kernel and _depend(first, second, writes):
         return False
-    if not device.stands(joined.kernel) or len({region(t) for t in joined.tensors}) > MOST_BUFFERS:
+    if not stands(joined.kernel) or len({region(t) for t in joined.tensors}) > MOST_BUFFERS:
         return False
-    used = list(zip(joined.tensors, device.writes(joined), strict=True))
+    used = list(zip(joined.tensors, writes(joined), strict=True))
     read = {t.storage for t, written in used if not written}
     if any(written and t.storage in read for t, written in used):
         return False  # WebGPU forbids one dispatch to read and write two parts of one buffer
     stored = {region(t) for t in joined.tensors}
     dropped = {
         t.storage
-        for t in _written(first, device) + _written(second, device)
+        for t in _written(first, writes) + _written(second, writes)
         if region(t) not in stored
     }
     seen = {t.storage for command in others for t in command.tensors} | results
     return not any(storage.buffer is not None or storage in seen for storage in dropped)
 
 
-def _depend(a: Command, b: Command, device: Device) -> bool:
+def _depend(a: Command, b: Command, writes: Writes) -> bool:
     """Whether the order of two commands matters: one writes what the other reads or writes."""
-    return _overlap(_written(a, device), b.tensors) or _overlap(_written(b, device), a.tensors)
+    return _overlap(_written(a, writes), b.tensors) or _overlap(_written(b, writes), a.tensors)
 
 
-def _written(command: Command, device: Device) -> list[Tensor]:
-    return [t for t, w in zip(command.tensors, device.writes(command), strict=True) if w]
+def _written(command: Command, writes: Writes) -> list[Tensor]:
+    return [t for t, w in zip(command.tensors, writes(command), strict=True) if w]
 
 
 def _overlap(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

@@ -2,16 +2,40 @@
 only its kernels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 
-from .devices import Device
+from .plan import Plan
 from .recent import Recent
+from .tensor import Tensor
 
 MOST_SHAPES = 8
+
+
+class Device(Protocol):
+    """What capturing takes of a device: see devices/base.py."""
+
+    capturing_enabled: bool
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """A copy of an array, on this device."""
+
+    def inputs(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Tensors for a captured function, with the numbers of its first call."""
+
+    def capture(self, inputs: Any) -> AbstractContextManager[Plan]:
+        """Note the kernels that are asked for in the block, and run them at its end."""
+
+    def replay(self, plan: Plan, inputs: Any) -> None:
+        """Run a captured plan again, on what its inputs hold now."""
+
+    def require_no_capture(self) -> None:
+        """RuntimeError within a capture."""
 
 
 def jit(device: Device) -> Callable:

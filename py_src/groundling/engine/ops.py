@@ -182,47 +182,6 @@ def rmsnorm(
     return record(y, (x,), backward)
 
 
-def add(x: Tensor, y: Tensor) -> Tensor:
-    """x + y, two tensors of one shape."""
-    if x.shape != y.shape:
-        raise ValueError(f"Cannot add tensors of shapes {x.shape} and {y.shape}.")
-    z = x.device.empty(*x.shape)
-    x.device.run("add", x, y, z, size=x.size)
-
-    def backward(dz, into):
-        into.pass_on(x)
-        into.pass_on(y)
-
-    return record(z, (x, y), backward)
-
-
-def multiply(x: Tensor, y: Tensor) -> Tensor:
-    """x * y, element by element, two tensors of one shape."""
-    if x.shape != y.shape:
-        raise ValueError(f"Cannot multiply tensors of shapes {x.shape} and {y.shape}.")
-    z = x.device.empty(*x.shape)
-    x.device.run("multiply", x, y, z, size=x.size, accumulate=0)
-
-    def backward(dz, into):
-        for one, other in ((x, y), (y, x)):
-            d, accumulate = into(one)
-            dz.device.run("multiply", dz, other, d, size=x.size, accumulate=accumulate)
-
-    return record(z, (x, y), backward)
-
-
-def scale(x: Tensor, factor: float) -> Tensor:
-    """factor * x, for a fixed number."""
-    y = x.device.empty(*x.shape)
-    x.device.run("copy", x, y, size=x.size, factor=factor, accumulate=0)
-
-    def backward(dy, into):
-        dx, accumulate = into(x)
-        dy.device.run("copy", dy, dx, size=x.size, factor=factor, accumulate=accumulate)
-
-    return record(y, (x,), backward)
-
-
 def dropout(x: Tensor, key: Tensor, rate: float, layer: int) -> Tensor:
     """x with a share `rate` of its elements zeroed and the rest scaled up to keep the mean.
 

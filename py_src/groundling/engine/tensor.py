@@ -1,9 +1,9 @@
 """Tensors that live on a device, and the tape that finds their gradients.
 
-An op (see ops.py) makes its result with `record(result, inputs, backward)`. `loss.backward()` walks
-back from the loss, newest op first, and calls each `backward(dy, into)`: `dy` is the gradient of
-that op's result, and `into(x)` says where the gradient of an input goes and whether it adds to what
-is there. That is all of the tape.
+An op (`+` and `*` below, and those in ops.py) makes its result with `record(result, inputs,
+backward)`. `loss.backward()` walks back from the loss, newest op first, and calls each
+`backward(dy, into)`: `dy` is the gradient of that op's result, and `into(x)` says where the
+gradient of an input goes and whether it adds to what is there. That is all of the tape.
 """
 
 from __future__ import annotations
@@ -12,15 +12,35 @@ import itertools
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .devices import Device
-
 _count = itertools.count()
 _recording = True
+
+
+class Device(Protocol):
+    """What a tensor, the operations on it and the tape use of the device that it is on: see
+    devices/base.py.
+    """
+
+    name: str
+    capturing: bool  # whether kernels are noted for a plan, and not run
+    one: Tensor  # the number 1
+    line_of_gradient: str  # while backward() runs: the line whose gradient it makes
+
+    def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
+        """A tensor of whatever its memory held."""
+
+    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
+        """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
+
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A copy of a tensor's numbers. Waits until they are there."""
+
+    def asking_line(self) -> str:
+        """The line of Python, outside of the library's machinery, that asked for what is done."""
 
 
 class Storage:
@@ -89,14 +109,43 @@ class Tensor:
         return self.view(*self.shape)
 
     def __add__(self, other: Tensor) -> Tensor:
-        from . import ops
+        """Element by element, of two tensors of one shape."""
+        if self.shape != other.shape:
+            raise ValueError(f"Cannot add tensors of shapes {self.shape} and {other.shape}.")
+        z = self.device.empty(*self.shape)
+        self.device.run("add", self, other, z, size=z.size)
 
-        return ops.add(self, other)
+        def backward(dz, into):
+            into.pass_on(self)
+            into.pass_on(other)
+
+        return record(z, (self, other), backward)
 
     def __mul__(self, other: Tensor | float) -> Tensor:
-        from . import ops
+        """By a fixed number, or element by element by a tensor of the same shape."""
+        if not isinstance(other, Tensor):
+            return self._scaled(other)
+        if self.shape != other.shape:
+            raise ValueError(f"Cannot multiply tensors of shapes {self.shape} and {other.shape}.")
+        z = self.device.empty(*self.shape)
+        self.device.run("multiply", self, other, z, size=z.size, accumulate=0)
 
-        return ops.multiply(self, other) if isinstance(other, Tensor) else ops.scale(self, other)
+        def backward(dz, into):
+            for x, y in ((self, other), (other, self)):
+                dx, accumulate = into(x)
+                dz.device.run("multiply", dz, y, dx, size=dz.size, accumulate=accumulate)
+
+        return record(z, (self, other), backward)
+
+    def _scaled(self, factor: float) -> Tensor:
+        y = self.device.empty(*self.shape)
+        self.device.run("copy", self, y, size=y.size, factor=factor, accumulate=0)
+
+        def backward(dy, into):
+            dx, accumulate = into(self)
+            dy.device.run("copy", dy, dx, size=dy.size, factor=factor, accumulate=accumulate)
+
+        return record(y, (self,), backward)
 
     __rmul__ = __mul__
 

@@ -16,12 +16,13 @@ from statistics import median
 
 import numpy as np
 
-from .config import GPTConfig, TrainConfig
-from .corpus import Corpus
-from .devices import Device
-from .fuse import JOINED, Command, split
-from .sampling import generate
-from .train import Run, train
+from ..config import GPTConfig, TrainConfig
+from ..data import Corpus
+from ..devices.base import Device
+from ..engine.fuse import JOINED, split
+from ..engine.plan import Command
+from ..sampling import generate
+from ..train import Run, train
 
 WARMUP = 3  # windows that are not counted: they compile and capture
 LEAST = 0.02  # seconds that a kernel is timed for, over and over where it is short; by the
@@ -75,7 +76,7 @@ def measuring(
         model = model or GPTConfig(vocab_size=corpus.vocab_size)
         least = replace(model, block_size=1, n_head=1, n_embd=1, d_ff=1)
         bare = yield from _timed(device, corpus, 1, 4 * windows, least)
-        found |= {"host": bare["host"], "floor": bare["step"], "tiles": device.tiles}
+        found |= {"host": bare["host"], "floor": bare["step"], "tiles": device.products.told}
     return found
 
 

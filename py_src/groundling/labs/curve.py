@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .decoding import decode
+from ..runs.decoding import decode
 
 if TYPE_CHECKING:
-    from .train import Record
+    from ..train import Record
 
 MAX_BYTES, MAX_LINE, MAX_RECORDS = 2**28, 4096, 2_000_000  # of a log
 COLUMNS = "iter", "train", "val", "lr"

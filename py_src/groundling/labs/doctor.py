@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .config import TrainConfig
-from .corpus import Corpus
+from ..config import TrainConfig
+from ..data import Corpus
+from ..devices.base import Device
+from ..train import NonFiniteLoss, Record, Run, train
 from .curve import Curve
-from .devices import Device
-from .train import NonFiniteLoss, Record, Run, train
 
 ITERS = 160  # a case's; all six were seen to show what they should from FEWEST on
 FEWEST, MOST = 60, 1000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .corpus import Corpus
+from ..data import Corpus
 
 SHANNON_BITS = 0.6, 1.3
 """Bounds for the entropy of a letter of printed English after the 100 before it, in bits: from the

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .devices import Device
-from .jit import jit
-from .model import GPT
-from .tensor import Tensor, no_grad
-from .train import Run
+from ..devices.base import Device
+from ..engine.jit import jit
+from ..engine.tensor import Tensor, no_grad
+from ..model import GPT
+from ..train import Run
 
 NORMS = "layernorm", "rmsnorm"
 """The kernels that the residual stream enters a part of a block by: the first is its input."""

@@ -26,8 +26,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from . import sources, strict
-from .config import (
+from .. import sources
+from ..config import (
     TRAIN_LIMITS,
     Change,
     GPTConfig,
@@ -37,14 +37,17 @@ from .config import (
     check_changes,
     check_number,
 )
-from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
-from .devices import Device
-from .fingerprint import code_hash
-from .model import parameter_shapes
-from .project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
-from .state import Saved
-from .strict import HASH, NotJSON, check_config, check_keys, check_text
-from .train import Record, Run, learning_rate, train
+from ..data import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
+from ..devices.base import Device
+from ..edits.moved import carried
+from ..edits.project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
+from ..model import parameter_shapes
+from ..runs import strict
+from ..runs.statefile import Saved
+from ..runs.strict import HASH, NotJSON, check_config, check_keys, check_text
+from ..runs.texts import read_as
+from ..sources import code_hash
+from ..train import Record, Run, learning_rate, train
 
 VERSION = 1
 DEFLATED = b"x"  # zlib's first byte
@@ -73,7 +76,7 @@ class Link:
     val_loss: float | None
     tokenizer: str
     corpus_hash: str  # SHA-256 of the text
-    code_hash: str  # as fingerprint.code_hash gives it
+    code_hash: str  # as sources.code_hash gives it
     device: str  # the adapter, for people
     weights: str  # the first half of the weights' SHA-256
     trajectory: str  # and of that of all training losses, as float32
@@ -238,6 +241,7 @@ def _check(value: dict) -> Link:
     check_number("iter", value["iter"], (0, changed(config, changes, value["iter"]).iters))
     if value["val_loss"] is not None:
         check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
+    value["edits"] = carried(value["edits"])
     if value["edits"] != []:
         check_files(value["edits"])
     check_text("tokenizer", value["tokenizer"], "|".join(TOKENIZERS), " or ".join(TOKENIZERS))
@@ -289,7 +293,7 @@ def corpus_of(link: Link, corpus: Corpus) -> Corpus:
             f"The link's run was trained on another text (SHA-256 {link.corpus_hash[:12]}…) "
             f"than {corpus.name!r} ({corpus.sha256[:12]}…)."
         )
-    found = corpus.read_as(link.tokenizer)
+    found = read_as(corpus, link.tokenizer)
     if found.vocab_size != link.model.vocab_size:
         raise LinkError(
             f"The link's model has {link.model.vocab_size} characters; {corpus.name!r} has "

@@ -24,15 +24,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import sources
-from .config import GPTConfig, TrainConfig
-from .corpus import Corpus
-from .devices import Device, DeviceError
-from .devices.numpy import KERNELS, NumPyDevice
-from .errors import wgsl_problem
-from .rng import Stream
-from .sampling import generate
-from .train import Run, train
+from .. import sources
+from ..config import GPTConfig, TrainConfig
+from ..data import Corpus
+from ..devices.base import Device, DeviceError
+from ..devices.numpy import KERNELS, NumPyDevice
+from ..edits.errors import wgsl_problem
+from ..rng import Stream
+from ..sampling import generate
+from ..train import Run, train
 
 TOLERANCE = 1e-5  # of the largest number
 CANCELLED = 10  # times the twin's own error in float32
@@ -171,7 +171,7 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
 
 def _run(name: str, code: str, calls: list[Call], device: Device) -> list[list[np.ndarray]]:
     """What each call's buffers, with their guards, hold after the kernel has run on them."""
-    from .devices.webgpu import Kernel  # here, since NumPy alone needs no wgpu
+    from ..devices.webgpu.kernel import Kernel  # here, since NumPy alone needs no wgpu
 
     own = device.kernels.get(name)
     is_this = own is not None and own.code == code

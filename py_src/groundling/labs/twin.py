@@ -13,11 +13,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from . import checkpoint
-from .config import GPTConfig, TrainConfig
-from .corpus import Corpus
-from .devices import Device
-from .train import Record, Run, train
+from ..config import GPTConfig, TrainConfig
+from ..data import Corpus
+from ..devices.base import Device
+from ..runs import checkpoint
+from ..train import Record, Run, train
 
 ITERS, WARMUP = 40, 10
 FEEDS = (

@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from ..config import MODEL_LIMITS, GPTConfig, check_number, shown
+from ..data import Vocabulary, known_vocabulary
+from ..model import parameter_shapes
 from . import strict
-from .config import MODEL_LIMITS, GPTConfig, check_number, shown
-from .corpus import Vocabulary, known_vocabulary
-from .model import parameter_shapes
 from .strict import HASH, TIME, NotJSON, check_keys, check_text
 
 FORMAT = "tinker-m18-v1"

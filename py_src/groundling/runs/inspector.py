@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from . import checkpoint, state
+from ..config import GPTConfig
+from ..model import parameter_shapes
+from . import checkpoint, statefile
 from .checkpoint import HEADER_BYTES, Checkpoint
-from .config import GPTConfig
-from .model import parameter_shapes
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Contents:
 
     def __init__(self, data: bytes):
         self.data = data
-        self.saved = state.loads(data) if state.is_state(data) else None
+        self.saved = statefile.loads(data) if statefile.is_state(data) else None
         self.ckpt: Checkpoint = (
-            state.weights_of(self.saved) if self.saved else checkpoint.loads(data)
+            statefile.weights_of(self.saved) if self.saved else checkpoint.loads(data)
         )
         self.header = bytes(data[:HEADER_BYTES]).decode("ascii").rstrip()
         moments = {"": self.ckpt.weights}

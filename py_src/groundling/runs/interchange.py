@@ -21,12 +21,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..config import MODEL_LIMITS, GPTConfig, check_number
+from ..data import Vocabulary
+from ..model import parameter_shapes
 from . import checkpoint, strict
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
-from .config import MODEL_LIMITS, GPTConfig, check_number
-from .corpus import Vocabulary
 from .decoding import decode
-from .model import parameter_shapes
 from .strict import check_keys, check_list
 
 KINDS = "safetensors", "nanogpt", "gpt2"

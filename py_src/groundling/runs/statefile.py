@@ -31,7 +31,23 @@ from itertools import chain
 
 import numpy as np
 
-from . import checkpoint, samples, strict, texts
+from ..config import (
+    TRAIN_LIMITS,
+    Change,
+    GPTConfig,
+    TrainConfig,
+    begun_with,
+    changed,
+    check_changes,
+    check_number,
+)
+from ..data import Corpus, known_vocabulary
+from ..devices.base import Device
+from ..model import parameter_shapes
+from ..rng import Stream
+from ..sources import code_hash
+from ..train import Run, State
+from . import checkpoint, strict, texts
 from .checkpoint import (
     HEADER_BYTES,
     Checkpoint,
@@ -42,26 +58,11 @@ from .checkpoint import (
     now,
     read_header,
 )
-from .config import (
-    TRAIN_LIMITS,
-    Change,
-    GPTConfig,
-    TrainConfig,
-    begun_with,
-    changed,
-    check_changes,
-    check_number,
-)
-from .corpus import Corpus, known_vocabulary
-from .devices import Device
-from .fingerprint import code_hash
-from .model import parameter_shapes
+from .configfile import Setup
 from .records import COLUMNS, ROW, Log
-from .rng import Stream
 from .samples import Sample
 from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
 from .texts import Manifest, check_manifest, manifest
-from .train import Run, State
 
 FORMAT, FORMAT_1 = "groundling-state-v2", "groundling-state-v1"
 HEADER_KEYS = (
@@ -80,7 +81,7 @@ class Saved:
     state: State
     vocab_hash: str
     corpus_hash: str  # SHA-256 of the text
-    code_hash: str  # as fingerprint.code_hash gives it
+    code_hash: str  # as sources.code_hash gives it
     device: str  # the adapter, for people
     created_at: str
     dataset: Manifest | None = None  # which text that was; None in files from before there was one
@@ -398,7 +399,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             meta.setdefault("dataset", None)  # and from before there were texts of one's own, these
             meta.setdefault("vocab", None)
             meta.setdefault("changes", [])  # and from before settings could change, this
-            meta.setdefault("sample_every", samples.EVERY)
+            meta.setdefault("sample_every", Setup.sample_interval)
         check_keys("it", meta, META_KEYS_1 if first else META_KEYS)
         model = check_config("model", meta["model"], GPTConfig)
         config = check_config("config", meta["config"], TrainConfig)

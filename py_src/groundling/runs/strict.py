@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
 
-from .config import check_number, shown
+from ..config import check_number, shown
 
 HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
 TIME = (

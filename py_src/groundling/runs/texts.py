@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from .config import check_number
-from .corpus import BYTES, CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
+from ..config import check_number
+from ..data import BYTES, CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
 from .decoding import decode
 from .strict import HASH, check_keys, check_text
 
@@ -54,6 +54,18 @@ def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Cor
     if len(names) > 1:
         name += f" and {len(names) - 1} more"
     return Corpus(bytes(whole) if tokenizer == BYTES else whole.decode(), name, tokenizer)
+
+
+def read_as(corpus: Corpus, tokenizer: str) -> Corpus:
+    """The same text by a tokenizer: this corpus, where it is its own. ValueError for bytes that are
+    to be read as characters and are no text.
+    """
+    if tokenizer == corpus.tokenizer:
+        return corpus
+    tokens = np.concatenate([corpus.train, corpus.val])
+    if corpus.tokenizer == BYTES:
+        return Corpus(decode(tokens.astype(np.uint8).tobytes(), corpus.name), corpus.name)
+    return Corpus(corpus.decode(tokens), corpus.name, tokenizer)
 
 
 def gather(arguments: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -1,40 +1,36 @@
 """The WebGPU device: runs the kernels of `shaders/` through wgpu, natively and (by way of a shim)
 in the page.
 
-A kernel is one WGSL file, and all that the device knows of it is written there: the buffers are its
-storage bindings in order, the parameters are the fields of `struct Params` in its uniform, and the
-line `// grid: rows * n_embd / 64` gives the workgroups along each axis, each a product of
-parameters divided, rounding up, by how many one workgroup does. A line `const HEAD_SIZE: u32 = 16;`
-is set anew from the parameter of that name in lower case, for what WGSL must know when it compiles.
-"a + b" is two kernels side by side in one dispatch, made of both files by wgsl.py.
+What it knows of a kernel is written in the kernel's file: see kernel.py. "a + b" is two kernels
+side by side in one dispatch, made of both files by wgsl.py.
 """
 
-import math
-import re
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, combinations
 
 import numpy as np
 import wgpu
 
-from .. import sources
-from ..fuse import JOINED, Command, meet, region, split
-from ..recent import Recent
-from ..tensor import Tensor
-from . import Device, DeviceError, Inputs, Plan, digest, memory, prepares, tiles, trial, wgsl
+from ... import sources
+from ...engine.fuse import JOINED, meet, region, split
+from ...engine.plan import Command, Plan
+from ...engine.recent import Recent
+from ...engine.tensor import Tensor
+from ..base import Device, DeviceError, Inputs, digest
+from . import tiles, wgsl
+from .clock import CLOCK, Clock
+from .kernel import Kernel
+from .products import Products
 
 LIMITS = (
     "max-buffer-size",
     "max-storage-buffer-binding-size",
 )  # asked for in full: models are one buffer
-CLOCK = "timestamp-query"
-MOST_JOINED, MOST_PIPELINES = 64, 16  # kept: kernels side by side, and forms of one kernel
+MOST_JOINED = 64  # kept: kernels side by side
 MOST_UNIFORMS = 1024  # a step has about 40; what is bound stays, if it is kept here or not
 BINDABLE = 64  # words: 256 bytes, where every adapter can bind a buffer
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
@@ -60,6 +56,7 @@ class WebGPUDevice(Device):
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise DeviceError(f"No WebGPU adapter can be had here: {error}.") from error
+        self.clock = Clock(self.wgpu) if features else None
         self.has_clock = bool(features)
         self.largest_tensor = min(self.wgpu.limits[name] for name in LIMITS)
         self.most_workgroups = self.wgpu.limits["max-compute-workgroups-per-dimension"]
@@ -71,9 +68,9 @@ class WebGPUDevice(Device):
                 65_535  # then it leaves a loop with no word: LP_MAX_TGSI_LOOP_ITERATIONS
             )
         self.kernels: dict[str, Kernel] = {}
-        self.tiles = ""  # which tiles products are made in here, and why; nothing before the trial
-        self._right: dict[tuple[str, str], Kernel] = {}  # products in those tiles, by tiles.variant
-        self._formed: dict[tuple[str, str], Kernel] = {}  # all that were made for the trial
+        self.products = Products(
+            self.wgpu, self.kernel, self.clock, self.is_emulated, self.description
+        )
         self._joined = Recent(MOST_JOINED)  # by their sources, and which buffers they share
         self._uniforms = Recent(MOST_UNIFORMS)  # by their bytes
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
@@ -140,24 +137,14 @@ class WebGPUDevice(Device):
 
     def timed(self, work: Callable[[], None]) -> float:
         """The seconds that the kernels which `work` runs take, by the device's own clock. Waits."""
-        queries, results = self._clock
-        begin_and_end = {"beginning_of_pass_write_index": 0, "end_of_pass_write_index": 1}
         self.submit()
-        writes = {"query_set": queries, **begin_and_end}
-        self._pass = self.encoder.begin_compute_pass(timestamp_writes=writes)
+        self._pass = self.encoder.begin_compute_pass(timestamp_writes=self.clock.writes)
         work()
         self._end_pass()
-        self.encoder.resolve_query_set(queries, 0, 2, results, 0)
+        self.clock.resolve(self.encoder)
         self.submit()
         with self.waiting():
-            ticks = np.frombuffer(self.wgpu.queue.read_buffer(results), np.uint64)
-        return float(ticks[1] - ticks[0]) * 1e-9 * _nanoseconds(self.wgpu)
-
-    @cached_property
-    def _clock(self) -> tuple[wgpu.GPUQuerySet, wgpu.GPUBuffer]:
-        usage = wgpu.BufferUsage.QUERY_RESOLVE | wgpu.BufferUsage.COPY_SRC
-        queries = self.wgpu.create_query_set(type="timestamp", count=2)
-        return queries, self.wgpu.create_buffer(size=16, usage=usage)
+            return self.clock.seconds()
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
         """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
@@ -171,7 +158,7 @@ class WebGPUDevice(Device):
             self.kernel(name).pipeline({})
         progress(len(names), len(names), "")
 
-    def kernel(self, name: str) -> "Kernel":
+    def kernel(self, name: str) -> Kernel:
         """The kernel of that name, read from `shaders/` the first time. Assign `kernels[name]` to
         change one.
         """
@@ -248,44 +235,20 @@ class WebGPUDevice(Device):
         kernel.pack(params)
         self._fold(name, kernel.workgroups(params))
 
-    def choose_tiles(self, remembered: str = "") -> str:
-        """Choose the tiles in which products are made, unless that is done: by a trial, or without
-        a race the ones that this method named on the same adapter before, which memory.py has.
-        Checked in both cases; `tiles` has why. Returns their name. Waits.
-        """
-        if not self.tiles:
-            before = remembered or memory.recall(self)
-            with prepares():
-                self.tiles, self._right = trial.choose(self, before)
-            if self.tiles.split(":")[0] != before:
-                memory.keep(self, self.tiles.split(":")[0])
-        return self.tiles.split(":")[0]
-
-    def form(self, name: str, variant: str) -> "Kernel":
-        """A product's kernel in other tiles, whether they are right here or not: see tiles.py."""
-        if variant == tiles.PLAIN:
-            return self.kernel(name)
-        if (name, variant) not in self._formed:
-            code = tiles.text(variant, name, self.kernel(name).code)
-            self._formed[name, variant] = Kernel(self.wgpu, name, code, True)
-        return self._formed[name, variant]
-
-    def _form(self, name: str, params: dict) -> "Kernel":
+    def _running(self, name: str, params: dict) -> Kernel:
         """A kernel as it is written, or in larger tiles where those are faster here, and right."""
         kernel = self.kernel(name)
-        if not kernel.is_ours or name not in tiles.KINDS:
-            return kernel
-        variant = tiles.variant(self.choose_tiles(), name, params)
-        return self._right.get((name, variant), kernel)
+        is_product = kernel.is_ours and name in tiles.KINDS
+        return self.products.running(name, params) if is_product else kernel
 
     def _kernel_for(
         self, name: str, tensors: tuple[Tensor, ...], params: dict
-    ) -> tuple["Kernel", list[Tensor]]:
+    ) -> tuple[Kernel, list[Tensor]]:
         """A kernel, or several side by side, and the tensors to bind: each stretch that both only
         read is bound once.
         """
         if JOINED not in name:
-            return self._form(name, params), list(tensors)
+            return self._running(name, params), list(tensors)
         parts = [
             self._kernel_for(part, own, theirs)[0]
             for part, own, theirs in split(
@@ -421,124 +384,6 @@ class Upload(Inputs):
             view[:] = array.reshape(-1)
 
 
-class Kernel:
-    """A compute shader and what its text says of itself; see the head of this file. DeviceError
-    where it says too little.
-    """
-
-    def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_ours: bool = False):
-        self.device, self.name, self.code = device, name, code
-        self.is_ours = is_ours  # and not the reader's, or new
-        bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
-        if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
-            raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
-        if "uniform" in [kind for _, kind in bindings[:-1]] or bindings[-1][1] != "uniform":
-            raise DeviceError(
-                f"Kernel {name}: the uniform with its parameters must be the last binding."
-            )
-        self.access = [kind for _, kind in bindings[:-1]]
-        self.n_buffers = len(self.access)
-        self.elements = re.findall(r"var<storage, \w+> \w+: array<(\w+)>", code)  # of each buffer
-        fields = re.search(r"struct Params\s*{([^}]*)}", code)
-        grid = re.search(r"^// grid: (.+)$", code, re.M)
-        if not fields or not grid:
-            raise DeviceError(
-                f"Kernel {name}: it needs a `struct Params` and a line `// grid: ...`."
-            )
-        self.fields = re.findall(r"(\w+)\s*:\s*(u32|f32)", fields[1])
-        self.grid = grid[1].split(",")
-        self.constants = dict(re.findall(r"^const ([A-Z_]+): u32 = (\d+);", code, re.M))
-        types = {
-            "uniform": "uniform",
-            "storage, read": "read-only-storage",
-            "storage, read_write": "storage",
-        }
-        self.layout = device.create_bind_group_layout(
-            entries=[
-                {
-                    "binding": i,
-                    "visibility": wgpu.ShaderStage.COMPUTE,
-                    "buffer": {"type": types[kind]},
-                }
-                for i, (_, kind) in enumerate(bindings)
-            ]
-        )
-        self._pipelines = Recent(MOST_PIPELINES)  # by the values of its constants
-        self._begun: dict[tuple, wgpu.GPUPromise] = {}
-
-    def pack(self, params: dict) -> bytes:
-        """The bytes of `struct Params`, padded to 16."""
-        try:
-            values = [
-                struct.pack("<I" if kind == "u32" else "<f", params[name])
-                for name, kind in self.fields
-            ]
-        except (KeyError, struct.error) as error:
-            raise DeviceError(
-                f"Kernel {self.name}: its parameters are {self.fields}; got {params} ({error})."
-            ) from error
-        data = b"".join(values)
-        return data + bytes(-len(data) % 16)
-
-    def workgroups(self, params: dict) -> list[int]:
-        """Workgroups along each axis of the grid."""
-        return [_workgroups(axis, params) for axis in self.grid]
-
-    def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
-        """The compiled shader for these parameters: one for each setting of its constants."""
-        key = self._key(params)
-
-        def made() -> wgpu.GPUComputePipeline:
-            with self._explained():
-                if promise := self._begun.pop(key, None):
-                    return promise.sync_wait()
-                return self.device.create_compute_pipeline(**self._descriptor(key))
-
-        return self._pipelines.get_or(key, made)
-
-    def begin(self, params: dict) -> None:
-        """Compile what `pipeline` will give, beside others, while Python goes on."""
-        key = self._key(params)
-        if key not in self._pipelines and key not in self._begun:
-            descriptor = self._descriptor(key)
-            self._begun[key] = self.device.create_compute_pipeline_async(**descriptor)
-
-    def prepare(
-        self, tensors: Sequence[Tensor], uniform: wgpu.GPUBuffer, params: dict
-    ) -> tuple[wgpu.GPUComputePipeline, wgpu.GPUBindGroup, int, ...]:
-        """What runs it on these tensors: the pipeline, a bind group, and the grid."""
-        resources = [
-            {"buffer": t.storage.buffer, "offset": 4 * t.offset, "size": 4 * max(t.size, 1)}
-            for t in tensors
-        ]
-        resources.append({"buffer": uniform})
-        entries = [{"binding": i, "resource": r} for i, r in enumerate(resources)]
-        group = self.device.create_bind_group(layout=self.layout, entries=entries)
-        return self.pipeline(params), group, *self.workgroups(params)
-
-    def _key(self, params: dict) -> tuple:
-        return tuple(int(params.get(name.lower(), value)) for name, value in self.constants.items())
-
-    def _descriptor(self, key: tuple) -> dict:
-        code = self.code
-        for name, value in zip(self.constants, key, strict=True):
-            code = re.sub(
-                rf"^const {name}: u32 = \d+;", f"const {name}: u32 = {value};", code, flags=re.M
-            )
-        with self._explained():
-            module = self.device.create_shader_module(label=self.name, code=wgsl.unroll(code))
-            layout = self.device.create_pipeline_layout(bind_group_layouts=[self.layout])
-        return {"layout": layout, "compute": {"module": module, "entry_point": "main"}}
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            with prepares():
-                yield
-        except wgpu.GPUError as error:
-            raise DeviceError(f"Kernel {self.name} does not compile: {error}") from error
-
-
 class Ring:
     """Scalars on their way back from the device.
 
@@ -620,30 +465,6 @@ def _bindable(t: Tensor) -> tuple[Tensor, int]:
 def ahead() -> list[str]:
     """The kernels that are compiled before they are needed: all but products, see tiles.py."""
     return [name for name in sources.kernels() if name not in tiles.KINDS]
-
-
-def _nanoseconds(device: wgpu.GPUDevice) -> float:
-    """A tick of the device's clock: one in the page; natively wgpu tells the driver's ticks."""
-    try:
-        from wgpu.backends.wgpu_native import lib
-    except ImportError:
-        return 1.0
-    return lib.wgpuQueueGetTimestampPeriod(device.queue._internal)
-
-
-def _workgroups(axis: str, params: dict) -> int:
-    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such in
-    brackets.
-    """
-    axis = re.sub(r"\(([^()]*)\)", lambda m: str(_workgroups(m[1], params)), axis)
-    total = 0
-    for term in axis.split("+"):
-        factors, *by = term.split("/")
-        size = math.prod(
-            int(f) if f.isdigit() else params[f] for f in (f.strip() for f in factors.split("*"))
-        )
-        total += -(-size // math.prod(int(d) for d in by))
-    return total
 
 
 def _describe(info: dict) -> str:

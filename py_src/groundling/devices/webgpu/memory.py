@@ -1,30 +1,27 @@
 """What was found best on an adapter, remembered from one start to the next.
 
 It is a small JSON table: for each adapter, driver and version of the kernels, named by one hash,
-the tiles that a trial chose (see trial.py). `store` is where it is kept: nowhere, unless the
-program says so, as cli.py does with a file in the user's cache folder, and the page with its own.
+the tiles that a trial chose (see products.py). `store` is where it is kept: nowhere, unless the
+program says so, as the command line does with a file in the user's cache folder, and the page with
+its own.
 
 It is only ever a hint. What cannot be read, is too long or is no such table counts for nothing, and
 a choice that is not one of those that there are, or is wrong here, is made anew.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from .. import sources
+from ... import sources
 from . import tiles
 
-if TYPE_CHECKING:
-    from .webgpu import WebGPUDevice
-
 MOST, LONGEST = 16, 4096  # entries of the table, and its bytes
-DECIDING = "tiles", "trial", "webgpu", "wgsl"  # modules beside this one
+DECIDING = f"{sources.LIBRARY}devices/webgpu/"  # what the trial, and what it tries, is made by
 
 
 class Store(Protocol):
@@ -43,7 +40,7 @@ store: Store | None = None
 
 
 class File:
-    """A Store in the user's cache folder; cli.py says which."""
+    """A Store in the user's cache folder; cli/main.py says which."""
 
     host = ""
 
@@ -61,16 +58,26 @@ class File:
         part.replace(self.path)
 
 
-def recall(device: WebGPUDevice) -> str:
-    """The tiles that were chosen on such a device; "" where none are known."""
-    return _table().get(_key(device), "") if store else ""
+def key(description: str, adapter_info: Mapping[str, object]) -> str:
+    """One hash of an adapter, what drives it, and all that the trial compares, as it is now."""
+    paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(tiles.KINDS)]
+    paths += [path for path in sources.paths() if path.startswith(DECIDING)]
+    texts = [sources.text(path) for path in paths if sources.exists(path)]
+    adapter = sorted((str(k), str(v)) for k, v in adapter_info.items())
+    told = json.dumps([store.host if store else "", description, adapter, texts])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
-def keep(device: WebGPUDevice, choice: str) -> None:
-    """Remember the tiles that were chosen on a device, if that can be."""
+def recall(key: str) -> str:
+    """The tiles that were chosen on an adapter; "" where none are known."""
+    return _table().get(key, "") if store else ""
+
+
+def keep(key: str, choice: str) -> None:
+    """Remember the tiles that were chosen on an adapter, if that can be."""
     if not store:
         return
-    key, table = _key(device), _table()
+    table = _table()
     table.pop(key, None)
     newest = dict([*table.items(), (key, choice)][-MOST:])
     with suppress(OSError):  # then the next start has its trial
@@ -87,13 +94,3 @@ def _table() -> dict[str, str]:
     if not isinstance(table, dict):
         return {}
     return {key: name for key, name in table.items() if name in tiles.FORMS}
-
-
-def _key(device: WebGPUDevice) -> str:
-    """One hash of the adapter, what drives it, and all that the trial compares, as it is now."""
-    paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(tiles.KINDS)]
-    paths += [f"{sources.LIBRARY}devices/{name}.py" for name in DECIDING]
-    texts = [sources.text(path) for path in paths if sources.exists(path)]
-    adapter = sorted((str(k), str(v)) for k, v in device.wgpu.adapter_info.items())
-    told = json.dumps([store.host, device.description, adapter, texts])
-    return hashlib.sha256(told.encode()).hexdigest()

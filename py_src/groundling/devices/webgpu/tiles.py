@@ -13,7 +13,7 @@ loaded one by one. `text` writes the same kernel in two other forms:
 
 Of the kernel's own text its bindings, its `store` and its way to normalise stay, and every sum
 keeps its order, so the results are the same to the bit wherever the compiler leaves that order
-alone. trial.py chooses between the forms.
+alone. products.py chooses between the forms.
 
 A weight's gradient is a small matrix and a long sum: a model of width 64 has 4 to 16 tiles of 32 x
 32, too few for a GPU. While there are fewer than FEW, its tiles are "deep": 16 x 16, and 64 steps

@@ -15,9 +15,9 @@ say its "tokenizer" ("byte-v1" or "char-v1"; without, 256 tokens are bytes), and
 import json
 from dataclasses import dataclass, field, replace
 
-from . import samples, strict
-from .config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number, shown
-from .corpus import BYTES, CHARACTERS, TOKENIZERS, Corpus
+from ..config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number, shown
+from ..data import BYTES, CHARACTERS, TOKENIZERS, Corpus
+from . import strict
 from .decoding import decode
 from .strict import check_keys, check_list, check_text
 
@@ -51,7 +51,7 @@ class Setup:
     tokenizer: str = CHARACTERS
     model: GPTConfig = field(default_factory=GPTConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    sample_interval: int = samples.EVERY
+    sample_interval: int = 200
     checkpoint_interval: int = 200
     vocab_given: int | None = field(default=None, compare=False)  # what a file says it is
 

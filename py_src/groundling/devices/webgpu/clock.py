@@ -1,0 +1,46 @@
+"""A GPU's own clock."""
+
+from functools import cached_property
+
+import numpy as np
+import wgpu
+
+CLOCK = "timestamp-query"  # the feature
+
+
+class Clock:
+    """Times one compute pass: begin it with `writes`, `resolve` after its end, and send both."""
+
+    def __init__(self, gpu: wgpu.GPUDevice):
+        self.gpu = gpu
+
+    @property
+    def writes(self) -> dict:
+        """The pass's `timestamp_writes`."""
+        begin_and_end = {"beginning_of_pass_write_index": 0, "end_of_pass_write_index": 1}
+        return {"query_set": self._made[0], **begin_and_end}
+
+    def resolve(self, encoder: wgpu.GPUCommandEncoder) -> None:
+        """Have the two times written where they can be read."""
+        queries, results = self._made
+        encoder.resolve_query_set(queries, 0, 2, results, 0)
+
+    def seconds(self) -> float:
+        """How long the pass took. Waits for it."""
+        ticks = np.frombuffer(self.gpu.queue.read_buffer(self._made[1]), np.uint64)
+        return float(ticks[1] - ticks[0]) * 1e-9 * _nanoseconds(self.gpu)
+
+    @cached_property
+    def _made(self) -> tuple[wgpu.GPUQuerySet, wgpu.GPUBuffer]:
+        usage = wgpu.BufferUsage.QUERY_RESOLVE | wgpu.BufferUsage.COPY_SRC
+        queries = self.gpu.create_query_set(type="timestamp", count=2)
+        return queries, self.gpu.create_buffer(size=16, usage=usage)
+
+
+def _nanoseconds(gpu: wgpu.GPUDevice) -> float:
+    """A tick of the device's clock: one in the page; natively wgpu tells the driver's ticks."""
+    try:
+        from wgpu.backends.wgpu_native import lib
+    except ImportError:
+        return 1.0
+    return lib.wgpuQueueGetTimestampPeriod(gpu.queue._internal)

@@ -1,0 +1,156 @@
+"""A kernel of `shaders/` on a GPU.
+
+A kernel is one WGSL file, and all that the device knows of it is written there: the buffers are its
+storage bindings in order, the parameters are the fields of `struct Params` in its uniform, and the
+line `// grid: rows * n_embd / 64` gives the workgroups along each axis, each a product of
+parameters divided, rounding up, by how many one workgroup does. A line `const HEAD_SIZE: u32 = 16;`
+is set anew from the parameter of that name in lower case, for what WGSL must know when it compiles.
+"""
+
+import math
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import wgpu
+
+from ...engine.recent import Recent
+from ...engine.tensor import Tensor
+from ..base import DeviceError, prepares
+from . import wgsl
+
+MOST_PIPELINES = 16  # kept: forms of one kernel
+
+
+class Kernel:
+    """A compute shader and what its text says of itself; see above. DeviceError
+    where it says too little.
+    """
+
+    def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_ours: bool = False):
+        self.device, self.name, self.code = device, name, code
+        self.is_ours = is_ours  # and not the reader's, or new
+        bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
+        if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
+            raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
+        if "uniform" in [kind for _, kind in bindings[:-1]] or bindings[-1][1] != "uniform":
+            raise DeviceError(
+                f"Kernel {name}: the uniform with its parameters must be the last binding."
+            )
+        self.access = [kind for _, kind in bindings[:-1]]
+        self.n_buffers = len(self.access)
+        self.elements = re.findall(r"var<storage, \w+> \w+: array<(\w+)>", code)  # of each buffer
+        fields = re.search(r"struct Params\s*{([^}]*)}", code)
+        grid = re.search(r"^// grid: (.+)$", code, re.M)
+        if not fields or not grid:
+            raise DeviceError(
+                f"Kernel {name}: it needs a `struct Params` and a line `// grid: ...`."
+            )
+        self.fields = re.findall(r"(\w+)\s*:\s*(u32|f32)", fields[1])
+        self.grid = grid[1].split(",")
+        self.constants = dict(re.findall(r"^const ([A-Z_]+): u32 = (\d+);", code, re.M))
+        types = {
+            "uniform": "uniform",
+            "storage, read": "read-only-storage",
+            "storage, read_write": "storage",
+        }
+        self.layout = device.create_bind_group_layout(
+            entries=[
+                {
+                    "binding": i,
+                    "visibility": wgpu.ShaderStage.COMPUTE,
+                    "buffer": {"type": types[kind]},
+                }
+                for i, (_, kind) in enumerate(bindings)
+            ]
+        )
+        self._pipelines = Recent(MOST_PIPELINES)  # by the values of its constants
+        self._begun: dict[tuple, wgpu.GPUPromise] = {}
+
+    def pack(self, params: dict) -> bytes:
+        """The bytes of `struct Params`, padded to 16."""
+        try:
+            values = [
+                struct.pack("<I" if kind == "u32" else "<f", params[name])
+                for name, kind in self.fields
+            ]
+        except (KeyError, struct.error) as error:
+            raise DeviceError(
+                f"Kernel {self.name}: its parameters are {self.fields}; got {params} ({error})."
+            ) from error
+        data = b"".join(values)
+        return data + bytes(-len(data) % 16)
+
+    def workgroups(self, params: dict) -> list[int]:
+        """Workgroups along each axis of the grid."""
+        return [_workgroups(axis, params) for axis in self.grid]
+
+    def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
+        """The compiled shader for these parameters: one for each setting of its constants."""
+        key = self._key(params)
+
+        def made() -> wgpu.GPUComputePipeline:
+            with self._explained():
+                if promise := self._begun.pop(key, None):
+                    return promise.sync_wait()
+                return self.device.create_compute_pipeline(**self._descriptor(key))
+
+        return self._pipelines.get_or(key, made)
+
+    def begin(self, params: dict) -> None:
+        """Compile what `pipeline` will give, beside others, while Python goes on."""
+        key = self._key(params)
+        if key not in self._pipelines and key not in self._begun:
+            descriptor = self._descriptor(key)
+            self._begun[key] = self.device.create_compute_pipeline_async(**descriptor)
+
+    def prepare(
+        self, tensors: Sequence[Tensor], uniform: wgpu.GPUBuffer, params: dict
+    ) -> tuple[wgpu.GPUComputePipeline, wgpu.GPUBindGroup, int, ...]:
+        """What runs it on these tensors: the pipeline, a bind group, and the grid."""
+        resources = [
+            {"buffer": t.storage.buffer, "offset": 4 * t.offset, "size": 4 * max(t.size, 1)}
+            for t in tensors
+        ]
+        resources.append({"buffer": uniform})
+        entries = [{"binding": i, "resource": r} for i, r in enumerate(resources)]
+        group = self.device.create_bind_group(layout=self.layout, entries=entries)
+        return self.pipeline(params), group, *self.workgroups(params)
+
+    def _key(self, params: dict) -> tuple:
+        return tuple(int(params.get(name.lower(), value)) for name, value in self.constants.items())
+
+    def _descriptor(self, key: tuple) -> dict:
+        code = self.code
+        for name, value in zip(self.constants, key, strict=True):
+            code = re.sub(
+                rf"^const {name}: u32 = \d+;", f"const {name}: u32 = {value};", code, flags=re.M
+            )
+        with self._explained():
+            module = self.device.create_shader_module(label=self.name, code=wgsl.unroll(code))
+            layout = self.device.create_pipeline_layout(bind_group_layouts=[self.layout])
+        return {"layout": layout, "compute": {"module": module, "entry_point": "main"}}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            with prepares():
+                yield
+        except wgpu.GPUError as error:
+            raise DeviceError(f"Kernel {self.name} does not compile: {error}") from error
+
+
+def _workgroups(axis: str, params: dict) -> int:
+    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such in
+    brackets.
+    """
+    axis = re.sub(r"\(([^()]*)\)", lambda m: str(_workgroups(m[1], params)), axis)
+    total = 0
+    for term in axis.split("+"):
+        factors, *by = term.split("/")
+        size = math.prod(
+            int(f) if f.isdigit() else params[f] for f in (f.strip() for f in factors.split("*"))
+        )
+        total += -(-size // math.prod(int(d) for d in by))
+    return total

@@ -1,0 +1,1 @@
+"""What a computation is: tensors, the operations on them, and captured plans."""

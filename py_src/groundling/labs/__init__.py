@@ -1,0 +1,1 @@
+"""What is found out with runs: diagnoses, comparisons, measurements and looks inside."""

@@ -1,0 +1,167 @@
+"""What a run's samples show: its phase, and how far their text is from the corpus's.
+
+phase_of(200).name                 "Character frequency"
+Evidence(corpus).of(sample.text)   how far those 80 characters are from Shakespeare's
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..config import GPTConfig
+from ..data import CHARACTERS, SHAKESPEARE_SHA256, Corpus
+from ..rng import Stream
+from ..runs.samples import LENGTH
+from .entropy import pair_counts
+
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")  # letters, with apostrophes among them
+REFERENCES = 200  # pieces of the validation text that a sample is compared with
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the default run, and what its samples look like."""
+
+    name: str
+    before: float  # the iteration it ends at
+    about: str
+
+
+PHASES = (
+    Phase(
+        "Random and uniform",
+        50,
+        "The weights are still noise, so every character is about as likely as any other, whatever "
+        "came before it.",
+    ),
+    Phase(
+        "Character frequency",
+        300,
+        "The model has learned how common each character is: many spaces and e's, few capitals. "
+        "Which follows which, it knows only here and there.",
+    ),
+    Phase(
+        "Word shapes",
+        800,
+        "Vowels and consonants take turns, and spaces come in time, so it looks like words. About "
+        "one in four is one.",
+    ),
+    Phase(
+        "Short words",
+        1500,
+        "Short words that are common come out right: the, and, thou, my. A line begins with a "
+        "capital. About one word in three is one.",
+    ),
+    Phase(
+        "Shakespeare-flavoured",
+        math.inf,
+        "Lines and speeches, and at times a name with a colon. More of the words are words, and "
+        "none of it adds up: the model has the sound, not the sense.",
+    ),
+)
+
+
+def phase_of(it: int) -> Phase:
+    """The phase that the default run is in after `it` iterations."""
+    return next(phase for phase in PHASES if it < phase.before)
+
+
+def has_phases(corpus: Corpus, model: GPTConfig) -> bool:
+    """Whether a run goes through PHASES: the default model does, on tiny-shakespeare."""
+    known = corpus.sha256 == SHAKESPEARE_SHA256 and corpus.tokenizer == CHARACTERS
+    return known and replace(model, dropout=0.0) == GPTConfig()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How a text compares with the corpus. KL is the Kullback-Leibler divergence, in nats: how much
+    longer a code made for the corpus would be than one made for the text, a character or a pair.
+    """
+
+    characters: float  # the share of the vocabulary that it uses
+    unigram_kl: float  # of its characters from the corpus's
+    bigram_kl: float  # of its pairs of neighbours from the corpus's
+    words: float | None  # the share of its whole words that the training text has; None without any
+
+
+class Evidence:
+    """Measures texts against the training part of a corpus, and its dictionary: its own words.
+
+    One is added to each of the corpus's counts, so that a pair it lacks has a price and no more.
+    """
+
+    def __init__(self, corpus: Corpus):
+        self.corpus = corpus
+        V, tokens = corpus.vocab_size, corpus.train.astype(np.int64)
+        self.unigram = _shares(np.bincount(tokens, minlength=V) + 1)
+        self.pairs, counts = pair_counts(tokens, V)
+        of_all = len(tokens) - 1 + V * V  # one is added to each, also to those that do not occur
+        self.bigram = np.append(counts + 1, 1) / of_all  # of self.pairs; the last is of all others
+
+    @cached_property
+    def dictionary(self) -> frozenset[str]:
+        """Every word of the training text, in lower case."""
+        return frozenset(WORD.findall(self.corpus.decode(self.corpus.train).lower()))
+
+    def of(self, text: str) -> Measures:
+        """Measure a text of two characters or more. ValueError for one that is shorter.
+
+        Words at its two ends may be cut, so they do not count.
+        """
+        if len(text) < 2:
+            raise ValueError("A text of two characters at least can be measured.")
+        V, tokens = self.corpus.vocab_size, self.corpus.encode(text).astype(np.int64)
+        unigram = np.bincount(tokens, minlength=V)
+        pairs, bigram = pair_counts(tokens, V)
+        at = np.searchsorted(self.pairs, pairs)
+        at[np.append(self.pairs, -1)[at] != pairs] = -1
+        whole = [m[0] for m in WORD.finditer(text.lower()) if m.start() > 0 and m.end() < len(text)]
+        known = sum(word in self.dictionary for word in whole)
+        return Measures(
+            characters=len(set(text)) / V,
+            unigram_kl=_divergence(unigram[unigram > 0], self.unigram[unigram > 0]),
+            bigram_kl=_divergence(bigram, self.bigram[at]),
+            words=known / len(whole) if whole else None,
+        )
+
+    @cached_property
+    def written(self) -> Measures:
+        """What pieces of the validation text itself measure on average, as long as a sample.
+
+        Even they are some way off: 80 characters are few.
+        """
+        text = self.corpus.decode(self.corpus.val)
+        starts = np.linspace(0, max(0, len(text) - LENGTH), REFERENCES).astype(int)
+        return _mean([self.of(text[at : at + LENGTH]) for at in starts.tolist()])
+
+    @cached_property
+    def even(self) -> Measures:
+        """The same of characters that are drawn evenly, which is where training begins."""
+        u = Stream("an even guess").uniform(REFERENCES * LENGTH)
+        text = self.corpus.decode((u * self.corpus.vocab_size).astype(int))
+        pieces = [text[at : at + LENGTH] for at in range(0, len(text), LENGTH)]
+        return _mean([self.of(piece) for piece in pieces])
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    return counts / counts.sum()
+
+
+def _divergence(counts: np.ndarray, reference: np.ndarray) -> float:
+    """KL(text || corpus): sum of q log(q / p), in nats, over what the text has."""
+    q = _shares(counts)
+    return float((q * np.log(q / reference)).sum())
+
+
+def _mean(measures: list[Measures]) -> Measures:
+    words = [m.words for m in measures if m.words is not None]
+    return Measures(
+        *(
+            float(np.mean([getattr(m, name) for m in measures]))
+            for name in ("characters", "unigram_kl", "bigram_kl")
+        ),
+        words=float(np.mean(words)) if words else None,
+    )

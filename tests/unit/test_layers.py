@@ -1,0 +1,113 @@
+"""Who may import whom: only downwards, and in no circle. Imports for types alone count too."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from groundling import sources
+from groundling.sources import LIBRARY, module_of
+
+# Each may import what stands in a line below its own.
+LAYERS = """
+__main__
+cli
+labs
+edits
+train runs
+sampling
+optim
+model
+data
+devices
+engine
+config rng
+sources
+__init__
+"""
+FLOOR = {name: at for at, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+BROWSER = Path(__file__).parents[2] / "py_src/browser"
+# What the page's session and views are made of; those two still import each other.
+PARTS = "assist", "autosave", "explain", "lint", "messages"
+
+
+def imports(module: str, is_package: bool, text: str) -> Iterator[str]:
+    """The modules that a text names in its imports, wherever they stand, and what they may name."""
+    package = module if is_package else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def arrows(texts: dict[str, str]) -> dict[str, set[str]]:
+    """For each module of the library, by its file's path, the other modules that it imports."""
+    known = {module_of(path) for path in texts}
+    found = {}
+    for path, text in texts.items():
+        module = module_of(path)
+        named = set(imports(module, path.endswith("__init__.py"), text)) & known - {module}
+        # `from ..runs import cost` names the package too, which holds nothing but a docstring
+        found[module] = {
+            one for one in named if not any(two.startswith(f"{one}.") for two in named)
+        }
+    return found
+
+
+def floor(module: str) -> int:
+    """The line of LAYERS that a module is in."""
+    return FLOOR[(module.split(".") + ["__init__"])[1]]
+
+
+def check(texts: dict[str, str]) -> None:
+    """AssertionError for an arrow upwards; graphlib.CycleError, which names them, for a circle."""
+    found = arrows(texts)
+    upwards = [(a, b) for a in found for b in found[a] if a != b and floor(b) < floor(a)]
+    assert not upwards
+    TopologicalSorter(found).prepare()
+
+
+def library() -> dict[str, str]:
+    return {path: sources.text(path) for path in sources.paths() if path.startswith(LIBRARY)}
+
+
+def test_the_library_imports_only_downwards_and_in_no_circle():
+    check(library())
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("engine/ops.py", "from ..devices.base import Device"),
+        ("model.py", "if True:\n    from .train import Run"),
+        ("devices/base.py", "def later():\n    from .. import runs"),
+        ("engine/tensor.py", "from . import ops"),
+        ("runs/records.py", "import groundling.train"),
+    ],
+)
+def test_an_arrow_upwards_or_in_a_circle_is_found(path: str, line: str):
+    texts = library()
+    texts[LIBRARY + path] += f"\n{line}\n"
+    with pytest.raises((AssertionError, ValueError)):
+        check(texts)
+
+
+def test_the_library_knows_nothing_of_the_page():
+    pages = {path.stem for path in BROWSER.glob("*.py")}
+    for path, text in library().items():
+        named = {name.partition(".")[0] for name in imports(module_of(path), False, text)}
+        assert not named & pages, path
+
+
+def test_what_the_session_is_made_of_and_the_shim_know_nothing_of_it():
+    pages = {path.stem for path in BROWSER.glob("*.py")}
+    files = [BROWSER / f"{name}.py" for name in PARTS] + sorted(BROWSER.glob("wgpu/*.py"))
+    for file in files:
+        named = {name.partition(".")[0] for name in imports("wgpu.x", False, file.read_text())}
+        assert not named & pages, file
