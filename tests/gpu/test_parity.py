@@ -348,7 +348,7 @@ def test_a_product_in_other_tiles_is_the_same_to_the_bit(
             continue
         arrays, results = make_inputs(kernel, buffers, params, rng), []
         for form in (plain, other):
-            monkeypatch.setattr(device, "_form", lambda *_, form=form: form)
+            monkeypatch.setattr(device, "_running", lambda *_, form=form: form)
             results.append([a.tobytes() for a in run(device, kernel, arrays, params)])
         assert results[0] == results[1], params
         tried += 1

@@ -106,6 +106,7 @@ HINTS = [
     ("import math\nmath.sqr(2)\n", "Did you mean .sqrt?"),
     ("class A:\n  weight = 1\nA().wieght\n", "Did you mean .weight?"),
     ("from groundling.engine.ops import gleu\n", "Did you mean 'gelu'?"),
+    ("import groundling.ops\n", "groundling.ops is groundling.engine.ops now"),
     ("import torch\n", "What can be imported"),
     ("def f():\n  pass\nf().backward()\n", "ends without `return` gives None"),
     ("def f():\n  pass\nf() + 1\n", "ends without `return` gives None"),

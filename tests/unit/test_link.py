@@ -407,6 +407,12 @@ def test_a_run_whose_code_changed_on_the_way_is_no_link():
         claim(statefile.loads(statefile.save_state(run)))
 
 
+def test_an_edit_of_a_file_that_has_moved_is_one_of_where_it_is_now(fragment):
+    old = {"py_src/groundling/ops.py": "x = 1\n"}
+    link = loads(encoded(value_of(fragment) | {"edits": old}))
+    assert link.edits == {"py_src/groundling/engine/ops.py": "x = 1\n"}
+
+
 @pytest.mark.parametrize(
     ("edits", "why"),
     [

@@ -257,3 +257,14 @@ def test_a_folder_that_is_no_project_says_what_is_missing(tmp_path: Path):
     (tmp_path / "project.json").write_bytes(b"x" * (MAX_FILE + 1))
     with pytest.raises(ProjectError, match="it may have 500,000"):
         project.read(tmp_path)
+
+
+def test_an_edit_of_a_file_that_has_moved_is_one_of_where_it_is_now(tmp_path: Path):
+    old = {"py_src/groundling/ops.py": "x = 1\n", "py_src/groundling/devices/webgpu.py": "y = 1\n"}
+    now = ["py_src/groundling/engine/ops.py", "py_src/groundling/devices/webgpu/device.py"]
+    packed = zipped({"project.json": json.dumps(header())} | old)
+    assert list(project.from_zip(packed).files) == now
+    assert list(project.from_link(linked(header(files=old))).files) == now
+    with zipfile.ZipFile(io.BytesIO(packed)) as folder:
+        folder.extractall(tmp_path)
+    assert list(project.read(tmp_path).files) == now

@@ -17,7 +17,6 @@ import {
   recipes,
   refusal,
   sent,
-  SHADERS,
   sources,
 } from "../code";
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "../edits";
@@ -44,7 +43,9 @@ import { Projects } from "./Projects";
 import { Recipes } from "./Recipes";
 
 const MOD = /Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl";
-const FIRST = ["train.py", "model.py", "optim.py", "sampling.py"].map((name) => LIBRARY + name);
+const FIRST = ["train", "model", "optim", "sampling", "data", "config", "rng"].map(
+  (name) => `${LIBRARY}${name}.py`,
+);
 
 const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 
@@ -70,19 +71,18 @@ function standing(): string {
   return changed ? "The run has your edits." : "The run has the code as it came.";
 }
 
-/** The files in groups: those to read first, the further modules, the kernels, each with new ones. */
+/** The files by folder: those to read first, what stands beside them, and the others. */
 function groups(): { title: string; paths: string[] }[] {
   const known = sources.value.map(({ path }) => path);
   const fresh = Object.keys(overlay.value).filter((path) => !originals.value.has(path));
-  const all = [...known, ...fresh.sort()];
-  return [
-    { title: "The run", paths: FIRST.filter((path) => known.includes(path)) },
-    {
-      title: "Further modules",
-      paths: all.filter((path) => path.startsWith(LIBRARY) && !FIRST.includes(path)),
-    },
-    { title: "Kernels", paths: all.filter((path) => path.startsWith(SHADERS)) },
-  ];
+  const found = new Map([["The model", FIRST.filter((path) => known.includes(path))]]);
+  for (const path of [...known, ...fresh.sort()]) {
+    if (FIRST.includes(path)) continue;
+    const folder = path.slice(0, path.lastIndexOf("/") + 1);
+    const title = folder === LIBRARY ? "Beside it" : nameOf(folder) || folder;
+    found.set(title, [...(found.get(title) ?? []), path]);
+  }
+  return [...found].map(([title, paths]) => ({ title, paths }));
 }
 
 const remark = (path: string): string => {
@@ -140,7 +140,7 @@ function Tree() {
   const list = useRef<HTMLElement>(null);
   if (!sources.value.length) return null;
   const move = (event: KeyboardEvent) => {
-    const files = [...list.current!.querySelectorAll("button")];
+    const files = [...list.current!.querySelectorAll("button")].filter((b) => b.checkVisibility());
     const at = files.indexOf(event.target as HTMLButtonElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
     if (to === undefined) return;
@@ -149,9 +149,12 @@ function Tree() {
   };
   return (
     <nav class="tree" aria-label="Files" ref={list} onKeyDown={move}>
-      {groups().map(({ title, paths }) => (
-        <div key={title}>
-          <h4>{title}</h4>
+      {groups().map(({ title, paths }, at) => (
+        <details
+          key={title}
+          open={at === 0 || paths.some((path) => path === open.value || remark(path) !== "")}
+        >
+          <summary>{title}</summary>
           <ul>
             {paths.map((path) => (
               <li key={path}>
@@ -162,13 +165,13 @@ function Tree() {
                   tabIndex={open.value === path ? 0 : -1}
                   onClick={() => (open.value = path)}
                 >
-                  {nameOf(path)}
+                  {path.split("/").at(-1)}
                   {remark(path) && <span class="for-readers">, {remark(path)}</span>}
                 </button>
               </li>
             ))}
           </ul>
-        </div>
+        </details>
       ))}
     </nav>
   );
