@@ -45,9 +45,11 @@ def standing(page: Page) -> Locator:
 
 
 def show(page: Page, name: str) -> None:
-    page.get_by_role("navigation", name="Files").get_by_role(
-        "button", name=re.compile(rf"^{re.escape(name)}\s*(,|$)")
-    ).click()
+    files = page.get_by_role("navigation", name="Files")
+    closed = files.locator("details:not([open])", has_text="shaders/").locator("summary")
+    if name.endswith(".wgsl") and closed.count():
+        closed.click()
+    files.get_by_role("button", name=re.compile(rf"^{re.escape(name)}\s*(,|$)")).click()
     expect(editor(page)).to_have_attribute("aria-label", f"{name}, to edit")
 
 

@@ -24,7 +24,7 @@ from groundling.runs.presets import PRESETS
 TOLERANCE = 2e-5
 WIDEST = 512  # channels; of wider models a block reads LONG tokens, and attention all
 LONG = 64
-TURNS = 65_535  # of an invocation's loops: what lavapipe allows, and presets.refusal knows
+TURNS = 65_535  # of an invocation's loops: what lavapipe allows, and cost.refusal knows
 SHAPES = {name: setup.model for name, setup in PRESETS.items()}
 
 Call = tuple[str, tuple[tuple[int, str], ...], tuple[tuple[str, float], ...]]

@@ -8,7 +8,7 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.engine.tensor import Parameter, recompute, record
-from groundling.runs import presets
+from groundling.runs import cost, presets
 from groundling.runs.configfile import Setup
 from groundling.train import Run, train
 
@@ -76,7 +76,7 @@ def test_activations_that_are_made_again_change_no_number(
     device: Device, monkeypatch, dropout: float, parts: int
 ):
     whole, one = losses(device, dropout, accumulate=parts)
-    monkeypatch.setattr(presets, "MOST_KEPT", 0)
+    monkeypatch.setattr(cost, "MOST_KEPT", 0)
     again, two = losses(device, dropout, accumulate=parts)
     assert two.model.recomputes and not one.model.recomputes
     np.testing.assert_allclose(again, whole, rtol=1e-6)
@@ -91,20 +91,20 @@ def test_activations_that_are_made_again_take_less_memory(monkeypatch):
     model = GPTConfig(corpus.vocab_size, 32, n_layer=12, n_head=2, n_embd=32, d_ff=128)
     took = []
     for most in (2**30, 0):
-        monkeypatch.setattr(presets, "MOST_KEPT", most)
+        monkeypatch.setattr(cost, "MOST_KEPT", most)
         device = NumPyDevice()
         run = Run(TrainConfig(iters=2, batch_size=8), corpus, device, model)
         run.sample_every, before = 0, device.counts.memory
         list(train(run, 1))
         setup = Setup(model=model, train=run.config)
-        took.append(((device.counts.memory - before), presets.cost(setup).activations))
+        took.append(((device.counts.memory - before), cost.cost(setup).activations))
     (kept, told), (made_again, told_again) = took
     assert made_again < kept / 3
     assert told / 2 < kept < 2 * told and told_again / 2 < made_again < 2 * told_again
 
 
 def test_only_what_would_take_a_gibibyte_is_made_again():
-    made_again = {name for name, setup in presets.PRESETS.items() if presets.cost(setup).recomputed}
+    made_again = {name for name, setup in presets.PRESETS.items() if cost.cost(setup).recomputed}
     assert made_again == {"massive", "mega", "behemoth"}
 
 

@@ -14,7 +14,7 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.labs.link import Replay, claim
 from groundling.labs.twin import Twin
 from groundling.model import GPT
-from groundling.runs import checkpoint, presets, statefile
+from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
 from groundling.train import Run, train
 
@@ -66,11 +66,11 @@ def test_a_batch_whose_embedding_s_gradient_lavapipe_would_cut_short_is_refused_
     """Its loop walks all tokens of a batch: 1,024 texts of 64 are 65,536, and 65,535 is the end."""
     here = replace(limits(NumPyDevice()), turns=65_535, host=1e12)
     setup = Setup(train=TrainConfig(batch_size=1024))
-    assert "over the 65,536 tokens of a batch, turns its loops 65,552 times" in presets.refusal(
+    assert "over the 65,536 tokens of a batch, turns its loops 65,552 times" in cost.refusal(
         setup, here
     )
     halved = replace(setup, train=replace(setup.train, accumulate=2))
-    assert presets.refusal(halved, here) == ""
+    assert cost.refusal(halved, here) == ""
 
 
 @pytest.mark.parametrize(

@@ -362,7 +362,7 @@ FLUSHING = """        for record in run.records():
 
 # ---- a device of its own -------------------------------------------------------------------------
 
-TENSOR = "py_src/groundling/tensor.py"
+TENSOR = "py_src/groundling/engine/tensor.py"
 REMARKS = [{TENSOR: sources.original(TENSOR) + f"\n# {i}\n"} for i in range(2)]
 
 

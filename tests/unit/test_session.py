@@ -19,11 +19,12 @@ from test_autosave import FakeStore
 from groundling import sources, train
 from groundling.config import GPTConfig
 from groundling.data import Corpus
-from groundling.devices import base as devices
+from groundling.devices import base
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.open import open_device
 from groundling.model import initial_weights
-from groundling.runs import checkpoint, presets, statefile
+from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
 from groundling.runs.records import Log
 from groundling.sources import code_hash
@@ -45,7 +46,7 @@ class FakeRun:
     def __init__(self, config, corpus, device, model_config=None, weights=None, drawn=None):
         self.config, self.corpus, self.device = config, corpus, device
         model = model_config or GPTConfig(vocab_size=corpus.vocab_size)
-        presets.check(Setup(model=model, train=config), device, corpus)  # as the real one begins
+        cost.check(Setup(model=model, train=config), device, corpus)  # as the real one begins
         self.model = SimpleNamespace(config=model)
         self.first = self.iter = 0
         self.log, self.val_loss, self.pausing = Log(), None, False
@@ -934,7 +935,7 @@ def test_an_unforeseen_error_is_told_with_its_traceback(bench):
 def train_on_numpy(*commands):
     """Six iterations on NumPy through the commands; returns the losses and the saved file."""
     messages = []
-    session = Session(messages.append, lambda name, stage: devices.open_device(name), Corpus(TEXT))
+    session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT))
     session.receive({"type": "device", "name": "numpy"})
     for command in ({"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}, *commands):
         session.receive(command)
@@ -966,10 +967,7 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
     def session_of(*commands):
         messages = []
 
-        def open_device(name, stage):
-            return devices.open_device(name)
-
-        session = Session(messages.append, open_device, Corpus(TEXT))
+        session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT))
         for command in ({"type": "device", "name": "numpy"}, *commands):
             session.receive(command)
         return session, messages
@@ -1019,8 +1017,8 @@ class Waiting:
     def __init__(self, monkeypatch, pressed, takes=0.1):
         self.messages, self.now, self.waits, self.takes = [], 0.0, 0, takes
         self.pressed = pressed
-        open_device = lambda name, stage: devices.open_device(name)  # noqa: E731
-        self.session = Session(self.messages.append, open_device, Corpus(TEXT), self.clock)
+        open_one = lambda name, stage: open_device(name)  # noqa: E731
+        self.session = Session(self.messages.append, open_one, Corpus(TEXT), self.clock)
         monkeypatch.setattr("builtins.wait", self.wait, raising=False)
         self.tell("device", name="numpy")
 
@@ -1068,7 +1066,7 @@ def test_a_pause_waits_for_a_first_iteration_and_for_its_compiler(monkeypatch):
     plain = NumPyDevice._prepare_all
 
     def slow(self, commands):
-        with devices.prepares():
+        with base.prepares():
             for _ in range(100):
                 page.wait()
         return plain(self, commands)

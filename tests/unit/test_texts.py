@@ -17,7 +17,7 @@ from groundling.data import BYTES, CHARACTERS, Corpus, byte_vocabulary, known_vo
 from groundling.devices.limits import Limits
 from groundling.devices.open import open_device
 from groundling.model import parameter_shapes
-from groundling.runs import checkpoint, configfile, presets, statefile, texts
+from groundling.runs import checkpoint, configfile, cost, presets, statefile, texts
 from groundling.runs.checkpoint import CheckpointError
 from groundling.runs.configfile import Setup
 from groundling.runs.presets import PRESETS
@@ -327,7 +327,7 @@ def test_the_presets_have_the_parameters_that_they_are_named_for():
     assert len(ladder) == 9 and ladder == sorted(ladder)
     for name, setup in PRESETS.items():
         count = sum(math.prod(shape) for shape in parameter_shapes(setup.model).values())
-        assert presets.cost(setup).parameters == count, name
+        assert cost.cost(setup).parameters == count, name
 
 
 @pytest.mark.native
@@ -426,7 +426,7 @@ def test_an_impossible_config_is_refused_with_its_reason(value, told):
     assert len(IMPOSSIBLE) >= 40
     try:
         setup = configfile.loads(json.dumps(value).encode(), PRESETS["byte-v0"])
-        found = presets.refusal(setup, HERE, FITS)
+        found = cost.refusal(setup, HERE, FITS)
     except ValueError as error:
         found = str(error)
     assert found.startswith(told)
@@ -434,8 +434,8 @@ def test_an_impossible_config_is_refused_with_its_reason(value, told):
 
 def test_what_every_adapter_can_do_is_not_refused():
     for name in ("shakespeare", "byte-v0", "tiny", "small", "medium", "large", "xl", "huge"):
-        assert presets.refusal(PRESETS[name], HERE) == "", name
-    assert "parameters take about" in presets.refusal(PRESETS["behemoth"], HERE)
+        assert cost.refusal(PRESETS[name], HERE) == "", name
+    assert "parameters take about" in cost.refusal(PRESETS["behemoth"], HERE)
 
 
 def test_attention_that_lavapipe_would_silently_cut_short_is_refused_there():
@@ -444,9 +444,9 @@ def test_attention_that_lavapipe_would_silently_cut_short_is_refused_there():
     """
     there = replace(HERE, turns=65_535)
     wide = replace(PRESETS["mega"], model=GPTConfig(256, 512, 1, 6, 384, 1536))
-    assert "turns its loops 98,816 times" in presets.refusal(wide, there)
-    assert presets.refusal(wide, HERE) == ""
-    assert presets.refusal(PRESETS["mega"], there) == ""  # 512 tokens, heads of 32
+    assert "turns its loops 98,816 times" in cost.refusal(wide, there)
+    assert cost.refusal(wide, HERE) == ""
+    assert cost.refusal(PRESETS["mega"], there) == ""  # 512 tokens, heads of 32
 
 
 def test_a_refused_config_never_reaches_the_device(monkeypatch, tmp_path, capsys):
