@@ -140,8 +140,9 @@ function Tree() {
   const list = useRef<HTMLElement>(null);
   if (!sources.value.length) return null;
   const move = (event: KeyboardEvent) => {
-    const files = [...list.current!.querySelectorAll("button")].filter((b) => b.checkVisibility());
-    const at = files.indexOf(event.target as HTMLButtonElement);
+    const all = list.current!.querySelectorAll<HTMLElement>("summary, button");
+    const files = [...all].filter((one) => one.checkVisibility());
+    const at = files.indexOf(event.target as HTMLElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -154,7 +155,7 @@ function Tree() {
           key={title}
           open={at === 0 || paths.some((path) => path === open.value || remark(path) !== "")}
         >
-          <summary>{title}</summary>
+          <summary tabIndex={-1}>{title}</summary>
           <ul>
             {paths.map((path) => (
               <li key={path}>
