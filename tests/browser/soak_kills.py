@@ -26,7 +26,7 @@ from playwright.sync_api import Page, expect
 from test_state import assert_same, load, save_state
 from test_stop import TRAIN, write
 
-from groundling import state
+from groundling.runs import statefile
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 50))
 MOMENTS = ("training", "saving", "loading", "applying", "pausing")
@@ -95,7 +95,7 @@ def soak_a_worker_killed_at_any_moment_loses_only_what_came_after_the_last_copy(
     open_page(page, site_url)
     begin(page)
     wait_for(page, "done", 5 * WAIT_MS)
-    straight = state.loads(save_state(page))
+    straight = statefile.loads(save_state(page))
     press(page, "Reset")
     wait_for(page, "ready")
     if button(page, "Discard").count():
