@@ -41,8 +41,7 @@ for path, line, edited in (
 ):
     text = sources.original(f"py_src/groundling/{path}")
     assert text.count(line) == 1
-    code = text[text.index("import math") :]  # both with their docstrings are too long for a link
-    EDITS[f"py_src/groundling/{path}"] = code.replace(line, edited)
+    EDITS[f"py_src/groundling/{path}"] = text.replace(line, edited)
 
 
 class Strange(BaseException):
