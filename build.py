@@ -553,6 +553,7 @@ def ahead(pyodide: Path, numpy: Path, library: bytes, kernels: Path) -> dict[str
 def bundle(out: Path, *entries: Path) -> None:
     """Bundles TypeScript into `out`, whose other files are there by now: `SIZES` is theirs."""
     options = "--bundle --format=esm --target=es2022 --minify --sourcemap --log-level=warning"
+    options += " --entry-names=[name]"
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in files(out)}
     told = f"--define:SIZES={json.dumps({name: sizes[name] for name in FETCHED if name in sizes})}"
     command = (node_tool("esbuild"), *entries, *options.split(), told, f"--outdir={out}")
@@ -614,7 +615,7 @@ def build_site() -> Path:
         numpy = {name: data for name, data in unpacked(assets[NUMPY]).items() if runs(name)}
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
-        bundle(new, SITE / "src/main.tsx", SITE / "src/worker.ts")
+        bundle(new, SITE / "src/page/main.tsx", SITE / "src/worker/worker.ts")
         whole = Path(scratch, "dist")
         index = (SITE / "index.html").read_text(encoding="utf-8")
         name = f"build-{digest_of(index, manifest(new))[:16]}"
@@ -622,7 +623,7 @@ def build_site() -> Path:
         new.rename(whole / name)
         index = index.replace("BUILD/", f"{name}/")
         (whole / "index.html").write_text(index, encoding="utf-8")
-        bundle(whole, SITE / "src/sw.ts")
+        bundle(whole, SITE / "src/offline/sw.ts")
         worker = whole / "sw.js"
         worker.write_text(manifest(whole) + worker.read_text(encoding="utf-8"), encoding="utf-8")
         if DIST.exists():

@@ -5,7 +5,7 @@ their modules and ours anew, before the interpreter itself is optimized. `packed
 is to stand beside their text: stdlib/json/decoder.pyc, numpy/numpy/__pycache__/... and so on. It is
 bytecode that is never compared with the text (PEP 552): they come in one file.
 
-`kernels` is what the device will ask of WebGPU as it compiles all kernels, for src/ahead.ts.
+`kernels` is what the device will ask of WebGPU as it compiles all kernels, for src/worker/ahead.ts.
 """
 
 import importlib.util

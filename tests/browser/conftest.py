@@ -62,7 +62,8 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.suffix != ".pyc" and ".." not in file.parts
     ]
     (folder / "pytest.zip").write_bytes(build.archive(build.named(installed, site_packages)))
-    build.bundle(folder, *(ROOT / f"site/src/{name}.ts" for name in ("plan", "opfs", "curve")))
+    entries = ("worker/plan", "worker/opfs", "run/curve")
+    build.bundle(folder, *(ROOT / f"site/src/{name}.ts" for name in entries))
     return folder
 
 
@@ -147,7 +148,8 @@ def axe(page: Page) -> Callable[..., None]:
 
 
 class Worker:
-    """The site's own worker, without its page: commands in, messages out (site/src/protocol.ts).
+    """The site's own worker, without its page: commands in, messages out, as
+    site/src/base/protocol.ts has them.
 
     `messages` are all that have come. One that has bytes comes with their number; see `file`.
     """

@@ -1,0 +1,428 @@
+import "./code.css";
+import { openSearchPanel } from "@codemirror/search";
+import { nextDiagnostic } from "@codemirror/lint";
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { announce } from "../ui/announce";
+import {
+  applied,
+  fit,
+  kernels,
+  LIBRARY,
+  nameOf,
+  originals,
+  overlay,
+  pendingFiles,
+  raised,
+  recipes,
+  refusal,
+  sent,
+  sources,
+} from "./state";
+import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "./edits";
+import {
+  cursor,
+  flush,
+  goToFirstChange,
+  mountEditor,
+  open,
+  problems,
+  setFiles,
+  showsDiff,
+  textOf,
+  theView,
+} from "./editor";
+import * as format from "../base/format";
+import { current } from "./projects";
+import { asked, hasRun, phase } from "../run/state";
+import { formatter } from "./ruff";
+import { Console } from "./Console";
+import { Stop } from "../guide/Guide";
+import { News } from "./News";
+import { Projects } from "./ProjectDrawer";
+import { Recipes } from "./Recipes";
+
+const MOD = /Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl";
+const FIRST = ["train", "model", "optim", "sampling", "data", "config", "rng"].map(
+  (name) => `${LIBRARY}${name}.py`,
+);
+
+const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
+
+/** Where the edits stand, in a line. */
+function standing(): string {
+  const changed = Object.keys(overlay.value).length;
+  if (sent.value?.as === "apply") return "Applying at the next iteration …";
+  if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
+  if (fit.value) return "Nothing was applied yet: the model has other parameters.";
+  if (kernels.value?.some((row) => !row.ok))
+    return "Nothing was applied: a kernel differs from its NumPy twin.";
+  if (refusal.value)
+    return hasRun.value ? "Refused: the old code goes on." : "Refused: nothing was started.";
+  if (!hasRun.value) {
+    if (!changed) return "The code as it came. Edit any file: Start trains with your edits.";
+    return `${counted(changed)} changed. Start trains with your edits.`;
+  }
+  const pending = pendingFiles.value.length;
+  if (pending) return `${counted(pending)} changed, not applied.`;
+  const now = applied.value;
+  if (now)
+    return `Applied at iteration ${now.iter.toLocaleString("en")}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
+  return changed ? "The run has your edits." : "The run has the code as it came.";
+}
+
+/** The files by folder: those to read first, what stands beside them, and the others. */
+function groups(): { title: string; paths: string[] }[] {
+  const known = sources.value.map(({ path }) => path);
+  const fresh = Object.keys(overlay.value).filter((path) => !originals.value.has(path));
+  const found = new Map([["The model", FIRST.filter((path) => known.includes(path))]]);
+  for (const path of [...known, ...fresh.sort()]) {
+    if (FIRST.includes(path)) continue;
+    const folder = path.slice(0, path.lastIndexOf("/") + 1);
+    const title = folder === LIBRARY ? "Beside it" : nameOf(folder) || folder;
+    found.set(title, [...(found.get(title) ?? []), path]);
+  }
+  return [...found].map(([title, paths]) => ({ title, paths }));
+}
+
+const remark = (path: string): string => {
+  if (raised.value.some((frame) => frame.path === path)) return "error";
+  if (!(path in overlay.value)) return "";
+  return originals.value.has(path) ? "changed" : "new";
+};
+
+function NewFile({ done }: { done: () => void }) {
+  const name = useSignal("");
+  const tried = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const { path, problem } = placeOf(name.value.trim());
+  return (
+    <form
+      class="naming"
+      onSubmit={(event) => {
+        event.preventDefault();
+        tried.value = true;
+        if (problem) return field.current?.focus();
+        addFile(path);
+        done();
+        theView()?.focus();
+      }}
+      onKeyDown={(event) => event.key === "Escape" && done()}
+    >
+      <label>
+        <span>Name of the new file</span>
+        <input
+          ref={field}
+          placeholder="my_op.py, my_op.wgsl"
+          value={name.value}
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          aria-invalid={tried.value && problem !== ""}
+          aria-describedby="new-file-problem"
+          onInput={(event) => (name.value = event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit">Make it</button>
+      <button type="button" class="link" onClick={done}>
+        Cancel
+      </button>
+      <p class="problem" id="new-file-problem">
+        {tried.value && problem}
+      </p>
+    </form>
+  );
+}
+
+/** The files: a list where there is room, else a menu. Tab stops at it once; arrow keys move in it. */
+function Tree() {
+  const list = useRef<HTMLElement>(null);
+  if (!sources.value.length) return null;
+  const move = (event: KeyboardEvent) => {
+    const all = list.current!.querySelectorAll<HTMLElement>("summary, button");
+    const files = [...all].filter((one) => one.checkVisibility());
+    const at = files.indexOf(event.target as HTMLElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    files[to]?.focus();
+  };
+  return (
+    <nav class="tree" aria-label="Files" ref={list} onKeyDown={move}>
+      {groups().map(({ title, paths }, at) => (
+        <details
+          key={title}
+          open={at === 0 || paths.some((path) => path === open.value || remark(path) !== "")}
+        >
+          <summary tabIndex={-1}>{title}</summary>
+          <ul>
+            {paths.map((path) => (
+              <li key={path}>
+                <button
+                  type="button"
+                  aria-current={open.value === path}
+                  data-remark={remark(path)}
+                  tabIndex={open.value === path ? 0 : -1}
+                  onClick={() => (open.value = path)}
+                >
+                  {path.split("/").at(-1)}
+                  {remark(path) && <span class="for-readers">, {remark(path)}</span>}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </details>
+      ))}
+    </nav>
+  );
+}
+
+function Menu() {
+  return (
+    <span class="menu">
+      <label class="for-readers" for="file-choice">
+        File
+      </label>
+      <select
+        id="file-choice"
+        disabled={!sources.value.length}
+        value={open.value}
+        onChange={(event) => (open.value = event.currentTarget.value)}
+      >
+        {groups().map(({ title, paths }) => (
+          <optgroup key={title} label={title}>
+            {paths.map((path) => (
+              <option key={path} value={path}>
+                {nameOf(path)}
+                {remark(path) && ` (${remark(path)})`}
+              </option>
+            ))}
+          </optgroup>
+        ))}
+      </select>
+    </span>
+  );
+}
+
+/** What can be done with the file that is open. */
+function FileBar({ add }: { add: () => void }) {
+  const path = open.value;
+  const isNew = !originals.value.has(path);
+  const changed = path in overlay.value;
+  const formatting = useSignal(false);
+  const tidy = async () => {
+    formatting.value = true;
+    trouble.value = "";
+    const project = current.peek();
+    try {
+      const ruff = await formatter();
+      if (current.peek() !== project) return;
+      flush();
+      setFiles({ ...overlay.peek(), [path]: ruff(textOf(path)) });
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      trouble.value = /fetch|import|network/i.test(said)
+        ? "ruff could not be fetched. It is 11 MB, and comes over the network when it is first used."
+        : `ruff could not format ${nameOf(path)}: ${said}`;
+    } finally {
+      formatting.value = false;
+    }
+  };
+  return (
+    <div class="file">
+      <Menu />
+      <h3>
+        {nameOf(path)} {remark(path) && <small data-remark={remark(path)}>{remark(path)}</small>}
+      </h3>
+      <div class="row">
+        <button type="button" class="link" onClick={add}>
+          New file
+        </button>
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            const view = theView();
+            if (view) openSearchPanel(view);
+          }}
+        >
+          Search
+        </button>
+        {path.endsWith(".py") && (
+          <button type="button" class="link" disabled={formatting.value} onClick={tidy}>
+            {formatting.value ? "Fetching ruff …" : "Format"}
+          </button>
+        )}
+        <button
+          type="button"
+          class="link"
+          aria-pressed={showsDiff.value}
+          disabled={!changed && !showsDiff.value}
+          onClick={() => {
+            showsDiff.value = !showsDiff.value;
+            if (showsDiff.value) goToFirstChange();
+          }}
+        >
+          {showsDiff.value ? "Hide changes" : "Show changes"}
+        </button>
+        <button type="button" class="link" disabled={!changed} onClick={() => revert(path)}>
+          {isNew && changed ? "Remove" : "Revert"}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Foot() {
+  const [line, column] = cursor.value;
+  const { count, first } = problems.value;
+  return (
+    <div class="foot">
+      <span class="at">
+        {line}:{column}
+      </span>
+      {count > 0 && (
+        <button
+          type="button"
+          class="link"
+          title={first}
+          onClick={() => {
+            const view = theView();
+            if (!view) return;
+            nextDiagnostic(view);
+            view.focus();
+          }}
+        >
+          {count === 1 ? first : `${count} problems; ${first}`}
+        </button>
+      )}
+      <span class="keys">
+        <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor. <kbd>F1</kbd>{" "}
+        tells of the word at the cursor.
+      </span>
+    </div>
+  );
+}
+
+/** The code that trains, to be read and edited while it does. */
+export function Code() {
+  const place = useRef<HTMLDivElement>(null);
+  const drawer = useSignal<"recipes" | "project" | null>(null);
+  const adding = useSignal(false);
+  useEffect(() => mountEditor(place.current!), []);
+  useSignalEffect(() => announce(trouble.value || (undoable.value?.text ?? "")));
+
+  const toggle = (name: "recipes" | "project", label: string) => (
+    <button
+      type="button"
+      aria-expanded={drawer.value === name}
+      aria-controls="code-drawer"
+      onClick={() => (drawer.value = drawer.value === name ? null : name)}
+    >
+      {label}
+    </button>
+  );
+  const busy = sent.value?.as === "apply";
+  return (
+    <section
+      class="coding"
+      aria-labelledby="code-title"
+      onKeyDown={(event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        event.preventDefault();
+        if (event.repeat) return; // held down, it is still one press
+        if (event.shiftKey) run();
+        else apply();
+      }}
+    >
+      <header>
+        <h2 id="code-title">The code</h2>
+        <div class="row">
+          {recipes.value.length > 0 && toggle("recipes", "Recipes")}
+          {toggle("project", "Keep and share")}
+        </div>
+      </header>
+      <Stop at="edit" />
+      <div class="go">
+        <button
+          type="button"
+          class={canApply() && pendingFiles.value.length ? "primary" : ""}
+          aria-busy={busy}
+          aria-disabled={!canApply()}
+          aria-describedby="go-note"
+          title={`${MOD} Enter`}
+          onClick={() => apply()}
+        >
+          Apply
+        </button>
+        <button
+          type="button"
+          disabled={phase.value === "booting"}
+          aria-describedby="go-note"
+          title={`${MOD} Shift Enter`}
+          onClick={() => run()}
+        >
+          Run
+        </button>
+        <p class="standing" aria-live="polite">
+          {standing()}
+        </p>
+        <p class="note" id="go-note">
+          <b>Apply</b>
+          <span class="keys">
+            {" "}
+            (<kbd>{MOD}</kbd> <kbd>Enter</kbd>)
+          </span>
+          : the run goes on with this code. <b>Run</b>
+          <span class="keys">
+            {" "}
+            (<kbd>{MOD}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>)
+          </span>
+          : a new run begins{hasRun.value ? ", and this one ends" : " with it"}.
+        </p>
+      </div>
+      <News />
+      {drawer.value && (
+        <div class="drawer" id="code-drawer">
+          {drawer.value === "recipes" ? (
+            <Recipes close={() => (drawer.value = null)} />
+          ) : (
+            <Projects />
+          )}
+        </div>
+      )}
+      {(undoable.value || trouble.value) && (
+        <p class="done">
+          {trouble.value || undoable.value!.text}{" "}
+          {!trouble.value && (
+            <button type="button" class="link" onClick={undoable.value!.undo}>
+              Undo
+            </button>
+          )}
+          <button
+            type="button"
+            class="link"
+            onClick={() => {
+              undoable.value = null;
+              trouble.value = "";
+            }}
+          >
+            Close
+          </button>
+        </p>
+      )}
+      <FileBar add={() => (adding.value = true)} />
+      {adding.value && <NewFile done={() => (adding.value = false)} />}
+      <div class="desk">
+        <Tree />
+        <div class="code" ref={place} />
+        {!sources.value.length && (
+          <p class="empty">The files appear here as soon as Python has unpacked them.</p>
+        )}
+      </div>
+      <Foot />
+      <Console />
+    </section>
+  );
+}

@@ -1,0 +1,21 @@
+// A file in the colours of the editor, without an editor.
+
+import { pythonLanguage } from "@codemirror/lang-python";
+import { highlightCode } from "@lezer/highlight";
+import { tokens } from "./looks";
+import type { Source } from "../base/protocol";
+import { wgsl } from "./wgsl";
+
+/** The text in runs: of what class each is, or "", and its characters. */
+export function highlight({ path, text }: Source): [string, string][] {
+  const { parser } = path.endsWith(".wgsl") ? wgsl : pythonLanguage;
+  const runs: [string, string][] = [];
+  highlightCode(
+    text,
+    parser.parse(text),
+    tokens,
+    (part, classes) => runs.push([classes, part]),
+    () => runs.push(["", "\n"]),
+  );
+  return runs;
+}

@@ -1,0 +1,170 @@
+// What the page knows of the reader's edits, and what the worker says of them. The edits live here,
+// in the page; the worker gets them with a command, and never by itself.
+
+import { computed, signal } from "@preact/signals";
+import type {
+  CodeError,
+  CodeReport,
+  Edit,
+  Files,
+  Frame,
+  KernelCheck,
+  Phase,
+  Recipe,
+  Source,
+} from "../base/protocol";
+
+export const LIBRARY = "py_src/groundling/";
+export const SHADERS = "shaders/";
+
+export type Offered = Extract<CodeReport, { type: "project" }>;
+type Fit = Extract<CodeReport, { type: "fit" }>;
+
+/** The files as they came, in the order to read them in. */
+export const sources = signal<Source[]>([]);
+export const originals = computed(
+  () => new Map(sources.value.map(({ path, text }) => [path, text] as const)),
+);
+export const recipes = signal<Recipe[]>([]);
+
+/** The whole text of every file that is not as it came. editor.ts keeps it up with the typing. */
+export const overlay = signal<Files>({});
+/** The edits that the worker has in force: those of the last start, load or apply that it took. */
+export const inForce = signal<Files>({});
+/** The code that was sent, until it is known what becomes of it. */
+export const sent = signal<{ files: Files; at: number; as: "apply" | "run" } | null>(null);
+
+/** The edits that the run has taken on. */
+export const edits = signal<Edit[]>([]);
+/** What became of the last apply or start. */
+export const applied = signal<{ iter: number; ms: number } | null>(null);
+export const refusal = signal<CodeError | null>(null);
+export const fit = signal<Fit | null>(null);
+export const kernels = signal<KernelCheck[] | null>(null);
+/** A project that was opened and is to be read. */
+export const offered = signal<Offered | null>(null);
+/** The edits as a link, when that was asked for. */
+export const codeLink = signal<Extract<CodeReport, { type: "code_link" }> | null>(null);
+
+/** Where the last error was raised, for the editor to underline: in the reader's files, or else at
+ * its end.
+ */
+export const raised = signal<Frame[]>([]);
+
+export function raise(frames: Frame[]): void {
+  const yours = frames.filter((frame) => frame.yours);
+  raised.value = yours.length ? yours : frames.slice(-1);
+}
+
+/** The files whose edits are not in force. */
+export const pendingFiles = computed(() => {
+  const paths = new Set([...Object.keys(inForce.value), ...Object.keys(overlay.value)]);
+  return [...paths].filter((path) => inForce.value[path] !== overlay.value[path]);
+});
+
+/** A file's name in few words: without the folder that all are in. */
+export const nameOf = (path: string): string => path.replace(LIBRARY, "").replace(SHADERS, "");
+
+// ---- questions to the worker that have one answer ------------------------------------------------
+
+const PATIENCE_MS = 4000;
+
+export type Answer =
+  | Extract<CodeReport, { type: "completions" }>
+  | Extract<CodeReport, { type: "doc" }>
+  | Extract<CodeReport, { type: "linted" }>;
+
+const waiting = new Map<number, (answer: Answer | null) => void>();
+let questions = 0;
+
+/** Sends a question under a number of its own; null when no answer comes. */
+export function ask<T extends Answer["type"]>(
+  put: (id: number) => void,
+): Promise<Extract<Answer, { type: T }> | null> {
+  const id = ++questions;
+  return new Promise((resolve) => {
+    const done = (answer: Answer | null) => {
+      clearTimeout(timer);
+      waiting.delete(id);
+      resolve(answer as Extract<Answer, { type: T }> | null);
+    };
+    const timer = setTimeout(done, PATIENCE_MS, null);
+    waiting.set(id, done);
+    put(id);
+  });
+}
+
+// ---- what the worker says ------------------------------------------------------------------------
+
+/** The last word on the code that was sent; clears what was said of it before. */
+function settle(): typeof sent.value {
+  const last = sent.value;
+  sent.value = refusal.value = fit.value = kernels.value = null;
+  return last;
+}
+
+/** No run came of what was sent: a file was refused, or left. */
+export function forgetRun(): void {
+  if (sent.value?.as === "run") sent.value = null;
+}
+
+/** A run began, or one came back; it has taken on these edits so far. */
+export function beginCode(history: Edit[]): void {
+  const last = settle();
+  if (last) inForce.value = last.files;
+  if (history.at(-1)?.iter !== applied.value?.iter) applied.value = null;
+  edits.value = history;
+  raised.value = [];
+}
+
+/** The worker entered a phase: when it fails or boots, what was sent never comes about. */
+export function followPhase(phase: Phase): void {
+  if (phase === "booting" || phase === "error") sent.value = null;
+  if (phase === "booting") inForce.value = {};
+  if (phase === "booting" || phase === "ready") {
+    applied.value = fit.value = null;
+    edits.value = [];
+  }
+}
+
+export function receiveCode(message: CodeReport): void {
+  switch (message.type) {
+    case "recipes":
+      recipes.value = message.recipes;
+      break;
+    case "applied": {
+      const rows = kernels.value;
+      const last = settle();
+      kernels.value = rows;
+      if (last) inForce.value = last.files;
+      applied.value = { iter: message.iter, ms: last ? performance.now() - last.at : 0 };
+      edits.value = [...edits.value, { iter: message.iter, diff: message.diff }];
+      raised.value = [];
+      break;
+    }
+    case "refused":
+      settle();
+      refusal.value = message.error;
+      raise(message.error.frames);
+      break;
+    case "fit":
+      sent.value = null;
+      fit.value = message;
+      break;
+    case "kernels":
+      kernels.value = message.rows;
+      if (message.rows.some((row) => !row.ok)) sent.value = null;
+      break;
+    case "project":
+      offered.value = message;
+      break;
+    case "code_link":
+      codeLink.value = message;
+      break;
+    case "completions":
+    case "doc":
+    case "linted":
+      waiting.get(message.id)?.(message);
+      break;
+  }
+}

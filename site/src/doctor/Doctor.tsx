@@ -1,0 +1,381 @@
+import "./doctor.css";
+import { useComputed } from "@preact/signals";
+import type uPlot from "uplot";
+import {
+  beginCase,
+  bounds,
+  cases,
+  curves,
+  curvesVersion,
+  diagnosis,
+  examined,
+  iterations,
+  iterationsProblem,
+  picked,
+} from "./state";
+import * as format from "../base/format";
+import { send } from "../run/supervision";
+import { parse } from "../base/numbers";
+import type { Case, Diagnosis, Fix } from "../base/protocol";
+import { adapter, fields, hasRun, hindrance, model } from "../run/state";
+import { config } from "../text/state";
+import { colour } from "../ui/theme";
+import { axis, Plot } from "../ui/Plot";
+import { Explained, Term } from "../ui/Term";
+
+const busy = () =>
+  Object.values(examined.value).some(({ phase }) => phase === "asked" || phase === "running");
+
+function examine(names: string[]): void {
+  const iters = Number(iterations.value);
+  for (const name of names) beginCase(name, iters);
+  picked.value = names[0]!;
+  send({ type: "case", names, iters });
+}
+
+// ---- the fix -------------------------------------------------------------------------------------
+
+/** The settings of a fix, to be read. */
+function Settings({ fix: { lr, iters, warmup } }: { fix: Fix }) {
+  return (
+    <>
+      {lr !== undefined && <span>peak learning rate {lr}</span>}
+      {iters !== undefined && <span>{iters.toLocaleString("en")} iterations</span>}
+      {warmup !== undefined && (
+        <span>
+          <Term word="warmup">warm-up</Term> of {warmup} iterations
+        </span>
+      )}
+    </>
+  );
+}
+
+/** Sets what a verdict advises: for the run, but for its length, or for the next one. */
+function FixButton({ fix }: { fix: Fix }) {
+  const { lr, iters, warmup } = fix;
+  if (!Object.keys(fix).length) return null;
+  const later = hasRun.value && iters !== undefined;
+  const isSet =
+    (lr === undefined || parse(fields.lr.value) === lr) &&
+    (later || iters === undefined || parse(fields.iters.value, true) === iters) &&
+    (warmup === undefined || config.value?.training["warmup_steps"] === warmup);
+  const apply = () => {
+    if (lr !== undefined) {
+      fields.lr.value = String(lr);
+      if (hasRun.value) send({ type: "lr", value: lr });
+    }
+    if (warmup !== undefined) send({ type: "warmup", value: warmup });
+    if (iters !== undefined && !later) fields.iters.value = String(iters);
+  };
+  const nothing = later && lr === undefined && warmup === undefined;
+  return (
+    <div class="fix">
+      <p class="wanted">
+        <Settings fix={fix} />
+      </p>
+      <p>
+        <button type="button" disabled={nothing || isSet} onClick={apply}>
+          {isSet && !nothing ? "Set" : "Set it so"}
+        </button>
+        <span class="note">
+          {later
+            ? "The length is for the next run: Reset first."
+            : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
+        </span>
+      </p>
+    </div>
+  );
+}
+
+function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.ComponentChildren }) {
+  return (
+    <div class="diagnosis" data-kind={verdict.kind} data-healthy={verdict.healthy}>
+      <h3>{verdict.title}</h3>
+      <p>
+        <Explained text={verdict.says} />
+      </p>
+      {children}
+      {verdict.evidence.length > 0 && (
+        <dl>
+          {verdict.evidence.map(([what, value]) => (
+            <div key={what}>
+              <dt>{what}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {verdict.change && (
+        <p class="change">
+          <Explained text={verdict.change} />
+        </p>
+      )}
+      <FixButton fix={verdict.fix} />
+    </div>
+  );
+}
+
+// ---- one case ------------------------------------------------------------------------------------
+
+/** The columns of the chart: iter, expected training and validation, training, validation. */
+function columns(one: Case): uPlot.AlignedData {
+  const wish = iterationsProblem() ? bounds.value.iters : Number(iterations.value);
+  const iters = examined.value[one.name]?.iters ?? wish;
+  const curve = curves[one.name] ?? [[], [], []];
+  const x = Array.from({ length: iters }, (_, i) => i);
+  const wanted = (column: 1 | 2) =>
+    x.map((i) => {
+      const share = (i / (iters - 1)) * (one.shape.length - 1);
+      const low = Math.min(Math.floor(share), one.shape.length - 2);
+      const [a, b] = [one.shape[low]![column], one.shape[low + 1]![column]];
+      return a * (b / a) ** (share - low);
+    });
+  const padded = (column: (number | null)[]) => x.map((i) => column[i] ?? null);
+  return [x, wanted(1), wanted(2), padded(curve[1]), padded(curve[2])];
+}
+
+/** Of a logarithmic axis, the powers of ten. */
+const powers = (_: uPlot, ticks: number[]) =>
+  ticks.map((tick) => (Number.isInteger(Math.round(1e6 * Math.log10(tick)) / 1e6) ? tick : null));
+
+function options(one: Case): (width: number, height: number) => uPlot.Options {
+  return (width, height) => {
+    const { uniformLoss } = model.peek();
+    const wild = Math.max(...one.shape.map((row) => row[1])) > 3 * uniformLoss;
+    const forked = one.shape.some(([, train, val]) => train !== val);
+    const expected = { width: 1.5, dash: [5, 4], points: { show: false } };
+    return {
+      width,
+      height,
+      padding: [8, 16, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      scales: {
+        x: { time: false, range: (plot) => [0, plot.data[0].length - 1] },
+        y: wild
+          ? { distr: 3, range: (_, min, max) => [Math.min(min, 1), Math.max(max, 1000)] }
+          : { range: (_, min, max) => [min > 1.6 ? Math.min(min - 0.1, 2) : 0, max + 0.2] },
+      },
+      axes: [
+        { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
+        {
+          ...axis(),
+          size: 44,
+          label: "loss, nats a character",
+          ...(wild
+            ? {
+                filter: powers,
+                grid: { ...axis().grid, filter: powers },
+                values: (_, ticks) =>
+                  ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en"))),
+              }
+            : {
+                incrs: [0.1, 0.2, 0.5, 1, 2, 5],
+                values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
+              }),
+        },
+      ],
+      series: [
+        {},
+        { ...expected, stroke: colour("--train") },
+        { ...expected, stroke: forked ? colour("--val") : "transparent" },
+        { stroke: colour("--train"), width: 1.5, points: { show: false } },
+        {
+          stroke: colour("--val"),
+          width: 1.5,
+          spanGaps: true,
+          points: { show: true, size: 5, fill: colour("--val") },
+        },
+      ],
+    };
+  };
+}
+
+function status(name: string): string {
+  const now = examined.value[name];
+  curvesVersion.value;
+  const done = curves[name]?.[0].length ?? 0;
+  switch (now?.phase) {
+    case undefined:
+      return "Not run yet. The dashed curve is what to expect.";
+    case "asked":
+      return "Waiting for its turn.";
+    case "running":
+      return done
+        ? `Iteration ${done} of ${now.iters}.`
+        : "Making the model; the first step prepares the kernels.";
+    case "stopped":
+      return `Stopped after ${done} of ${now.iters} iterations. This is what the doctor sees in those:`;
+    case "failed":
+      return now.message;
+    case "done":
+      return now.message || `All ${now.iters} iterations.`;
+  }
+}
+
+function One({ one }: { one: Case }) {
+  const now = examined.value[one.name];
+  const curve = () => curves[one.name] ?? [[], [], []];
+  const version = useComputed(() => [curvesVersion.value, examined.value, iterations.value]);
+  const running = now?.phase === "running" || now?.phase === "asked";
+  const wrong = hindrance() || iterationsProblem();
+  const said = (at: number) => {
+    const [iters, train, val] = curve();
+    const beside = val[at] == null ? "" : `, validation ${format.loss(val[at])}`;
+    return `iteration ${iters[at]}: training ${format.loss(train[at])}${beside}`;
+  };
+  return (
+    <div class="one" data-case={one.name} data-phase={now?.phase ?? "none"}>
+      <div class="curve">
+        <p class="wrong">
+          <Explained text={one.wrong} />
+        </p>
+        <Plot
+          key={one.name}
+          label={`${one.title}, losses in nats a character: arrow keys read them out`}
+          options={options(one)}
+          data={() => columns(one)}
+          version={version}
+          points={() => curve()[0]}
+          tell={said}
+        >
+          {(at) => {
+            const [iters, train, val] = curve();
+            return (
+              <ul class="legend" aria-hidden="true">
+                <li class="expected">expected</li>
+                <li class="smooth">
+                  training <b>{format.loss(train[at])}</b>
+                </li>
+                <li class="val">
+                  validation <b>{format.loss(val.slice(0, at + 1).findLast((x) => x !== null))}</b>
+                </li>
+                <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
+              </ul>
+            );
+          }}
+        </Plot>
+      </div>
+      <div class="findings">
+        <div class="act">
+          <button
+            type="button"
+            class={running ? "" : "primary"}
+            disabled={running ? now.phase === "asked" : wrong !== "" || busy()}
+            onClick={() => (running ? send({ type: "uncase" }) : examine([one.name]))}
+          >
+            {running ? "Stop" : now ? "Run again" : "Run this case"}
+          </button>
+          {running && (
+            <progress
+              aria-label="Case so far"
+              max={now.iters}
+              value={(curvesVersion.value, curve()[0].length)}
+            />
+          )}
+        </div>
+        <p class="status" aria-live="polite">
+          {status(one.name)}
+        </p>
+        <div aria-live="polite">
+          {now?.verdict ? (
+            <Card verdict={now.verdict} />
+          ) : (
+            <p class="empty">Expected diagnosis: {one.expected.toLowerCase()}.</p>
+          )}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+// ---- the page's own run --------------------------------------------------------------------------
+
+function Own() {
+  const { iter, verdict } = diagnosis.value;
+  return (
+    <section class="own" aria-labelledby="own-title">
+      <h3 id="own-title">Your run</h3>
+      {verdict ? (
+        <Card verdict={verdict}>
+          <p class="note">As of iteration {iter.toLocaleString("en")}, from its losses alone.</p>
+        </Card>
+      ) : (
+        <p class="empty">
+          Press Start above. The doctor reads the curve as it grows and says here what it shows.
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** Six runs, five of them ill, and what the page's own run shows. */
+export function Doctor() {
+  if (iterations.value === "" && adapter.value) {
+    iterations.value = String(adapter.value.fallback ? 80 : bounds.value.iters);
+  }
+  const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
+  const wrong = hindrance() || iterationsProblem();
+  return (
+    <div class="body">
+      <p class="intro">
+        Six short runs of the page's own model, in batches of 8. In five of them one thing is wrong.
+        The dashed curve is what should come of it, the solid one is what comes. The doctor then
+        reads the losses alone, and says what it sees.
+      </p>
+      <div class="cases" role="group" aria-label="Cases">
+        {cases.value.map(({ name, title }) => {
+          const now = examined.value[name];
+          return (
+            <button
+              key={name}
+              type="button"
+              aria-pressed={name === one?.name}
+              data-kind={now?.verdict?.kind ?? now?.phase ?? "none"}
+              onClick={() => (picked.value = name)}
+            >
+              <strong>{title}</strong>
+              <span>
+                {now?.verdict?.title ??
+                  { asked: "waiting", running: "running", failed: "failed" }[
+                    now?.phase as string
+                  ] ??
+                  "not run yet"}
+              </span>
+            </button>
+          );
+        })}
+      </div>
+      <div class="ask">
+        <div class="field">
+          <label for="case-iters">Case iterations</label>
+          <input
+            id="case-iters"
+            type="number"
+            inputMode="numeric"
+            min={bounds.value.fewest}
+            max={bounds.value.most}
+            step={1}
+            autocomplete="off"
+            aria-describedby="case-hint"
+            value={iterations.value}
+            onInput={(event) => (iterations.value = event.currentTarget.value)}
+          />
+        </div>
+        <button
+          type="button"
+          disabled={busy() || wrong !== ""}
+          onClick={() => examine(cases.value.map(({ name }) => name))}
+        >
+          Run all six
+        </button>
+        <p class="note" id="case-hint">
+          {(!busy() && wrong) ||
+            "Your run stays as it is. On a slow device, fewer iterations will do."}
+        </p>
+      </div>
+      {one && <One one={one} />}
+      <Own />
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+import "./levels.css";
+import { levels, showLevels } from "./state";
+
+/** Switches the lines of the loss curve, and says of each what it means. */
+export function Levels() {
+  const low = ({ nats, to }: { nats: number; to: number | null }) =>
+    to === null ? nats.toFixed(2) : `${nats.toFixed(2)} to ${to.toFixed(2)}`;
+  return (
+    <div class="levels">
+      <label>
+        <input
+          type="checkbox"
+          checked={showLevels.value}
+          disabled={!levels.value.length}
+          onChange={(event) => (showLevels.value = event.currentTarget.checked)}
+        />
+        How low can it go?
+      </label>
+      {showLevels.value && (
+        <dl>
+          {levels.value.map((level) => (
+            <div key={level.name} data-level={level.name}>
+              <dt>
+                {level.label} <b>{low(level)}</b>
+              </dt>
+              <dd>{level.says}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,97 @@
+// What the page knows of the doctor: the six cases, their curves, and what its own run shows.
+
+import { signal } from "@preact/signals";
+import type { Case, Diagnosis, DoctorReport, Level } from "../base/protocol";
+import { onRestart } from "../base/restarts";
+
+/** A case that runs, or has run. */
+export interface Examined {
+  phase: "asked" | "running" | "done" | "stopped" | "failed";
+  iters: number;
+  message: string;
+  verdict: Diagnosis | null;
+}
+
+export const cases = signal<Case[]>([]);
+export const bounds = signal({ iters: 160, fewest: 60, most: 1000 });
+/** The field, as it is typed. */
+export const iterations = signal("");
+export const picked = signal("clean");
+export const examined = signal<Record<string, Examined>>({});
+/** The curve of each case, one array a column, for uPlot: iter, training, validation. */
+export const curves: Record<string, [number[], (number | null)[], (number | null)[]]> = {};
+/** Counts up when a curve has changed. */
+export const curvesVersion = signal(0);
+
+export const diagnosis = signal<{ iter: number; verdict: Diagnosis | null }>({
+  iter: 0,
+  verdict: null,
+});
+
+/** The lines that can be drawn on the loss curve, and whether they are. */
+export const levels = signal<Level[]>([]);
+export const showLevels = signal(false);
+
+export function iterationsProblem(): string {
+  const { fewest, most } = bounds.value;
+  const value = Number(iterations.value.trim() || NaN);
+  const fine = Number.isInteger(value) && value >= fewest && value <= most;
+  return fine ? "" : `Iterations: a whole number from ${fewest} to ${most.toLocaleString("en")}.`;
+}
+
+const change = (name: string, now: Examined) =>
+  (examined.value = { ...examined.value, [name]: now });
+
+/** Before its first message, so that pressing the button is seen at once. */
+export function beginCase(name: string, iters: number): void {
+  curves[name] = [[], [], []];
+  curvesVersion.value++;
+  change(name, { phase: "asked", iters, message: "", verdict: null });
+}
+
+export function receiveDoctor(message: DoctorReport): void {
+  switch (message.type) {
+    case "cases":
+      cases.value = message.cases;
+      bounds.value = message;
+      break;
+    case "levels":
+      levels.value = message.levels;
+      break;
+    case "diagnosis":
+      diagnosis.value = message;
+      break;
+    case "case": {
+      const { name, phase, iters, records } = message;
+      const begins = phase === "running" && examined.value[name]?.phase !== "running";
+      if (begins) {
+        curves[name] = [[], [], []];
+        picked.value = name;
+      }
+      const columns = (curves[name] ??= [[], [], []]);
+      for (const [iter, train, val] of records) {
+        columns[0].push(iter);
+        columns[1].push(train);
+        columns[2].push(val);
+      }
+      if (begins || records.length) curvesVersion.value++;
+      change(name, { phase, iters, message: message.message, verdict: message.verdict });
+      if (phase !== "running" && phase !== "done") forgetAsked();
+    }
+  }
+}
+
+/** Those that were to come after one that was ended do not come. */
+function forgetAsked(): void {
+  const entries = Object.entries(examined.value).filter(([, { phase }]) => phase !== "asked");
+  examined.value = Object.fromEntries(entries);
+}
+
+onRestart(() => {
+  forgetAsked();
+  for (const [name, now] of Object.entries(examined.value)) {
+    if (now.phase === "running") {
+      change(name, { ...now, phase: "failed", message: "Python was ended while it trained." });
+    }
+  }
+});

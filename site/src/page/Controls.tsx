@@ -1,0 +1,97 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { edited } from "../code/edits";
+import { firstProblem, readSettings } from "../run/settings";
+import { isFree, useful } from "../ui/focus";
+import { send } from "../run/supervision";
+import type { Phase } from "../base/protocol";
+import { askToPersist } from "../run/storage";
+import { drawing, phase, stopping, undo } from "../run/state";
+import { Loaded } from "./Files";
+
+/** In which phase each button can be pressed. */
+const USABLE: Record<string, readonly Phase[]> = {
+  Start: ["ready"],
+  Pause: ["training"],
+  Resume: ["paused"],
+  Reset: ["training", "paused", "done", "error"],
+};
+
+/** The button that most will want. */
+const USEFUL: Partial<Record<Phase, string>> = {
+  ready: "Start",
+  training: "Pause",
+  paused: "Resume",
+  error: "Reset",
+};
+
+function start(): void {
+  const wrong = firstProblem();
+  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
+  send({ type: "start", ...readSettings(), files: edited() });
+  void askToPersist();
+}
+
+/** The button that was pressed, or has the focus for it: it is handed on when it goes. */
+let pressed: HTMLButtonElement | null = null;
+
+export function handOn(button: HTMLButtonElement): void {
+  pressed = button;
+}
+
+export function Controls() {
+  const row = useRef<HTMLDivElement>(null);
+
+  // The button that was pressed goes dim; the focus goes on to the one that is now of use.
+  useLayoutEffect(() => {
+    if (!pressed || !(isFree() || document.activeElement === pressed)) return;
+    pressed = row.current!.querySelector(`[data-button="${USEFUL[phase.value]}"]`);
+    (pressed ?? useful())?.focus();
+  }, [phase.value]);
+
+  const button = (name: string, act: () => void, busy = false) => {
+    const busyWith = stopping.value || drawing.value !== null;
+    const usable = USABLE[name]!.includes(phase.value) && !busyWith;
+    return (
+      <button
+        type="button"
+        class={USEFUL[phase.value] === name ? "primary" : ""}
+        data-button={name}
+        disabled={!usable}
+        aria-busy={busy}
+        onClick={(event) => {
+          pressed = event.currentTarget;
+          act();
+        }}
+      >
+        {name}
+      </button>
+    );
+  };
+
+  return (
+    <div class="controls" ref={row}>
+      <div class="transport">
+        {button("Start", start)}
+        {button("Pause", () => send({ type: "pause" }), stopping.value)}
+        {button("Resume", () => send({ type: "resume" }))}
+        {button("Reset", () => send({ type: "reset" }))}
+      </div>
+      {undo.value !== null && phase.value !== "training" && (
+        <p class="undo">
+          The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
+          <button
+            type="button"
+            class="link"
+            onClick={(event) => {
+              pressed = event.currentTarget;
+              send({ type: "undo" });
+            }}
+          >
+            Undo
+          </button>
+        </p>
+      )}
+      <Loaded />
+    </div>
+  );
+}

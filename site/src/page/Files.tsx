@@ -1,0 +1,95 @@
+import "./keep.css";
+import { useRef } from "preact/hooks";
+import { load } from "./load";
+import * as format from "../base/format";
+import { send } from "../run/supervision";
+import { autosaved, hasRun, keeping, loaded, model, phase } from "../run/state";
+import { room } from "../run/storage";
+import { Stop } from "../guide/Guide";
+import { Explained } from "../ui/Term";
+
+/** What autosave does, in small print. */
+function kept(): string {
+  const { keeping: how, problem } = keeping.value;
+  if (how === "taken")
+    return "Another tab keeps its run in this browser; this one's is lost unless you Save state.";
+  if (how === "none")
+    return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
+  const last = autosaved.value;
+  if (!last) return "A running run is kept in this browser too, for after a crash or a reload.";
+  const said = `Kept in this browser at iteration ${last.iter.toLocaleString("en")}`;
+  if (!room.value) return `${said}.`;
+  const { usage, quota, persisted } = room.value;
+  return (
+    `${said}: ${format.megabytes(usage)} MB of the ${format.bytes(quota)} there is` +
+    (persisted ? ", for good." : ", for as long as the browser finds room.")
+  );
+}
+
+/** About how large a file of the weights is, or of so many numbers for each. */
+const size = (times: number) => format.megabytes(512 + 4 * times * model.value.parameters);
+
+/** Save and load, for both kinds of file. Either Load takes either kind, and so does a drop. */
+export function Files() {
+  const picker = useRef<HTMLInputElement>(null);
+  const pair = (what: "weights" | "state", note: string) => (
+    <div>
+      <div class="weights">
+        <button
+          type="button"
+          disabled={!hasRun.value}
+          onClick={() => send({ type: what === "weights" ? "save" : "state" })}
+        >
+          Save {what}
+        </button>
+        <button
+          type="button"
+          disabled={!["ready", "paused", "done"].includes(phase.value)}
+          onClick={() => picker.current?.click()}
+        >
+          Load {what}
+        </button>
+      </div>
+      <p class="note">{note}</p>
+    </div>
+  );
+  return (
+    <div class="files">
+      <Stop at="save" />
+      {pair("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
+      {pair("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
+      <input
+        ref={picker}
+        type="file"
+        accept=".bin,.state"
+        hidden
+        onChange={(event) => {
+          const picked = event.currentTarget.files?.[0];
+          event.currentTarget.value = "";
+          if (picked) void load(picked);
+        }}
+      />
+      <p class="note kept">{kept()}</p>
+    </div>
+  );
+}
+
+/** What was last loaded, and what it goes on with. */
+export function Loaded() {
+  const file = loaded.value;
+  if (!file) return null;
+  return (
+    <div class="chip">
+      <p>
+        <strong>{file.name}</strong>
+        <span>{file.kind}</span>
+        <span>seed {file.seed}</span>
+        <span>iteration {file.iter.toLocaleString("en")}</span>
+        {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
+      </p>
+      <p class="note">
+        <Explained text={file.note} />
+      </p>
+    </div>
+  );
+}

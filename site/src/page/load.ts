@@ -1,0 +1,30 @@
+// Weights and states that the reader picks or drops on the page.
+
+import { edited } from "../code/edits";
+import { send } from "../run/supervision";
+import { notice, phase } from "../run/state";
+import { bytesOf } from "../base/reading";
+import { firstProblem, readSettings } from "../run/settings";
+
+const MOST_BYTES = 1 << 30;
+
+/** Sends a file to Python, which says whether it is one of ours. */
+export async function load(file: File): Promise<void> {
+  if (!["ready", "paused", "done"].includes(phase.value)) {
+    notice.value = "A file can be loaded when Python is ready and nothing is training.";
+    return;
+  }
+  if (file.size > MOST_BYTES) {
+    notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights or a state.`;
+    return;
+  }
+  const wrong = firstProblem();
+  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
+  const bytes = await bytesOf(file);
+  if (typeof bytes === "string") {
+    notice.value = bytes;
+    return;
+  }
+  const rest = { ...readSettings(), files: edited() };
+  send({ type: "load", name: file.name, bytes, ...rest }, [bytes.buffer]);
+}

@@ -1,0 +1,81 @@
+// The page: draws what the worker tells and sends on what the reader does.
+
+import "./language";
+import "uplot/dist/uPlot.min.css";
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { watchFragment } from "../share/state";
+import { Code } from "../code/Code";
+import { Again } from "../guide/Guide";
+import { Announcements } from "../ui/Panel";
+import { Runner } from "./Runner";
+import { Term } from "../ui/Term";
+import { ThemeToggle } from "../ui/ThemeToggle";
+import { keepEdits } from "../code/edits";
+import { acceptDrops } from "./drops";
+import { keepFocus } from "../ui/focus";
+import { watchForRenewal } from "./Renewal";
+import { phase, progress } from "../run/state";
+import { Views } from "./views";
+import type { Word } from "../ui/words";
+
+const place = (id: string) => document.getElementById(id)!;
+
+function mount(id: string, component: Parameters<typeof render>[0]): void {
+  place(id).replaceChildren();
+  render(component, place(id));
+}
+
+/** A key that is held down presses a button once, whatever button has the focus after that. */
+function pressOnce(): void {
+  const holds = ({ key, repeat, target }: KeyboardEvent) =>
+    repeat && key === "Enter" && target instanceof HTMLButtonElement;
+  addEventListener("keydown", (event) => holds(event) && event.preventDefault(), true);
+}
+
+keepEdits();
+mount("theme", <ThemeToggle />);
+mount("runner", <Runner />);
+mount("code", <Code />);
+mount("views", <Views />);
+mount("around", <Again />);
+mount("said", <Announcements />);
+for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
+  const text = word.textContent!;
+  word.replaceChildren();
+  render(<Term word={word.dataset.term as Word}>{text}</Term>, word);
+}
+acceptDrops();
+pressOnce();
+keepFocus();
+watchFragment();
+watchForRenewal();
+
+// Once the page works, it is kept for visits without a network. Not every browser lets us.
+const stop = effect(() => {
+  if (phase.value !== "ready") return;
+  queueMicrotask(() => stop());
+  keepPage().catch(() => {});
+});
+
+/** Rejects where the browser refuses: where it blocks cookies, asking for the property throws. */
+async function keepPage(): Promise<void> {
+  const workers = navigator.serviceWorker as ServiceWorkerContainer | undefined;
+  if (!workers) return;
+  await workers.register("sw.js", { updateViaCache: "none" });
+  await workers.ready;
+  place("kept").hidden = false;
+}
+
+effect(() => {
+  const { iter, iters, trainLoss } = progress.value;
+  const words: Partial<Record<typeof phase.value, string>> = {
+    training: `${iter} / ${iters}`,
+    paused: `Paused at ${iter}`,
+    done: "Done",
+    error: "Stopped",
+  };
+  const said = words[phase.value];
+  const loss = said && trainLoss !== null ? ` · ${trainLoss.toFixed(2)}` : "";
+  document.title = said ? `${said}${loss} · Groundling` : "Groundling";
+});

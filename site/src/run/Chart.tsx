@@ -1,0 +1,178 @@
+import { useComputed } from "@preact/signals";
+import type uPlot from "uplot";
+import { edits } from "../code/state";
+import { showLevels } from "../doctor/state";
+import { planned } from "./settings";
+import * as format from "../base/format";
+import { COLUMNS } from "./curve";
+import { levelLines, lowest } from "../doctor/lines";
+import { send } from "./supervision";
+import { marks } from "../code/marks";
+import { curve, drawing, historyVersion, hasRun, model, phase, progress } from "./state";
+import { colour } from "../ui/theme";
+import { Boot } from "./Boot";
+import { Edits } from "../code/EditList";
+import { Levels } from "../doctor/Levels";
+import { axis, Plot } from "../ui/Plot";
+import { Term } from "../ui/Term";
+
+/** The end of the x axis: round, and not far beyond what has been trained. */
+function xEnd(last: number): number {
+  const iters = planned.peek();
+  const wanted = Math.max(20, last * 1.1);
+  const scale = 10 ** Math.floor(Math.log10(wanted));
+  const round = [1, 2, 2.5, 5, 10].map((n) => n * scale).find((n) => n >= wanted)!;
+  return curve.length ? Math.min(round, Math.max(iters, last + 1)) : iters;
+}
+
+function options(width: number, height: number): uPlot.Options {
+  showLevels.value; // lines that come, or another vocabulary, make a new chart
+  const uniform = model.value.uniformLoss;
+  const ink = colour("--muted");
+  return {
+    width,
+    height,
+    padding: [6, 20, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    scales: {
+      x: {
+        time: false,
+        range: (_, min) => [curve.length ? min : 0, xEnd(curve.get("iter").at(-1) ?? 0)],
+      },
+      y: {
+        range: (_, min, max) => [
+          Math.floor(2 * Math.min(min ?? 2, uniform - 1.2, ...lowest()) - 0.1) / 2,
+          Math.max(max ?? uniform, uniform) + 0.2,
+        ],
+      },
+    },
+    axes: [
+      { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
+      {
+        ...axis(),
+        size: 36,
+        incrs: [0.1, 0.2, 0.5, 1, 2, 5],
+        values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
+      },
+    ],
+    series: [
+      {},
+      { stroke: colour("--train-faint"), width: 1, points: { show: false } },
+      { stroke: colour("--train"), width: 2, points: { show: false } },
+      {
+        stroke: colour("--val"),
+        paths: () => null, // points alone: a line would hide the average
+        points: { show: true, size: 6, fill: colour("--val") },
+      },
+    ],
+    plugins: [levelLines, marks()],
+    hooks: {
+      draw: [
+        (plot) => {
+          const y = plot.valToPos(uniform, "y", true);
+          const { left, width } = plot.bbox;
+          const { ctx } = plot;
+          ctx.save();
+          ctx.strokeStyle = ctx.fillStyle = ink;
+          ctx.lineWidth = devicePixelRatio;
+          ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
+          ctx.beginPath();
+          ctx.moveTo(left, y);
+          ctx.lineTo(left + width, y);
+          ctx.stroke();
+          ctx.font = `${12 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
+          ctx.textAlign = "right";
+          ctx.textBaseline = "bottom";
+          const { vocabSize } = model.peek();
+          const label = `ln(${vocabSize}) = ${uniform.toFixed(2)}, an even guess`;
+          ctx.fillText(label, left + width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
+          ctx.restore();
+        },
+      ],
+    },
+  };
+}
+
+type Columns = [Float64Array, Float64Array, Float64Array, Float64Array];
+
+/** What the curve waits for, while it has no point. */
+function awaited(): string {
+  if (drawing.value !== null) return "Drawing the first weights …";
+  switch (phase.value) {
+    case "ready":
+      return "Press Start, and the curve begins here.";
+    case "training":
+      return progress.value.iter === 0
+        ? "Measuring the first validation loss …"
+        : "Making the first step …";
+    case "paused":
+      return "Resume, and the curve begins here.";
+    default:
+      return "";
+  }
+}
+
+/** The loss curve. */
+export function Chart() {
+  const version = useComputed(() => [historyVersion.value, planned.value, edits.value]);
+  historyVersion.value;
+  const [iters, train, smooth, val] = COLUMNS.map((column) => curve.get(column)) as Columns;
+  const isEmpty = curve.length === 0;
+  return (
+    <section class="chart" aria-labelledby="loss-title">
+      <header>
+        <h2 id="loss-title">
+          Loss{" "}
+          <span class="unit">
+            <Term word="nats">nats</Term> a character
+          </span>
+        </h2>
+        <button
+          type="button"
+          class="link"
+          disabled={!hasRun.value}
+          onClick={() => send({ type: "log" })}
+        >
+          Download CSV
+        </button>
+      </header>
+      <Plot
+        label="Loss curve: arrow keys read it out"
+        options={options}
+        data={() => curve.drawn()}
+        version={version}
+        points={() => curve.get("iter")}
+        tell={(at) =>
+          `iteration ${iters[at]}: batch ${format.loss(train[at])}, ` +
+          `average ${format.loss(smooth[at])}` +
+          (Number.isNaN(val[at]) ? "" : `, validation ${format.loss(val[at])}`)
+        }
+        over={phase.value === "booting" ? <Boot /> : isEmpty && <p class="empty">{awaited()}</p>}
+      >
+        {(at) => (
+          <ul class="legend" aria-hidden="true">
+            <li class="raw">
+              batch <b>{format.loss(train[at], 3)}</b>
+            </li>
+            <li class="smooth">
+              average <b>{format.loss(smooth[at], 3)}</b>
+            </li>
+            <li class="val">
+              validation <b>{format.loss(lastOf(val, at), 3)}</b>
+            </li>
+            <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
+          </ul>
+        )}
+      </Plot>
+      <Edits />
+      <Levels />
+    </section>
+  );
+}
+
+/** The latest validation loss at or before an index. */
+function lastOf(values: Float64Array, from: number): number | null {
+  for (let i = from; i >= 0; i--) if (!Number.isNaN(values[i])) return values[i]!;
+  return null;
+}

@@ -1,0 +1,136 @@
+import "./samples.css";
+import * as format from "../base/format";
+import type { Measures, Phase, Sample } from "../base/protocol";
+import { samples, setting } from "./samples";
+import { phase, progress } from "./state";
+import type { Word } from "../ui/words";
+import { Term } from "../ui/Term";
+
+const share = (value: number | null) => (value === null ? "—" : `${Math.round(100 * value)}%`);
+const nats = (value: number | null) => (value === null ? "—" : value.toFixed(2));
+
+/** What is measured of a sample: its name, how its numbers are told, and the word that explains. */
+const ROWS: [keyof Measures, string, Word, (value: number | null) => string][] = [
+  ["characters", "Characters used", "charactersUsed", share],
+  ["unigram_kl", "KL, characters", "unigramKl", nats],
+  ["bigram_kl", "KL, pairs", "bigramKl", nats],
+  ["words", "Known words", "knownWords", share],
+];
+
+const summary = (measures: Measures) =>
+  `${share(measures.characters)} of the characters, KL ${nats(measures.unigram_kl)} and ` +
+  `${nats(measures.bigram_kl)}, ${share(measures.words)} known words`;
+
+/** Line ends as people can see them. */
+export const visible = (text: string) => text.replaceAll("\n", "↵");
+
+function Written({ sample }: { sample: Sample }) {
+  return (
+    <p class="written">
+      <span class="given">{visible(setting.value!.prompt)}</span>
+      <span class="new">{visible(sample.text)}</span>
+    </p>
+  );
+}
+
+function Stamp({ sample }: { sample: Sample }) {
+  return (
+    <p class="stamp">
+      <b>Iteration {sample.iter.toLocaleString("en")}</b>
+      <span>val {format.loss(sample.loss)}</span>
+      {sample.phase && <span class="phase">{sample.phase}</span>}
+    </p>
+  );
+}
+
+/** One measure, and where it is between an even guess, on the left, and Shakespeare's own text. */
+function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) {
+  const [key, label, word, tell] = row;
+  const { written, even } = setting.value!.scale;
+  const value = sample.measures[key];
+  const [from, to] = [even[key] ?? 0, written[key] ?? 1];
+  const at = value === null ? 0 : Math.min(1, Math.max(0, (value - from) / (to - from)));
+  return (
+    <div class="measure" data-measure={key}>
+      <dt>
+        <Term word={word}>{label}</Term>
+      </dt>
+      <dd>
+        <b>{tell(value)}</b>
+        <span class="track" aria-hidden="true">
+          <svg viewBox="0 0 100 8" preserveAspectRatio="none">
+            <rect class="whole" width="100" height="8" />
+            <rect class="part" width={100 * at} height="8" />
+          </svg>
+        </span>
+        <span class="ends">
+          <span>{tell(from)}</span>
+          <span>{tell(to)}</span>
+        </span>
+      </dd>
+    </div>
+  );
+}
+
+/** Of a run that has gone on from a file. */
+const NEXT: Partial<Record<Phase, string>> = {
+  training: "The next sample is on its way.",
+  paused: "Resume, and the next sample comes here.",
+};
+
+/** What the run writes as it learns, the latest sample first. */
+export function Samples() {
+  const all = samples.value;
+  const latest = all.at(-1);
+  const earlier = all.slice(0, -1).reverse();
+  return (
+    <section class="samples" aria-labelledby="samples-title" data-samples={all.length}>
+      <header>
+        <h2 id="samples-title">What it writes</h2>
+        {latest && (
+          <p class="note">
+            every {setting.value!.every.toLocaleString("en")} iterations and at the end,{" "}
+            <Term word="temperature">temperature</Term> 0.8
+          </p>
+        )}
+      </header>
+      {!latest && (
+        <p class="none">
+          {(progress.value.iter > 0 && NEXT[phase.value]) ||
+            "Now and then the model writes 80 characters here, after the same 32 of a text it does not learn from."}
+        </p>
+      )}
+      {latest && (
+        <div class="latest">
+          <Stamp sample={latest} />
+          <Written sample={latest} />
+          {latest.about && <p class="about">{latest.about}</p>}
+          <dl class="evidence">
+            {ROWS.map((row) => (
+              <Meter key={row[0]} row={row} sample={latest} />
+            ))}
+          </dl>
+          <p class="note ends-told">
+            Left on each bar is what even guesses measure, right what pieces of the text itself do.
+          </p>
+        </div>
+      )}
+      {earlier.length > 0 && (
+        <details class="earlier">
+          <summary>
+            {earlier.length === 1 ? "1 earlier sample" : `${earlier.length} earlier samples`}
+          </summary>
+          <ol tabIndex={0} aria-label="Earlier samples, the newest first">
+            {earlier.map((sample) => (
+              <li key={sample.iter}>
+                <Stamp sample={sample} />
+                <Written sample={sample} />
+                <p class="note">{summary(sample.measures)}</p>
+              </li>
+            ))}
+          </ol>
+        </details>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,204 @@
+import "./speed.css";
+import { send } from "../run/supervision";
+import type { Figures, LineCost } from "../base/protocol";
+import { beginSpeed, speed } from "./state";
+import { hindrance } from "../run/state";
+import { Term } from "../ui/Term";
+
+const BATCH = 16;
+
+function start(): void {
+  beginSpeed();
+  send({ type: "speed", batchSize: BATCH });
+}
+
+/** Three digits, with the unit that suits. */
+function unit(value: number, units: [number, string][]): string {
+  const [size, name] = units.find(([size]) => value >= size) ?? units.at(-1)!;
+  return `${(value / size).toPrecision(3)} ${name}`;
+}
+
+const time = (seconds: number) =>
+  unit(seconds, [
+    [1, "s"],
+    [1e-3, "ms"],
+  ]);
+const ms = (seconds: number) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
+const whole = (value: number) => Math.round(value).toLocaleString("en");
+const giga = (value: number) => (value / 1e9).toPrecision(3);
+
+const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toFixed(0)}%`);
+
+/** What follows the first colon. */
+const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
+
+function Facts({ of: f }: { of: Figures }) {
+  const rate = f.flops / f.step;
+  const facts: [string, string, string][] = [
+    [
+      "A step",
+      time(f.step),
+      `${time(f.spread[0])} to ${time(f.spread[1])}, a batch of ${f.batch_size}`,
+    ],
+    ["Tokens", `${whole(f.tokens_per_second)} a second`, f.model],
+    [
+      "Arithmetic",
+      `${giga(rate)} billion operations a second`,
+      `${((100 * rate) / f.best_flops).toFixed(0)}% of ${giga(f.best_flops)}, ` +
+        "which this device does in one large product of matrices",
+    ],
+    ["Memory", `${giga(f.best_bytes)} GB a second`, "in a copy of 16 MiB, there and back"],
+    ...(f.submits
+      ? ([
+          ["Python and JavaScript", ms(f.host), "of each step; the rest is the device's"],
+        ] satisfies [string, string, string][])
+      : []),
+    ...(f.floor
+      ? ([
+          [
+            "At least",
+            ms(f.floor),
+            "for as many kernels with next to nothing to do: what starting them takes",
+          ],
+          ["Tiles", f.tiles.split(":")[0]!, `in products of matrices: ${rest(f.tiles)}`],
+        ] satisfies [string, string, string][])
+      : []),
+    [
+      "Sent",
+      `${whole(f.dispatches)} dispatches`,
+      f.submits
+        ? `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
+          `${whole(f.uploaded)} bytes uploaded`
+        : "each of them a function of NumPy",
+    ],
+    ...(f.waits
+      ? ([
+          [
+            "Awaits",
+            f.waits < 0.75 ? `1 in ${whole(1 / f.waits)} steps` : "1 a step",
+            "for the losses of steps before; no step waits for its own",
+          ],
+        ] satisfies [string, string, string][])
+      : []),
+    ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
+  ];
+  return (
+    <dl class="facts">
+      {facts.map(([name, value, note]) => (
+        <div key={name}>
+          <dt>{name === "Sent" ? <Term word="dispatch">{name}</Term> : name}</dt>
+          <dd>
+            <b>{value}</b> <span>{note}</span>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** "model.py:80 back" for people. */
+const place = (line: string) => line.replaceAll(" back", " (its gradient)");
+
+function Lines({ lines }: { lines: LineCost[] }) {
+  const total = lines.reduce((sum, { seconds }) => sum + seconds, 0);
+  const most = lines[0]?.seconds ?? 1;
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="What each line costs">
+      <table>
+        <caption>
+          Where a step goes, by the line of Python that asked for it. Each kernel was timed by
+          itself; together they take {ms(total)}.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Line</th>
+            <th scope="col">Kernels</th>
+            <th scope="col">Time</th>
+          </tr>
+        </thead>
+        <tbody>
+          {lines.map(({ line, text, seconds, kernels }) => (
+            <tr key={line}>
+              <th scope="row">
+                <span class="asked">{place(line)}</span>
+                {text.map((row) => (
+                  <code key={row}>{row}</code>
+                ))}
+              </th>
+              <td class="kernels">
+                {Object.entries(kernels).map(([name, times]) => (
+                  <span key={name}>
+                    {times > 1 && `${times} × `}
+                    {name}
+                  </span>
+                ))}
+              </td>
+              <td class="cost">
+                <span class="bar" style={{ inlineSize: `${(100 * seconds) / most}%` }} />
+                {ms(seconds)} <small>{share(seconds / total)}</small>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function status(): string {
+  const now = speed.value;
+  switch (now?.phase) {
+    case "running":
+      if (!now.figures) return "Training some steps, to time them.";
+      return `Timing each kernel by itself: ${now.done} so far.`;
+    case "stopped":
+      return "Stopped before the end.";
+    case "failed":
+      return now.message;
+    default:
+      return "";
+  }
+}
+
+/** How fast a step is here, and where its time goes. */
+export function Speed() {
+  const now = speed.value;
+  const running = now?.phase === "running";
+  const wrong = hindrance();
+  return (
+    <div class="body" data-speed={now?.phase ?? "none"}>
+      <p class="intro">
+        A step of training is {now?.figures ? whole(now.figures.dispatches) : "some 60"} kernels,
+        one after the other. How long do they take on your device, and which lines of the Python are
+        they?
+      </p>
+      <div class="ask">
+        <button
+          type="button"
+          class={running ? "" : "primary"}
+          disabled={!running && wrong !== ""}
+          aria-describedby="speed-hint"
+          onClick={() => (running ? send({ type: "unspeed" }) : start())}
+        >
+          {running ? "Stop measuring" : now ? "Measure again" : "Measure"}
+        </button>
+        <p class="note" id="speed-hint">
+          {(!running && wrong) ||
+            "It trains a model of its own for a few steps. Your run stays as it is."}
+        </p>
+      </div>
+      <p class="status" aria-live="polite">
+        {status()}
+      </p>
+      {running && (
+        <progress
+          aria-label="Measured so far"
+          max={now.figures?.dispatches ?? 1}
+          value={now.figures ? now.done : undefined}
+        />
+      )}
+      {now?.figures && <Facts of={now.figures} />}
+      {now && now.lines.length > 0 && <Lines lines={now.lines} />}
+    </div>
+  );
+}

@@ -1,0 +1,23 @@
+// What the page knows of its device's speed. state.ts hands on the worker's messages.
+
+import { signal } from "@preact/signals";
+import type { SpeedReport } from "../base/protocol";
+import { onRestart } from "../base/restarts";
+
+/** The measurement that runs, or the last that did. */
+export const speed = signal<Omit<SpeedReport, "type"> | null>(null);
+
+/** Before its first message, so that pressing the button is seen at once. */
+export function beginSpeed(): void {
+  speed.value = { phase: "running", figures: null, lines: [], message: "", done: 0 };
+}
+
+export function receiveSpeed({ type: _, ...now }: SpeedReport): void {
+  const figures = now.figures ?? speed.value?.figures ?? null;
+  speed.value = { ...now, figures };
+}
+
+onRestart(() => {
+  if (speed.value?.phase !== "running") return;
+  speed.value = { ...speed.value, phase: "failed", message: "Python was ended while it measured." };
+});

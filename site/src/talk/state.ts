@@ -1,0 +1,139 @@
+// What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
+// state.ts hands on the worker's messages.
+
+import { batch, signal } from "@preact/signals";
+import type { Knobs, TalkReport, Voice, VoiceName } from "../base/protocol";
+import { onRestart } from "../base/restarts";
+
+export const LONGEST = 2000;
+
+export const PROMPT = "ROMEO:\n"; // where the model knows Shakespeare's characters
+
+/** The fields, as the reader has them. */
+export const fields = {
+  source: signal<VoiceName>("reference"),
+  prompt: signal(PROMPT),
+  seed: signal("hamlet"),
+  length: signal("400"),
+  temperature: signal(0.8),
+  topK: signal(65),
+  topP: signal(1),
+};
+
+/** The models that were read from files, and why the last file of each was not. */
+export const voices = {
+  reference: signal<Voice | null>(null),
+  file: signal<Voice | null>(null),
+};
+export const refused = { reference: signal(""), file: signal("") };
+
+export interface Text {
+  id: number;
+  /** "look": it has only been asked what may follow the prompt. */
+  phase: "asked" | "look" | "writing" | "done" | "stopped" | "failed";
+  source: VoiceName;
+  knobs: Knobs;
+  /** Characters, not code units: `at` in a message counts them. */
+  prompt: string[];
+  written: string[];
+  /** The surprise of each character of both, in nats. */
+  nats: (number | null)[];
+  /** The chance with which each of `written` was drawn. */
+  chances: number[];
+  problem: string;
+}
+export const text = signal<Text | null>(null);
+export type Weighed = Extract<TalkReport, { type: "weighed" }>;
+export const weighed = signal<Weighed | null>(null);
+/** The place of the character that the reader has picked, or null: the last one. */
+export const picked = signal<number | null>(null);
+
+/** What Credits has to show and has not shown yet. */
+export const recited = signal("");
+/** How many of its questions were answered, and what was wrong with the last one. */
+export const recital = signal({ answers: 0, problem: "" });
+
+export const knobs = (): Knobs => ({
+  temperature: fields.temperature.value,
+  topK: fields.topK.value,
+  topP: fields.topP.value,
+});
+
+/** What is wrong with the fields, or "". */
+export function problem(): string {
+  const length = Number(fields.length.value.trim() || NaN);
+  if (fields.prompt.value === "") return "The prompt needs one character at least.";
+  if (fields.prompt.value.length > LONGEST) return "The prompt may have 2,000 characters at most.";
+  if (!Number.isInteger(length) || length < 1 || length > LONGEST)
+    return "Length: a whole number from 1 to 2,000.";
+  return "";
+}
+
+let last = 0;
+
+/** Before the first message of a text, so that pressing the button is seen at once. */
+export function begin(length: number): number {
+  last++;
+  batch(() => {
+    picked.value = null;
+    text.value = {
+      id: last,
+      phase: length ? "asked" : "look",
+      source: fields.source.value,
+      knobs: knobs(),
+      prompt: [],
+      written: [],
+      nats: [],
+      chances: [],
+      problem: "",
+    };
+  });
+  return last;
+}
+
+export function receiveTalk(message: TalkReport): void {
+  switch (message.type) {
+    case "voice": {
+      const { type: _, source, problem, ...voice } = message;
+      refused[source].value = problem && `${voice.name}: ${problem}`;
+      if (!problem) voices[source].value = voice as Voice;
+      break;
+    }
+    case "talk": {
+      const now = text.value;
+      if (!now || message.id !== now.id) break;
+      const phase = now.phase === "look" && message.phase !== "failed" ? "look" : message.phase;
+      text.value = {
+        ...now,
+        phase: phase === "begun" ? "writing" : phase,
+        prompt: message.prompt === null ? now.prompt : Array.from(message.prompt),
+        written: [...now.written, ...message.text],
+        nats: [...now.nats, ...message.nats],
+        chances: [...now.chances, ...message.chances],
+        problem: message.problem,
+      };
+      break;
+    }
+    case "weighed":
+      if (message.id === text.value?.id) weighed.value = message;
+      break;
+    case "recited":
+      recited.value += message.text;
+      recital.value = { answers: recital.value.answers + 1, problem: message.problem };
+      break;
+  }
+}
+
+/** Where all tokens could be drawn, all can still, now that there are as many. */
+export function followVocabulary(before: number, now: number): void {
+  const k = fields.topK;
+  if (k.peek() === before || k.peek() > now) k.value = now;
+}
+
+/** The worker is gone, with its models. */
+onRestart(() => {
+  voices.reference.value = voices.file.value = null;
+  refused.reference.value = refused.file.value = "";
+  text.value = weighed.value = null;
+  recital.value = { answers: recital.value.answers + 1, problem: "" };
+});

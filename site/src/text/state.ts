@@ -1,0 +1,265 @@
+// The reader's own text and model: what Python says of them, and the texts that this browser keeps,
+// in the origin's private file system by the SHA-256 of their bytes.
+
+import { signal } from "@preact/signals";
+import { send } from "../run/supervision";
+import { recall, remember } from "../base/local";
+import { parse } from "../base/numbers";
+import { bytesOf } from "../base/reading";
+import { onRestart } from "../base/restarts";
+import type {
+  Config,
+  ConfigValue,
+  Draft,
+  FormField,
+  Preset,
+  TextFacts,
+  TextReport,
+} from "../base/protocol";
+
+export const MOST_BYTES = 100_000_000; // as in texts.py
+const MOST_CONFIG = 200_000; // what is longer is refused for that
+const FOLDER = "texts";
+const NAMES = "groundling.texts";
+
+export const presets = signal<Preset[]>([]);
+export const formFields = signal<FormField[]>([]);
+export const facts = signal<TextFacts | null>(null);
+export const textProblem = signal("");
+export const reading = signal(false);
+/** The config as the form has it: by part and key, as typed. */
+export const form = signal<Record<string, string>>({});
+export const config = signal<Config | null>(null);
+export const draft = signal<Draft | null>(null);
+/** Texts that are kept here: their names by hash. */
+export const kept = signal<Record<string, string>>(readNames());
+
+let turn = 0; // of the text that was brought last
+/** What Python is reading, by turn: its files, and their bytes as one, to be kept. */
+const asked = new Map<number, { files: File[]; bytes: Uint8Array<ArrayBuffer> }>();
+let using: File[] = []; // none: it is tiny-shakespeare
+let inForce: Config | null = null; // the model and the training of the next run, as last told
+let ignore = 0; // replies to drafts that are out of date
+
+function readNames(): Record<string, string> {
+  try {
+    const names: unknown = JSON.parse(recall(NAMES) ?? "{}");
+    if (typeof names !== "object" || names === null) return {};
+    return Object.fromEntries(
+      Object.entries(names)
+        .filter(([hash, name]) => /^[0-9a-f]{64}$/.test(hash) && typeof name === "string")
+        .slice(0, 50),
+    ) as Record<string, string>;
+  } catch {
+    return {};
+  }
+}
+
+function writeNames(names: Record<string, string>): void {
+  kept.value = names;
+  remember(NAMES, JSON.stringify(names)); // if not, the text is in use all the same
+}
+
+const folder = async () =>
+  (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+
+/** Files as one text, as texts.py joins them: by a line break where one does not end with it. */
+function joined(parts: Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length + 1, 0));
+  let end = 0;
+  for (const part of parts) {
+    if (end && bytes[end - 1] !== 10) bytes[end++] = 10;
+    bytes.set(part, end);
+    end += part.length;
+  }
+  return bytes.slice(0, end);
+}
+
+async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function keep(
+  hash: string,
+  name: string,
+  data: Uint8Array<ArrayBuffer>,
+  several: boolean,
+): Promise<void> {
+  try {
+    if (several && (await sha256(data)) !== hash) return; // other encodings cannot be joined so
+    const file = await (await folder()).getFileHandle(hash, { create: true });
+    const stream = await file.createWritable();
+    await stream.write(data);
+    await stream.close();
+    writeNames({ ...kept.value, [hash]: name });
+  } catch (error) {
+    textProblem.value = `The text is in use, but this browser does not keep it (${error}): after a reload, bring it again.`;
+  }
+}
+
+/** A text that is kept becomes the one in use. */
+export async function reopen(hash: string): Promise<void> {
+  try {
+    const file = await (await (await folder()).getFileHandle(hash)).getFile();
+    await bring([new File([file], kept.value[hash] ?? "text")]);
+  } catch {
+    await forgetText(hash);
+    textProblem.value = "The browser has let that text go. Bring it again.";
+  }
+}
+
+export async function forgetText(hash: string): Promise<void> {
+  const { [hash]: _, ...rest } = kept.value;
+  writeNames(rest);
+  try {
+    await (await folder()).removeEntry(hash);
+  } catch {
+    // It was gone.
+  }
+}
+
+/** Hands files to Python, which reads them as one text. */
+export async function bring(files: File[]): Promise<void> {
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  if (size > MOST_BYTES) {
+    const [has, most] = [size, MOST_BYTES].map((n) => n.toLocaleString("en"));
+    textProblem.value = `The text has ${has} bytes; it may have ${most} in all.`;
+    return;
+  }
+  textProblem.value = "";
+  reading.value = true;
+  const now = ++turn;
+  const parts = await Promise.all(files.map(bytesOf));
+  if (now !== turn) return; // another text was brought meanwhile
+  const problem = parts.find((part) => typeof part === "string");
+  if (problem !== undefined) {
+    reading.value = false;
+    textProblem.value = problem;
+    return;
+  }
+  const whole = parts as Uint8Array<ArrayBuffer>[];
+  asked.set(now, { files, bytes: joined(whole) });
+  for (const [at, data] of whole.entries()) {
+    const [name, more] = [files[at]!.name, files.length - 1 - at];
+    send({ type: "text", turn: now, name, bytes: data, more }, [data.buffer]);
+  }
+}
+
+// ---- the form -------------------------------------------------------------------------------------
+
+export const place = (part: string, key: string) => `${part}.${key}`;
+
+function show(now: Config): void {
+  config.value = now;
+  const typed: Record<string, string> = {};
+  for (const { part, key } of formFields.value)
+    typed[place(part, key)] = String(valueOf(now, part, key));
+  form.value = typed;
+}
+
+function valueOf(now: Config, part: "model" | "training", key: string): ConfigValue {
+  const beta = /^betas\[(\d)\]$/.exec(key);
+  if (beta) return (now.training["betas"] as number[])[Number(beta[1])]!;
+  return now[part][key]!;
+}
+
+/** The config that the form stands for, as JSON. What is no number stays as it was typed, for
+ * Python to refuse. */
+export function written(): string {
+  const now = structuredClone(config.value!);
+  for (const { part, key, whole } of formFields.value) {
+    const text = form.value[place(part, key)]!.trim();
+    const number = parse(text, whole);
+    const value = Number.isNaN(number) ? text : number;
+    const beta = /^betas\[(\d)\]$/.exec(key);
+    if (beta) (now.training["betas"] as ConfigValue[])[Number(beta[1])] = value;
+    else now[part][key] = value;
+  }
+  return JSON.stringify(now);
+}
+
+function ask(text: string): void {
+  ignore++;
+  send({ type: "draft", text });
+}
+
+export function type(part: string, key: string, text: string): void {
+  form.value = { ...form.value, [place(part, key)]: text };
+  if (config.value) ask(written());
+}
+
+/** `form` takes the config, once Python has read it. */
+let fills = false;
+export function propose(text: string): void {
+  fills = true;
+  ask(text);
+}
+
+/** A config from a file, which Python reads: it may be in any encoding of an editor's. */
+export async function openConfig(file: File): Promise<void> {
+  const bytes = await bytesOf(new File([file.slice(0, MOST_CONFIG)], file.name));
+  if (typeof bytes === "string") {
+    textProblem.value = bytes;
+    return;
+  }
+  fills = true;
+  ignore++;
+  send({ type: "draft", text: "", bytes }, [bytes.buffer]);
+}
+
+export function setTokenizer(tokenizer: string): void {
+  if (!config.value) return;
+  const now = JSON.parse(written()) as Config;
+  now.model["tokenizer"] = tokenizer;
+  if (tokenizer === "byte-v1") now.model["vocab_size"] = 256;
+  else if (facts.value) now.model["vocab_size"] = facts.value.distinct;
+  show(now);
+  ask(JSON.stringify(now));
+}
+
+/** The next worker knows neither the text nor the model: it is given both. */
+onRestart(async (send) => {
+  const [files, config] = [using, inForce];
+  ignore = 0;
+  fills = reading.value = false;
+  asked.clear();
+  if (files.length) await bring(files);
+  if (config) send({ type: "use", text: JSON.stringify(config) });
+});
+
+export function use(): void {
+  send({ type: "use", text: written() });
+}
+
+export function receiveText(message: Exclude<TextReport, { type: "setup" }>): void {
+  switch (message.type) {
+    case "setups":
+      presets.value = message.presets;
+      formFields.value = message.fields;
+      break;
+    case "text":
+      {
+        const answered = message.turn === null ? undefined : asked.get(message.turn);
+        if (answered) asked.delete(message.turn!);
+        if (answered || !asked.size) reading.value = asked.size > 0;
+        textProblem.value = message.problem;
+        if (message.problem) break;
+        facts.value = message as TextFacts & typeof message;
+        if (message.ours) using = [];
+        else if (answered) using = answered.files;
+        if (answered && !message.ours) {
+          const { dataset_id, name } = message.manifest!;
+          void keep(dataset_id, name, answered.bytes, answered.files.length > 1);
+        }
+      }
+      break;
+    case "draft":
+      if (message.answer ? --ignore > 0 : ignore > 0) break; // a newer one is on its way
+      draft.value = message;
+      if (message.inForce && message.config) inForce = message.config;
+      if (message.config && (fills || message.inForce || !config.value)) show(message.config);
+      fills = false;
+      break;
+  }
+}

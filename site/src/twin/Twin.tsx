@@ -1,0 +1,243 @@
+import "./twin.css";
+import type uPlot from "uplot";
+import * as format from "../base/format";
+import { send } from "../run/supervision";
+import type { Verdict } from "../base/protocol";
+import { hindrance } from "../run/state";
+import { colour } from "../ui/theme";
+import {
+  beginTwin,
+  curves,
+  curvesVersion,
+  itersProblem,
+  MOST_ITERS,
+  twin,
+  twinFields,
+} from "./state";
+import { axis, Plot } from "../ui/Plot";
+
+function start(): void {
+  const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
+  const iters = Number(twinFields.iters.value);
+  beginTwin(seeds, iters);
+  send({ type: "twin", seeds, iters });
+}
+
+function options(width: number, height: number): uPlot.Options {
+  const end = () => Math.max(1, (twin.peek()?.iters ?? 40) - 1);
+  return {
+    width,
+    height,
+    padding: [8, 16, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    scales: { x: { time: false, range: () => [0, end()] } },
+    axes: [
+      {
+        ...axis(),
+        grid: { show: false },
+        size: 26,
+        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+        label: "iteration",
+      },
+      {
+        ...axis(),
+        size: 44,
+        label: "loss, nats a character",
+        incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+        values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)),
+      },
+    ],
+    series: [
+      {},
+      // The first lies under the second, and wide: where they agree, both are seen.
+      { stroke: colour("--twin-a"), width: 7, cap: "round", points: { show: false } },
+      { stroke: colour("--twin-b"), width: 2, points: { show: false } },
+    ],
+  };
+}
+
+/** Both losses in one plot. */
+function Curves({ seeds }: { seeds: [string, string] }) {
+  const [iters, a, b] = curves;
+  return (
+    <Plot
+      label="Both losses, in nats a character: arrow keys read them out"
+      options={options}
+      data={() => curves}
+      version={curvesVersion}
+      points={() => iters}
+      tell={(at) =>
+        `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`
+      }
+    >
+      {(at) => (
+        <ul class="legend" aria-hidden="true">
+          <li class="a">
+            A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
+          </li>
+          <li class="b">
+            B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
+          </li>
+          <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
+        </ul>
+      )}
+    </Plot>
+  );
+}
+
+function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [string, string] }) {
+  const same = pair[0] === pair[1];
+  return (
+    <div class="hashes" data-same={same}>
+      <h3>
+        {what} <span>{same ? "the same" : "different"}</span>
+      </h3>
+      <dl>
+        {pair.map((hash, at) => (
+          <div key={at}>
+            <dt>
+              {"AB"[at]}: {seeds[at] || "(no seed)"}
+            </dt>
+            <dd>{hash}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string] }) {
+  const [ours, others] = verdict.feeds;
+  return (
+    <div class="outcome">
+      <p class="verdict">{verdict.text}</p>
+      <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
+      <p class="saves">
+        {([0, 1] as const).map((which) => (
+          <button key={which} type="button" onClick={() => send({ type: "twin_file", which })}>
+            Save {"AB"[which]}.bin
+          </button>
+        ))}
+      </p>
+      <Hashes what="The weights in them, SHA-256" seeds={seeds} pair={verdict.weights} />
+      <p class="note">
+        Both files are given the same time of making. A file's header has its seed, so the weights
+        are compared alone, too.
+      </p>
+      {ours && others && (
+        <div class="feeds">
+          <p>One seed feeds three streams of random numbers, and another seed three others:</p>
+          <ol>
+            {ours.map((feed) => (
+              <li key={feed}>{feed}</li>
+            ))}
+          </ol>
+          <p class="note">
+            The runs are already apart at the first loss, since the weights and the first batch are.
+            For {`'${seeds[1]}'`} the streams have its name.
+          </p>
+        </div>
+      )}
+      {verdict.kind === "differ" && seeds[0] === seeds[1] && (
+        <p>
+          One seed should make one run. This device has made two of it: it does not add in the same
+          order each time.
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Where the twin stands, in a sentence. */
+function status(): string {
+  const now = twin.value;
+  if (!now) return "";
+  curvesVersion.value;
+  const done = curves[0].length;
+  const sofar = now.parted === null ? "no difference so far" : `apart from iter ${now.parted} on`;
+  switch (now.phase) {
+    case "running":
+      return done
+        ? `${done} of ${now.iters} iterations, ${sofar}.`
+        : "Making both models; the first step prepares the kernels.";
+    case "stopped":
+      return `Stopped after ${done} of ${now.iters} iterations, ${sofar}. Unfinished twins get no verdict.`;
+    case "failed":
+      return now.message;
+    case "done":
+      return "";
+  }
+}
+
+/** The verdict in a word, for tests and style. */
+function outcome(): string {
+  const now = twin.value;
+  if (!now) return "none";
+  return now.phase === "done" ? now.verdict!.kind : now.phase;
+}
+
+/** Two runs side by side, and whether they are the same bytes. */
+export function Twin() {
+  const now = twin.value;
+  const running = now?.phase === "running";
+  const wrong = hindrance() || itersProblem();
+  const field = (key: "a" | "b" | "iters", label: string) => (
+    <div class="field">
+      <label for={`twin-${key}`}>{label}</label>
+      <input
+        id={`twin-${key}`}
+        {...(key === "iters"
+          ? { type: "number", inputMode: "numeric", min: 1, max: MOST_ITERS, step: 1 }
+          : { type: "text", list: undefined, maxLength: 100 })}
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck={false}
+        aria-describedby="twin-hint"
+        value={twinFields[key].value}
+        onInput={(event) => (twinFields[key].value = event.currentTarget.value)}
+        onKeyDown={(event) => event.key === "Enter" && !running && !wrong && start()}
+      />
+    </div>
+  );
+  return (
+    <div class="body" data-twin-verdict={outcome()}>
+      <p class="intro">
+        All chance in a run comes from its seed. With one seed, two runs end in the same file to the
+        last byte. Change a single character, and they are apart at the first loss.
+      </p>
+      <div class="ask">
+        {field("a", "Seed A")}
+        {field("b", "Seed B")}
+        {field("iters", "Twin iterations")}
+        <button
+          type="button"
+          class={running ? "" : "primary"}
+          disabled={!running && wrong !== ""}
+          aria-describedby="twin-hint"
+          onClick={() => (running ? send({ type: "untwin" }) : start())}
+        >
+          {running ? "Stop twin" : "Run twin"}
+        </button>
+        <p class="note" id="twin-hint">
+          {(!running && wrong) ||
+            "The twins are two models of their own, in memory beside your run, which stays as it is."}
+        </p>
+      </div>
+      {now && (
+        <>
+          <Curves seeds={now.seeds} />
+          {running && (
+            <progress aria-label="Twins so far" max={now.iters} value={curves[0].length} />
+          )}
+        </>
+      )}
+      <p class="status" aria-live="polite">
+        {status()}
+      </p>
+      <div aria-live="polite">
+        {now?.verdict && <Outcome verdict={now.verdict} seeds={now.seeds} />}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,49 @@
+// What the page knows of its twin. state.ts hands on the worker's messages.
+
+import { signal } from "@preact/signals";
+import type { TwinReport } from "../base/protocol";
+import { onRestart } from "../base/restarts";
+
+/** What the fields hold: nothing but what the next twin would be. */
+export const twinFields = {
+  a: signal("hamlet"),
+  b: signal("hamlet"),
+  iters: signal("40"),
+};
+
+/** The twin that runs, or the last that did. */
+export const twin = signal<Omit<TwinReport, "type" | "records"> | null>(null);
+/** The losses of both, one array a column, for uPlot: iter, a, b. */
+export const curves: [number[], number[], number[]] = [[], [], []];
+/** Counts up when `curves` has changed. */
+export const curvesVersion = signal(0);
+
+export const MOST_ITERS = 1000;
+
+export function itersProblem(): string {
+  const value = Number(twinFields.iters.value.trim() || NaN);
+  const fine = Number.isInteger(value) && value >= 1 && value <= MOST_ITERS;
+  return fine ? "" : "Iterations: a whole number from 1 to 1,000.";
+}
+
+/** Before its first message, so that pressing the button is seen at once. */
+export function beginTwin(seeds: [string, string], iters: number): void {
+  for (const column of curves) column.length = 0;
+  curvesVersion.value++;
+  twin.value = { phase: "running", seeds, iters, parted: null, message: "", verdict: null };
+}
+
+export function receiveTwin({ type: _, records, ...now }: TwinReport): void {
+  for (const [iter, a, b] of records) {
+    curves[0].push(iter);
+    curves[1].push(a);
+    curves[2].push(b);
+  }
+  if (records.length) curvesVersion.value++;
+  twin.value = now;
+}
+
+onRestart(() => {
+  if (twin.value?.phase !== "running") return;
+  twin.value = { ...twin.value, phase: "failed", message: "Python was ended while they trained." };
+});

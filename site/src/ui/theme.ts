@@ -1,0 +1,40 @@
+// Light, dark, or as the system has it. style.css does the rest with light-dark().
+
+import { effect, signal } from "@preact/signals";
+import { recall, remember } from "../base/local";
+
+export type Theme = "system" | "light" | "dark";
+const KEY = "groundling-theme";
+
+const stored = recall(KEY);
+export const theme = signal<Theme>(stored === "light" || stored === "dark" ? stored : "system");
+
+/** Counts up whenever the colours may have changed: what draws on a canvas draws again. */
+export const colours = signal(0);
+
+const known = new Map<string, string>(); // colours, as they are now
+
+function recolour(): void {
+  known.clear();
+  colours.value = colours.peek() + 1;
+}
+
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+  remember(KEY, theme.value);
+  recolour();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+
+/** A colour of style.css, by the name of its custom property, as the canvas takes it. */
+export function colour(name: string): string {
+  const kept = known.get(name);
+  if (kept) return kept; // whatever draws asks at every frame
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  known.set(name, value);
+  return value;
+}
