@@ -717,6 +717,8 @@ def lint() -> list[str]:
         "ruff format": (python(), "-m", "ruff", "format", "--check", "--output-format=concise"),
         "prettier": (node_tool("prettier"), "--check", "site", "tests/browser"),
         "tsc": (node_tool("tsc"), "--noEmit", "-p", SITE),
+        "tsc of the worker": (node_tool("tsc"), "--noEmit", "-p", SITE / "src/worker"),
+        "tsc of the service worker": (node_tool("tsc"), "--noEmit", "-p", SITE / "src/offline"),
     }
     environment = node_environment()
     return [name for name in checks if subprocess.call(checks[name], cwd=ROOT, env=environment)]

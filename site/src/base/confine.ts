@@ -4,24 +4,29 @@
 
 import { here } from "./host";
 
-// `worker-src 'self'` in index.html is for sw.js alone, whose address is known only here: from any
-// other address of ours the worker could start one that has no policy.
-const narrower = document.createElement("meta");
-narrower.httpEquiv = "Content-Security-Policy";
-const only = new URL("sw.js", document.baseURI).href.replace(/[;,]/g, encodeURIComponent);
-narrower.content = `worker-src blob: ${only}`;
-document.head.append(narrower);
+/** The blob's address, once there is one. */
+let address = "";
 
-// A static import would be held against `worker-src` too. What comes before our script is there to
-// take it is kept for it, and an import that fails is an error of the worker's.
-const source = `
-  const early = [];
-  onmessage = (event) => early.push(event);
-  import(${JSON.stringify(here("worker.js"))}).then(
-    () => early.forEach((event) => onmessage(event)),
-    (error) => setTimeout(() => { throw error; }),
-  );
-`;
-const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+function confine(): string {
+  // `worker-src 'self'` in index.html is for sw.js alone, whose address is known only here: from any
+  // other address of ours the worker could start one that has no policy.
+  const narrower = document.createElement("meta");
+  narrower.httpEquiv = "Content-Security-Policy";
+  const only = new URL("sw.js", document.baseURI).href.replace(/[;,]/g, encodeURIComponent);
+  narrower.content = `worker-src blob: ${only}`;
+  document.head.append(narrower);
 
-export const startWorker = () => new Worker(address, { type: "module" });
+  // A static import would be held against `worker-src` too. What comes before our script is there to
+  // take it is kept for it, and an import that fails is an error of the worker's.
+  const source = `
+    const early = [];
+    onmessage = (event) => early.push(event);
+    import(${JSON.stringify(here("worker.js"))}).then(
+      () => early.forEach((event) => onmessage(event)),
+      (error) => setTimeout(() => { throw error; }),
+    );
+  `;
+  return URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+}
+
+export const startWorker = () => new Worker((address ||= confine()), { type: "module" });

@@ -1,15 +1,10 @@
-// Files that the worker sends piece by piece, so that it need not hold them whole.
+// Files that the worker sends, whole or piece by piece, so that it need not hold them whole.
 
-import type { Report } from "./protocol";
+import type { Told, Reports } from "./reports";
 
-type Piece = Extract<Report, { type: "piece" }>;
+type Piece = Extract<Told, { type: "piece" }>;
 
 let pieces: Piece[] = [];
-
-export function gather(piece: Piece): void {
-  if (piece.first) pieces = []; // what came before was of a file that failed on the way
-  pieces.push(piece);
-}
 
 /** The file that the pieces make; the next ones are of another. */
 export function assembled(mime = ""): Blob {
@@ -17,3 +12,22 @@ export function assembled(mime = ""): Blob {
   pieces = [];
   return new Blob(parts, { type: mime });
 }
+
+/** Hands the reader a file. */
+function offer(name: string, file: Blob): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+export const reports = {
+  piece(piece) {
+    if (piece.first) pieces = []; // what came before was of a file that failed on the way
+    pieces.push(piece);
+  },
+  file({ name, mime, bytes }) {
+    offer(name, bytes ? new Blob([bytes], { type: mime }) : assembled(mime));
+  },
+} satisfies Reports;

@@ -2,14 +2,13 @@ import "./code.css";
 import { openSearchPanel } from "@codemirror/search";
 import { nextDiagnostic } from "@codemirror/lint";
 import { useSignal, useSignalEffect } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { announce } from "../ui/announce";
 import {
   applied,
   fit,
   kernels,
-  LIBRARY,
-  nameOf,
   originals,
   overlay,
   pendingFiles,
@@ -19,6 +18,7 @@ import {
   sent,
   sources,
 } from "./state";
+import { LIBRARY, nameOf, SHADERS } from "../base/paths";
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "./edits";
 import {
   cursor,
@@ -37,12 +37,11 @@ import { current } from "./projects";
 import { asked, hasRun, phase } from "../run/state";
 import { formatter } from "./ruff";
 import { Console } from "./Console";
-import { Stop } from "../guide/Guide";
 import { News } from "./News";
 import { Projects } from "./ProjectDrawer";
 import { Recipes } from "./Recipes";
 
-const MOD = /Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl";
+const mod = () => (/Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl");
 const FIRST = ["train", "model", "optim", "sampling", "data", "config", "rng"].map(
   (name) => `${LIBRARY}${name}.py`,
 );
@@ -306,7 +305,7 @@ function Foot() {
 }
 
 /** The code that trains, to be read and edited while it does. */
-export function Code() {
+export function Code({ guide }: { guide: ComponentChildren }) {
   const place = useRef<HTMLDivElement>(null);
   const drawer = useSignal<"recipes" | "project" | null>(null);
   const adding = useSignal(false);
@@ -343,7 +342,7 @@ export function Code() {
           {toggle("project", "Keep and share")}
         </div>
       </header>
-      <Stop at="edit" />
+      {guide}
       <div class="go">
         <button
           type="button"
@@ -351,7 +350,7 @@ export function Code() {
           aria-busy={busy}
           aria-disabled={!canApply()}
           aria-describedby="go-note"
-          title={`${MOD} Enter`}
+          title={`${mod()} Enter`}
           onClick={() => apply()}
         >
           Apply
@@ -360,7 +359,7 @@ export function Code() {
           type="button"
           disabled={phase.value === "booting"}
           aria-describedby="go-note"
-          title={`${MOD} Shift Enter`}
+          title={`${mod()} Shift Enter`}
           onClick={() => run()}
         >
           Run
@@ -372,12 +371,12 @@ export function Code() {
           <b>Apply</b>
           <span class="keys">
             {" "}
-            (<kbd>{MOD}</kbd> <kbd>Enter</kbd>)
+            (<kbd>{mod()}</kbd> <kbd>Enter</kbd>)
           </span>
           : the run goes on with this code. <b>Run</b>
           <span class="keys">
             {" "}
-            (<kbd>{MOD}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>)
+            (<kbd>{mod()}</kbd> <kbd>Shift</kbd> <kbd>Enter</kbd>)
           </span>
           : a new run begins{hasRun.value ? ", and this one ends" : " with it"}.
         </p>

@@ -1,10 +1,11 @@
 import { useSignal } from "@preact/signals";
-import { edits, nameOf } from "./state";
+import { edits } from "./state";
+import { nameOf } from "../base/paths";
 import { parseDiff, tally } from "../ui/unified";
 import { Diff } from "../ui/Diff";
 
 /** The edits that the run took on, as the marks on its curve number them; each shows its diff. */
-export function Edits() {
+export function EditList() {
   const shown = useSignal<number | null>(null);
   if (!edits.value.length) return null;
   const at = shown.value;

@@ -1,4 +1,4 @@
-import { nameOf } from "./state";
+import { nameOf } from "../base/paths";
 import { goTo } from "./editor";
 import type { CodeError, Frame } from "../base/protocol";
 

@@ -1,7 +1,8 @@
 // What became of the edits that were sent, and what was opened: each a panel that asks or tells.
 
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { fit, kernels, nameOf, offered, refusal } from "./state";
+import { fit, kernels, offered, refusal } from "./state";
+import { nameOf } from "../base/paths";
 import { apply, diffOf, ending, leaveOffered, run, takeOffered } from "./edits";
 import { checked } from "./projects";
 import type { KernelCheck } from "../base/protocol";

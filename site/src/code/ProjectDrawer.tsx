@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { address } from "../share/state";
+import { address } from "../base/fragment";
 import { codeLink, overlay } from "./state";
 import {
   copyingCode,

@@ -39,7 +39,8 @@ import {
 } from "@codemirror/view";
 import { effect, signal } from "@preact/signals";
 import { help, lints, offset, pathOf } from "./assist";
-import { nameOf, originals, overlay, raised, sources } from "./state";
+import { originals, overlay, raised, sources } from "./state";
+import { nameOf } from "../base/paths";
 import { looks } from "./looks";
 import type { Files, Frame } from "../base/protocol";
 import { UNSEEN } from "../ui/reveal";

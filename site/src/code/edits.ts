@@ -1,24 +1,23 @@
 // What the reader does with the edits: applies them, runs them, keeps and shares them.
 
 import { effect, signal } from "@preact/signals";
-import { address, leaveLink } from "../share/state";
+import { address, editsFragment, leaveFragment } from "../base/fragment";
+import { LIBRARY, SHADERS } from "../base/paths";
 import { Copying } from "../base/clipboard";
 import {
   codeLink,
   fit,
   kernels,
-  LIBRARY,
   offered,
   originals,
   overlay,
   refusal,
   raised,
   sent,
-  SHADERS,
 } from "./state";
 import { unified } from "../ui/unified";
 import { flush, open, replaceFiles, setFiles } from "./editor";
-import { firstProblem, readSettings } from "../run/settings";
+import { checkedSettings, readSettings } from "../run/settings";
 import { send } from "../run/supervision";
 import * as projects from "./projects";
 import { bytesOf } from "../base/reading";
@@ -77,9 +76,8 @@ export function run({ sure = false } = {}): void {
     return;
   }
   ending.value = false;
-  const wrong = firstProblem();
-  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
-  const settings = readSettings();
+  const settings = checkedSettings();
+  if (!settings) return;
   fit.value = kernels.value = refusal.value = null;
   if (hasRun.value) send({ type: "reset" });
   // If Python had ended, that has started another, which does not have the reader's text yet.
@@ -238,8 +236,19 @@ export function takeOffered(): void {
 
 /** Lets what was opened go, and the link with it. */
 export function leaveOffered(): void {
-  if (offered.peek()?.origin === "link") leaveLink();
+  if (offered.peek()?.origin === "link") leaveFragment();
   offered.value = null;
+}
+
+/** Has Python read the edits of the address's link whenever there are new ones. */
+export function watchOffers(): void {
+  let read = "";
+  effect(() => {
+    const text = editsFragment.value;
+    if (text !== read && offered.peek()?.origin === "link") offered.value = null;
+    read = text;
+    if (adapter.value && text && !offered.peek()) send({ type: "code_claim", text });
+  });
 }
 
 /** The edits of the last visit come back, and each change of them is kept. */

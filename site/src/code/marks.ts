@@ -1,12 +1,14 @@
 // The marks on the loss curve where the run took on other code: a thin line with a numbered flag.
 
 import type uPlot from "uplot";
+import type { Overlay } from "../run/Chart";
 import { edits } from "./state";
 import { colour } from "../ui/theme";
 
 const FLAG = 15; // CSS pixels
 
-export function marks(): uPlot.Plugin {
+function plugin(): uPlot.Plugin {
+  const drawn = edits.value;
   const ink = colour("--edit");
   const onInk = colour("--card");
   const font = getComputedStyle(document.body).fontFamily;
@@ -20,7 +22,7 @@ export function marks(): uPlot.Plugin {
         ctx.textBaseline = "middle";
         ctx.font = `600 ${10.5 * unit}px ${font}`;
         let [last, row] = [-Infinity, 0];
-        edits.peek().forEach(({ iter }, n) => {
+        drawn.forEach(({ iter }, n) => {
           const x = plot.valToPos(iter, "x", true);
           if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) return;
           row = x - last < (FLAG + 1) * unit ? (row + 1) % 4 : 0; // side by side they would overlap
@@ -39,3 +41,5 @@ export function marks(): uPlot.Plugin {
     },
   };
 }
+
+export const marks: Overlay = { plugin };

@@ -3,6 +3,7 @@
 
 import { signal, type Signal } from "@preact/signals";
 import type { ArrayView, CodeError, ConsoleEntry } from "../base/protocol";
+import type { Reports } from "../base/reports";
 
 export const MOST_LINES = 5000;
 const BLOCK = 100;
@@ -47,7 +48,7 @@ const cut = (text: string) =>
     ? `${text.slice(0, MOST_WIDTH)} … (${text.length - MOST_WIDTH} more characters)`
     : text;
 
-export function receiveConsole(entries: ConsoleEntry[]): void {
+function print(entries: ConsoleEntry[]): void {
   const fresh: Line[] = [];
   const all = blocks.peek();
   let last = all.at(-1)?.lines.peek().at(-1);
@@ -100,3 +101,7 @@ export function remember(text: string): void {
   if (asked.at(-1) !== text) asked.push(text);
   if (asked.length > HISTORY) asked.shift();
 }
+
+export const reports = {
+  console: ({ entries }) => print(entries),
+} satisfies Reports;

@@ -2,7 +2,7 @@
 // had written it. A project is never run by itself.
 
 import { signal } from "@preact/signals";
-import { LIBRARY, SHADERS } from "./state";
+import { LIBRARY, SHADERS } from "../base/paths";
 import { drop, keys, recall, remember } from "../base/local";
 import type { Files } from "../base/protocol";
 

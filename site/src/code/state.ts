@@ -9,13 +9,10 @@ import type {
   Files,
   Frame,
   KernelCheck,
-  Phase,
   Recipe,
   Source,
 } from "../base/protocol";
-
-export const LIBRARY = "py_src/groundling/";
-export const SHADERS = "shaders/";
+import type { Reports } from "../base/reports";
 
 export type Offered = Extract<CodeReport, { type: "project" }>;
 type Fit = Extract<CodeReport, { type: "fit" }>;
@@ -51,7 +48,7 @@ export const codeLink = signal<Extract<CodeReport, { type: "code_link" }> | null
  */
 export const raised = signal<Frame[]>([]);
 
-export function raise(frames: Frame[]): void {
+function raise(frames: Frame[]): void {
   const yours = frames.filter((frame) => frame.yours);
   raised.value = yours.length ? yours : frames.slice(-1);
 }
@@ -61,9 +58,6 @@ export const pendingFiles = computed(() => {
   const paths = new Set([...Object.keys(inForce.value), ...Object.keys(overlay.value)]);
   return [...paths].filter((path) => inForce.value[path] !== overlay.value[path]);
 });
-
-/** A file's name in few words: without the folder that all are in. */
-export const nameOf = (path: string): string => path.replace(LIBRARY, "").replace(SHADERS, "");
 
 // ---- questions to the worker that have one answer ------------------------------------------------
 
@@ -94,6 +88,10 @@ export function ask<T extends Answer["type"]>(
   });
 }
 
+function answer(message: Answer): void {
+  waiting.get(message.id)?.(message);
+}
+
 // ---- what the worker says ------------------------------------------------------------------------
 
 /** The last word on the code that was sent; clears what was said of it before. */
@@ -108,63 +106,63 @@ export function forgetRun(): void {
   if (sent.value?.as === "run") sent.value = null;
 }
 
-/** A run began, or one came back; it has taken on these edits so far. */
-export function beginCode(history: Edit[]): void {
-  const last = settle();
-  if (last) inForce.value = last.files;
-  if (history.at(-1)?.iter !== applied.value?.iter) applied.value = null;
-  edits.value = history;
-  raised.value = [];
-}
-
-/** The worker entered a phase: when it fails or boots, what was sent never comes about. */
-export function followPhase(phase: Phase): void {
-  if (phase === "booting" || phase === "error") sent.value = null;
-  if (phase === "booting") inForce.value = {};
-  if (phase === "booting" || phase === "ready") {
-    applied.value = fit.value = null;
-    edits.value = [];
-  }
-}
-
-export function receiveCode(message: CodeReport): void {
-  switch (message.type) {
-    case "recipes":
-      recipes.value = message.recipes;
-      break;
-    case "applied": {
-      const rows = kernels.value;
-      const last = settle();
-      kernels.value = rows;
-      if (last) inForce.value = last.files;
-      applied.value = { iter: message.iter, ms: last ? performance.now() - last.at : 0 };
-      edits.value = [...edits.value, { iter: message.iter, diff: message.diff }];
-      raised.value = [];
-      break;
+export const reports = {
+  sources(message) {
+    sources.value = message.files;
+  },
+  recipes(message) {
+    recipes.value = message.recipes;
+  },
+  /** It has taken on these edits so far. */
+  run({ edits: history = [] }) {
+    const last = settle();
+    if (last) inForce.value = last.files;
+    if (history.at(-1)?.iter !== applied.value?.iter) applied.value = null;
+    edits.value = history;
+    raised.value = [];
+  },
+  /** When it fails or boots, what was sent never comes about. */
+  phase({ phase }) {
+    if (phase === "booting" || phase === "error") sent.value = null;
+    if (phase === "booting") inForce.value = {};
+    if (phase === "booting" || phase === "ready") {
+      applied.value = fit.value = null;
+      edits.value = [];
     }
-    case "refused":
-      settle();
-      refusal.value = message.error;
-      raise(message.error.frames);
-      break;
-    case "fit":
-      sent.value = null;
-      fit.value = message;
-      break;
-    case "kernels":
-      kernels.value = message.rows;
-      if (message.rows.some((row) => !row.ok)) sent.value = null;
-      break;
-    case "project":
-      offered.value = message;
-      break;
-    case "code_link":
-      codeLink.value = message;
-      break;
-    case "completions":
-    case "doc":
-    case "linted":
-      waiting.get(message.id)?.(message);
-      break;
-  }
-}
+  },
+  applied({ iter, diff }) {
+    const rows = kernels.value;
+    const last = settle();
+    kernels.value = rows;
+    if (last) inForce.value = last.files;
+    applied.value = { iter, ms: last ? performance.now() - last.at : 0 };
+    edits.value = [...edits.value, { iter, diff }];
+    raised.value = [];
+  },
+  refused({ error }) {
+    settle();
+    refusal.value = error;
+    raise(error.frames);
+  },
+  fit(message) {
+    sent.value = null;
+    fit.value = message;
+  },
+  kernels({ rows }) {
+    kernels.value = rows;
+    if (rows.some((row) => !row.ok)) sent.value = null;
+  },
+  project(message) {
+    offered.value = message;
+  },
+  code_link(message) {
+    codeLink.value = message;
+  },
+  completions: answer,
+  doc: answer,
+  linted: answer,
+  error({ frames = [] }) {
+    forgetRun();
+    raise(frames);
+  },
+} satisfies Reports;

@@ -6,18 +6,16 @@ import { highlight } from "../code/highlight";
 import { send } from "../run/supervision";
 import type { Source } from "../base/protocol";
 import { sources } from "../code/state";
-import { useSeen } from "../ui/seen";
+import { calm, useSeen } from "../ui/seen";
 import { phase } from "../run/state";
-import { recital, recited, refused, voices } from "../talk/state";
-import { loadReference } from "../run/voices";
+import { recital, recited } from "./state";
+import { loadReference, refused, voices } from "../run/voices";
 
 const SPEED = 28; // px a second
 const HOLD_MS = 3000; // after the reader has scrolled
 const CHARACTER_MS = 350;
 const ENOUGH = 8; // characters in hand: with fewer, more are asked for
 const SHOWN = 800; // characters of the recital that stay on view
-
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** What a file is: its language, its part, its length, and what its head says of it. */
 function about({ path, text }: Source): { chips: string[]; says: string } {
@@ -112,7 +110,7 @@ function Recital({ playing }: { playing: boolean }) {
     if (!playing) return;
     const timer = setInterval(() => {
       const ready = recited.peek();
-      const part = calm.matches ? ready : ready.slice(0, 1);
+      const part = calm() ? ready : ready.slice(0, 1);
       if (!part) return;
       recited.value = ready.slice(part.length);
       shown.value = (shown.value + part).slice(-SHOWN);
@@ -141,7 +139,7 @@ function Recital({ playing }: { playing: boolean }) {
 /** The files that ran, as a film ends: slowly, and for as long as one wants to look. */
 export function Credits() {
   const reel = useRef<HTMLDivElement>(null);
-  const playing = useSignal(!calm.matches);
+  const playing = useSignal(!calm());
   const body = useRef<HTMLDivElement>(null);
   const seen = useSeen(body);
   const current = useSignal(0); // which file is at the top

@@ -1,18 +1,13 @@
 // Lines on the loss curve, each with its name: what a loss there would mean.
 
 import type uPlot from "uplot";
+import type { Overlay } from "../run/Chart";
 import { levels, showLevels } from "./state";
 import { colour } from "../ui/theme";
 
-/** The lowest that the chart must show, or nothing where the lines are off. */
-export const lowest = (): number[] =>
-  showLevels.peek() ? levels.peek().map(({ nats }) => nats - 0.1) : [];
-
-/** Draws the lines, where they are switched on. The even guess is the chart's own. */
-export const levelLines: uPlot.Plugin = {
+const drawing: uPlot.Plugin = {
   hooks: {
     drawClear: (plot) => {
-      if (!showLevels.peek()) return;
       const { ctx } = plot;
       const { left, width } = plot.bbox;
       ctx.save();
@@ -45,4 +40,10 @@ export const levelLines: uPlot.Plugin = {
       ctx.restore();
     },
   },
+};
+
+/** The lines, where they are switched on. The even guess is the chart's own. */
+export const levelLines: Overlay = {
+  plugin: () => (showLevels.value ? drawing : { hooks: {} }),
+  lowest: () => (showLevels.peek() ? levels.peek().map(({ nats }) => nats - 0.1) : []),
 };

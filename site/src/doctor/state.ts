@@ -1,7 +1,8 @@
 // What the page knows of the doctor: the six cases, their curves, and what its own run shows.
 
 import { signal } from "@preact/signals";
-import type { Case, Diagnosis, DoctorReport, Level } from "../base/protocol";
+import type { Case, Diagnosis, Level } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 /** A case that runs, or has run. */
@@ -49,37 +50,34 @@ export function beginCase(name: string, iters: number): void {
   change(name, { phase: "asked", iters, message: "", verdict: null });
 }
 
-export function receiveDoctor(message: DoctorReport): void {
-  switch (message.type) {
-    case "cases":
-      cases.value = message.cases;
-      bounds.value = message;
-      break;
-    case "levels":
-      levels.value = message.levels;
-      break;
-    case "diagnosis":
-      diagnosis.value = message;
-      break;
-    case "case": {
-      const { name, phase, iters, records } = message;
-      const begins = phase === "running" && examined.value[name]?.phase !== "running";
-      if (begins) {
-        curves[name] = [[], [], []];
-        picked.value = name;
-      }
-      const columns = (curves[name] ??= [[], [], []]);
-      for (const [iter, train, val] of records) {
-        columns[0].push(iter);
-        columns[1].push(train);
-        columns[2].push(val);
-      }
-      if (begins || records.length) curvesVersion.value++;
-      change(name, { phase, iters, message: message.message, verdict: message.verdict });
-      if (phase !== "running" && phase !== "done") forgetAsked();
+export const reports = {
+  cases(message) {
+    cases.value = message.cases;
+    bounds.value = message;
+  },
+  levels(message) {
+    levels.value = message.levels;
+  },
+  diagnosis(message) {
+    diagnosis.value = message;
+  },
+  case({ name, phase, iters, records, message, verdict }) {
+    const begins = phase === "running" && examined.value[name]?.phase !== "running";
+    if (begins) {
+      curves[name] = [[], [], []];
+      picked.value = name;
     }
-  }
-}
+    const columns = (curves[name] ??= [[], [], []]);
+    for (const [iter, train, val] of records) {
+      columns[0].push(iter);
+      columns[1].push(train);
+      columns[2].push(val);
+    }
+    if (begins || records.length) curvesVersion.value++;
+    change(name, { phase, iters, message, verdict });
+    if (phase !== "running" && phase !== "done") forgetAsked();
+  },
+} satisfies Reports;
 
 /** Those that were to come after one that was ended do not come. */
 function forgetAsked(): void {

@@ -2,12 +2,13 @@ import "./guide.css";
 import { useEffect, useRef } from "preact/hooks";
 import { asked, end, go, type Place, stop, STOPS } from "./state";
 import { phase } from "../run/state";
+import { focusHome } from "../ui/focus";
+import { calm } from "../ui/seen";
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Ends the look; the focus goes on to what can be pressed first. */
 function leave(): void {
   end();
-  document.querySelector<HTMLElement>(".transport button:enabled")?.focus({ preventScroll: true });
+  focusHome({ preventScroll: true });
 }
 
 let shownFor = 0; // the latest `asked` that the page has gone to
@@ -21,7 +22,7 @@ export function Stop({ at }: { at: Place }) {
   useEffect(() => {
     if (!here || turn === shownFor) return;
     shownFor = turn;
-    box.current?.scrollIntoView({ block: "center", behavior: calm.matches ? "auto" : "smooth" });
+    box.current?.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
     box.current?.focus({ preventScroll: true });
   }, [here, turn]);
   if (!here) return null;

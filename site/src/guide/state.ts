@@ -38,7 +38,7 @@ export type Place = (typeof STOPS)[number]["at"];
 const KEY = "groundling-first-look";
 
 /** The stop that is shown, or null: it was finished or skipped. */
-export const stop = signal<number | null>(recall(KEY) === "seen" ? null : 0);
+export const stop = signal<number | null>(null);
 /** Counts up when the reader has asked for the stop: then the page goes there. */
 export const asked = signal(0);
 
@@ -53,7 +53,10 @@ export function end(): void {
   remember(KEY, "seen");
 }
 
-// Who presses Start has done what the first stop asks for.
-effect(() => {
-  if (phase.value === "training" && stop.peek() === 0) stop.value = 1;
-});
+/** Begins, where it has not been seen; who presses Start has done what the first stop asks for. */
+export function guide(): void {
+  if (recall(KEY) !== "seen") stop.value = 0;
+  effect(() => {
+    if (phase.value === "training" && stop.peek() === 0) stop.value = 1;
+  });
+}

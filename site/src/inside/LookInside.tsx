@@ -8,9 +8,8 @@ import { useOpening } from "../run/opening";
 import type { Health, Look, VoiceName } from "../base/protocol";
 import { hasRun, phase } from "../run/state";
 import { useSeen } from "../ui/seen";
-import { refused, voices } from "../talk/state";
 import { colour, colours } from "../ui/theme";
-import { loadReference } from "../run/voices";
+import { loadReference, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";
 
 const SOURCES: [VoiceName, string][] = [

@@ -1,11 +1,12 @@
 // What the page sees inside a model: the last look, and how the layers of the run fare.
 
 import { signal } from "@preact/signals";
-import type { Health, LensReport, Look, VoiceName } from "../base/protocol";
+import type { Health, Look, VoiceName } from "../base/protocol";
+import type { Reports } from "../base/reports";
 
 /** The model that the reader has chosen to look into. */
 export const chosen = signal<VoiceName | null>(null);
-export const PROMPT = "ROMEO:\nBut soft, what light through yonder window"; // as in talk.ts
+export const PROMPT = "ROMEO:\nBut soft, what light through yonder window"; // as in talk/state.ts
 export const prompt = signal(PROMPT);
 export const look = signal<Look | null>(null);
 export const layers = signal<{ iter: number | null; rows: Health[] } | null>(null);
@@ -23,21 +24,20 @@ export function weight(look: Look, layer: number, head: number, to: number, from
   return (look.bytes[2 * at]! + 256 * look.bytes[2 * at + 1]!) / 65535;
 }
 
-export function receiveLens(message: LensReport): void {
-  switch (message.type) {
-    case "lens":
-      look.value = message;
-      refusal.value = "";
-      if (message.source !== "run") layers.value = null;
-      if (head.value.layer >= message.layers || head.value.head >= message.heads) {
-        head.value = { layer: Math.max(0, message.layers - 1), head: 0 };
-      }
-      break;
-    case "layers":
-      layers.value = message;
-      break;
-    case "unlens":
-      look.value = layers.value = null;
-      refusal.value = message.message;
-  }
-}
+export const reports = {
+  lens(message) {
+    look.value = message;
+    refusal.value = "";
+    if (message.source !== "run") layers.value = null;
+    if (head.value.layer >= message.layers || head.value.head >= message.heads) {
+      head.value = { layer: Math.max(0, message.layers - 1), head: 0 };
+    }
+  },
+  layers(message) {
+    layers.value = message;
+  },
+  unlens(message) {
+    look.value = layers.value = null;
+    refusal.value = message.message;
+  },
+} satisfies Reports;

@@ -1,7 +1,8 @@
-// What the page knows of the files that are open in the inspector. state.ts hands on the messages.
+// What the page knows of the files that are open in the inspector.
 
 import { signal } from "@preact/signals";
 import type { Inspected, InspectorReport, PageOfBytes, Slot } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 export const opened = { a: signal<Inspected | null>(null), b: signal<Inspected | null>(null) };
@@ -12,25 +13,23 @@ export const refused = { a: signal(""), b: signal("") };
 export const shown = signal<Slot>("a");
 export const compared = signal<Extract<InspectorReport, { type: "compared" }> | null>(null);
 
-export function receiveInspector(message: InspectorReport): void {
-  switch (message.type) {
-    case "inspected":
-      opened[message.slot].value = message;
-      refused[message.slot].value = "";
-      shown.value = message.slot;
-      compared.value = null;
-      break;
-    case "uninspected":
-      refused[message.slot].value = `${message.name}: ${message.message}`;
-      break;
-    case "bytes":
-      pages[message.slot].value = message;
-      break;
-    case "compared":
-      compared.value = message;
-      break;
-  }
-}
+export const reports = {
+  inspected(message) {
+    opened[message.slot].value = message;
+    refused[message.slot].value = "";
+    shown.value = message.slot;
+    compared.value = null;
+  },
+  uninspected({ slot, name, message }) {
+    refused[slot].value = `${name}: ${message}`;
+  },
+  bytes(message) {
+    pages[message.slot].value = message;
+  },
+  compared(message) {
+    compared.value = message;
+  },
+} satisfies Reports;
 
 /** Empties a slot. */
 export function forget(slot: Slot): void {

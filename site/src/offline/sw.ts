@@ -6,16 +6,7 @@
 /** The files of this build and their SHA-256. build.py writes it at the head of the built sw.js. */
 declare const MANIFEST: Record<string, string>;
 
-interface Lifetime extends Event {
-  waitUntil(work: Promise<unknown>): void;
-}
-
-interface Fetch extends Lifetime {
-  request: Request;
-  respondWith(response: Promise<Response>): void;
-}
-
-declare const clients: { claim(): Promise<void> };
+declare const self: ServiceWorkerGlobalScope;
 
 const TYPES: Record<string, string> = {
   css: "text/css",
@@ -100,11 +91,11 @@ async function takeOver(): Promise<void> {
   for (const { url } of await (await store).keys()) {
     if (!ours.has(url)) await (await store).delete(url);
   }
-  await clients.claim();
+  await self.clients.claim();
 }
 
 /** A file of the build, from what is kept, or else from the network. */
-async function file(path: string, event: Fetch): Promise<Response> {
+async function file(path: string, event: FetchEvent): Promise<Response> {
   const found = await kept(path);
   if (found) return found;
   const response = await fetched(path);
@@ -136,16 +127,18 @@ async function page(): Promise<Response> {
   return (await Promise.race([newest().catch(() => null), late])) ?? old;
 }
 
-addEventListener("install", (event) => (event as Lifetime).waitUntil(keepAll()));
-addEventListener("activate", (event) => (event as Lifetime).waitUntil(takeOver()));
-addEventListener("fetch", (event) => {
-  const { request } = event as Fetch;
+self.addEventListener("install", (event) => event.waitUntil(keepAll()));
+self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
   const address = request.url.split(/[?#]/)[0]!;
   if (request.method !== "GET" || !address.startsWith(scope)) return;
   const path = address.slice(scope.length);
   if (request.mode === "navigate" && (path === "" || path === "index.html")) {
-    (event as Fetch).respondWith(page());
+    event.respondWith(page());
   } else if (Object.hasOwn(MANIFEST, path) && path !== "index.html") {
-    (event as Fetch).respondWith(file(path, event as Fetch));
+    event.respondWith(file(path, event));
   }
 });
+
+export {}; // a module, so that its names are its own

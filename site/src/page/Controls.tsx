@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../code/edits";
-import { firstProblem, readSettings } from "../run/settings";
-import { isFree, useful } from "../ui/focus";
+import { checkedSettings } from "../run/settings";
+import { focusHome, isFree, setHome } from "../ui/focus";
 import { send } from "../run/supervision";
 import type { Phase } from "../base/protocol";
 import { askToPersist } from "../run/storage";
@@ -25,9 +25,9 @@ const USEFUL: Partial<Record<Phase, string>> = {
 };
 
 function start(): void {
-  const wrong = firstProblem();
-  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
-  send({ type: "start", ...readSettings(), files: edited() });
+  const settings = checkedSettings();
+  if (!settings) return;
+  send({ type: "start", ...settings, files: edited() });
   void askToPersist();
 }
 
@@ -45,8 +45,13 @@ export function Controls() {
   useLayoutEffect(() => {
     if (!pressed || !(isFree() || document.activeElement === pressed)) return;
     pressed = row.current!.querySelector(`[data-button="${USEFUL[phase.value]}"]`);
-    (pressed ?? useful())?.focus();
+    if (pressed) pressed.focus();
+    else focusHome();
   }, [phase.value]);
+  useLayoutEffect(() => {
+    const first = (which: string) => row.current?.querySelector<HTMLElement>(`button${which}`);
+    setHome(() => first(".primary:enabled") ?? first(":enabled") ?? null);
+  }, []);
 
   const button = (name: string, act: () => void, busy = false) => {
     const busyWith = stopping.value || drawing.value !== null;

@@ -2,12 +2,17 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import * as format from "../base/format";
 import { drawing, hasRun, minutesLeft, phase, progress, reason, stopping } from "../run/state";
 import { Chart } from "../run/Chart";
+import { EditList } from "../code/EditList";
+import { marks } from "../code/marks";
+import { Levels } from "../doctor/Levels";
+import { levelLines } from "../doctor/lines";
 import { Controls } from "./Controls";
 import { Fields } from "../run/Fields";
 import { Files } from "./Files";
 import { Stop } from "../guide/Guide";
 import { Claim, Share } from "../share/Link";
-import { Device, Panels } from "./Panels";
+import { Panels } from "./Panels";
+import { Device } from "../run/Device";
 import { Readouts } from "../run/Readouts";
 import { Samples } from "../run/SampleList";
 
@@ -73,7 +78,10 @@ export function Runner() {
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
       <Readouts />
       <Stop at="curve" />
-      <Chart />
+      <Chart overlays={[levelLines, marks]}>
+        <EditList />
+        <Levels />
+      </Chart>
       <Stop at="samples" />
       <Samples />
       <section class="keep" aria-labelledby="keep-title">

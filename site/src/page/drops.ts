@@ -4,6 +4,7 @@ import { unzip } from "../code/edits";
 import { load } from "./load";
 import { notice } from "../run/state";
 import { bring, openConfig } from "../text/state";
+import { openView } from "./views";
 
 const TEXTS = /\.(txt|md)$/i; // as in texts.py
 const MOST_FILES = 10_000; // of a folder
@@ -13,15 +14,13 @@ const READERS: [RegExp, (file: File) => void][] = [
   [
     /\.json$/i,
     (file) => {
-      showText();
+      openView("text");
       void openConfig(file);
     },
   ],
 ];
 const KINDS =
   "a text (.txt, .md), weights (.bin), a state (.state), a project (.zip) or a config (.json)";
-
-const showText = () => document.getElementById("tab-text")?.click();
 
 interface Found {
   path: string;
@@ -74,7 +73,7 @@ async function take(files: File[], folders: FileSystemDirectoryEntry[]): Promise
   const [one] = others;
   if (!one) {
     if (!texts.length) return;
-    showText();
+    openView("text");
     return bring(texts);
   }
   const reader = READERS.find(([ending]) => ending.test(one.name))?.[1];

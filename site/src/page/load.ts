@@ -4,7 +4,7 @@ import { edited } from "../code/edits";
 import { send } from "../run/supervision";
 import { notice, phase } from "../run/state";
 import { bytesOf } from "../base/reading";
-import { firstProblem, readSettings } from "../run/settings";
+import { checkedSettings } from "../run/settings";
 
 const MOST_BYTES = 1 << 30;
 
@@ -18,13 +18,13 @@ export async function load(file: File): Promise<void> {
     notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights or a state.`;
     return;
   }
-  const wrong = firstProblem();
-  if (wrong) return document.getElementById(`field-${wrong}`)?.focus();
+  const settings = checkedSettings();
+  if (!settings) return;
   const bytes = await bytesOf(file);
   if (typeof bytes === "string") {
     notice.value = bytes;
     return;
   }
-  const rest = { ...readSettings(), files: edited() };
-  send({ type: "load", name: file.name, bytes, ...rest }, [bytes.buffer]);
+  const files = edited();
+  send({ type: "load", name: file.name, bytes, ...settings, files }, [bytes.buffer]);
 }

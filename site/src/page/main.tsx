@@ -4,20 +4,27 @@ import "./language";
 import "uplot/dist/uPlot.min.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { watchFragment } from "../share/state";
+import { connect } from "../base/connection";
+import { watchFragment } from "../base/fragment";
 import { Code } from "../code/Code";
-import { Again } from "../guide/Guide";
+import { keepEdits, watchOffers } from "../code/edits";
+import { Again, Stop } from "../guide/Guide";
+import { guide } from "../guide/state";
+import { phase, progress } from "../run/state";
+import { watchRoom } from "../run/storage";
+import { watchClaims } from "../share/state";
+import { recallTexts } from "../text/state";
 import { Announcements } from "../ui/Panel";
-import { Runner } from "./Runner";
 import { Term } from "../ui/Term";
 import { ThemeToggle } from "../ui/ThemeToggle";
-import { keepEdits } from "../code/edits";
-import { acceptDrops } from "./drops";
 import { keepFocus } from "../ui/focus";
-import { watchForRenewal } from "./Renewal";
-import { phase, progress } from "../run/state";
-import { Views } from "./views";
+import { followTheme } from "../ui/theme";
 import type { Word } from "../ui/words";
+import { watchForRenewal } from "./Renewal";
+import { Runner } from "./Runner";
+import { acceptDrops } from "./drops";
+import { receive } from "./receive";
+import { recallView, Views } from "./views";
 
 const place = (id: string) => document.getElementById(id)!;
 
@@ -33,10 +40,15 @@ function pressOnce(): void {
   addEventListener("keydown", (event) => holds(event) && event.preventDefault(), true);
 }
 
+connect(receive);
+followTheme();
+guide();
+recallTexts();
+recallView();
 keepEdits();
 mount("theme", <ThemeToggle />);
 mount("runner", <Runner />);
-mount("code", <Code />);
+mount("code", <Code guide={<Stop at="edit" />} />);
 mount("views", <Views />);
 mount("around", <Again />);
 mount("said", <Announcements />);
@@ -49,6 +61,9 @@ acceptDrops();
 pressOnce();
 keepFocus();
 watchFragment();
+watchOffers();
+watchClaims();
+watchRoom();
 watchForRenewal();
 
 // Once the page works, it is kept for visits without a network. Not every browser lets us.

@@ -2,7 +2,7 @@
 // thing to do or see besides.
 
 import "./tools.css";
-import { useSignal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";
 import { Credits } from "../credits/Credits";
@@ -15,9 +15,11 @@ import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
 import { recall, remember } from "../base/local";
 
+type ViewName = "text" | "talk" | "inside" | "doctor" | "twin" | "inspector" | "speed" | "credits";
+
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
 interface View {
-  id: string;
+  id: ViewName;
   title: string;
   what: string;
   component: ComponentType;
@@ -76,22 +78,24 @@ const VIEWS: View[] = [
 
 const KEPT = "groundling.tab";
 
-/** The tab that was open at the last visit, if there is still one of that name. */
-function first(): string {
+const open = signal<ViewName>("talk");
+const opened = signal<ViewName[]>([]);
+
+export function openView(id: ViewName): void {
+  open.value = id;
+  if (!opened.peek().includes(id)) opened.value = [...opened.peek(), id];
+  remember(KEPT, id);
+}
+
+/** Opens the tab of the last visit, if there is still one of that name. */
+export function recallView(): void {
   const kept = recall(KEPT);
-  return VIEWS.find(({ id }) => id === kept)?.id ?? "talk";
+  openView(VIEWS.find(({ id }) => id === kept)?.id ?? "talk");
 }
 
 export function Views() {
-  const open = useSignal(first());
-  const opened = useSignal([open.value]);
   const tabs = useRef<HTMLDivElement>(null);
 
-  const show = (id: string) => {
-    open.value = id;
-    if (!opened.value.includes(id)) opened.value = [...opened.value, id];
-    remember(KEPT, id);
-  };
   const move = (event: KeyboardEvent) => {
     const at = VIEWS.findIndex(({ id }) => id === open.value);
     const to = {
@@ -102,7 +106,7 @@ export function Views() {
     }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    show(VIEWS[to]!.id);
+    openView(VIEWS[to]!.id);
     tabs.current?.querySelectorAll("button")[to]?.focus();
   };
 
@@ -118,7 +122,7 @@ export function Views() {
             aria-selected={open.value === id}
             aria-controls={`view-${id}`}
             tabIndex={open.value === id ? 0 : -1}
-            onClick={() => show(id)}
+            onClick={() => openView(id)}
           >
             {title}
           </button>

@@ -1,18 +1,13 @@
 import { useComputed } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import type uPlot from "uplot";
-import { edits } from "../code/state";
-import { showLevels } from "../doctor/state";
 import { planned } from "./settings";
 import * as format from "../base/format";
 import { COLUMNS } from "./curve";
-import { levelLines, lowest } from "../doctor/lines";
 import { send } from "./supervision";
-import { marks } from "../code/marks";
 import { curve, drawing, historyVersion, hasRun, model, phase, progress } from "./state";
 import { colour } from "../ui/theme";
 import { Boot } from "./Boot";
-import { Edits } from "../code/EditList";
-import { Levels } from "../doctor/Levels";
 import { axis, Plot } from "../ui/Plot";
 import { Term } from "../ui/Term";
 
@@ -25,8 +20,14 @@ function xEnd(last: number): number {
   return curve.length ? Math.min(round, Math.max(iters, last + 1)) : iters;
 }
 
-function options(width: number, height: number): uPlot.Options {
-  showLevels.value; // lines that come, or another vocabulary, make a new chart
+/** What is drawn on the curve besides: a signal that `plugin` reads makes a new chart as it changes. */
+export interface Overlay {
+  plugin: () => uPlot.Plugin;
+  /** The least losses that the axis is to have room for. */
+  lowest?: () => number[];
+}
+
+function options(overlays: Overlay[], width: number, height: number): uPlot.Options {
   const uniform = model.value.uniformLoss;
   const ink = colour("--muted");
   return {
@@ -42,7 +43,15 @@ function options(width: number, height: number): uPlot.Options {
       },
       y: {
         range: (_, min, max) => [
-          Math.floor(2 * Math.min(min ?? 2, uniform - 1.2, ...lowest()) - 0.1) / 2,
+          Math.floor(
+            2 *
+              Math.min(
+                min ?? 2,
+                uniform - 1.2,
+                ...overlays.flatMap(({ lowest }) => lowest?.() ?? []),
+              ) -
+              0.1,
+          ) / 2,
           Math.max(max ?? uniform, uniform) + 0.2,
         ],
       },
@@ -66,7 +75,7 @@ function options(width: number, height: number): uPlot.Options {
         points: { show: true, size: 6, fill: colour("--val") },
       },
     ],
-    plugins: [levelLines, marks()],
+    plugins: overlays.map(({ plugin }) => plugin()),
     hooks: {
       draw: [
         (plot) => {
@@ -113,9 +122,15 @@ function awaited(): string {
   }
 }
 
+interface Props {
+  overlays: Overlay[];
+  /** Below it. */
+  children: ComponentChildren;
+}
+
 /** The loss curve. */
-export function Chart() {
-  const version = useComputed(() => [historyVersion.value, planned.value, edits.value]);
+export function Chart({ overlays, children }: Props) {
+  const version = useComputed(() => [historyVersion.value, planned.value]);
   historyVersion.value;
   const [iters, train, smooth, val] = COLUMNS.map((column) => curve.get(column)) as Columns;
   const isEmpty = curve.length === 0;
@@ -139,7 +154,7 @@ export function Chart() {
       </header>
       <Plot
         label="Loss curve: arrow keys read it out"
-        options={options}
+        options={(width, height) => options(overlays, width, height)}
         data={() => curve.drawn()}
         version={version}
         points={() => curve.get("iter")}
@@ -165,8 +180,7 @@ export function Chart() {
           </ul>
         )}
       </Plot>
-      <Edits />
-      <Levels />
+      {children}
     </section>
   );
 }

@@ -1,4 +1,4 @@
-import { firstProblem, problem, type FieldName } from "./settings";
+import { firstProblem, noteInput, problem, type FieldName } from "./settings";
 import { parse } from "../base/numbers";
 import { send } from "./supervision";
 import { fields, hasRun, limits } from "./state";
@@ -43,6 +43,7 @@ export function Fields() {
           </span>
           <input
             id={`field-${name}`}
+            ref={(input) => noteInput(name, input)}
             {...(name === "seed" || name === "lr" // where a number's comma is the browser's to judge
               ? { type: "text", list: undefined }
               : { type: "number", step: STEPS[name], max: limits.value?.[name][1] })}

@@ -1,8 +1,8 @@
 import "./samples.css";
 import * as format from "../base/format";
 import type { Measures, Phase, Sample } from "../base/protocol";
-import { samples, setting } from "./samples";
-import { phase, progress } from "./state";
+
+import { phase, progress, samples, setting } from "./state";
 import type { Word } from "../ui/words";
 import { Term } from "../ui/Term";
 

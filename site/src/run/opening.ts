@@ -3,7 +3,7 @@
 import { type Signal, useSignalEffect } from "@preact/signals";
 import type { VoiceName } from "../base/protocol";
 import { model } from "./state";
-import { voices } from "../talk/state";
+import { voices } from "./voices";
 
 const given = new Map<Signal<string>, string>(); // what was put there; anything else was typed
 

@@ -45,3 +45,18 @@ export const readSettings = (): Settings => ({
   batchSize: parse(fields.batchSize.value, true),
   lr: parse(fields.lr.value),
 });
+
+const inputs = new Map<FieldName, HTMLElement>();
+
+/** Called with the input of a field when there is one, for `checkedSettings` to find. */
+export function noteInput(name: FieldName, input: HTMLElement | null): void {
+  if (input) inputs.set(name, input);
+}
+
+/** The settings; or null, and the first field that is wrong has the focus. */
+export function checkedSettings(): Settings | null {
+  const wrong = firstProblem();
+  if (!wrong) return readSettings();
+  inputs.get(wrong)?.focus();
+  return null;
+}

@@ -1,32 +1,25 @@
-// What the page knows, as signals. `receive` is the only place that worker messages change it.
+// What the page knows of Python and of the run, as signals. Only what the worker tells changes it, and
+// what the reader asks of it.
 
-import { batch, computed, signal } from "@preact/signals";
-import { beginCode, followPhase, forgetRun, raise, receiveCode, sources } from "../code/state";
-import { receiveConsole } from "../code/output";
-import { Curve } from "./curve";
-import { receiveDoctor } from "../doctor/state";
-import { receiveInspector } from "../inspector/state";
+import { computed, signal } from "@preact/signals";
 import { assembled } from "../base/pieces";
 import type {
   Adapter,
+  Config,
   Copy,
   Keeping,
   Phase,
   Progress,
-  ReplayReport,
   Report,
+  Sample,
+  SamplesReport,
   Settings,
   SettingsLimits,
   Stage,
-  Step,
 } from "../base/protocol";
-import { clearSamples, receiveSamples } from "./samples";
-import { receiveLens } from "../inside/state";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { followVocabulary, receiveTalk } from "../talk/state";
-import { receiveSpeed } from "../speed/state";
-import { receiveText } from "../text/state";
-import { receiveTwin } from "../twin/state";
+import { Curve } from "./curve";
 
 export const phase = signal<Phase>("booting");
 export const reason = signal("");
@@ -50,6 +43,9 @@ export const fields = {
   lr: signal("0.0003"),
 };
 
+/** The model and the training that the next run has, as the form of Text and model has them. */
+export const config = signal<Config | null>(null);
+
 /** The least and the most that each of them may be, once Python has told. */
 export const limits = signal<SettingsLimits | null>(null);
 
@@ -57,6 +53,11 @@ export const limits = signal<SettingsLimits | null>(null);
 export const curve = new Curve();
 /** Counts up when `curve` has changed. */
 export const historyVersion = signal(0);
+
+/** What the run has written, the first sample first. */
+export const samples = signal<Sample[]>([]);
+/** What all of them go on from, and the two ends of the scale they are measured on. */
+export const setting = signal<Omit<SamplesReport, "type" | "first" | "samples"> | null>(null);
 
 export const noProgress: Progress = {
   iter: 0,
@@ -77,10 +78,6 @@ export const panel = signal<Panel | null>(null);
 export const drawing = signal<number | null>(null);
 export const notice = signal("");
 export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
-/** The run as a link, when it was asked for; the link of the address; and its replay. */
-export const shared = signal<Extract<Report, { type: "link" }> | null>(null);
-export const claim = signal<Extract<Report, { type: "claim" }> | null>(null);
-export const replay = signal<ReplayReport | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
 /** The last copy of the run; its file, where the browser's storage does not have it. */
@@ -131,7 +128,7 @@ export const minutesLeft = computed(() => {
 onRestart(() => {
   stages.value = {};
   evaluating.value = 0;
-  loaded.value = adapter.value = replay.value = discarded.value = null;
+  loaded.value = adapter.value = discarded.value = null;
 });
 
 export function showSettings(settings: Settings): void {
@@ -144,174 +141,93 @@ export function showSettings(settings: Settings): void {
 function clearHistory(): void {
   curve.clear();
   historyVersion.value++;
+  samples.value = [];
 }
 
-function addSteps(steps: Step[]): void {
-  curve.add(steps);
-  if (steps.length) historyVersion.value++;
-}
-
-/** Files are not state: link.ts hands them to the reader. */
-export function receive(message: Report): void {
-  batch(() => {
-    switch (message.type) {
-      case "stage":
-        stages.value = { ...stages.value, [message.stage]: message };
-        compiling.value = message.stage === "kernels" ? message.detail : "";
-        break;
-      case "sources":
-        sources.value = message.files;
-        break;
-      case "ready":
-        adapter.value = message.adapter;
-        limits.value = message.limits;
-        break;
-      case "model":
-        followVocabulary(model.peek().vocabSize, message.vocabSize);
-        model.value = message;
-        break;
-      case "phase":
-        if (message.phase === "ready") {
-          clearHistory();
-          clearSamples();
-          progress.value = noProgress;
-          loaded.value = null;
-        }
-        followPhase(message.phase);
-        if (message.phase === "booting") {
-          const { adapter: _, kernels: __, ...done } = stages.value;
-          stages.value = done; // another device, the same Python
-          offer.value = asked.value = null;
-        }
-        if (message.phase === "training" || message.phase === "ready") panel.value = null;
-        if (message.phase === "training") notice.value = "";
-        if (message.phase === "error") rescued.value = true;
-        phase.value = message.phase;
-        reason.value = message.reason;
-        undo.value = message.undo;
-        stopping.value = stuck.value = false;
-        drawing.value = null;
-        break;
-      case "drawing":
-        drawing.value = message.done / message.total;
-        break;
-      case "run":
-        clearHistory();
-        clearSamples();
-        panel.value = kept.value = offer.value = autosaved.value = asked.value = null;
-        rescued.value = false;
-        beginCode(message.edits ?? []);
-        showSettings(message);
-        break;
-      case "steps": {
-        const { type: _, records, ...rest } = message;
-        addSteps(records);
-        progress.value = rest;
-        break;
-      }
-      case "kept":
-        kept.value = {
-          name: message.name,
-          iter: message.iter,
-          file: message.here ? null : assembled(),
-        };
-        break;
-      case "link":
-        shared.value = message;
-        break;
-      case "claim":
-        claim.value = message;
-        break;
-      case "replay":
-        replay.value = message;
-        break;
-      case "loaded":
-        loaded.value = message;
-        notice.value = "";
-        break;
-      case "asked":
-        asked.value = message;
-        panel.value = null;
-        break;
-      case "keeping":
-        keeping.value = message;
-        break;
-      case "offer":
-        offer.value = message.copy;
-        if (message.copy) discarded.value = null;
-        break;
-      case "autosaved":
-        autosaved.value = message;
-        discarded.value = null; // it has made room for this one
-        break;
-      case "speed":
-        receiveSpeed(message);
-        break;
-      case "setup":
-        showSettings(message.settings);
-        break;
-      case "setups":
-      case "text":
-      case "draft":
-        receiveText(message);
-        break;
-      case "twin":
-        receiveTwin(message);
-        break;
-      case "cases":
-      case "case":
-      case "diagnosis":
-      case "levels":
-        receiveDoctor(message);
-        break;
-      case "lens":
-      case "layers":
-      case "unlens":
-        receiveLens(message);
-        break;
-      case "inspected":
-      case "uninspected":
-      case "bytes":
-      case "compared":
-        receiveInspector(message);
-        break;
-      case "samples":
-        receiveSamples(message);
-        break;
-      case "voice":
-      case "talk":
-      case "weighed":
-      case "recited":
-        receiveTalk(message);
-        break;
-      case "recipes":
-      case "applied":
-      case "refused":
-      case "fit":
-      case "kernels":
-      case "completions":
-      case "doc":
-      case "linted":
-      case "project":
-      case "code_link":
-        receiveCode(message);
-        break;
-      case "evaluated":
-        evaluating.value = Math.max(0, evaluating.value - 1);
-        if (!evaluating.value && !stopping.value) stuck.value = false;
-        break;
-      case "console":
-        receiveConsole(message.entries);
-        break;
-      case "notice":
-        notice.value = message.message;
-        break;
-      case "error":
-        panel.value = message;
-        drawing.value = null;
-        forgetRun();
-        raise(message.frames ?? []);
-        break;
+export const reports = {
+  stage(message) {
+    stages.value = { ...stages.value, [message.stage]: message };
+    compiling.value = message.stage === "kernels" ? message.detail : "";
+  },
+  ready(message) {
+    adapter.value = message.adapter;
+    limits.value = message.limits;
+  },
+  model(message) {
+    model.value = message;
+  },
+  phase(message) {
+    if (message.phase === "ready") {
+      clearHistory();
+      progress.value = noProgress;
+      loaded.value = null;
     }
-  });
-}
+    if (message.phase === "booting") {
+      const { adapter: _, kernels: __, ...done } = stages.value;
+      stages.value = done; // another device, the same Python
+      offer.value = asked.value = null;
+    }
+    if (message.phase === "training" || message.phase === "ready") panel.value = null;
+    if (message.phase === "training") notice.value = "";
+    if (message.phase === "error") rescued.value = true;
+    phase.value = message.phase;
+    reason.value = message.reason;
+    undo.value = message.undo;
+    stopping.value = stuck.value = false;
+    drawing.value = null;
+  },
+  drawing(message) {
+    drawing.value = message.done / message.total;
+  },
+  setup(message) {
+    showSettings(message.settings);
+  },
+  run(message) {
+    clearHistory();
+    panel.value = kept.value = offer.value = autosaved.value = asked.value = null;
+    rescued.value = false;
+    showSettings(message);
+  },
+  steps({ type: _, records, ...rest }) {
+    curve.add(records);
+    if (records.length) historyVersion.value++;
+    progress.value = rest;
+  },
+  samples({ type: _, first, samples: fresh, ...rest }) {
+    samples.value = [...samples.value.slice(0, first), ...fresh];
+    setting.value = rest;
+  },
+  kept({ name, iter, here }) {
+    kept.value = { name, iter, file: here ? null : assembled() };
+  },
+  loaded(message) {
+    loaded.value = message;
+    notice.value = "";
+  },
+  asked(message) {
+    asked.value = message;
+    panel.value = null;
+  },
+  keeping(message) {
+    keeping.value = message;
+  },
+  offer(message) {
+    offer.value = message.copy;
+    if (message.copy) discarded.value = null;
+  },
+  autosaved(message) {
+    autosaved.value = message;
+    discarded.value = null; // it has made room for this one
+  },
+  evaluated() {
+    evaluating.value = Math.max(0, evaluating.value - 1);
+    if (!evaluating.value && !stopping.value) stuck.value = false;
+  },
+  notice(message) {
+    notice.value = message.message;
+  },
+  error(message) {
+    panel.value = message;
+    drawing.value = null;
+  },
+} satisfies Reports;

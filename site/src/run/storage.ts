@@ -32,6 +32,8 @@ async function look(): Promise<void> {
   room.value = { usage, quota, persisted: await navigator.storage.persisted() };
 }
 
-effect(() => {
-  if (autosaved.value ?? offer.value) look().catch(() => {});
-});
+export function watchRoom(): void {
+  effect(() => {
+    if (autosaved.value ?? offer.value) look().catch(() => {});
+  });
+}

@@ -1,14 +1,22 @@
-// Hands the worker the models that Talk lets write besides the run: the reference checkpoint, which is
-// fetched when a tab needs it and kept for visits without a network, and a file of the reader's.
+// The models that can be asked besides the run: the reference checkpoint, which is fetched when a tab
+// needs it and kept for visits without a network, and a file of the reader's.
 
-import { effect } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { send } from "./supervision";
+import type { Voice } from "../base/protocol";
 import { bytesOf } from "../base/reading";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { refused, voices } from "../talk/state";
 
 const REFERENCE = "tinker-shakespeare-hamlet-iter2000.bin";
 const MOST_BYTES = 1 << 28;
+
+/** The models that were read from files, and why the last file of each was not. */
+export const voices = {
+  reference: signal<Voice | null>(null),
+  file: signal<Voice | null>(null),
+};
+export const refused = { reference: signal(""), file: signal("") };
 
 let wanted = false; // the reference, by a tab
 let fetching = false;
@@ -45,10 +53,18 @@ export async function openVoice(file: File): Promise<void> {
   else send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
 }
 
-effect(() => {
-  if (voices.file.value) taken = offered;
-});
+export const reports = {
+  voice({ type: _, source, problem, ...voice }) {
+    refused[source].value = problem && `${voice.name}: ${problem}`;
+    if (problem) return;
+    voices[source].value = voice as Voice;
+    if (source === "file") taken = offered;
+  },
+} satisfies Reports;
+
 onRestart(() => {
+  voices.reference.value = voices.file.value = null;
+  refused.reference.value = refused.file.value = "";
   if (wanted) void loadReference();
   if (taken) void openVoice(taken);
 });

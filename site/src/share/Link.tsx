@@ -3,11 +3,13 @@
 
 import "./link.css";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { address, copying, copyLink, dismiss, fragment, replayShown } from "./state";
+import { address, runFragment } from "../base/fragment";
+import { focusHome } from "../ui/focus";
+import { claim, copying, copyLink, dismiss, replayShown, shared } from "./state";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import type { Facts, ReplayReport } from "../base/protocol";
-import { adapter, claim, phase, shared } from "../run/state";
+import { adapter, phase } from "../run/state";
 import { Diff, Revealed } from "../ui/Diff";
 
 const count = (value: number) => value.toLocaleString("en");
@@ -142,7 +144,7 @@ function Dismiss() {
       type="button"
       onClick={() => {
         dismiss();
-        document.querySelector<HTMLElement>(".transport button:enabled")?.focus();
+        focusHome();
       }}
     >
       Dismiss
@@ -163,7 +165,7 @@ function said(): string {
 export function Claim() {
   const link = claim.value;
   const replay = replayShown();
-  if (!fragment.value) return null;
+  if (!runFragment.value) return null;
   const state = replay && (replay.verdict || replay.phase);
   return (
     <section class="panel claim" aria-labelledby="claim" data-replay-verdict={state ?? "none"}>

@@ -1,20 +1,21 @@
-// Runs as links: what the address's fragment claims, and this page's run to be copied.
+// Runs as links: what the address's link claims, and this page's run to be copied.
 
 import { effect, signal } from "@preact/signals";
 import { Copying } from "../base/clipboard";
-import { offered } from "../code/state";
+import { address, leaveFragment, runFragment } from "../base/fragment";
+import type { ReplayReport } from "../base/protocol";
+import type { Reports, Told } from "../base/reports";
+import { onRestart } from "../base/restarts";
+import { adapter, historyVersion, phase } from "../run/state";
 import { send } from "../run/supervision";
-import { adapter, claim, historyVersion, phase, replay, shared } from "../run/state";
 
-/** What follows the # of the address, if that is not a place on the page. */
-export const fragment = signal("");
-/** The same, if it holds edits of the code. */
-const edits = signal("");
+/** The run as a link, when it was asked for. */
+export const shared = signal<Extract<Told, { type: "link" }> | null>(null);
+/** What the link of the address claims; and its replay. */
+export const claim = signal<Extract<Told, { type: "claim" }> | null>(null);
+const replay = signal<ReplayReport | null>(null);
 /** The link of the run that was asked for, on its way to the clipboard. */
 export const copying = new Copying();
-
-export const address = (text: string): string =>
-  `${location.origin}${location.pathname}${location.search}#${text}`;
 
 export function copyLink(): void {
   shared.value = null;
@@ -25,35 +26,21 @@ export function copyLink(): void {
 /** The replay of the link that is shown, if there is one. */
 export const replayShown = () => (replay.value?.id === claim.value?.id ? replay.value : null);
 
-/** Forgets the link of the address, whatever it holds: it is not read again. */
-export function leaveLink(): void {
-  history.replaceState(history.state, "", location.pathname + location.search);
-  fragment.value = edits.value = "";
-}
-
 /** Forgets the run of the link, and ends its replay. */
 export function dismiss(): void {
   if (replayShown()?.phase === "running") send({ type: "unreplay" });
-  leaveLink();
+  leaveFragment();
   claim.value = replay.value = null;
 }
 
-function read(): void {
-  const text = location.hash.slice(1);
-  claim.value = null;
-  if (offered.value?.origin === "link") offered.value = null;
-  edits.value = text.startsWith("code=") ? text : "";
-  fragment.value = edits.value || document.getElementById(text) ? "" : text;
-}
-
-/** Has Python read the fragment whenever there is a new one. It is only ever read: see Link.tsx. */
-export function watchFragment(): void {
-  read();
-  addEventListener("hashchange", read);
+/** Has Python read the link of the address whenever there is a new one. */
+export function watchClaims(): void {
+  let read = "";
   effect(() => {
-    if (!adapter.value) return;
-    if (edits.value && !offered.peek()) send({ type: "code_claim", text: edits.value });
-    else if (fragment.value && !claim.peek()) send({ type: "claim", text: fragment.value });
+    const text = runFragment.value;
+    if (text !== read) claim.value = null;
+    read = text;
+    if (adapter.value && text && !claim.peek()) send({ type: "claim", text });
   });
   effect(() => {
     if (shared.value) copying.settle(shared.value.text ? address(shared.value.text) : null);
@@ -64,3 +51,19 @@ export function watchFragment(): void {
     shared.value = null; // it is of the run as it was
   });
 }
+
+export const reports = {
+  link(message) {
+    shared.value = message;
+  },
+  claim(message) {
+    claim.value = message;
+  },
+  replay(message) {
+    replay.value = message;
+  },
+} satisfies Reports;
+
+onRestart(() => {
+  replay.value = null;
+});

@@ -1,7 +1,8 @@
-// What the page knows of its device's speed. state.ts hands on the worker's messages.
+// What the page knows of its device's speed.
 
 import { signal } from "@preact/signals";
 import type { SpeedReport } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 /** The measurement that runs, or the last that did. */
@@ -12,10 +13,11 @@ export function beginSpeed(): void {
   speed.value = { phase: "running", figures: null, lines: [], message: "", done: 0 };
 }
 
-export function receiveSpeed({ type: _, ...now }: SpeedReport): void {
-  const figures = now.figures ?? speed.value?.figures ?? null;
-  speed.value = { ...now, figures };
-}
+export const reports = {
+  speed({ type: _, ...now }) {
+    speed.value = { ...now, figures: now.figures ?? speed.value?.figures ?? null };
+  },
+} satisfies Reports;
 
 onRestart(() => {
   if (speed.value?.phase !== "running") return;

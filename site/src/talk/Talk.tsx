@@ -6,20 +6,8 @@ import { send } from "../run/supervision";
 import type { Fate, VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
 import { hasRun, model, phase, progress } from "../run/state";
-import {
-  begin,
-  fields,
-  knobs,
-  LONGEST,
-  PROMPT,
-  picked,
-  problem,
-  refused,
-  text,
-  voices,
-  weighed,
-} from "./state";
-import { loadReference, openVoice } from "../run/voices";
+import { begin, fields, knobs, LONGEST, PROMPT, picked, problem, text, weighed } from "./state";
+import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";
 
 const LN2 = Math.log(2);

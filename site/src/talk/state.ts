@@ -1,8 +1,8 @@
 // What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
-// state.ts hands on the worker's messages.
 
 import { batch, signal } from "@preact/signals";
-import type { Knobs, TalkReport, Voice, VoiceName } from "../base/protocol";
+import type { Knobs, TalkReport, VoiceName } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 export const LONGEST = 2000;
@@ -19,13 +19,6 @@ export const fields = {
   topK: signal(65),
   topP: signal(1),
 };
-
-/** The models that were read from files, and why the last file of each was not. */
-export const voices = {
-  reference: signal<Voice | null>(null),
-  file: signal<Voice | null>(null),
-};
-export const refused = { reference: signal(""), file: signal("") };
 
 export interface Text {
   id: number;
@@ -47,11 +40,6 @@ export type Weighed = Extract<TalkReport, { type: "weighed" }>;
 export const weighed = signal<Weighed | null>(null);
 /** The place of the character that the reader has picked, or null: the last one. */
 export const picked = signal<number | null>(null);
-
-/** What Credits has to show and has not shown yet. */
-export const recited = signal("");
-/** How many of its questions were answered, and what was wrong with the last one. */
-export const recital = signal({ answers: 0, problem: "" });
 
 export const knobs = (): Knobs => ({
   temperature: fields.temperature.value,
@@ -91,49 +79,35 @@ export function begin(length: number): number {
   return last;
 }
 
-export function receiveTalk(message: TalkReport): void {
-  switch (message.type) {
-    case "voice": {
-      const { type: _, source, problem, ...voice } = message;
-      refused[source].value = problem && `${voice.name}: ${problem}`;
-      if (!problem) voices[source].value = voice as Voice;
-      break;
-    }
-    case "talk": {
-      const now = text.value;
-      if (!now || message.id !== now.id) break;
-      const phase = now.phase === "look" && message.phase !== "failed" ? "look" : message.phase;
-      text.value = {
-        ...now,
-        phase: phase === "begun" ? "writing" : phase,
-        prompt: message.prompt === null ? now.prompt : Array.from(message.prompt),
-        written: [...now.written, ...message.text],
-        nats: [...now.nats, ...message.nats],
-        chances: [...now.chances, ...message.chances],
-        problem: message.problem,
-      };
-      break;
-    }
-    case "weighed":
-      if (message.id === text.value?.id) weighed.value = message;
-      break;
-    case "recited":
-      recited.value += message.text;
-      recital.value = { answers: recital.value.answers + 1, problem: message.problem };
-      break;
-  }
-}
+let vocabulary = 65; // the characters that there were to choose from
 
-/** Where all tokens could be drawn, all can still, now that there are as many. */
-export function followVocabulary(before: number, now: number): void {
-  const k = fields.topK;
-  if (k.peek() === before || k.peek() > now) k.value = now;
-}
+export const reports = {
+  talk(message) {
+    const now = text.value;
+    if (!now || message.id !== now.id) return;
+    const phase = now.phase === "look" && message.phase !== "failed" ? "look" : message.phase;
+    text.value = {
+      ...now,
+      phase: phase === "begun" ? "writing" : phase,
+      prompt: message.prompt === null ? now.prompt : Array.from(message.prompt),
+      written: [...now.written, ...message.text],
+      nats: [...now.nats, ...message.nats],
+      chances: [...now.chances, ...message.chances],
+      problem: message.problem,
+    };
+  },
+  weighed(message) {
+    if (message.id === text.value?.id) weighed.value = message;
+  },
+  /** Where all tokens could be drawn, all can still, now that there are as many. */
+  model({ vocabSize }) {
+    const k = fields.topK;
+    if (k.peek() === vocabulary || k.peek() > vocabSize) k.value = vocabSize;
+    vocabulary = vocabSize;
+  },
+} satisfies Reports;
 
 /** The worker is gone, with its models. */
 onRestart(() => {
-  voices.reference.value = voices.file.value = null;
-  refused.reference.value = refused.file.value = "";
   text.value = weighed.value = null;
-  recital.value = { answers: recital.value.answers + 1, problem: "" };
 });

@@ -4,10 +4,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { send } from "../run/supervision";
 import { parse } from "../base/numbers";
 import type { FormField, Preset } from "../base/protocol";
-import { adapter, hasRun, phase } from "../run/state";
+import { config, adapter, hasRun, phase } from "../run/state";
 import {
   bring,
-  config,
   draft,
   facts,
   forgetText,

@@ -2,20 +2,14 @@
 // in the origin's private file system by the SHA-256 of their bytes.
 
 import { signal } from "@preact/signals";
+import { config } from "../run/state";
 import { send } from "../run/supervision";
 import { recall, remember } from "../base/local";
 import { parse } from "../base/numbers";
 import { bytesOf } from "../base/reading";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import type {
-  Config,
-  ConfigValue,
-  Draft,
-  FormField,
-  Preset,
-  TextFacts,
-  TextReport,
-} from "../base/protocol";
+import type { Config, ConfigValue, Draft, FormField, Preset, TextFacts } from "../base/protocol";
 
 export const MOST_BYTES = 100_000_000; // as in texts.py
 const MOST_CONFIG = 200_000; // what is longer is refused for that
@@ -29,10 +23,9 @@ export const textProblem = signal("");
 export const reading = signal(false);
 /** The config as the form has it: by part and key, as typed. */
 export const form = signal<Record<string, string>>({});
-export const config = signal<Config | null>(null);
 export const draft = signal<Draft | null>(null);
 /** Texts that are kept here: their names by hash. */
-export const kept = signal<Record<string, string>>(readNames());
+export const kept = signal<Record<string, string>>({});
 
 let turn = 0; // of the text that was brought last
 /** What Python is reading, by turn: its files, and their bytes as one, to be kept. */
@@ -53,6 +46,11 @@ function readNames(): Record<string, string> {
   } catch {
     return {};
   }
+}
+
+/** The texts of earlier visits are there to be opened. */
+export function recallTexts(): void {
+  kept.value = readNames();
 }
 
 function writeNames(names: Record<string, string>): void {
@@ -219,7 +217,7 @@ export function setTokenizer(tokenizer: string): void {
 }
 
 /** The next worker knows neither the text nor the model: it is given both. */
-onRestart(async (send) => {
+onRestart(async () => {
   const [files, config] = [using, inForce];
   ignore = 0;
   fills = reading.value = false;
@@ -232,34 +230,30 @@ export function use(): void {
   send({ type: "use", text: written() });
 }
 
-export function receiveText(message: Exclude<TextReport, { type: "setup" }>): void {
-  switch (message.type) {
-    case "setups":
-      presets.value = message.presets;
-      formFields.value = message.fields;
-      break;
-    case "text":
-      {
-        const answered = message.turn === null ? undefined : asked.get(message.turn);
-        if (answered) asked.delete(message.turn!);
-        if (answered || !asked.size) reading.value = asked.size > 0;
-        textProblem.value = message.problem;
-        if (message.problem) break;
-        facts.value = message as TextFacts & typeof message;
-        if (message.ours) using = [];
-        else if (answered) using = answered.files;
-        if (answered && !message.ours) {
-          const { dataset_id, name } = message.manifest!;
-          void keep(dataset_id, name, answered.bytes, answered.files.length > 1);
-        }
-      }
-      break;
-    case "draft":
-      if (message.answer ? --ignore > 0 : ignore > 0) break; // a newer one is on its way
-      draft.value = message;
-      if (message.inForce && message.config) inForce = message.config;
-      if (message.config && (fills || message.inForce || !config.value)) show(message.config);
-      fills = false;
-      break;
-  }
-}
+export const reports = {
+  setups(message) {
+    presets.value = message.presets;
+    formFields.value = message.fields;
+  },
+  text(message) {
+    const answered = message.turn === null ? undefined : asked.get(message.turn);
+    if (answered) asked.delete(message.turn!);
+    if (answered || !asked.size) reading.value = asked.size > 0;
+    textProblem.value = message.problem;
+    if (message.problem) return;
+    facts.value = message as TextFacts & typeof message;
+    if (message.ours) using = [];
+    else if (answered) using = answered.files;
+    if (answered && !message.ours) {
+      const { dataset_id, name } = message.manifest!;
+      void keep(dataset_id, name, answered.bytes, answered.files.length > 1);
+    }
+  },
+  draft(message) {
+    if (message.answer ? --ignore > 0 : ignore > 0) return; // a newer one is on its way
+    draft.value = message;
+    if (message.inForce && message.config) inForce = message.config;
+    if (message.config && (fills || message.inForce || !config.value)) show(message.config);
+    fills = false;
+  },
+} satisfies Reports;

@@ -1,7 +1,8 @@
-// What the page knows of its twin. state.ts hands on the worker's messages.
+// What the page knows of its twin.
 
 import { signal } from "@preact/signals";
 import type { TwinReport } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 /** What the fields hold: nothing but what the next twin would be. */
@@ -33,15 +34,17 @@ export function beginTwin(seeds: [string, string], iters: number): void {
   twin.value = { phase: "running", seeds, iters, parted: null, message: "", verdict: null };
 }
 
-export function receiveTwin({ type: _, records, ...now }: TwinReport): void {
-  for (const [iter, a, b] of records) {
-    curves[0].push(iter);
-    curves[1].push(a);
-    curves[2].push(b);
-  }
-  if (records.length) curvesVersion.value++;
-  twin.value = now;
-}
+export const reports = {
+  twin({ type: _, records, ...now }) {
+    for (const [iter, a, b] of records) {
+      curves[0].push(iter);
+      curves[1].push(a);
+      curves[2].push(b);
+    }
+    if (records.length) curvesVersion.value++;
+    twin.value = now;
+  },
+} satisfies Reports;
 
 onRestart(() => {
   if (twin.value?.phase !== "running") return;

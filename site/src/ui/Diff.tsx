@@ -1,6 +1,6 @@
 import "./diff.css";
 import { useSignal } from "@preact/signals";
-import { nameOf } from "../code/state";
+import { nameOf } from "../base/paths";
 import { type FileDiff, parseDiff, tally } from "./unified";
 import { reveal } from "./reveal";
 

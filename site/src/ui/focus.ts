@@ -14,10 +14,16 @@ const isThere = (element: HTMLElement) =>
 const isGone = (element: HTMLElement) =>
   !element.isConnected || element.getClientRects().length === 0;
 
-/** The button of the run that most will want. */
-export const useful = () =>
-  document.querySelector<HTMLElement>(".transport button.primary:enabled") ??
-  document.querySelector<HTMLElement>(".transport button:enabled");
+/** Where the focus goes when there is nowhere else: to what most will want to press. */
+let home: () => HTMLElement | null = () => null;
+
+export function setHome(find: typeof home): void {
+  home = find;
+}
+
+export function focusHome(options?: FocusOptions): void {
+  home()?.focus(options);
+}
 
 let movedTo: HTMLElement | null = null;
 
@@ -29,7 +35,7 @@ function recover(): void {
   const last = trail.at(-1);
   if (!byKeys || !last || document.activeElement !== document.body || !isGone(last)) return;
   while (trail.length && !isThere(trail.at(-1)!)) trail.pop();
-  movedTo = trail.at(-1) ?? useful();
+  movedTo = trail.at(-1) ?? home();
   movedTo?.focus();
 }
 

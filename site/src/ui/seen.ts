@@ -25,3 +25,6 @@ export function useSeen(element: RefObject<Element | null>): ReadonlySignal<bool
   }, []);
   return seen;
 }
+
+/** Whether the reader has asked for little motion. */
+export const calm = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -6,8 +6,7 @@ import { recall, remember } from "../base/local";
 export type Theme = "system" | "light" | "dark";
 const KEY = "groundling-theme";
 
-const stored = recall(KEY);
-export const theme = signal<Theme>(stored === "light" || stored === "dark" ? stored : "system");
+export const theme = signal<Theme>("system");
 
 /** Counts up whenever the colours may have changed: what draws on a canvas draws again. */
 export const colours = signal(0);
@@ -19,12 +18,17 @@ function recolour(): void {
   colours.value = colours.peek() + 1;
 }
 
-effect(() => {
-  document.documentElement.dataset.theme = theme.value;
-  remember(KEY, theme.value);
-  recolour();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+/** The theme of the last visit, and from then on the page in whichever is chosen. */
+export function followTheme(): void {
+  const stored = recall(KEY);
+  if (stored === "light" || stored === "dark") theme.value = stored;
+  effect(() => {
+    document.documentElement.dataset.theme = theme.value;
+    remember(KEY, theme.value);
+    recolour();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+}
 
 /** A colour of style.css, by the name of its custom property, as the canvas takes it. */
 export function colour(name: string): string {

@@ -5,21 +5,6 @@
 const NAMES = [0, 1, 2, 3].flatMap((i) => [`${i}.state`, `${i}.log`]); // as in autosave.py
 const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer
 
-// TypeScript has these for workers only, and its DOM and its workers do not go together.
-declare global {
-  interface FileSystemSyncAccessHandle {
-    getSize(): number;
-    read(into: Uint8Array, options: { at: number }): number;
-    write(from: Uint8Array, options: { at: number }): number;
-    truncate(size: number): void;
-    flush(): void;
-    close(): void;
-  }
-  interface FileSystemFileHandle {
-    createSyncAccessHandle(): Promise<FileSystemSyncAccessHandle>;
-  }
-}
-
 /** What autosave.py calls a Store. A method that fails throws a DOMException. */
 export interface Store {
   size(name: string): number;

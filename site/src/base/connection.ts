@@ -1,0 +1,66 @@
+// The page's end of the worker: starts it, hands it commands and hands on what it tells. What is said
+// to it before Python is ready, it keeps.
+
+import { startWorker } from "./confine";
+import { faultOfScript, STALL_MS } from "./host";
+import type { Command, Report } from "./protocol";
+import type { Told } from "./reports";
+
+let hear: (message: Told) => void;
+let worker: Worker;
+/** How many pings have been sent since the worker last told anything. */
+export let unanswered = 0;
+
+/** Starts the worker; whatever it tells from then on is handed to `receive`. */
+export function connect(receive: (message: Told) => void): void {
+  hear = receive;
+  worker = boot();
+  document.addEventListener("visibilitychange", () => post(visibility()));
+}
+
+/** Ends the worker and starts a new one. What had been posted to the old one is lost. */
+export function reconnect(): void {
+  worker.terminate();
+  worker = boot();
+  hear({ type: "phase", phase: "booting", reason: "restart", undo: null });
+}
+
+export function post(command: Command, transfer: Transferable[] = []): void {
+  worker.postMessage(command, transfer);
+}
+
+/** Asks for a sign of life. */
+export function ping(): void {
+  unanswered++;
+  post({ type: "ping" });
+}
+
+function boot(): Worker {
+  let silent = true;
+  const fresh = startWorker();
+  fresh.onmessage = ({ data }: MessageEvent<Report>) => {
+    if (fresh !== worker) return; // it was ended, and what it had said before comes too late
+    silent = false;
+    unanswered = 0;
+    if (data.type !== "heard") hear(data);
+  };
+  fresh.onerror = async (event) => {
+    if (!silent) return; // it tells of its errors itself; the console has this one
+    const { message, hint } = await faultOfScript("worker.js", event.message);
+    if (fresh !== worker) return;
+    silent = false;
+    hear({ type: "phase", phase: "error", reason: "worker", undo: null });
+    const title = "Python did not come up";
+    hear({ type: "error", title, message, hint, detail: event.message ?? "" });
+  };
+  setTimeout(() => {
+    if (!silent || fresh !== worker) return;
+    hear({ type: "stage", stage: "download", done: 0, total: 0, detail: "worker.js" });
+  }, STALL_MS);
+  fresh.postMessage(visibility());
+  return fresh;
+}
+
+function visibility(): Command {
+  return { type: "hidden", hidden: document.visibilityState === "hidden" };
+}

@@ -1,0 +1,7 @@
+// The library's files, by their paths in the project.
+
+export const LIBRARY = "py_src/groundling/";
+export const SHADERS = "shaders/";
+
+/** A file's name in few words: without the folder that all are in. */
+export const nameOf = (path: string): string => path.replace(LIBRARY, "").replace(SHADERS, "");
