@@ -584,7 +584,7 @@ def build_site() -> Path:
     node_modules()
     assets = {asset: fetch(asset) for asset in ASSETS}
     ours = files(ROOT / "py_src", ROOT / "shaders")
-    page = [SITE / "index.html", SITE / "style.css", *files(SITE / "public")]
+    page = [SITE / "index.html", *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
     page += [SITE / "ahead.mjs", SITE / "ahead.py"]
     digest = digest_of(Path(__file__), *ours, *page, *typescript)
@@ -594,7 +594,6 @@ def build_site() -> Path:
         new = Path(scratch, "build")
         if (SITE / "public").exists():
             shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
-        shutil.copyfile(SITE / "style.css", new / "style.css")
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "ruff").mkdir()

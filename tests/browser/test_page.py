@@ -98,7 +98,7 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     open_page(other, site_url)
     fill(other, Iterations="14", Batch_size="8")
     with other.expect_file_chooser() as chooser:
-        press(other, "Load weights")
+        press(other, "Load weights or a state")
     chooser.value.set_files(first.path())
     wait_for(other, "paused")
     assert readout(other, "iter") == "12 / 14"

@@ -1,4 +1,3 @@
-import "./code.css";
 import { openSearchPanel } from "@codemirror/search";
 import { nextDiagnostic } from "@codemirror/lint";
 import { useSignal, useSignalEffect } from "@preact/signals";

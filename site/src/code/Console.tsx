@@ -1,4 +1,3 @@
-import "./console.css";
 import { history as undoHistory, historyKeymap, standardKeymap } from "@codemirror/commands";
 import { acceptCompletion } from "@codemirror/autocomplete";
 import { python } from "@codemirror/lang-python";

@@ -1,3 +1,4 @@
+import { FileButton } from "../ui/FileButton";
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { address } from "../base/fragment";
@@ -94,7 +95,6 @@ function Shared() {
 /** Which project is open, and the ways in and out. */
 export function Projects() {
   const naming = useSignal<"New" | "Rename" | null>(null);
-  const picker = useRef<HTMLInputElement>(null);
   return (
     <div class="projects">
       <div class="row">
@@ -129,23 +129,12 @@ export function Projects() {
         <button type="button" onClick={downloadZip}>
           Download .zip
         </button>
-        <button type="button" onClick={() => picker.current?.click()}>
+        <FileButton accept=".zip" take={([file]) => void unzip(file!)}>
           Open project
-        </button>
+        </FileButton>
         <button type="button" onClick={shareCode}>
           Copy link to the edits
         </button>
-        <input
-          ref={picker}
-          type="file"
-          accept=".zip"
-          hidden
-          onChange={(event) => {
-            const file = event.currentTarget.files?.[0];
-            event.currentTarget.value = "";
-            if (file) void unzip(file);
-          }}
-        />
       </div>
       <Shared />
       <p class="note">

@@ -12,7 +12,7 @@ const button = {
   borderRadius: "4px",
   color: "var(--ink)",
   fontFamily: "var(--sans)",
-  fontSize: ".8rem",
+  fontSize: "var(--text-1)",
   cursor: "pointer",
 };
 const wave = (colour: string) => ({
@@ -56,7 +56,7 @@ export const looks: Extension = [
     "& > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, &.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground":
       { background: "var(--code-selection)" },
     ".cm-content ::selection, &.cm-focused .cm-content ::selection": {
-      backgroundColor: "var(--code-selection) !important",
+      backgroundColor: "var(--code-selection)",
     },
     ".cm-selectionMatch": { background: "var(--code-match)" },
     ".cm-searchMatch": { background: "var(--code-match)", outline: "1px solid var(--edge)" },
@@ -75,7 +75,7 @@ export const looks: Extension = [
     ".cm-panels.cm-panels-top": { borderBottom: "1px solid var(--line)" },
     ".cm-panels.cm-panels-bottom": { borderTop: "1px solid var(--line)" },
     ".cm-panel.cm-search": { padding: ".45rem 2rem .45rem .7rem", fontFamily: "var(--sans)" },
-    ".cm-panel.cm-search label": { fontSize: ".8rem", whiteSpace: "nowrap" },
+    ".cm-panel.cm-search label": { fontSize: "var(--text-1)", whiteSpace: "nowrap" },
     ".cm-panel.cm-search [name=close]": { ...button, right: ".4rem", top: ".4rem", border: "none" },
     ".cm-textfield": {
       background: "var(--card)",
@@ -83,7 +83,7 @@ export const looks: Extension = [
       borderRadius: "4px",
       color: "var(--ink)",
       fontFamily: "var(--mono)",
-      fontSize: ".8rem",
+      fontSize: "var(--text-1)",
       padding: ".3em .5em",
     },
     ".cm-textfield:focus": { outline: "2px solid var(--focus)" },

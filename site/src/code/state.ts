@@ -12,6 +12,7 @@ import type {
   Recipe,
   Source,
 } from "../base/protocol";
+import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 
 export type Offered = Extract<CodeReport, { type: "project" }>;
@@ -68,28 +69,24 @@ export type Answer =
   | Extract<CodeReport, { type: "doc" }>
   | Extract<CodeReport, { type: "linted" }>;
 
-const waiting = new Map<number, (answer: Answer | null) => void>();
-let questions = 0;
+const questions = new Questions<(answer: Answer | null) => void>();
 
 /** Sends a question under a number of its own; null when no answer comes. */
 export function ask<T extends Answer["type"]>(
   put: (id: number) => void,
 ): Promise<Extract<Answer, { type: T }> | null> {
-  const id = ++questions;
   return new Promise((resolve) => {
-    const done = (answer: Answer | null) => {
+    const id = questions.ask((answer) => {
       clearTimeout(timer);
-      waiting.delete(id);
       resolve(answer as Extract<Answer, { type: T }> | null);
-    };
-    const timer = setTimeout(done, PATIENCE_MS, null);
-    waiting.set(id, done);
+    });
+    const timer = setTimeout(() => questions.answer(id)?.(null), PATIENCE_MS);
     put(id);
   });
 }
 
 function answer(message: Answer): void {
-  waiting.get(message.id)?.(message);
+  questions.answer(message.id)?.(message);
 }
 
 // ---- what the worker says ------------------------------------------------------------------------

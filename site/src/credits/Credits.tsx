@@ -1,4 +1,3 @@
-import "./credits.css";
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { memo } from "preact/compat";
 import { useEffect, useRef } from "preact/hooks";

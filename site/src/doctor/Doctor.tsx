@@ -1,4 +1,3 @@
-import "./doctor.css";
 import { useComputed } from "@preact/signals";
 import type uPlot from "uplot";
 import {

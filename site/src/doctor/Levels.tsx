@@ -1,4 +1,3 @@
-import "./levels.css";
 import { levels, showLevels } from "./state";
 
 /** Switches the lines of the loss curve, and says of each what it means. */

@@ -1,4 +1,3 @@
-import "./guide.css";
 import { useEffect, useRef } from "preact/hooks";
 import { asked, end, go, type Place, stop, STOPS } from "./state";
 import { phase } from "../run/state";

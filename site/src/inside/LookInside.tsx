@@ -1,4 +1,3 @@
-import "./inside.css";
 import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { glyph } from "../base/format";

@@ -1,4 +1,4 @@
-import "./inspector.css";
+import { FileButton } from "../ui/FileButton";
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import * as format from "../base/format";
@@ -30,18 +30,6 @@ async function inspect(slot: Slot, file: File): Promise<void> {
   const bytes = await bytesOf(file);
   if (typeof bytes === "string") refused[slot].value = bytes;
   else send({ type: "inspect", slot, name: file.name, bytes }, [bytes.buffer]);
-}
-
-/** Asks for a file. The picker is made anew each time, so that a file can be chosen again. */
-function choose(slot: Slot): void {
-  const picker = document.createElement("input");
-  picker.type = "file";
-  picker.accept = ".bin,.state";
-  picker.onchange = () => {
-    const file = picker.files?.[0];
-    if (file) void inspect(slot, file);
-  };
-  picker.click();
 }
 
 /** A file's place: what is in it, and how to fill it. Files can be dropped on it. */
@@ -84,10 +72,14 @@ function Place({ slot }: { slot: Slot }) {
         )}
       </p>
       <p class="pick">
-        <button type="button" disabled={deaf} onClick={() => choose(slot)}>
+        <FileButton
+          accept=".bin,.state"
+          disabled={deaf}
+          take={([file]) => void inspect(slot, file!)}
+        >
           Choose a file
           <span class="for-readers"> {slot === "a" ? "to inspect" : "to compare with"}</span>
-        </button>
+        </FileButton>
         <button
           type="button"
           disabled={!hasRun.value}

@@ -1,5 +1,4 @@
-import "./keep.css";
-import { useRef } from "preact/hooks";
+import { FileButton } from "../ui/FileButton";
 import { load } from "./load";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
@@ -29,47 +28,35 @@ function kept(): string {
 /** About how large a file of the weights is, or of so many numbers for each. */
 const size = (times: number) => format.megabytes(512 + 4 * times * model.value.parameters);
 
-/** Save and load, for both kinds of file. Either Load takes either kind, and so does a drop. */
+/** Save and load, for both kinds of file. Load takes either kind, and so does a drop. */
 export function Files() {
-  const picker = useRef<HTMLInputElement>(null);
-  const pair = (what: "weights" | "state", note: string) => (
-    <div>
-      <div class="weights">
-        <button
-          type="button"
-          disabled={!hasRun.value}
-          onClick={() => send({ type: what === "weights" ? "save" : "state" })}
-        >
-          Save {what}
-        </button>
-        <button
-          type="button"
-          disabled={!["ready", "paused", "done"].includes(phase.value)}
-          onClick={() => picker.current?.click()}
-        >
-          Load {what}
-        </button>
-      </div>
+  const save = (what: "weights" | "state", note: string) => (
+    <div class="weights">
+      <button
+        type="button"
+        disabled={!hasRun.value}
+        onClick={() => send({ type: what === "weights" ? "save" : "state" })}
+      >
+        Save {what}
+      </button>
       <p class="note">{note}</p>
     </div>
   );
   return (
     <div class="files">
       <Stop at="save" />
-      {pair("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
-      {pair("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
-      <input
-        ref={picker}
-        type="file"
-        accept=".bin,.state"
-        hidden
-        onChange={(event) => {
-          const picked = event.currentTarget.files?.[0];
-          event.currentTarget.value = "";
-          if (picked) void load(picked);
-        }}
-      />
-      <p class="note kept">{kept()}</p>
+      {save("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
+      {save("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
+      <div class="weights">
+        <FileButton
+          accept=".bin,.state"
+          disabled={!["ready", "paused", "done"].includes(phase.value)}
+          take={([file]) => void load(file!)}
+        >
+          Load weights or a state
+        </FileButton>
+        <p class="note kept">{kept()}</p>
+      </div>
     </div>
   );
 }

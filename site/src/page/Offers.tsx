@@ -1,4 +1,3 @@
-import "./keep.css";
 import { forgetRun } from "../code/state";
 import { edited } from "../code/edits";
 import * as format from "../base/format";

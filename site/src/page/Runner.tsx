@@ -74,14 +74,14 @@ export function Runner() {
       <Claim />
       <Stop at="start" />
       <Controls />
-      <Fields />
       <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
-      <Readouts />
       <Stop at="curve" />
       <Chart overlays={[levelLines, marks]}>
         <EditList />
         <Levels />
       </Chart>
+      <Readouts />
+      <Fields />
       <Stop at="samples" />
       <Samples />
       <section class="keep" aria-labelledby="keep-title">

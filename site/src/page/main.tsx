@@ -1,7 +1,7 @@
 // The page: draws what the worker tells and sends on what the reader does.
 
 import "./language";
-import "uplot/dist/uPlot.min.css";
+import "./style.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { connect } from "../base/connection";

@@ -1,7 +1,6 @@
 // The workbench below the run and its code (which stay side by side above it): one tab for each
 // thing to do or see besides.
 
-import "./tools.css";
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";

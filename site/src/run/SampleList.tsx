@@ -1,4 +1,3 @@
-import "./samples.css";
 import * as format from "../base/format";
 import type { Measures, Phase, Sample } from "../base/protocol";
 

@@ -1,7 +1,6 @@
 // A run as a link: the panel of the link that the page was opened with, and the button that makes
 // one. What a link says was written by anyone: it is shown as text, and nothing of it runs.
 
-import "./link.css";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { address, runFragment } from "../base/fragment";
 import { focusHome } from "../ui/focus";

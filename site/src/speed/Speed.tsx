@@ -1,4 +1,3 @@
-import "./speed.css";
 import { send } from "../run/supervision";
 import type { Figures, LineCost } from "../base/protocol";
 import { beginSpeed, speed } from "./state";

@@ -1,4 +1,4 @@
-import "./talk.css";
+import { FileButton } from "../ui/FileButton";
 import { untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import * as format from "../base/format";
@@ -6,7 +6,18 @@ import { send } from "../run/supervision";
 import type { Fate, VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
 import { hasRun, model, phase, progress } from "../run/state";
-import { begin, fields, knobs, LONGEST, PROMPT, picked, problem, text, weighed } from "./state";
+import {
+  begin,
+  fields,
+  knobs,
+  LONGEST,
+  PROMPT,
+  picked,
+  problem,
+  text,
+  weigh,
+  weighed,
+} from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";
 
@@ -31,25 +42,8 @@ export const surprise = (nats: number | null): string =>
 
 // ---- asking --------------------------------------------------------------------------------------
 
-let turn = 0;
-let answered = 0;
-let stale = false;
-
-/** Asks what the character on view was chosen from; one question at a time, the latest wins. */
-function weigh(): void {
-  if (!text.peek()?.nats.length) return; // nothing has been read yet
-  if (answered < turn) {
-    stale = true;
-    return;
-  }
-  turn++;
-  send({ type: "weigh", turn, at: picked.peek(), ...untracked(knobs) });
-}
-
 function write(length: number): void {
   const id = untracked(() => begin(length));
-  answered = turn; // what was asked of the text before may not be answered
-  stale = false;
   send({
     type: "talk",
     id,
@@ -77,7 +71,6 @@ const SOURCES: [VoiceName, string][] = [
 ];
 
 function Source() {
-  const picker = useRef<HTMLInputElement>(null);
   const source = fields.source.value;
   const voice = source === "run" ? null : voices[source].value;
   const wrong = source === "run" ? "" : refused[source].value;
@@ -98,22 +91,9 @@ function Source() {
         ))}
       </div>
       {source === "file" && (
-        <>
-          <button type="button" onClick={() => picker.current?.click()}>
-            Choose a .bin or .state
-          </button>
-          <input
-            ref={picker}
-            type="file"
-            accept=".bin,.state"
-            hidden
-            onChange={(event) => {
-              const file = event.currentTarget.files?.[0];
-              event.currentTarget.value = "";
-              if (file) void openVoice(file);
-            }}
-          />
-        </>
+        <FileButton accept=".bin,.state" take={([file]) => void openVoice(file!)}>
+          Choose a .bin or .state
+        </FileButton>
       )}
       <p class="note voice" data-voice={voice ? source : ""} aria-live="polite">
         {source === "run"
@@ -434,16 +414,6 @@ export function Talk() {
     const now = text.value;
     if (now && now.nats.length && picked.peek() === null) weigh();
   });
-  useSignalEffect(() => {
-    const view = weighed.value;
-    if (!view || view.turn !== turn) return;
-    answered = turn;
-    if (stale) {
-      stale = false;
-      weigh();
-    }
-  });
-
   const now = text.value;
   const busy = now?.phase === "writing" || now?.phase === "asked";
   return (

@@ -1,9 +1,11 @@
 // What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
 
-import { batch, signal } from "@preact/signals";
+import { batch, signal, untracked } from "@preact/signals";
 import type { Knobs, TalkReport, VoiceName } from "../base/protocol";
+import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { send } from "../run/supervision";
 
 export const LONGEST = 2000;
 
@@ -62,6 +64,8 @@ let last = 0;
 /** Before the first message of a text, so that pressing the button is seen at once. */
 export function begin(length: number): number {
   last++;
+  questions.drop(); // what was asked of the text before may not be answered
+  stale = false;
   batch(() => {
     picked.value = null;
     text.value = {
@@ -77,6 +81,18 @@ export function begin(length: number): number {
     };
   });
   return last;
+}
+
+const questions = new Questions<true>();
+let stale = false; // something else was to be asked meanwhile
+
+/** Asks what the character on view was chosen from; one question at a time, the latest wins. */
+export function weigh(): void {
+  if (!text.peek()?.nats.length) return; // nothing has been read yet
+  stale = questions.wait;
+  if (stale) return;
+  const turn = questions.ask(true);
+  send({ type: "weigh", turn, at: picked.peek(), ...untracked(knobs) });
 }
 
 let vocabulary = 65; // the characters that there were to choose from
@@ -98,6 +114,7 @@ export const reports = {
   },
   weighed(message) {
     if (message.id === text.value?.id) weighed.value = message;
+    if (questions.answer(message.turn) && stale) weigh();
   },
   /** Where all tokens could be drawn, all can still, now that there are as many. */
   model({ vocabSize }) {
@@ -110,4 +127,5 @@ export const reports = {
 /** The worker is gone, with its models. */
 onRestart(() => {
   text.value = weighed.value = null;
+  questions.drop();
 });

@@ -1,6 +1,6 @@
-import "./text.css";
+import { FileButton } from "../ui/FileButton";
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { send } from "../run/supervision";
 import { parse } from "../base/numbers";
 import type { FormField, Preset } from "../base/protocol";
@@ -102,7 +102,6 @@ function Facts() {
 }
 
 function TextPart() {
-  const picker = useRef<HTMLInputElement>(null);
   const pasted = useSignal("");
   const stuck = hindrance();
   return (
@@ -110,22 +109,15 @@ function TextPart() {
       <h3>Text</h3>
       <Facts />
       <div class="row">
-        <input
-          ref={picker}
-          type="file"
+        <FileButton
           accept=".txt,.md,text/plain"
+          label="Text files"
           multiple
-          hidden
-          aria-label="Text files"
-          onChange={(event) => {
-            const files = [...(event.currentTarget.files ?? [])];
-            event.currentTarget.value = "";
-            if (files.length) void bring(files);
-          }}
-        />
-        <button type="button" disabled={stuck !== ""} onClick={() => picker.current!.click()}>
+          disabled={stuck !== ""}
+          take={(files) => void bring(files)}
+        >
           Open text files
-        </button>
+        </FileButton>
         {facts.value && !facts.value.ours && (
           <button type="button" disabled={stuck !== ""} onClick={() => send({ type: "untext" })}>
             Back to Shakespeare
@@ -277,7 +269,6 @@ function remark(): string {
 }
 
 function ModelPart() {
-  const picker = useRef<HTMLInputElement>(null);
   const bad = draft.value?.problem !== "";
   const tokenizer = config.value?.model["tokenizer"];
   return (
@@ -345,21 +336,13 @@ function ModelPart() {
             >
               Download config
             </button>
-            <input
-              ref={picker}
-              type="file"
+            <FileButton
               accept=".json,application/json"
-              hidden
-              aria-label="Config file"
-              onChange={(event) => {
-                const file = event.currentTarget.files?.[0];
-                event.currentTarget.value = "";
-                if (file) void openConfig(file);
-              }}
-            />
-            <button type="button" onClick={() => picker.current!.click()}>
+              label="Config file"
+              take={([file]) => void openConfig(file!)}
+            >
               Open config
-            </button>
+            </FileButton>
             <span class="note">{remark()}</span>
           </div>
         </>

@@ -7,6 +7,7 @@ import { send } from "../run/supervision";
 import { recall, remember } from "../base/local";
 import { parse } from "../base/numbers";
 import { bytesOf } from "../base/reading";
+import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import type { Config, ConfigValue, Draft, FormField, Preset, TextFacts } from "../base/protocol";
@@ -27,9 +28,9 @@ export const draft = signal<Draft | null>(null);
 /** Texts that are kept here: their names by hash. */
 export const kept = signal<Record<string, string>>({});
 
-let turn = 0; // of the text that was brought last
-/** What Python is reading, by turn: its files, and their bytes as one, to be kept. */
-const asked = new Map<number, { files: File[]; bytes: Uint8Array<ArrayBuffer> }>();
+let brought = 0; // counts the texts that were
+/** What Python is reading: its files, and their bytes as one, to be kept. */
+const questions = new Questions<{ files: File[]; bytes: Uint8Array<ArrayBuffer> }>();
 let using: File[] = []; // none: it is tiny-shakespeare
 let inForce: Config | null = null; // the model and the training of the next run, as last told
 let ignore = 0; // replies to drafts that are out of date
@@ -127,9 +128,9 @@ export async function bring(files: File[]): Promise<void> {
   }
   textProblem.value = "";
   reading.value = true;
-  const now = ++turn;
+  const mine = ++brought;
   const parts = await Promise.all(files.map(bytesOf));
-  if (now !== turn) return; // another text was brought meanwhile
+  if (mine !== brought) return; // another text was brought meanwhile
   const problem = parts.find((part) => typeof part === "string");
   if (problem !== undefined) {
     reading.value = false;
@@ -137,10 +138,10 @@ export async function bring(files: File[]): Promise<void> {
     return;
   }
   const whole = parts as Uint8Array<ArrayBuffer>[];
-  asked.set(now, { files, bytes: joined(whole) });
+  const turn = questions.ask({ files, bytes: joined(whole) });
   for (const [at, data] of whole.entries()) {
     const [name, more] = [files[at]!.name, files.length - 1 - at];
-    send({ type: "text", turn: now, name, bytes: data, more }, [data.buffer]);
+    send({ type: "text", turn, name, bytes: data, more }, [data.buffer]);
   }
 }
 
@@ -221,7 +222,7 @@ onRestart(async () => {
   const [files, config] = [using, inForce];
   ignore = 0;
   fills = reading.value = false;
-  asked.clear();
+  questions.drop();
   if (files.length) await bring(files);
   if (config) send({ type: "use", text: JSON.stringify(config) });
 });
@@ -236,9 +237,8 @@ export const reports = {
     formFields.value = message.fields;
   },
   text(message) {
-    const answered = message.turn === null ? undefined : asked.get(message.turn);
-    if (answered) asked.delete(message.turn!);
-    if (answered || !asked.size) reading.value = asked.size > 0;
+    const answered = questions.answer(message.turn);
+    if (answered || !questions.wait) reading.value = questions.wait;
     textProblem.value = message.problem;
     if (message.problem) return;
     facts.value = message as TextFacts & typeof message;

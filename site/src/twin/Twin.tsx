@@ -1,4 +1,3 @@
-import "./twin.css";
 import type uPlot from "uplot";
 import * as format from "../base/format";
 import { send } from "../run/supervision";

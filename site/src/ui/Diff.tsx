@@ -1,4 +1,3 @@
-import "./diff.css";
 import { useSignal } from "@preact/signals";
 import { nameOf } from "../base/paths";
 import { type FileDiff, parseDiff, tally } from "./unified";
