@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it. style.css does the rest with light-dark().
+// Light, dark, or as the system has it. base.css does the rest with light-dark().
 
 import { effect, signal } from "@preact/signals";
 import { recall, remember } from "../base/local";
@@ -30,7 +30,7 @@ export function followTheme(): void {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 }
 
-/** A colour of style.css, by the name of its custom property, as the canvas takes it. */
+/** A colour of base.css, by the name of its custom property, as the canvas takes it. */
 export function colour(name: string): string {
   const kept = known.get(name);
   if (kept) return kept; // whatever draws asks at every frame
