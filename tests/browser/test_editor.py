@@ -462,6 +462,7 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
     page.keyboard.press("Enter")
     expect(question).to_have_count(0)
     assert iteration(page) > 100
+    expect(editor(page)).to_be_focused()  # where the keys were pressed
 
 
 # ---- eyes ----------------------------------------------------------------------------------------

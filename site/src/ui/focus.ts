@@ -1,6 +1,6 @@
-// What has the focus may go: a panel is closed, a button has done its work. Then the focus would be
-// nowhere, and whoever goes by keys would begin again at the top of the page. It goes back to where it
-// came from, or else to the button of the run that is of use.
+// The element that has the focus may go from the page: a panel is closed, a button has done its work.
+// Then the focus would be nowhere, and a reader who uses the keyboard would begin again at the top of
+// the page. So it goes back to where it was before, or else to the most useful button of the run.
 
 const MOST = 30; // places that are remembered
 
@@ -36,7 +36,8 @@ function recover(): void {
   if (!byKeys || !last || document.activeElement !== document.body || !isGone(last)) return;
   while (trail.length && !isThere(trail.at(-1)!)) trail.pop();
   movedTo = trail.at(-1) ?? home();
-  movedTo?.focus();
+  // A shadow host has no focus of its own.
+  (movedTo?.shadowRoot?.querySelector<HTMLElement>("[contenteditable]") ?? movedTo)?.focus();
 }
 
 /** Follows the focus, and never lets it be lost. */
