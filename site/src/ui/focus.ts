@@ -5,7 +5,7 @@
 const MOST = 30; // places that are remembered
 
 const trail: HTMLElement[] = [];
-let byKeys = false; // the focus came by keys; a finger's or a mouse's does not go back to a field
+let byKeys = false; // the last press was a key's; after a finger's or a mouse's nothing is focused
 
 const isThere = (element: HTMLElement) =>
   element.isConnected && element.getClientRects().length > 0 && !element.matches(":disabled");
@@ -48,8 +48,9 @@ export function keepFocus(): void {
     if (at >= 0) trail.splice(at, 1);
     trail.push(target);
     if (trail.length > MOST) trail.shift();
-    byKeys = target.matches(":focus-visible");
   });
+  addEventListener("keydown", () => (byKeys = true), true);
+  addEventListener("pointerdown", () => (byKeys = false), true);
   const changes = { childList: true, subtree: true, attributeFilter: ["hidden"] };
   new MutationObserver(recover).observe(document.body, changes);
 }
