@@ -17,7 +17,7 @@ import {
   sent,
   sources,
 } from "./state";
-import { LIBRARY, nameOf, SHADERS } from "../base/paths";
+import { LIBRARY, nameOf } from "../base/paths";
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "./edits";
 import {
   cursor,
