@@ -113,7 +113,7 @@ class Page(paging.Page):
         del self.posted[:]
 
     def rescue(self, type) -> dict:
-        """The page's copy, with what is asked of a run that is lost (site/src/run/supervision.ts)."""
+        """The page's copy, with what is asked of a lost run (site/src/run/supervision.ts)."""
         lost = self.session.phase == "error" and type in ("save", "state", "apply")
         return {"bytes": self.copy} if self.copy and (type == "undo" or lost) else {}
 
