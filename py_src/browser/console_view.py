@@ -20,7 +20,7 @@ from explain import LOST, code_error
 from view import Message, View
 
 import groundling.runs.samples
-import groundling.sampling
+import groundling.runs.writer
 from groundling.edits.errors import CONSOLE
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class ConsoleView(View):
             raise ValueError("There is no run to sample from: press Start, or load one.")
         seed = settings.pop("seed", run.config.seed)
         prompt = groundling.runs.samples.prompt(run.corpus) if prompt is None else prompt
-        return prompt + groundling.sampling.generate(
+        return prompt + groundling.runs.writer.generate(
             run.model, run.corpus, prompt, length, seed, temperature=temperature, **settings
         )
 

@@ -16,7 +16,7 @@ from view import Message
 import groundling.labs.curve
 import groundling.labs.doctor
 import groundling.labs.entropy
-from groundling.train import NonFiniteLoss
+from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
     from session import Session
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from groundling.data import Corpus
     from groundling.labs.curve import Curve
     from groundling.labs.doctor import Examination, Verdict
-    from groundling.train import Record, Run
+    from groundling.runs.records import Record
+    from groundling.runs.run import Run
 
 EVERY = 1.0  # seconds between two readings of the run's curve, at least; also,
 GROWTH = 1.05  # it has as many times the records: all readings together take no longer than a few

@@ -9,7 +9,7 @@ import groundling.edits.errors
 import groundling.sources
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.runs.checkpoint import CheckpointError
-from groundling.train import NonFiniteLoss
+from groundling.runs.run import NonFiniteLoss
 
 LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 """What is raised when the GPU is gone; wgpu has a class for it in the page only."""

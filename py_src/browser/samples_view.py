@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from session import Session
 
     from groundling.labs.evidence import Evidence
+    from groundling.runs.records import Record
+    from groundling.runs.run import Run
     from groundling.runs.samples import Sample
-    from groundling.train import Record, Run
 
 
 class SamplesView(View):

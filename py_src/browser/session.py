@@ -42,6 +42,7 @@ import groundling.data
 import groundling.model
 import groundling.runs.checkpoint
 import groundling.runs.configfile
+import groundling.runs.run
 import groundling.runs.samples
 import groundling.runs.statefile
 import groundling.runs.texts
@@ -50,8 +51,8 @@ from groundling import sources
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.edits import live
 from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.run import NonFiniteLoss
 from groundling.runs.statefile import OtherOrigin
-from groundling.train import NonFiniteLoss
 
 if TYPE_CHECKING:
     from typing import Any
@@ -59,8 +60,9 @@ if TYPE_CHECKING:
     from groundling.config import GPTConfig, TrainConfig
     from groundling.data import Corpus
     from groundling.devices.base import Device
+    from groundling.runs.records import Record
+    from groundling.runs.run import Run
     from groundling.runs.statefile import Saved
-    from groundling.train import Record, Run
 
 Pieces = Iterator[tuple[int, "bytes | memoryview"]]
 """A file in pieces, each with its place; see state.stream."""
@@ -465,7 +467,7 @@ class Session:
             self.discarded = None
             setup = replace(self.setup, train=train_config(message, self.setup.train))
             model = live.again(groundling.config.GPTConfig, setup.model)
-            make, begun = groundling.train.Run, self.clock()
+            make, begun = groundling.runs.run.Run, self.clock()
             run = make(setup.train, self.corpus, self.device, model, drawn=self._drawing(begun))
             run.sample_every = setup.sample_interval
             self._begin(Trial(run))
@@ -570,7 +572,7 @@ class Session:
         corpus = self._corpus_of(ckpt.vocab_hash)
         groundling.runs.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
         config = replace(train_config(message, self.setup.train), seed=ckpt.seed)
-        run = groundling.train.Run(config, corpus, self.device, ckpt.config)
+        run = groundling.runs.run.Run(config, corpus, self.device, ckpt.config)
         run.sample_every = self.setup.sample_interval
         run.load(ckpt)
         note = (

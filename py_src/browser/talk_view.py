@@ -20,6 +20,7 @@ import groundling.model
 import groundling.runs.checkpoint
 import groundling.runs.inspector
 import groundling.runs.samples
+import groundling.runs.writer
 import groundling.sampling
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class TalkView(Beside):
         part = next(self.recital, "") if self.recital is not None else ""
         if not part:
             model, corpus = self.model_of("reference")
-            self.recital = groundling.sampling.stream(
+            self.recital = groundling.runs.writer.stream(
                 *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
                 read_every=RECITED,
             )
@@ -190,7 +191,7 @@ class TalkView(Beside):
         self._post("begun", prompt=prompt, nats=begun)
         if length:
             yield
-            for part in groundling.sampling.stream(
+            for part in groundling.runs.writer.stream(
                 *(model, text.corpus, prompt, length, seed),
                 **text.settings,
                 logits=text.new,
@@ -261,7 +262,7 @@ class TalkView(Beside):
     def _of_prompt(self, model: GPT, corpus: Vocabulary, prompt: str) -> list[np.ndarray | None]:
         """The logits of each character of the prompt and of the one after it, as Text has them."""
         tokens = corpus.encode(prompt)[-model.config.block_size :]
-        model.dropout_key = None
+        model.eval()
         with groundling.engine.tensor.no_grad():
             rows = model.forward(model.device.tensor(tokens[None])).numpy()[0]
         require_finite(rows)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from groundling.data import Corpus
     from groundling.runs.configfile import Setup
-    from groundling.train import Run
+    from groundling.runs.run import Run
 
 OURS = "tinyshakespeare"
 SHOWN = 12  # unusual characters that the page lists

@@ -10,7 +10,7 @@ from messages import Message
 if TYPE_CHECKING:
     from session import Session
 
-    from groundling.train import Record
+    from groundling.runs.records import Record
 
 FRAME = 1 / 60  # seconds: messages come no more often
 

@@ -1,13 +1,12 @@
-"""The GPT, from tokens to loss. Edit `forward`, and the gradients follow.
+"""The GPT, from tokens to loss. Edit a `forward`, and the gradients follow.
 
 B sequences of T tokens; C = n_embd channels; V = vocab_size. The architecture is GPT-2's (Radford
 et al. 2019) without biases in the linear layers: pre-LayerNorm blocks, learned positions, GELU, and
-the embedding table used once more, as the unembedding.
+the token embedding used once more, as the unembedding.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,165 +24,122 @@ from .engine.ops import (
     position_embedding,
     unembedding,
 )
-from .engine.tensor import Parameter, Tensor, recompute
+from .engine.parameters import Model, Module, count, within
+from .engine.tensor import Tensor, recompute
 from .rng import Stream
 
 DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pairs
-PIECE = 2**20  # numbers that are read from the device at a time
-ALIGN = 64  # floats: each parameter starts at a multiple of 256 bytes, where WebGPU can bind it
 
 
-class GPT:
+class GPT(Model):
     """A GPT on a device, with the weights given: float32 (parameters,), in checkpoint order.
 
-    `flat` and `flat_grad` hold all parameters and all gradients, each in one tensor, so that saving
-    is one read, AdamW one dispatch and the gradient norm one sum: a list of one, or of as many as
-    it takes where the device's largest tensor is smaller. `parameters` has them by name. Refused,
-    before anything is asked of the device, where it cannot run such a model.
+    Refused, before anything is asked of the device, where it cannot run such a model.
     """
 
     def __init__(self, config: GPTConfig, device: Device, weights: np.ndarray):
         if problem := refusal(config, limits(device)):
             raise Refused(problem)
-        self.config, self.device = config, device
-        self.shapes = parameter_shapes(config)
-        self.places, self.sizes = {}, [0]  # of each parameter: which tensor, and where in it
-        for name, shape in self.shapes.items():
-            size = -(-math.prod(shape) // ALIGN) * ALIGN
-            if 4 * (self.sizes[-1] + size) > device.largest_tensor and self.sizes[-1]:
-                self.sizes.append(0)
-            self.places[name] = len(self.sizes) - 1, self.sizes[-1]
-            self.sizes[-1] += size
-        self.flat = [device.empty(size) for size in self.sizes]
-        self.flat_grad = self.zeros()
-        self.parameters = {
-            name: Parameter(self.own(self.flat, name), self.own(self.flat_grad, name))
-            for name in self.shapes
-        }
-        self.dropout_key: Tensor | None = (
-            None  # set for training with dropout; see Dropout in train.py
-        )
-        self.recomputes = False  # a block's activations on the way back, where they take too much
-        self.part = 0  # of the batch, where that is trained in parts: each has its own dropout
+        super().__init__(device, parameter_shapes(config))
+        w, self.config = self.parameters, config
+        self.wte, self.wpe = w["wte"], w["wpe"]
+        self.dropout = Dropout(config, place=0)
+        self.h = [Block(config, within(w, f"h.{i}"), i) for i in range(config.n_layer)]
+        self.ln_f = LayerNorm(within(w, "ln_f"))
+        self.recomputes = False  # forget a block's activations, and compute them again to go back
         self.load(weights)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, T, V) of the token that follows each of tokens (B, T)."""
-        return unembedding(self.hidden(tokens), self.parameters["wte"])
+        return unembedding(self.hidden(tokens), self.wte)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """The residual stream after the last block, normalised: (B, T, C)."""
-        w = self.parameters
-        x = position_embedding(embedding(tokens, w["wte"]), w["wpe"])
-        x = self._dropout(x, 0)
-        for layer in range(self.config.n_layer):
-            block = partial(self.block, layer)
+        """The residual stream after the last block, normalized: (B, T, C)."""
+        x = position_embedding(embedding(tokens, self.wte), self.wpe)
+        x = self.dropout(x)
+        for block in self.h:
             x = recompute(block, x) if self.recomputes else block(x)
-        return layernorm(x, w["ln_f.weight"], w["ln_f.bias"])
-
-    def block(self, layer: int, x: Tensor) -> Tensor:
-        """Attention, then the MLP, each of what is normalised and added to it: (B, T, C)."""
-        w = self.parameters
-        x = x + self.attention(
-            layer, layernorm(x, w[f"h.{layer}.ln_1.weight"], w[f"h.{layer}.ln_1.bias"])
-        )
-        return x + self.mlp(
-            layer, layernorm(x, w[f"h.{layer}.ln_2.weight"], w[f"h.{layer}.ln_2.bias"])
-        )
-
-    def attention(self, layer: int, x: Tensor) -> Tensor:
-        """Every position gathers from itself and those before it: (B, T, C) -> (B, T, C)."""
-        w = self.parameters
-        qkv = linear(x, w[f"h.{layer}.attn.c_attn"])
-        y = linear(causal_attention(qkv, self.config.n_head), w[f"h.{layer}.attn.c_proj"])
-        return self._dropout(y, 2 * layer + 1)
-
-    def mlp(self, layer: int, x: Tensor) -> Tensor:
-        """Every position by itself: (B, T, C) -> (B, T, d_ff) -> (B, T, C)."""
-        w = self.parameters
-        y = linear(gelu(linear(x, w[f"h.{layer}.mlp.c_fc"])), w[f"h.{layer}.mlp.c_proj"])
-        return self._dropout(y, 2 * layer + 2)
+        return self.ln_f(x)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """The mean cross-entropy, in nats, of the tokens that really followed: both (B, T) ->
-        (1,).
-        """
+        """The mean cross-entropy, in nats, of the targets: both (B, T) -> (1,)."""
         return cross_entropy(self.forward(tokens), targets)
 
-    def zero_grad(self) -> None:
-        """Forget all gradients: the next backward pass starts anew."""
-        for parameter in self.parameters.values():
-            parameter.has_grad = False
-
-    def weights(self) -> np.ndarray:
-        """All weights, float32 (parameters,), in checkpoint order."""
-        return self.gather(self.flat)
-
-    def load(self, weights: np.ndarray) -> None:
-        """Replace all weights: float32 (parameters,), in checkpoint order."""
-        self.scatter(weights, self.flat)
-
-    def own(self, flat: list[Tensor], name: str) -> Tensor:
-        """A parameter's place in what is laid out as `flat` is: a view of its shape."""
-        i, at = self.places[name]
-        return flat[i].view(*self.shapes[name], offset=at)
-
-    def zeros(self) -> list[Tensor]:
-        """Zeros, laid out as `flat` is."""
-        return [self.device.tensor(np.zeros(size, np.float32)) for size in self.sizes]
-
-    def gather(self, flat: list[Tensor]) -> np.ndarray:
-        """What is laid out as `flat` is (weights, gradients, moments) holds, in checkpoint order,
-        unpadded.
+    def train(self, key: Tensor, part: int = 0) -> None:
+        """Turn dropout on: what it drops follows from a key, uint32 (2,), of this iteration, and
+        from which part of the batch is computed.
         """
-        numbers, at = None, 0
-        for piece in self.pieces(flat):
-            if numbers is None:
-                numbers = np.empty(sum(map(math.prod, self.shapes.values())), piece.dtype)
-            numbers[at : at + piece.size] = piece
-            at += piece.size
-        return numbers
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.key, module.part = key, part
 
-    def pieces(self, flat: list[Tensor]) -> Iterator[np.ndarray]:
-        """The same in pieces, of which each is one read of at most PIECE numbers: what is saved
-        need not be in Python's memory as a whole.
-        """
-        spans = [[] for _ in flat]  # of each tensor, from where to where its parameters are
-        for name, shape in self.shapes.items():
-            i, at = self.places[name]
-            spans[i].append((at, at + math.prod(shape)))
-        for tensor, inner in zip(flat, spans, strict=True):
-            for start in range(0, tensor.size, PIECE):
-                end = min(start + PIECE, tensor.size)
-                numbers = tensor.view(end - start, offset=start).numpy()
-                parts = [
-                    numbers[max(a, start) - start : min(b, end) - start]
-                    for a, b in inner
-                    if a < end and b > start
-                ]
-                yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def eval(self) -> None:
+        """Turn dropout off."""
+        self.train(None)
 
-    def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
-        """The reverse of gather. ValueError when there are not as many numbers as the model has
-        parameters.
-        """
-        if numbers.size != (expected := sum(math.prod(shape) for shape in self.shapes.values())):
-            raise ValueError(
-                f"The model has {expected:,} parameters; got {numbers.size:,} numbers."
-            )
-        padded, start = [np.zeros(size, numbers.dtype) for size in self.sizes], 0
-        for shape, (i, at) in zip(self.shapes.values(), self.places.values(), strict=True):
-            n = math.prod(shape)
-            padded[i][at : at + n] = numbers[start : start + n]
-            start += n
-        for tensor, values in zip(flat, padded, strict=True):
-            self.device.write(tensor, values)
 
-    def _dropout(self, x: Tensor, layer: int) -> Tensor:
-        if self.config.dropout and self.dropout_key:
-            layer += self.part * (2 * self.config.n_layer + 1)
-            return dropout(x, self.dropout_key, self.config.dropout, layer)
-        return x
+class Block(Module):
+    """Attention, then the MLP. Each sees the normalized stream and adds to it: (B, T, C)."""
+
+    def __init__(self, config: GPTConfig, w: dict, layer: int):
+        self.ln_1, self.ln_2 = LayerNorm(within(w, "ln_1")), LayerNorm(within(w, "ln_2"))
+        self.attn = Attention(config, within(w, "attn"), 2 * layer + 1)
+        self.mlp = MLP(config, within(w, "mlp"), 2 * layer + 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Attention(Module):
+    """Every position gathers from itself and those before it: (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, config: GPTConfig, w: dict, place: int):
+        self.c_attn, self.c_proj, self.n_head = w["c_attn"], w["c_proj"], config.n_head
+        self.dropout = Dropout(config, place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.attend(linear(x, self.c_attn))
+        return self.dropout(linear(y, self.c_proj))
+
+    def attend(self, qkv: Tensor) -> Tensor:
+        """What every head gathers, side by side: Q | K | V (B, T, 3C) -> (B, T, C)."""
+        return causal_attention(qkv, self.n_head)
+
+
+class MLP(Module):
+    """Every position by itself: (B, T, C) -> (B, T, d_ff) -> (B, T, C)."""
+
+    def __init__(self, config: GPTConfig, w: dict, place: int):
+        self.c_fc, self.c_proj = w["c_fc"], w["c_proj"]
+        self.dropout = Dropout(config, place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = gelu(linear(x, self.c_fc))
+        return self.dropout(linear(y, self.c_proj))
+
+
+class LayerNorm(Module):
+    """Each row of x (..., C) to mean 0 and variance 1, then a gain and a bias for each channel."""
+
+    def __init__(self, w: dict):
+        self.weight, self.bias = w["weight"], w["bias"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return layernorm(x, self.weight, self.bias)
+
+
+class Dropout(Module):
+    """In training, zeroes a share `rate` of x, other elements at every place in the model."""
+
+    def __init__(self, config: GPTConfig, place: int):
+        self.rate, self.place, self.places = config.dropout, place, 2 * config.n_layer + 1
+        self.key, self.part = None, 0  # see GPT.train
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.key is None or not self.rate:
+            return x
+        return dropout(x, self.key, self.rate, self.part * self.places + self.place)
 
 
 def parameter_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
@@ -218,7 +174,7 @@ def initial_weights(
     learns slower: 3.60 nats after 200 iterations of a small model 128 wide, and 3.04 so.
     """
     stream, shapes = Stream(seed), parameter_shapes(config)
-    weights = np.empty(sum(math.prod(shape) for shape in shapes.values()), np.float32)
+    weights = np.empty(count(shapes), np.float32)
     at, C = 0, config.n_embd
     embedding_std = 0.02 if GPTConfig.n_embd >= C else 0.03 / math.sqrt(C)
     for name, shape in shapes.items():

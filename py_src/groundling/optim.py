@@ -28,7 +28,7 @@ class AdamW:
         for moment in (*self.m, *self.v):
             self.model.device.write(moment, np.zeros(moment.shape, np.float32))
 
-    def hyper(self, lr: float) -> np.ndarray:
+    def advance(self, lr: float) -> np.ndarray:
         """Count one more step and return what it needs: float32 (3,), lr and the two bias
         corrections.
         """
@@ -36,7 +36,9 @@ class AdamW:
         return np.array([lr, 1 - self.beta1**self.t, math.sqrt(1 - self.beta2**self.t)], np.float32)
 
     def step(self, hyper: Tensor) -> None:
-        """Move every parameter by its gradient; hyper is this step's `hyper(lr)`, on the device."""
+        """Move every parameter by its gradient; hyper is what `advance` returned for this step, on
+        the device.
+        """
         model = self.model
         settings = dict(
             beta1=self.beta1, beta2=self.beta2, eps=self.eps, weight_decay=self.weight_decay

@@ -21,6 +21,7 @@ DECIDING = (
     SHADERS,
     *(f"{LIBRARY}{name}/" for name in ("devices", "engine")),
     *(f"{LIBRARY}{name}.py" for name in ("config", "data", "model", "optim", "rng", "train")),
+    f"{LIBRARY}runs/run.py",
 )
 
 

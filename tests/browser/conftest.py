@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +184,7 @@ class Worker:
 
     def __init__(self, page: Page, site_url: str):
         self.page, self.site_url, self.messages = page, site_url, []
+        self.pending: deque[dict] = deque()  # that have come and were not looked at
         page.goto(f"{site_url}runner/pyodide_runner.html")
         self.start()
 
@@ -224,7 +226,8 @@ class Worker:
 
     def take(self) -> list[dict]:
         """The messages that are new."""
-        new = self.page.evaluate("seen.splice(0)")
+        new = [*self.pending, *self.page.evaluate("seen.splice(0)")]
+        self.pending.clear()
         self.messages += new
         return new
 
@@ -234,14 +237,14 @@ class Worker:
         """The next message of one of these types; fails at an error that was not waited for."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            for message in self.page.evaluate("seen.splice(0, 1)"):
-                self.messages.append(message)
+            self.pending.extend(self.page.evaluate("seen.splice(0)"))
+            while self.pending:
+                self.messages.append(message := self.pending.popleft())
                 if message["type"] in types and where(message):
                     return message
                 if message["type"] in ("crash", "error", "refused"):
                     pytest.fail(f"the worker says {message}")
-            else:
-                self.page.wait_for_timeout(10)
+            self.page.wait_for_timeout(10)
         pytest.fail(f"no {types} in {timeout:g} s; the last messages: {self.messages[-5:]}")
 
     def file(self, message: dict) -> bytes:

@@ -42,7 +42,7 @@ def natively(files: dict[str, str], corpus) -> list:
     before = live.load(files)
     try:
         config = groundling.config.TrainConfig(iters=SETTINGS["iters"], batch_size=2)
-        return list(groundling.train.train(groundling.train.Run(config, corpus, NumPyDevice())))
+        return list(groundling.train.train(groundling.runs.run.Run(config, corpus, NumPyDevice())))
     finally:
         live.restore(before)
 

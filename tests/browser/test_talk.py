@@ -18,7 +18,7 @@ from groundling.labs.evidence import Evidence
 from groundling.model import GPT
 from groundling.runs import checkpoint
 from groundling.runs.samples import prompt
-from groundling.sampling import generate, stream
+from groundling.runs.writer import generate, stream
 
 HERE = Path(__file__).parent
 NAME = "tinker-shakespeare-hamlet-iter2000.bin"

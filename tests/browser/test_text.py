@@ -17,7 +17,7 @@ from groundling.model import GPT
 from groundling.runs import checkpoint, configfile
 from groundling.runs.configfile import Setup
 from groundling.runs.presets import PRESETS
-from groundling.sampling import generate
+from groundling.runs.writer import generate
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein.\n" * 40
 

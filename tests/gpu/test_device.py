@@ -23,8 +23,9 @@ from groundling.devices.webgpu.device import Ring, WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
 from groundling.edits.errors import describe
 from groundling.engine import ops
-from groundling.sampling import generate
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.runs.writer import generate
+from groundling.train import train
 
 TEXT = (
     "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 20
@@ -180,8 +181,8 @@ def test_a_text_is_one_submit_where_the_device_is_fast(
     """From the second on: the first tells how fast it is. It has a character that fills the cache,
     some that the cache is for, and those of a window that slides.
     """
-    monkeypatch.setattr("groundling.sampling.SECONDS", 1e6)
-    monkeypatch.setattr("groundling.sampling.TOO_LONG", 1e6)
+    monkeypatch.setattr("groundling.runs.writer.SECONDS", 1e6)
+    monkeypatch.setattr("groundling.runs.writer.TOO_LONG", 1e6)
     run = small_run(device)
     text = generate(run.model, run.corpus, "To be", 300, "s")
     for _ in range(2):
@@ -193,8 +194,8 @@ def test_a_text_is_one_submit_where_the_device_is_fast(
 def test_a_text_is_measured_again_when_its_one_submit_takes_too_long(
     device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("groundling.sampling.SECONDS", 1e6)
-    monkeypatch.setattr("groundling.sampling.TOO_LONG", 0.0)
+    monkeypatch.setattr("groundling.runs.writer.SECONDS", 1e6)
+    monkeypatch.setattr("groundling.runs.writer.TOO_LONG", 0.0)
     run, submits = small_run(device), []
     for _ in range(3):
         before = device.counts.submits
@@ -206,7 +207,7 @@ def test_a_text_is_measured_again_when_its_one_submit_takes_too_long(
 def test_on_a_slow_device_a_submit_is_one_character(
     device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("groundling.sampling.SECONDS", 0.0)
+    monkeypatch.setattr("groundling.runs.writer.SECONDS", 0.0)
     run = small_run(device)
     generate(run.model, run.corpus, "To be", 12, "s")
     before = device.counts.submits

@@ -219,7 +219,7 @@ def test_what_the_readers_code_raises_comes_out(device, use: Callable):
 def test_code_that_needs_the_ordinary_sizes_is_checked_at_those(device, use: Callable):
     path = "py_src/groundling/model.py"
     text = sources.original(path)
-    old = "        w = self.parameters\n        x = position"
+    old = "        x = position"
     assert text.count(old) == 1
     use({path: text.replace(old, "        assert self.config.n_embd == 64\n" + old)})
     [row] = check(device, "gelu")

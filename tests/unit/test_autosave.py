@@ -14,9 +14,9 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.model import parameter_shapes
 from groundling.runs import statefile
 from groundling.runs.records import Log, Record
+from groundling.runs.run import State
 from groundling.runs.samples import Sample
 from groundling.runs.statefile import Saved
-from groundling.train import State
 
 MODEL = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, d_ff=4)
 COUNT = sum(int(np.prod(shape)) for shape in parameter_shapes(MODEL).values())
@@ -119,9 +119,10 @@ class FakeRun:
     def facts(self) -> Saved:
         words, none = (1, 2, 3, 4), np.empty(0, np.float32)
         at = State(
-            *(MODEL, TrainConfig(seed=self.seed), self.first, self.iter, None, self.iter),
-            *(words, words, Log(self.first, self.log), words, list(self.samples)),
-            *(none, none, none),
+            *(self.first, self.iter, None, Log(self.first, self.log), list(self.samples)),
+            **dict(model=MODEL, config=TrainConfig(seed=self.seed), step=self.iter),
+            **dict.fromkeys(("batches", "validation", "sampling"), words),
+            **dict.fromkeys(("weights", "m", "v"), none),
         )
         created = "2026-11-21T08:00:00.000Z"  # the clock may stand still
         return Saved(at, "0" * 64, "1" * 64, "2" * 64, "numpy: here", created)

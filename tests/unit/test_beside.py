@@ -21,7 +21,8 @@ from groundling.edits import live
 from groundling.labs import link
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, statefile
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -34,9 +35,8 @@ for path, line, edited in (
     ("train.py", "        it = run.iter\n", "        trap()\n        it = run.iter\n"),
     (
         "model.py",
-        "        w = self.parameters\n        x = position_embedding(",
-        '        w = self.parameters\n        if trap() == "none":\n            return None\n'
         "        x = position_embedding(",
+        '        if trap() == "none":\n            return None\n        x = position_embedding(',
     ),
 ):
     text = sources.original(f"py_src/groundling/{path}")

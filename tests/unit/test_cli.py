@@ -26,7 +26,9 @@ from groundling.labs import link
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, interchange, statefile
 from groundling.runs.checkpoint import Checkpoint
-from groundling.train import NonFiniteLoss, Record, Run, train
+from groundling.runs.records import Record
+from groundling.runs.run import NonFiniteLoss, Run
+from groundling.train import train
 
 pytestmark = pytest.mark.native  # there is no command line in a browser
 

@@ -13,8 +13,9 @@ from groundling.engine.jit import MOST_SHAPES, jit
 from groundling.engine.recent import Recent
 from groundling.engine.tensor import Tensor, no_grad
 from groundling.labs.lens import Lens
-from groundling.sampling import generate
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.runs.writer import generate
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 CONFIG = TrainConfig(

@@ -13,7 +13,8 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.labs.curve import Curve, read_log
 from groundling.labs.doctor import CASES, ENOUGH, FEWEST, ITERS, TITLES, Examination, diagnose
-from groundling.train import NonFiniteLoss, Record
+from groundling.runs.records import Record
+from groundling.runs.run import NonFiniteLoss
 
 UNIFORM = math.log(65)
 

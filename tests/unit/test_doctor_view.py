@@ -13,7 +13,8 @@ from groundling.data import Corpus
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.labs import doctor
-from groundling.train import NonFiniteLoss, Record
+from groundling.runs.records import Record
+from groundling.runs.run import NonFiniteLoss
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

@@ -23,7 +23,8 @@ from groundling.engine import ops
 from groundling.engine.jit import jit
 from groundling.model import GPT, initial_weights
 from groundling.optim import clip_grad_norm_
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 PATH = "py_src/groundling/mine.py"
 

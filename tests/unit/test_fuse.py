@@ -13,7 +13,8 @@ from groundling.engine import fuse, ops
 from groundling.engine.jit import jit
 from groundling.engine.plan import Plan
 from groundling.engine.tensor import Parameter, Tensor, no_grad
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = "It was the lark, the herald of the morn,\nNo nightingale.\n" * 20
 ODD = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=22)  # none a multiple of a tile

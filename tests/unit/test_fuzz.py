@@ -31,7 +31,8 @@ from groundling.labs.curve import Curve, read_log
 from groundling.rng import Stream
 from groundling.runs import checkpoint, configfile, interchange, statefile, texts
 from groundling.runs.decoding import decode
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 CASES = int(os.environ.get("GROUNDLING_FUZZ", 100 if sys.platform == "emscripten" else 500))
 TEXT = "To be, or not to be, that is the question:\n" * 3

@@ -19,8 +19,9 @@ from groundling.engine.tensor import no_grad
 from groundling.model import GPT, initial_weights
 from groundling.runs import checkpoint, statefile
 from groundling.runs.presets import PRESETS
-from groundling.sampling import generate
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.runs.writer import generate
+from groundling.train import train
 
 SMALL = dict(block_size=8, n_layer=1, n_head=2, n_embd=32, d_ff=64)
 

@@ -13,7 +13,8 @@ from groundling.model import parameter_shapes
 from groundling.runs import statefile
 from groundling.runs.checkpoint import CheckpointError
 from groundling.runs.inspector import Contents, compare, size
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 

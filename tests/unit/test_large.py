@@ -10,7 +10,8 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.engine.tensor import Parameter, recompute, record
 from groundling.runs import cost, presets
 from groundling.runs.configfile import Setup
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 SHAPE = dict(block_size=8, n_layer=2, n_head=2, n_embd=12, d_ff=20)
@@ -63,7 +64,7 @@ def test_each_part_of_a_batch_has_its_own_dropout(device: Device):
     again, _ = losses(device, dropout=0.5, accumulate=2)
     assert found == again
     x = device.tensor(np.ones(64 * 12, np.float32))
-    run.model.dropout_key = device.tensor(run.dropout_key())
+    run.model.train(device.tensor(run.dropout_key()))
     masks = []
     for run.model.part in range(2):
         masks.append(run.model._dropout(x, 0).numpy())

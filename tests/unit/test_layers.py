@@ -16,7 +16,8 @@ __main__
 cli
 labs
 edits
-train runs
+train
+runs
 sampling
 optim
 model

@@ -14,7 +14,8 @@ from groundling.devices.base import Device
 from groundling.engine.tensor import no_grad
 from groundling.labs.lens import Lens, health
 from groundling.model import GPT, initial_weights, parameter_shapes
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 CONFIG = GPTConfig(vocab_size=23, block_size=20, n_layer=3, n_head=2, n_embd=12, d_ff=40)
 TEXT = "To be, or not to be, that is the question:\n" * 20
@@ -121,16 +122,10 @@ def test_an_edited_model_is_looked_into_as_it_is(device: Device, rng):
 
 
 def test_a_model_of_other_parts_has_no_lens_but_its_heads_are_seen(device: Device, rng):
-    class Bare(model_module.GPT):
-        def mlp(self, layer, x):
-            return super().mlp(layer, model_module.layernorm(x, *self.norm(layer)))
-
-        def norm(self, layer):
-            return [self.parameters[f"h.{layer}.ln_2.{which}"] for which in ("weight", "bias")]
-
-    look = Lens(Bare(CONFIG, device, trained_weights(CONFIG, rng))).look(
-        np.array([1, 2], np.uint32)
-    )
+    model = GPT(CONFIG, device, trained_weights(CONFIG, rng))
+    for block in model.h:
+        block.mlp = lambda x, norm=block.ln_2, mlp=block.mlp: mlp(norm(x))
+    look = Lens(model).look(np.array([1, 2], np.uint32))
     assert look.lens.shape == (0, 2, 23) and look.attention.shape == (3, 2, 2, 2)
 
 

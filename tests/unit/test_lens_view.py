@@ -14,7 +14,8 @@ from groundling.data import BYTES, Corpus
 from groundling.devices.base import DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.labs.lens import Lens
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 

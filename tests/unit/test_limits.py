@@ -16,7 +16,8 @@ from groundling.labs.twin import Twin
 from groundling.model import GPT
 from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = Corpus("the quick brown fox jumps over the lazy dog " * 40)
 MODEL = GPTConfig(TEXT.vocab_size, 8, 1, 1, 16, 8)

@@ -20,8 +20,9 @@ from groundling.edits import live, project
 from groundling.labs import link as link_module
 from groundling.labs.link import Link, LinkError, Replay, claim, dumps, loads, recorded
 from groundling.runs import statefile
+from groundling.runs.run import Run
 from groundling.runs.texts import read_as
-from groundling.train import Run, train
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
 CONFIG = TrainConfig(

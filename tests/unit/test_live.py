@@ -18,6 +18,7 @@ from groundling.edits import live
 from groundling.edits.live import OtherShapes
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
+RUN = "py_src/groundling/runs/run.py"
 TENSOR = "py_src/groundling/engine/tensor.py"
 TEXT = "To be, or not to be, that is the question:\n" * 20
 CONFIG = TrainConfig(iters=20, batch_size=2, warmup=4)
@@ -32,16 +33,14 @@ def edit(path: str, *changes: tuple[str, str]) -> dict[str, str]:
     return {path: text}
 
 
-TWICE = edit(
-    TRAIN, ("lr = learning_rate(it, run.config)", "lr = 2 * learning_rate(it, run.config)")
-)
+TWICE = edit(TRAIN, ("lr = learning_rate(it, config)", "lr = 2 * learning_rate(it, config)"))
 
 
 def small(iters: int = 3, device=None):
     """A run of a small model, some iterations in."""
     corpus = Corpus(TEXT)
     model = GPTConfig(corpus.vocab_size, block_size=8, n_layer=2, n_head=2, n_embd=8, d_ff=16)
-    run = groundling.train.Run(CONFIG, corpus, device or NumPyDevice(), model)
+    run = groundling.runs.run.Run(CONFIG, corpus, device or NumPyDevice(), model)
     on(run, iters)
     return run
 
@@ -62,7 +61,7 @@ def test_an_edit_makes_its_module_and_those_that_import_it_anew_and_no_others():
     before = {n: m for n, m in sys.modules.items() if n.startswith("groundling.")}
     live.load(TWICE)
     anew = {n.removeprefix("groundling.") for n, m in before.items() if sys.modules[n] is not m}
-    assert {"train", "runs.statefile"} <= anew
+    assert anew >= {"train"} and not anew & {"runs.run", "runs.statefile"}
     kept = "model optim config engine.ops engine.tensor devices.base devices.numpy runs engine"
     assert not anew & {*kept.split()} and {*kept.split()} <= {n[11:] for n in before}
     assert groundling.train is sys.modules["groundling.train"] is not before["groundling.train"]
@@ -163,7 +162,7 @@ def test_what_cannot_be_edited_is_refused(overlay, why):
 
 def test_exceptions_that_are_as_they_were_are_still_caught():
     lost = groundling.devices.base.DeviceLost
-    non_finite, other = groundling.train.NonFiniteLoss, groundling.runs.statefile.OtherOrigin
+    non_finite, other = groundling.runs.run.NonFiniteLoss, groundling.runs.statefile.OtherOrigin
     live.load(
         {
             **TWICE,
@@ -172,11 +171,11 @@ def test_exceptions_that_are_as_they_were_are_still_caught():
     )
     assert groundling.devices.base.DeviceLost is lost
     assert (
-        groundling.train.NonFiniteLoss is non_finite
+        groundling.runs.run.NonFiniteLoss is non_finite
         and groundling.runs.statefile.OtherOrigin is other
     )
-    live.load(edit(TRAIN, ("training cannot go on from there", "training ends here")))
-    assert groundling.train.NonFiniteLoss is not non_finite
+    live.load(edit(RUN, ("training cannot go on from there", "training ends here")))
+    assert groundling.runs.run.NonFiniteLoss is not non_finite
 
 
 def test_a_traceback_shows_the_edited_lines():
@@ -317,7 +316,7 @@ def test_a_run_of_another_device_is_carried_to_a_new_one_of_the_edited_class():
 def test_a_diff_names_files_and_is_bounded():
     told = live.diff({}, TWICE)
     assert told.startswith(f"--- {TRAIN}\n+++ {TRAIN}\n@@")
-    assert "\n+        lr = 2 * learning_rate(it, run.config)" in told
+    assert "\n+        lr = 2 * learning_rate(it, config)" in told
     assert live.diff(TWICE, TWICE) == ""
     long = live.diff({}, {"py_src/groundling/mine.py": "x = 1\n" * 10_000})
     assert len(long) <= live.MAX_DIFF + 2 and long.endswith("…")

@@ -17,6 +17,7 @@ from groundling.runs.configfile import Setup
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
+RUN = "py_src/groundling/runs/run.py"
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
 
 
@@ -37,9 +38,7 @@ def edit(path: str, *changes: tuple[str, str]) -> dict[str, str]:
     return {path: text}
 
 
-TWICE = edit(
-    TRAIN, ("lr = learning_rate(it, run.config)", "lr = 2 * learning_rate(it, run.config)")
-)
+TWICE = edit(TRAIN, ("lr = learning_rate(it, config)", "lr = 2 * learning_rate(it, config)"))
 RAISES = edit(TRAIN, ("        loss.backward()", "        loss.backwards()"))
 NOTHING = {TRAIN: sources.original(TRAIN) + "\n# nothing\n"}
 
@@ -85,7 +84,7 @@ def test_an_edit_takes_over_at_one_iteration_and_loses_nothing(untouched):
     [applied] = page.of("applied")
     k, log = applied["iter"], page.session.run.log
     assert k >= 5 and applied["files"] == [TRAIN]
-    assert "+        lr = 2 * learning_rate(it, run.config)" in applied["diff"]
+    assert "+        lr = 2 * learning_rate(it, config)" in applied["diff"]
     assert [record.iter for record in log] == list(range(12))
     factors = [record.lr / (3e-4 * (record.iter + 1) / 100) for record in log]
     assert factors == pytest.approx([1] * k + [2] * (12 - k))
@@ -103,7 +102,7 @@ def test_an_edit_of_nothing_changes_no_bit(untouched):
     assert [message["diff"] != "" for message in page.of("applied")] == [True, True]
 
 
-SWAPPED = edit(MODEL, ("y = linear(gelu(linear(x", "y = linear(layernorm(linear(x"))
+SWAPPED = edit(MODEL, ("y = gelu(linear(x", "y = layernorm(linear(x"))
 BROKEN = {
     "not Python": ({TRAIN: sources.original(TRAIN) + "def f(:\n"}, "SyntaxError", TRAIN),
     "no such module": ({TRAIN: "from .nowhere import x\n"}, "nowhere", TRAIN),
@@ -297,7 +296,7 @@ def file_of(page, kind):
     return paging.file_of(page.posted)
 
 
-FAILS = edit(TRAIN, ("        self._start(0, None)", "        assert False, 'edited'"))
+FAILS = edit(RUN, ("        self._start(Progress())", "        assert False, 'edited'"))
 
 
 def test_a_load_that_fails_in_any_way_leaves_the_run_and_the_code_as_they_were(untouched):

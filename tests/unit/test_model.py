@@ -15,8 +15,9 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.engine import ops
+from groundling.engine.parameters import ALIGN
 from groundling.engine.tensor import Parameter, Tensor, no_grad, record
-from groundling.model import ALIGN, GPT, initial_weights, parameter_shapes
+from groundling.model import GPT, initial_weights, parameter_shapes
 from groundling.optim import AdamW, clip_grad_norm_
 from groundling.rng import Stream
 
@@ -130,10 +131,10 @@ def test_dropout_acts_in_training_only(device: Device, rng: np.random.Generator)
     tokens = device.tensor(rng.integers(0, 11, (2, 9), dtype=np.uint32))
     with no_grad():
         whole = model.forward(tokens).numpy()
-        model.dropout_key = device.tensor(np.array([1, 2], np.uint32))
+        model.train(device.tensor(np.array([1, 2], np.uint32)))
         thinned = model.forward(tokens).numpy()
         np.testing.assert_array_equal(model.forward(tokens).numpy(), thinned)
-        model.dropout_key = None
+        model.eval()
         np.testing.assert_array_equal(model.forward(tokens).numpy(), whole)
     assert (thinned != whole).mean() > 0.9
 
@@ -153,7 +154,7 @@ def test_each_dropout_of_a_model_is_one_of_its_own(
         run(kernel, *tensors, **params)
 
     monkeypatch.setattr(device, "run", spy)
-    model.dropout_key = device.tensor(np.array([1, 2], np.uint32))
+    model.train(device.tensor(np.array([1, 2], np.uint32)))
     with no_grad():
         whole = model.forward(tokens).numpy()
         found = sorted(layers)
@@ -245,7 +246,7 @@ def test_three_training_steps_are_pytorchs(device: Device, corpus: Corpus, exact
         loss.backward()
         gradients = model.gather(model.flat_grad) if gradients is None else gradients
         norms.append(clip_grad_norm_(model, 1.0).item())
-        adamw.step(device.tensor(adamw.hyper(1e-3)))
+        adamw.step(device.tensor(adamw.advance(1e-3)))
     assert losses == pytest.approx(figures["losses"], **close)
     assert norms == pytest.approx(figures["gradient_norms"], **close)
     compare_summary(gradients, figures["gradients"], **close)

@@ -32,7 +32,7 @@ def test_adamw_is_its_definition(device: Device, rng: np.random.Generator):
     for t, lr in enumerate((0.1, 0.03, 0.2), start=1):
         g = rng.standard_normal(weights.size)
         set_gradients(model, g)
-        adamw.step(device.tensor(adamw.hyper(lr)))
+        adamw.step(device.tensor(adamw.advance(lr)))
         weights -= lr * 0.2 * weights
         m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g**2
         weights -= lr * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
@@ -51,7 +51,7 @@ def test_the_first_step_is_the_learning_rate_whatever_the_gradients_size(device:
     adamw = AdamW(model, weight_decay=0.0)
     g = np.where(np.arange(before.size) % 2, 1e3, -1e-3)
     set_gradients(model, g)
-    adamw.step(device.tensor(adamw.hyper(0.01)))
+    adamw.step(device.tensor(adamw.advance(0.01)))
     np.testing.assert_allclose(model.weights() - before, -0.01 * np.sign(g), rtol=1e-3)
 
 
@@ -60,7 +60,7 @@ def test_weights_decay_where_there_is_no_gradient(device: Device):
     before = model.weights()
     set_gradients(model, np.zeros(before.size))
     adamw = AdamW(model, weight_decay=0.5)
-    adamw.step(device.tensor(adamw.hyper(0.1)))
+    adamw.step(device.tensor(adamw.advance(0.1)))
     np.testing.assert_allclose(model.weights(), before * 0.95, rtol=1e-6)
 
 
@@ -73,7 +73,7 @@ def test_reset_starts_anew(device: Device, rng: np.random.Generator):
         adamw.reset()
         for _ in range(2):
             set_gradients(model, g)
-            adamw.step(device.tensor(adamw.hyper(0.1)))
+            adamw.step(device.tensor(adamw.advance(0.1)))
         moved.append(model.weights().tobytes())
     assert moved[0] == moved[1]
 
@@ -81,7 +81,7 @@ def test_reset_starts_anew(device: Device, rng: np.random.Generator):
 def test_hyper_counts_steps_and_has_the_bias_corrections(device: Device):
     adamw = AdamW(new_model(device), beta1=0.9, beta2=0.95)
     for t in (1, 2, 3):
-        lr, correction1, root_correction2 = adamw.hyper(0.25 * t)
+        lr, correction1, root_correction2 = adamw.advance(0.25 * t)
         assert adamw.t == t
         assert lr == 0.25 * t
         assert correction1 == pytest.approx(1 - 0.9**t, rel=1e-6)
@@ -124,6 +124,6 @@ def test_the_padding_between_parameters_stays_zero(device: Device, rng: np.rando
         model.zero_grad()
         model.loss(x, x).backward()
         clip_grad_norm_(model, 1.0)
-        adamw.step(device.tensor(adamw.hyper(0.1)))
+        adamw.step(device.tensor(adamw.advance(0.1)))
     for flat in (*model.flat, *model.flat_grad, *adamw.m, *adamw.v):
         assert not np.delete(flat.numpy(), inside.astype(int)).any()

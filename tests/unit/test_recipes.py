@@ -67,7 +67,7 @@ def small_run(device: Device, **settings: float):
     common |= dict(eval_interval=3, eval_batches=1)
     train_config = config.TrainConfig(**common | settings)
     model_config = config.GPTConfig(vocab_size=corpus.vocab_size, **shape)
-    run = groundling.train.Run(train_config, corpus, device, model_config)
+    run = groundling.runs.run.Run(train_config, corpus, device, model_config)
     run.sample_every = 0
     return run
 
@@ -210,7 +210,7 @@ def test_relu_squared_is_what_the_formula_says(device: Device, use: Callable):
     x = Stream("x").normal(2 * 4 * 6).reshape(2, 4, 6)
     w = {name: parameter.numpy() for name, parameter in model.parameters.items()}
     expected = np.maximum(x @ w["h.0.mlp.c_fc"], 0) ** 2 @ w["h.0.mlp.c_proj"]
-    np.testing.assert_allclose(model.mlp(0, device.tensor(x)).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(model.h[0].mlp(device.tensor(x)).numpy(), expected, atol=1e-5)
 
 
 def test_without_positions_the_order_of_what_came_before_is_all_one(device: Device, use: Callable):
@@ -252,7 +252,7 @@ def test_decay_leaves_gains_and_biases_where_they_are(device: Device, use: Calla
         run = small_run(device, weight_decay=0.5)
         run.model.load(np.ones_like(run.model.weights()))
         device.write(run.model.flat_grad[0], np.zeros(run.model.flat_grad[0].shape))
-        run.optimizer.step(device.tensor(run.optimizer.hyper(0.1)))
+        run.optimizer.step(device.tensor(run.optimizer.advance(0.1)))
         parameters = run.model.parameters.items()
         assert all(np.ptp(parameter.numpy()) == 0 for _, parameter in parameters)
         return {name: parameter.numpy().flat[0] for name, parameter in parameters}

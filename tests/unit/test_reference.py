@@ -14,9 +14,10 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.labs.evidence import Evidence
 from groundling.runs import checkpoint
 from groundling.runs.checkpoint import Checkpoint
+from groundling.runs.run import Run
 from groundling.runs.samples import prompt
-from groundling.sampling import generate
-from groundling.train import Run, evaluate
+from groundling.runs.writer import generate
+from groundling.train import evaluate
 
 NAME = "tinker-shakespeare-hamlet-iter2000.bin"
 PATH = Path(__file__).parents[2] / "site/public/reference" / NAME

@@ -10,10 +10,11 @@ from groundling.data import SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabula
 from groundling.devices.base import Device
 from groundling.labs.evidence import PHASES, Evidence, has_phases, phase_of
 from groundling.rng import Stream
+from groundling.runs.run import Run
 from groundling.runs.samples import LENGTH, opening, prompt, write
 from groundling.runs.texts import read_as
-from groundling.sampling import generate
-from groundling.train import Run, train
+from groundling.runs.writer import generate
+from groundling.train import train
 
 TEXT = "To be, or not to be: that's the question.\nWhether 'tis nobler in the mind\n" * 30
 CORPUS = Corpus(TEXT)

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundling import sources
+from groundling import sampling, sources
 from groundling.config import GPTConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.engine.tensor import no_grad
 from groundling.model import GPT, initial_weights
 from groundling.rng import Stream
-from groundling.sampling import READ_EVERY, distribution, generate, stream, surprise
+from groundling.runs.writer import READ_EVERY, generate, stream
+from groundling.sampling import distribution, surprise
 
 CORPUS = Corpus("How far that little candle throws his beams! So shines a good deed.")
 CONFIG = GPTConfig(
@@ -72,6 +73,7 @@ def test_text_is_drawn_by_temperature_then_top_k_then_top_p(
     settings = dict(temperature=temperature, top_k=top_k, top_p=top_p)
     text = generate(model, CORPUS, PROMPT, 30, "seed", **settings)
     assert text == expected_text(model, PROMPT, 30, "seed", temperature, top_k, top_p)
+    assert text == sampling.generate(model, CORPUS, PROMPT, 30, "seed", **settings)
 
 
 def draw(device: Device, logits: list, u: float, *settings: float) -> int:
@@ -170,7 +172,7 @@ def test_a_stream_comes_in_parts_of_the_same_text(model: GPT, length: int):
 def test_sampling_takes_all_of_the_model_even_after_training_with_dropout(model: GPT):
     text = generate(model, CORPUS, PROMPT, 20, "s")
     thinned = GPT(replace(CONFIG, dropout=0.9), model.device, model.weights())
-    thinned.dropout_key = model.device.tensor(np.array([1, 2], np.uint32))  # as training leaves it
+    thinned.train(model.device.tensor(np.array([1, 2], np.uint32)))  # as training leaves it
     assert generate(thinned, CORPUS, PROMPT, 20, "s") == text
 
 

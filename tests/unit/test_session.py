@@ -16,6 +16,7 @@ import session as session_module
 from paging import file_of
 from test_autosave import FakeStore
 
+import groundling.runs.run
 from groundling import sources, train
 from groundling.config import GPTConfig
 from groundling.data import Corpus
@@ -26,9 +27,9 @@ from groundling.devices.open import open_device
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
-from groundling.runs.records import Log
+from groundling.runs.records import Log, Record
+from groundling.runs.run import NonFiniteLoss, State
 from groundling.sources import code_hash
-from groundling.train import NonFiniteLoss, Record, State
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -87,8 +88,10 @@ class FakeRun:
         assert self.first + len(self.log) == self.iter
         words, none = (1, 2, 3, 4), np.empty(0, np.float32)
         return State(
-            *(self.model.config, self.config, self.first, self.iter, self.val_loss, self.iter),
-            *(words, words, Log(self.first, self.log), words, [], none, none, none),
+            *(self.first, self.iter, self.val_loss, Log(self.first, self.log)),
+            **dict(model=self.model.config, config=self.config, step=self.iter),
+            **dict.fromkeys(("batches", "validation", "sampling"), words),
+            **dict.fromkeys(("weights", "m", "v"), none),
         )
 
     def floats(self):
@@ -103,7 +106,7 @@ class Bench:
     """A session with a made-up run, the messages it posted, and the clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(train, "Run", FakeRun)
+        monkeypatch.setattr(groundling.runs.run, "Run", FakeRun)
         monkeypatch.setattr(statefile, "Run", FakeRun)
         monkeypatch.setattr(train, "train", self.train)
         self.now, self.messages, self.fails = 100.0, [], {}

@@ -20,9 +20,10 @@ from groundling.rng import Stream
 from groundling.runs import checkpoint, statefile
 from groundling.runs.checkpoint import CheckpointError
 from groundling.runs.records import Log
+from groundling.runs.run import Run
 from groundling.runs.samples import Sample
 from groundling.runs.statefile import OtherOrigin, Saved, load_state, loads, save_state
-from groundling.train import Run, train
+from groundling.train import train
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
 VERSION_1 = Path(__file__).with_name("version1.state").read_bytes()  # at 18 of 40 iterations

@@ -21,7 +21,8 @@ from groundling.model import GPT, initial_weights
 from groundling.runs import checkpoint
 from groundling.runs.checkpoint import Checkpoint
 from groundling.runs.samples import prompt
-from groundling.sampling import distribution, generate, surprise
+from groundling.runs.writer import generate
+from groundling.sampling import distribution, surprise
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

@@ -13,7 +13,7 @@ from groundling.cli import main as cli
 from groundling.cli import terminal
 from groundling.cli.terminal import Progress, Screen, clock, shown, visible
 from groundling.config import TrainConfig
-from groundling.train import Record
+from groundling.runs.records import Record
 
 pytestmark = pytest.mark.native  # there is no terminal in a browser
 

@@ -21,9 +21,10 @@ from groundling.runs import checkpoint, configfile, cost, presets, statefile, te
 from groundling.runs.checkpoint import CheckpointError
 from groundling.runs.configfile import Setup
 from groundling.runs.presets import PRESETS
+from groundling.runs.run import Run
 from groundling.runs.statefile import OtherOrigin
-from groundling.sampling import generate
-from groundling.train import Run, train
+from groundling.runs.writer import generate
+from groundling.train import train
 
 RHYME = "Über den Wolken muß die Freiheit wohl grenzenlos sein — naïve café.\n" * 20
 GUIDE_MODEL = {

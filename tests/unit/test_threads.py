@@ -18,7 +18,8 @@ from groundling.devices import numpy as numpy_device
 from groundling.devices import threads as helpers
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.threads import Helper
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 pytestmark = pytest.mark.native  # Pyodide has no threads
 

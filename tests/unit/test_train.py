@@ -17,7 +17,9 @@ from groundling.engine import ops
 from groundling.engine.tensor import Tensor
 from groundling.optim import AdamW
 from groundling.rng import Stream
-from groundling.train import NonFiniteLoss, Record, Run, evaluate, learning_rate, train
+from groundling.runs.records import Record
+from groundling.runs.run import NonFiniteLoss, Run
+from groundling.train import evaluate, learning_rate, train
 
 TEXT = (
     "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 20
@@ -266,9 +268,9 @@ def test_the_captured_step_is_kept_from_one_training_to_the_next(device: Device)
 @pytest.mark.parametrize(
     "change",
     [
-        lambda run: setattr(run.model, "mlp", lambda layer, x: x),
-        lambda run: setattr(run.model, "config", replace(run.model.config, dropout=0.3)),
-        lambda run: run.model.parameters.update({"wpe": run.model.parameters["wte"]}),
+        lambda run: setattr(run.model.h[0], "mlp", lambda x: x),
+        lambda run: setattr(run.model.h[1].attn.dropout, "rate", 0.3),
+        lambda run: setattr(run.model, "wpe", run.model.wte),
         lambda run: setattr(run.optimizer, "weight_decay", 0.9),
         lambda run: setattr(run, "config", replace(run.config, grad_clip=1e-3)),
         lambda run: setattr(run, "train_tokens", run.device.tensor(run.corpus.train[::-1])),
@@ -334,7 +336,8 @@ def test_outside_of_a_step_nothing_is_dropped(device: Device, capturing: bool):
     finish(run, stop_at=2)
     device.capturing_enabled = True
     found = run.model.forward(tokens).numpy()
-    run.model.config = replace(run.model.config, dropout=0.0)
+    for module in run.model.modules():
+        module.rate = 0.0
     np.testing.assert_array_equal(found, run.model.forward(tokens).numpy())
 
 

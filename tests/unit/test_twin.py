@@ -10,7 +10,8 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.labs.twin import Twin, feeds
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker
 

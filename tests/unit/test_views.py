@@ -22,7 +22,8 @@ from groundling.labs import twin
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, statefile
 from groundling.runs.configfile import Setup
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 

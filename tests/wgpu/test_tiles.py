@@ -6,7 +6,8 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.open import open_device
 from groundling.devices.webgpu import tiles
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 TEXT = (
     "How far that little candle throws his beams! So shines a good deed in a naughty world.\n" * 9

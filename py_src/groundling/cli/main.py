@@ -64,11 +64,13 @@ from ..model import GPT
 from ..runs import checkpoint, configfile, cost, interchange, presets, statefile, texts
 from ..runs.checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from ..runs.inspector import Contents, Difference, compare, size
+from ..runs.records import Record
+from ..runs.run import NonFiniteLoss, Run
 from ..runs.samples import beginning, prompt
 from ..runs.statefile import OtherOrigin
-from ..sampling import stream
+from ..runs.writer import stream
 from ..sources import hash_of
-from ..train import NonFiniteLoss, Record, Run, train
+from ..train import train
 from . import output, terminal
 from .terminal import Progress
 

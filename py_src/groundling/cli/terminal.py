@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ..train import Record, Run
+from ..runs.records import Record
+from ..runs.run import Run
 
 # Control characters but for tab and line end, what changes the direction of a line or ends one, and
 # halves of characters, as which Python has an argument's bytes that are not UTF-8.

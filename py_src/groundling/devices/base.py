@@ -248,11 +248,9 @@ class Device:
             self.counts.dispatches += 1
 
     @contextmanager
-    def capture(
-        self, inputs: Inputs | None = None, rewrite: Callable[[list[Command]], list[Command]] = list
-    ) -> Iterator[Plan]:
+    def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
         """Note the kernels that are asked for in the block, and run them, as `replay` will, at its
-        end; or those that `rewrite` makes of them.
+        end.
 
         Memory made in the block belongs to the plan alone: its replays write to it, so nobody else
         may have it. Nothing can be read or written in the block, for nothing has run yet.
@@ -263,8 +261,7 @@ class Device:
         plan = self._plan = Plan()
         try:
             yield plan
-            commands, results = rewrite(plan.commands), plan.results()
-            plan.commands = fuse(commands, self.writes, self.stands, results)
+            plan.commands = fuse(plan.commands, self.writes, self.stands, plan.results())
             plan.lay_out(self._storage)
             plan.prepared = self._prepare_all(plan.commands)
         finally:

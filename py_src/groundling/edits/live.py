@@ -36,7 +36,7 @@ from .moved import MOVED
 if TYPE_CHECKING:
     from ..data import Corpus
     from ..devices.base import Device
-    from ..train import Run, State
+    from ..runs.run import Run, State
 
 MAX_FILES = 100  # edited
 MAX_CHARACTERS = 1_000_000  # of one file
@@ -178,12 +178,12 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
     parameters are not the old ones, unless fit: then those of one name and shape keep their
     numbers, and the others begin anew.
     """
-    names = "config", "model", "train"
-    config, architecture, train = (sys.modules[f"{PACKAGE}.{name}"] for name in names)
+    names = "config", "model", "runs.run"
+    config, architecture, runs = (sys.modules[f"{PACKAGE}.{name}"] for name in names)
     model = again(config.GPTConfig, state.model)
     old, now = run.model.shapes, architecture.parameter_shapes(model)
     known = state.weights if now == old else None
-    new = train.Run(again(config.TrainConfig, state.config), corpus, device, model, known)
+    new = runs.Run(again(config.TrainConfig, state.config), corpus, device, model, known)
     if now == old:
         weights, m, v = state.weights, state.m, state.v
     else:
@@ -199,7 +199,7 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
     values = vars(state) | dict(
         model=new.model.config, config=new.config, weights=weights, m=m, v=v
     )
-    new.restore(train.State(**_known(train.State, values)))
+    new.restore(runs.State(**_known(runs.State, values)))
     new.sample_every = run.sample_every
     return new
 

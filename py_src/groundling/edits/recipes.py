@@ -115,11 +115,12 @@ RELU_SQUARED = Recipe(
         Edit(
             MODEL,
             """\
-        y = linear(gelu(linear(x, w[f"h.{layer}.mlp.c_fc"])), w[f"h.{layer}.mlp.c_proj"])
+        y = gelu(linear(x, self.c_fc))
+        return self.dropout(linear(y, self.c_proj))
 """,
             """\
-        x = relu(linear(x, w[f"h.{layer}.mlp.c_fc"]))
-        y = linear(x * x, w[f"h.{layer}.mlp.c_proj"])
+        y = relu(linear(x, self.c_fc))
+        return self.dropout(linear(y * y, self.c_proj))
 """,
         ),
     ),
@@ -135,8 +136,8 @@ NO_POSITIONS = Recipe(
         Edit(MODEL, "    position_embedding,\n", ""),
         Edit(
             MODEL,
-            'position_embedding(embedding(tokens, w["wte"]), w["wpe"])',
-            'embedding(tokens, w["wte"])',
+            "position_embedding(embedding(tokens, self.wte), self.wpe)",
+            "embedding(tokens, self.wte)",
         ),
     ),
 )
@@ -153,12 +154,12 @@ QK_NORM = Recipe(
         Edit(
             MODEL,
             """\
-        qkv = linear(x, w[f"h.{layer}.attn.c_attn"])
+        return causal_attention(qkv, self.n_head)
 """,
             """\
-        qkv = linear(x, w[f"h.{layer}.attn.c_attn"])
-        C = self.config.n_embd
-        qkv = rmsnorm(qkv, size=C // self.config.n_head, width=2 * C)  # Q and K, not V
+        C = qkv.shape[-1] // 3
+        qkv = rmsnorm(qkv, size=C // self.n_head, width=2 * C)  # Q and K, not V
+        return causal_attention(qkv, self.n_head)
 """,
         ),
     ),
@@ -206,8 +207,8 @@ LABEL_SMOOTHING = Recipe(
         ),
         Edit(
             TRAIN,
-            "        loss = model.loss(x, y)\n",
-            "        loss = model.loss(x, y, smoothing=0.1)\n",
+            "            loss = model.loss(x, y)\n",
+            "            loss = model.loss(x, y, smoothing=0.1)\n",
         ),
     ),
 )
@@ -220,15 +221,15 @@ PRINT_SAMPLE = Recipe(
     (
         Edit(
             TRAIN,
-            "from .sources import code_hash\n",
-            "from .sampling import generate\nfrom .sources import code_hash\n",
+            "from .runs.run import Run\n",
+            "from .runs.run import Run\nfrom .runs.writer import generate\n",
         ),
         Edit(
             TRAIN,
-            "        lr = learning_rate(it, run.config)\n",
+            "        lr = learning_rate(it, config)\n",
             r"""        if it % 50 == 0:
-            print(f"iter {it}:", generate(model, run.corpus, "\n", 100, run.config.seed))
-        lr = learning_rate(it, run.config)
+            print(f"iter {it}:", generate(run.model, run.corpus, "\n", 100, config.seed))
+        lr = learning_rate(it, config)
 """,
         ),
     ),
@@ -245,8 +246,9 @@ LOG_GRADIENTS = Recipe(
             "        run.iter += 1\n",
             """\
         if it % 50 == 0:
-            for name, parameter in model.parameters.items():
-                print(f"iter {it}: {name:20} {np.linalg.norm(parameter.grad.numpy()):.2e}")
+            for name, parameter in run.model.parameters.items():
+                size = math.sqrt((parameter.grad.numpy() ** 2).sum())
+                print(f"iter {it}: {name:20} {size:.2e}")
         run.iter += 1
 """,
         ),
@@ -347,7 +349,7 @@ CUSTOM_KERNEL = Recipe(
             "from .rng import Stream\n",
             "from .rng import Stream\nfrom .silu import silu\n",
         ),
-        Edit(MODEL, "linear(gelu(linear(", "linear(silu(linear("),
+        Edit(MODEL, "gelu(linear(", "silu(linear("),
         Edit("py_src/groundling/silu.py", "", SILU),
         Edit("shaders/silu_forward.wgsl", "", SILU_FORWARD),
         Edit("shaders/silu_backward.wgsl", "", SILU_BACKWARD),

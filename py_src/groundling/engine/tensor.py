@@ -21,17 +21,24 @@ _recording = True
 
 
 class Device(Protocol):
-    """What a tensor, the operations on it and the tape use of the device that it is on: see
-    devices/base.py.
+    """What tensors, the operations on them, the tape and a model's parameters use of the device
+    that they are on: see devices/base.py.
     """
 
     name: str
+    largest_tensor: int  # bytes
     capturing: bool  # whether kernels are noted for a plan, and not run
     one: Tensor  # the number 1
     line_of_gradient: str  # while backward() runs: the line whose gradient it makes
 
+    def tensor(self, numbers: np.ndarray) -> Tensor:
+        """A tensor of these numbers."""
+
     def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
         """A tensor of whatever its memory held."""
+
+    def write(self, tensor: Tensor, numbers: np.ndarray) -> None:
+        """Replace a tensor's numbers."""
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
         """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""

@@ -21,8 +21,9 @@ from ..data import Corpus
 from ..devices.base import Device
 from ..engine.fuse import JOINED, split
 from ..engine.plan import Command
-from ..sampling import generate
-from ..train import Run, train
+from ..runs.run import Run
+from ..runs.writer import generate
+from ..train import train
 
 WARMUP = 3  # windows that are not counted: they compile and capture
 LEAST = 0.02  # seconds that a kernel is timed for, over and over where it is short; by the

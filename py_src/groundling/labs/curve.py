@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..runs.decoding import decode
 
 if TYPE_CHECKING:
-    from ..train import Record
+    from ..runs.records import Record
 
 MAX_BYTES, MAX_LINE, MAX_RECORDS = 2**28, 4096, 2_000_000  # of a log
 COLUMNS = "iter", "train", "val", "lr"

@@ -18,7 +18,9 @@ import numpy as np
 from ..config import TrainConfig
 from ..data import Corpus
 from ..devices.base import Device
-from ..train import NonFiniteLoss, Record, Run, train
+from ..runs.records import Record
+from ..runs.run import NonFiniteLoss, Run
+from ..train import train
 from .curve import Curve
 
 ITERS = 160  # a case's; all six were seen to show what they should from FEWEST on

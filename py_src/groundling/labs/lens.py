@@ -14,7 +14,7 @@ from ..devices.base import Device
 from ..engine.jit import jit
 from ..engine.tensor import Tensor, no_grad
 from ..model import GPT
-from ..train import Run
+from ..runs.run import Run
 
 NORMS = "layernorm", "rmsnorm"
 """The kernels that the residual stream enters a part of a block by: the first is its input."""
@@ -42,7 +42,7 @@ class Lens:
 
         @jit(model.device)
         def forward(tokens: Tensor) -> tuple[list[Tensor], list[int], list[Tensor]]:
-            model.dropout_key = None
+            model.eval()
             with no_grad(), _Tap(model.device) as tap:
                 logits = model.forward(tokens)
             return tap.qkv, tap.n_head, tap.read_out(logits, model)

@@ -43,11 +43,13 @@ from ..edits.moved import carried
 from ..edits.project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
 from ..model import parameter_shapes
 from ..runs import strict
+from ..runs.records import Record
+from ..runs.run import Run
 from ..runs.statefile import Saved
 from ..runs.strict import HASH, NotJSON, check_config, check_keys, check_text
 from ..runs.texts import read_as
 from ..sources import code_hash
-from ..train import Record, Run, learning_rate, train
+from ..train import learning_rate, train
 
 VERSION = 1
 DEFLATED = b"x"  # zlib's first byte

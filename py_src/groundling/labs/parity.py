@@ -31,8 +31,9 @@ from ..devices.base import Device, DeviceError
 from ..devices.numpy import KERNELS, NumPyDevice
 from ..edits.errors import wgsl_problem
 from ..rng import Stream
-from ..sampling import generate
-from ..train import Run, train
+from ..runs.run import Run
+from ..runs.writer import generate
+from ..train import train
 
 TOLERANCE = 1e-5  # of the largest number
 CANCELLED = 10  # times the twin's own error in float32

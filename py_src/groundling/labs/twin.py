@@ -17,7 +17,9 @@ from ..config import GPTConfig, TrainConfig
 from ..data import Corpus
 from ..devices.base import Device
 from ..runs import checkpoint
-from ..train import Record, Run, train
+from ..runs.records import Record
+from ..runs.run import Run
+from ..train import train
 
 ITERS, WARMUP = 40, 10
 FEEDS = (

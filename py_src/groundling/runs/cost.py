@@ -12,7 +12,8 @@ from ..data import Corpus
 from ..devices.base import Device
 from ..devices.limits import Limits, Refused, limits, too_many_turns
 from ..devices.limits import refusal as unfit
-from ..model import ALIGN, parameter_shapes
+from ..engine.parameters import ALIGN, count
+from ..model import parameter_shapes
 from .configfile import Setup
 
 STORED = 16  # turns in which the embedding's gradient stores what it has added up
@@ -48,7 +49,7 @@ def cost(setup: Setup) -> Cost:
         model.n_layer,
     )
     shapes = parameter_shapes(model)
-    parameters = sum(math.prod(shape) for shape in shapes.values())
+    parameters = count(shapes)
     padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())
     rows = train.batch_size // train.accumulate * T
     logits = rows * V

@@ -42,6 +42,9 @@ class Log(Sequence[Record]):
             for record in records:
                 self.append(record)
 
+    def __copy__(self) -> "Log":
+        return Log(self.first, self)
+
     @classmethod
     def of_rows(cls, first: int, rows: np.ndarray) -> "Log":
         """A log of rows; see `extend`."""

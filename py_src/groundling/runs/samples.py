@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..data import SHAKESPEARE_VOCAB, Corpus, Vocabulary
 from ..model import GPT
 from ..rng import Stream
-from ..sampling import generate
+from .writer import generate
 
 LENGTH = 80  # characters of a sample
 TEMPERATURE = 0.8

@@ -46,7 +46,6 @@ from ..devices.base import Device
 from ..model import parameter_shapes
 from ..rng import Stream
 from ..sources import code_hash
-from ..train import Run, State
 from . import checkpoint, strict, texts
 from .checkpoint import (
     HEADER_BYTES,
@@ -60,6 +59,7 @@ from .checkpoint import (
 )
 from .configfile import Setup
 from .records import COLUMNS, ROW, Log
+from .run import STREAMS, Run, State
 from .samples import Sample
 from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
 from .texts import Manifest, check_manifest, manifest
@@ -346,7 +346,6 @@ def check_squares(v: np.ndarray, start: int = 0) -> None:
         )
 
 
-STREAMS = "batches", "validation", "sampling"
 META_KEYS = (
     *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
     *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),

@@ -1,0 +1,139 @@
+"""What the parts of a model have in common, and how all of its parameters lie in memory."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from .tensor import Device, Parameter, Tensor
+
+PIECE = 2**20  # numbers that are read from the device at a time
+ALIGN = 64  # floats: each parameter starts at a multiple of 256 bytes, where WebGPU can bind it
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Module:
+    """A part of a model. Its weights, and the parts that it is made of, are attributes; calling it
+    runs its `forward`.
+    """
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return self.forward(*inputs)
+
+    def modules(self) -> Iterator["Module"]:
+        """This part and all within it."""
+        yield self
+        for value in vars(self).values():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, Module):
+                    yield from part.modules()
+
+
+class Model(Module):
+    """A module that has all parameters in one place: `parameters`, by name, in checkpoint order.
+
+    `flat` and `flat_grad` hold all parameters and all gradients, each in one tensor, so that saving
+    is one read, AdamW one dispatch and the gradient norm one sum: a list of one, or of as many as
+    it takes where the device's largest tensor is smaller.
+    """
+
+    def __init__(self, device: Device, shapes: Shapes):
+        self.device, self.shapes = device, shapes
+        self.places, self.sizes = {}, [0]  # of each parameter: which tensor, and where in it
+        for name, shape in shapes.items():
+            size = -(-math.prod(shape) // ALIGN) * ALIGN
+            if 4 * (self.sizes[-1] + size) > device.largest_tensor and self.sizes[-1]:
+                self.sizes.append(0)
+            self.places[name] = len(self.sizes) - 1, self.sizes[-1]
+            self.sizes[-1] += size
+        self.flat = [device.empty(size) for size in self.sizes]
+        self.flat_grad = self.zeros()
+        self.parameters = {
+            name: Parameter(self.own(self.flat, name), self.own(self.flat_grad, name))
+            for name in shapes
+        }
+
+    def zero_grad(self) -> None:
+        """Forget all gradients: the next backward pass starts anew."""
+        for parameter in self.parameters.values():
+            parameter.has_grad = False
+
+    def weights(self) -> np.ndarray:
+        """All weights, float32 (parameters,), in checkpoint order."""
+        return self.gather(self.flat)
+
+    def load(self, weights: np.ndarray) -> None:
+        """Replace all weights: float32 (parameters,), in checkpoint order."""
+        self.scatter(weights, self.flat)
+
+    def own(self, flat: list[Tensor], name: str) -> Tensor:
+        """A parameter's part of what is laid out as `flat` is: a view of its shape."""
+        i, at = self.places[name]
+        return flat[i].view(*self.shapes[name], offset=at)
+
+    def zeros(self) -> list[Tensor]:
+        """Zeros, laid out as `flat` is."""
+        return [self.device.tensor(np.zeros(size, np.float32)) for size in self.sizes]
+
+    def gather(self, flat: list[Tensor]) -> np.ndarray:
+        """The numbers of what is laid out as `flat` is (weights, gradients, moments), in checkpoint
+        order and without padding.
+        """
+        numbers, at = None, 0
+        for piece in self.pieces(flat):
+            if numbers is None:
+                numbers = np.empty(count(self.shapes), piece.dtype)
+            numbers[at : at + piece.size] = piece
+            at += piece.size
+        return numbers
+
+    def pieces(self, flat: list[Tensor]) -> Iterator[np.ndarray]:
+        """The same in pieces, of which each is one read of at most PIECE numbers: what is saved
+        need not be in Python's memory as a whole.
+        """
+        spans = [[] for _ in flat]  # of each tensor, from where to where its parameters are
+        for name, shape in self.shapes.items():
+            i, at = self.places[name]
+            spans[i].append((at, at + math.prod(shape)))
+        for tensor, inner in zip(flat, spans, strict=True):
+            for start in range(0, tensor.size, PIECE):
+                end = min(start + PIECE, tensor.size)
+                numbers = tensor.view(end - start, offset=start).numpy()
+                parts = [
+                    numbers[max(a, start) - start : min(b, end) - start]
+                    for a, b in inner
+                    if a < end and b > start
+                ]
+                yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
+        """The reverse of gather. ValueError when there are not as many numbers as the model has
+        parameters.
+        """
+        if numbers.size != (expected := count(self.shapes)):
+            raise ValueError(
+                f"The model has {expected:,} parameters; got {numbers.size:,} numbers."
+            )
+        padded, start = [np.zeros(size, numbers.dtype) for size in self.sizes], 0
+        for shape, (i, at) in zip(self.shapes.values(), self.places.values(), strict=True):
+            n = math.prod(shape)
+            padded[i][at : at + n] = numbers[start : start + n]
+            start += n
+        for tensor, values in zip(flat, padded, strict=True):
+            self.device.write(tensor, values)
+
+
+def count(shapes: Shapes) -> int:
+    """How many numbers parameters of these shapes have."""
+    return sum(map(math.prod, shapes.values()))
+
+
+def within(parameters: dict[str, Parameter], part: str) -> dict[str, Parameter]:
+    """The parameters of a part, `h.0` for instance, by their names within it."""
+    prefix = f"{part}."
+    return {
+        name.removeprefix(prefix): parameter
+        for name, parameter in parameters.items()
+        if name.startswith(prefix)
+    }

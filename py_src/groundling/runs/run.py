@@ -1,0 +1,304 @@
+"""A run: the model, the optimizer, the random streams, and how far they have come."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from ..config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
+from ..data import Corpus
+from ..devices.base import Device
+from ..engine.jit import attributes, same
+from ..model import GPT, initial_weights
+from ..optim import AdamW
+from ..rng import Stream, cyrb128
+from ..sources import PACKAGE, code_hash
+from . import cost, samples
+from .checkpoint import Checkpoint, now
+from .configfile import Setup
+from .records import Log, Record
+from .samples import Sample
+
+ADAMW = "beta1", "beta2", "eps", "weight_decay"
+CAPTURED = "grad_clip", *ADAMW  # settings that are part of the captured step
+CODE = "model", "optim", "engine.ops", "engine.tensor"  # modules whose functions it calls
+STREAMS = "batches", "validation", "sampling"
+
+
+@dataclass(eq=False, repr=False)
+class Progress:
+    """How far a run has come, but for its weights and streams."""
+
+    first: int = 0  # the iteration it began at: that of the weights it was loaded from, or 0
+    iter: int = 0  # updates made
+    val_loss: float | None = None  # the latest validation loss, nats
+    log: Log = field(default_factory=Log)  # a Record of each iteration from `first` on
+    samples: list[Sample] = field(default_factory=list)  # what the model wrote on the way
+    edits: list[tuple[int, str]] = field(default_factory=list)
+    """Each change of the code on the way: the first iteration that was under it, and its diff."""
+    changes: list[Change] = field(default_factory=list)  # of the settings
+    sample_every: int = Setup.sample_interval  # iterations; 0: never
+
+    def progress(self) -> dict:
+        """A copy of each field of this class, by name."""
+        return {each.name: copy(getattr(self, each.name)) for each in fields(Progress)}
+
+
+@dataclass(kw_only=True)
+class State(Progress):
+    """All that the rest of a run depends on, off the device; runs/statefile.py has it as a file."""
+
+    model: GPTConfig
+    config: TrainConfig
+    step: int  # AdamW's t
+    batches: tuple[int, int, int, int]  # where the stream of training batches is
+    validation: tuple[int, int, int, int]  # where the stream of validation batches is
+    sampling: tuple[int, int, int, int]  # where the stream of sampled characters is
+    weights: np.ndarray  # float32 (parameters,), in checkpoint order; and so are
+    m: np.ndarray  # AdamW's averages of the gradient
+    v: np.ndarray  # and of its square
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss of an iteration is infinite or not a number, and so are the weights by now."""
+
+    def __init__(self, record: Record):
+        super().__init__(
+            f"The loss at iter {record.iter} is {record.train}; training cannot go on from there."
+        )
+        self.record = record
+
+
+class Run(Progress):
+    """A training run on a device. `config` has its settings, `model` and `optimizer` its weights.
+
+    Refused, and nothing is asked of the device, where that cannot train it.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        device: Device,
+        model_config: GPTConfig | None = None,
+        weights: np.ndarray | None = None,  # to begin with, in place of the seed's
+        drawn: Callable[[int, int], None] | None = None,  # see initial_weights
+    ):
+        self.config, self.corpus, self.device = config, corpus, device
+        model_config = model_config or GPTConfig(vocab_size=corpus.vocab_size)
+        setup = Setup(model=model_config, train=config)
+        cost.check(setup, device, corpus)  # before anything is asked of the device
+        if weights is None:
+            weights = initial_weights(model_config, config.seed, drawn)
+        self.model = GPT(model_config, device, weights)
+        self.model.recomputes = cost.recomputes(model_config, config)
+        self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
+        self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
+        self.code_hash = code_hash()
+        self.training = self.pausing = self.waiting = False  # see pause
+        self._start(Progress())
+        self._made_of, self._kernels = [], {}  # as `_has_changed` last found them
+        self._has_changed()
+        self.recapture()
+
+    def _start(self, progress: Progress) -> None:
+        """Stand where `progress` says, with all streams at their beginning."""
+        seed = self.config.seed
+        self.batches, self.validation = Stream(seed), Stream(f"{seed}:val")
+        self.sampling = Stream(f"{seed}:sample")
+        self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
+        self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
+        vars(self).update(progress.progress())
+
+    # ---- what `train` uses -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """What `train` begins with: forget a pause, unless it waits for this call to obey it. What
+        was captured is kept, unless what it was made of has changed.
+        """
+        self.training, self.pausing, self.waiting = True, self.pausing and self.waiting, False
+        if self._has_changed():
+            self.recapture()
+
+    def end(self) -> None:
+        """What `train` ends with. At the last iteration the memory of its step goes."""
+        self.training = False
+        if self.iter == self.config.iters:
+            self.recapture()
+
+    def pause(self) -> None:
+        """Make `train` end after this iteration, once all that is on its way has arrived. If none
+        is going on, the next one ends before its first iteration. `pausing` is True from here on,
+        until the run goes on.
+        """
+        self.pausing, self.waiting = True, not self.training
+
+    def captured(self, make: Callable[["Run"], Callable]) -> Callable:
+        """make(self), a jitted function: made at the first call, and again after `recapture`."""
+        if make not in self._captured:
+            self._captured[make] = make(self)
+        return self._captured[make]
+
+    def recapture(self) -> None:
+        """Have the Python of the captured functions run again at their next calls, as after a
+        change that no attribute shows. What they have captured is freed.
+        """
+        self._captured: dict[Callable, Callable] = {}
+
+    def _has_changed(self) -> bool:
+        """Whether anything that a captured step depends on has changed since the last call: the
+        model, the optimizer, the code, the texts or a kernel.
+        """
+        before, kernels_before = self._made_of, self._kernels
+        code = (sys.modules[f"{PACKAGE}.{name}"] for name in CODE)
+        given = self.config.grad_clip, self.train_tokens, self.val_tokens
+        self._made_of = [*attributes(*self.model.modules(), self.optimizer, *code), *given]
+        self._kernels = dict(self.device.kernels)  # to which more are added as they are needed
+        return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
+
+    def dropout_key(self) -> np.ndarray:
+        """This iteration's key for `ops.dropout`, uint32 (2,)."""
+        return np.array([self.dropout_seed, self.iter], np.uint32)
+
+    def records(self) -> Iterator[Record]:
+        """Log the losses that have arrived, and yield their Records. NonFiniteLoss if one is
+        infinite or not a number.
+        """
+        while self.losses.arrived:
+            (it, lr, val), train, grad_norm = self.losses.arrived.popleft()
+            smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
+            record = Record(it, train, lr, val, grad_norm, smooth)
+            if not math.isfinite(train):
+                raise NonFiniteLoss(record)
+            self.log.append(record)
+            yield record
+
+    def write_sample(self) -> None:
+        """Let the model write, once an iteration at most, and not if its loss is no longer finite.
+        Waits for the device.
+        """
+        done = self.samples and self.samples[-1].iter == self.iter
+        if done or (self.val_loss is not None and not math.isfinite(self.val_loss)):
+            return
+        sample = samples.write(self.model, self.corpus, self.sampling, self.iter, self.val_loss)
+        self.samples.append(sample)
+
+    @property
+    def train_loss(self) -> float | None:
+        """The running average of the training loss, in nats; None at first."""
+        return self.log[-1].smooth if self.log else None
+
+    # ---- settings --------------------------------------------------------------------------------
+
+    def set_lr(self, peak: float) -> None:
+        """Change the peak learning rate from the next iteration on, also within `train`. ValueError
+        when it is out of range.
+        """
+        config = with_peak(self.config, peak)
+        self.change(lr=config.lr, min_lr=config.min_lr)
+
+    def change(self, **settings: float) -> None:
+        """Change settings of the training from the next iteration on, also within `train`: all but
+        the SETTLED. ValueError, and nothing changes.
+        """
+        for name in settings:
+            if name in SETTLED or name not in TRAIN_LIMITS:
+                raise ValueError(f"{name} cannot change while a run goes on.")
+        config = replace(self.config, **settings)
+        if config.iters < self.iter:
+            raise ValueError(f"iters is {config.iters}, and the run is at iter {self.iter}.")
+        for name, new in settings.items():
+            if (was := getattr(self.config, name)) != new:
+                self.changes.append((self.iter, name, was, new))
+        self.config = config
+        for name in ADAMW:
+            setattr(self.optimizer, name, getattr(config, name))
+        if not settings.keys().isdisjoint(CAPTURED):
+            self.recapture()
+
+    # ---- out and in ------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """The weights as they are now, and what a file says of them."""
+        return Checkpoint(
+            config=self.model.config,
+            seed=self.config.seed,
+            iter=self.iter,
+            val_loss=self.val_loss,
+            vocab_hash=self.corpus.vocab_hash,
+            created_at=now(),
+            weights=self.model.weights(),
+            vocab=self.corpus.vocab,
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from saved weights: the schedule at their iter, but AdamW and the streams from
+        their beginning.
+
+        The seed becomes the file's. ValueError, and nothing changes, when the file is of another
+        model or vocabulary.
+        """
+        dropout = self.model.config.dropout  # which a file does not tell, nor the weights need
+        if replace(checkpoint.config, dropout=dropout) != self.model.config:
+            raise ValueError(
+                f"The file is of another model: {checkpoint.config}, not {self.model.config}."
+            )
+        if checkpoint.vocab_hash != self.corpus.vocab_hash:
+            raise ValueError("The file was trained on a text with other characters than this one.")
+        self.config = replace(self.config, seed=checkpoint.seed)
+        self.model.load(checkpoint.weights)
+        self.optimizer.reset()
+        at, every = checkpoint.iter, self.sample_every
+        self._start(Progress(at, at, checkpoint.val_loss, Log(at), sample_every=every))
+
+    def state(self) -> State:
+        """All that the rest of the run depends on: `restore` on any device continues exactly.
+
+        Waits for the losses that are on their way.
+        """
+        flats = self.model.flat, self.optimizer.m, self.optimizer.v
+        weights, m, v = (self.model.gather(flat) for flat in flats)
+        return replace(self.facts(), weights=weights, m=m, v=v)
+
+    def floats(self) -> Iterator[np.ndarray]:
+        """The weights, m and v of `state`, one after the other, in pieces: see Model.pieces."""
+        for flat in (self.model.flat, self.optimizer.m, self.optimizer.v):
+            yield from self.model.pieces(flat)
+
+    def facts(self) -> State:
+        """The `state` but for its weights, m and v, which are empty."""
+        self.losses.drain()
+        for _ in self.records():
+            pass  # each is in the log now
+        if self.first + len(self.log) != self.iter:
+            raise RuntimeError(
+                f"The log has {len(self.log)} records from iter {self.first} on; "
+                f"they do not end at iter {self.iter}."
+            )
+        return State(
+            **self.progress(),
+            model=self.model.config,
+            config=self.config,
+            step=self.optimizer.t,
+            **{name: getattr(self, name).state for name in STREAMS},
+            **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
+        )
+
+    def restore(self, state: State) -> None:
+        """Go back to a `state()`. ValueError, and nothing changes, when it is of another model."""
+        if state.model != self.model.config:
+            raise ValueError(
+                f"The state is of another model: {state.model}, not {self.model.config}."
+            )
+        self.config = state.config
+        self._start(state)
+        for name in STREAMS:
+            getattr(self, name).state = getattr(state, name)
+        self.model.load(state.weights)
+        self.optimizer = AdamW(self.model, *(getattr(self.config, name) for name in ADAMW))
+        self.optimizer.t = state.step
+        self.model.scatter(state.m, self.optimizer.m)
+        self.model.scatter(state.v, self.optimizer.v)
