@@ -202,7 +202,7 @@ def wgsl(text: str) -> list[Problem]:
         last = bindings[-1]
         error(last.start(), len(last[0]), "The last binding is the uniform with the parameters.")
     for pattern, where, message in (
-        (r"struct Params\s*{", code, "It needs a `struct Params {...}`: the kernel's parameters."),
+        (r"struct Params\s*{|{kernel}", code, "It needs a `struct Params {...}`: its parameters."),
         (r"(?m)^// grid: .+$", text, "It needs a line `// grid: size / 64`: how many workgroups."),
         (r"fn main\b", code, "It needs an entry point: `@compute @workgroup_size(64) fn main`."),
     ):

@@ -207,7 +207,8 @@ class LiveView(View):
         device = self.session.device
         names = [name for name in names if sources.exists(f"{SHADERS}{name}.wgsl")]
         for name in names if device.name == "webgpu" else ():
-            device.kernel(name).pipeline({})  # what does not compile is shown at its place
+            if sources.is_kernel(f"{SHADERS}{name}.wgsl"):
+                device.kernel(name).pipeline({})  # what does not compile is shown at its place
         if anyway or not names:
             return True
         rows = groundling.labs.parity.check(names, device)

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 LIBRARY, SHADERS = "py_src/groundling/", "shaders/"
+TEMPLATES = f"{SHADERS}tiles/"  # of which devices/webgpu/tiles.py makes kernels
 PACKAGE = __package__
 
 overlay: dict[str, str] = {}
@@ -93,8 +94,12 @@ def text(path: str) -> str:
 
 def kernels() -> list[str]:
     """The names of all kernels."""
-    names = (path for path in paths() if path.startswith(SHADERS))
-    return [name.removeprefix(SHADERS).removesuffix(".wgsl") for name in names]
+    return [path.removeprefix(SHADERS)[:-5] for path in paths() if is_kernel(path)]
+
+
+def is_kernel(path: str) -> bool:
+    """Whether a file is a kernel's, and not a template of several."""
+    return path.startswith(SHADERS) and not path.startswith(TEMPLATES)
 
 
 @cache

@@ -12,6 +12,7 @@ import pytest
 import groundling.labs.parity
 from groundling import sources
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.webgpu import tiles
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.edits import live, recipes
 from groundling.labs.parity import Row
@@ -184,6 +185,45 @@ def test_what_our_conventions_miss_is_told(device, use: Callable, change, said: 
     use(edited("gelu", change))
     [row] = check(device, "gelu")
     assert not row.ok and said in row.message
+
+
+WIDE = "tiles/wide"
+
+
+def test_the_templates_of_the_library_agree_with_the_references(device: WebGPUDevice):
+    for path in tiles.TEMPLATES.values():
+        [row] = check(device, path.removeprefix("shaders/").removesuffix(".wgsl"))
+        assert row.ok and ("does what its NumPy" in row.message or "does not use" in row.message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("var sums = ", "var sums = 2.0 * ", "matmul_nn, made from it, does not compile"),
+        ("store(row + i % 8u,", "store(row + i / 2u,", "gives wrong numbers"),
+        ("#if tn", "#iff tn", "is not a directive"),
+        ("#for c at in 0 0, 1 4", "#for c at in 0, 1 4", "needs a value for each of 'c at'"),
+    ],
+    ids=["does not compile", "wrong numbers", "directive", "values"],
+)
+def test_a_wrong_template_is_found_and_not_used(
+    device, use: Callable, old: str, new: str, said: str
+):
+    use(edited(WIDE, (old, new)))
+    [row] = check(device, WIDE)
+    assert not row.ok and said in row.message, row
+    assert tiles.WIDE not in {form for _, form in device.products.right}
+
+
+def test_an_edited_template_is_what_runs_from_then_on(device, use: Callable):
+    kernel, params = "matmul_nn", dict(m=8, k=8, n=8)
+    assert device.products.choose(tiles.WIDE)
+    before = device.products.running(kernel, params)
+    use(edited(WIDE, ("let col = id.x * 8u;", "let col = 8u * id.x;")))
+    assert check(device, WIDE)[0].ok
+    after = device.products.running(kernel, params)
+    if device.products.chosen == tiles.WIDE:
+        assert "8u * id.x" in after.code and "8u * id.x" not in before.code
 
 
 def test_a_new_kernel_without_a_twin_is_told(device, use: Callable):

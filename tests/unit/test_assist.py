@@ -9,6 +9,7 @@ import paging
 import pytest
 
 from groundling import sources
+from groundling.devices.webgpu import tiles
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 
@@ -137,6 +138,11 @@ def test_wgsl_is_linted_for_what_the_device_needs(page, old, new, message):
     assert message in problems[0]["message"]
     assert problems[0]["severity"] == "error"
     assert 1 <= problems[0]["line"] <= GELU.count("\n") + 2
+
+
+@pytest.mark.parametrize("path", tiles.TEMPLATES.values())
+def test_a_template_of_kernels_is_no_problem(page, path):
+    assert page.lint(sources.text(path), path) == []
 
 
 # ---- completion ----------------------------------------------------------------------------------

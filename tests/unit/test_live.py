@@ -143,6 +143,7 @@ def test_code_that_does_not_load_changes_nothing(wrong, kind):
         ({"py_src/groundling/../x.py": ""}, "cannot be edited"),
         ({"py_src/browser/session.py": ""}, "cannot be edited"),
         ({"shaders/gelu.py": ""}, "cannot be edited"),
+        ({"shaders/tiles/new.wgsl": ""}, "cannot be edited"),
         ({"py_src/groundling/edits/live.py": ""}, "makes edits work"),
         ({"py_src/groundling/__init__.py": ""}, "makes edits work"),
         ({"py_src/groundling/engine/__init__.py": ""}, "makes edits work"),

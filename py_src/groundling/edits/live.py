@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import sources
-from ..sources import LIBRARY, PACKAGE, SHADERS, module_of, path_of
+from ..sources import LIBRARY, PACKAGE, SHADERS, TEMPLATES, module_of, path_of
 from .moved import MOVED
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ MAX_DIFF = 20_000  # characters that are kept of one edit's diff
 FIXED = re.compile(rf"{LIBRARY}(?:.*/)?__init__\.py|{LIBRARY}(?:edits/live|sources)\.py")
 """What makes edits work cannot itself be edited."""
 PATH = re.compile(
-    rf"{LIBRARY}([a-z]+/){{0,2}}[a-z_][a-z0-9_]{{0,60}}\.py|{SHADERS}[a-z][a-z0-9_]{{0,60}}\.wgsl"
+    rf"{LIBRARY}([a-z]+/){{0,2}}[a-z_][a-z0-9_]{{0,60}}\.py"
+    rf"|({SHADERS}|{TEMPLATES})[a-z][a-z0-9_]{{0,60}}\.wgsl"
 )
 
 
@@ -88,7 +89,11 @@ def check(overlay: object) -> dict[str, str]:
 
 
 def _has_folder(path: str) -> bool:
-    """Whether the library has the folder of a file, and nothing else of the file's module name."""
+    """Whether the library has the folder of a file, and nothing else of the file's module name. Of
+    templates there are no new ones.
+    """
+    if path.startswith(TEMPLATES):
+        return sources.original(path) is not None
     folder = path.rpartition("/")[0]
     known = path.startswith(SHADERS) or sources.original(f"{folder}/__init__.py") is not None
     return known and path_of(module_of(path)) in ("", path)

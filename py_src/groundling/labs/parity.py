@@ -81,7 +81,12 @@ def check(kernels: Iterable[str], device: Device) -> list[Row]:
         text = f"The {device.name} device has no use for WGSL, so it was not checked."
         return [Row(kernel, True, None, 0.0, "", text) for kernel in kernels]
     calls = trace(kernels)
-    return [_check(kernel, calls[kernel], device) for kernel in kernels]
+    return [
+        _check(name, calls[name], device)
+        if sources.is_kernel(f"{sources.SHADERS}{name}.wgsl")
+        else _check_template(name, device)
+        for name in kernels
+    ]
 
 
 def trace(kernels: Iterable[str]) -> dict[str, list[Call]]:
@@ -168,6 +173,27 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
         text = f"It does in {n} what its NumPy twin does."
         return Row(name, True, row.largest, row.tolerance, row.where, text)
     return row
+
+
+def _check_template(name: str, device: Device) -> Row:
+    """Check each kernel that is made from a template of `shaders/tiles/`."""
+    from ..devices.webgpu import tiles  # here, since NumPy alone needs no wgpu
+
+    paths = {path: form for form, path in tiles.TEMPLATES.items()}
+    form = paths[f"{sources.SHADERS}{name}.wgsl"]
+    if form == tiles.SHARED and device.is_emulated:
+        text = "An emulated adapter does not use it, so it was not checked."
+        return Row(name, True, None, 0.0, "", text)
+    chosen = device.products.choose()
+    for kernel in tiles.KINDS:
+        for variant in tiles.variants(form, kernel):
+            if fault := device.products.fault(kernel, variant):
+                text = f"The kernel {kernel}, made from it, {fault}"
+                return Row(name, False, None, 0.0, f"variant {variant}", text)
+    text = "Each kernel made from it does what its NumPy reference does."
+    if chosen != form:
+        text += f" It is not used: the products here are in tiles of {chosen}."
+    return Row(name, True, None, 0.0, "", text)
 
 
 def _run(name: str, code: str, calls: list[Call], device: Device) -> list[list[np.ndarray]]:

@@ -15,7 +15,7 @@ const MOST_FILES = 100;
 const MOST_CHARACTERS = 500_000; // of a file
 const MOST_NAME = 60;
 const PATH = new RegExp(
-  `^(?:${LIBRARY}(?:[a-z_]\\w{0,59}/){0,2}[a-z_]\\w{0,59}\\.py|${SHADERS}[a-z_]\\w{0,59}\\.wgsl)$`,
+  `^(?:${LIBRARY}(?:[a-z_]\\w{0,59}/){0,2}[a-z_]\\w{0,59}\\.py|${SHADERS}(?:tiles/)?[a-z_]\\w{0,59}\\.wgsl)$`,
   "i",
 );
 

@@ -61,6 +61,7 @@ class File:
 def key(description: str, adapter_info: Mapping[str, object]) -> str:
     """One hash of an adapter, what drives it, and all that the trial compares, as it is now."""
     paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(tiles.KINDS)]
+    paths += tiles.TEMPLATES.values()
     paths += [path for path in sources.paths() if path.startswith(DECIDING)]
     texts = [sources.text(path) for path in paths if sources.exists(path)]
     adapter = sorted((str(k), str(v)) for k, v in adapter_info.items())

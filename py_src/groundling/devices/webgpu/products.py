@@ -1,12 +1,11 @@
-"""The forms that tiles.py has of matrix products: which of them is the fastest on a device.
+"""Which form of the matrix products in tiles.py is the fastest on a device.
 
-A run must not depend on who wins a race: the same seed on the same adapter gives the same bytes,
-also on another day. So time decides between forms that give the same numbers to the bit, and what
-differs from the plain form by a bit stays plain. Where the compiler adds up in an order of its own,
-so that they all differ, time does not decide: a GPU then has the shared form by rule, and an
-emulated adapter the plain one.
+A run must not depend on a measurement of time: the same seed on the same adapter gives the same
+bytes on another day. So time decides only between forms that give the same numbers to the bit, and
+a kernel that differs from the plain form by a bit stays plain. Where the compiler reorders sums, so
+that all forms differ, a GPU takes the shared form and an emulated adapter the plain one.
 
-Whoever decides, each kernel is checked against its NumPy reference before it is used.
+In every case each kernel is checked against its NumPy reference before it is used.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,16 +48,19 @@ class Products:
         self.forget()
 
     def forget(self) -> None:
-        """Choose anew, when they are needed next."""
+        """Choose again when a product is needed next."""
         self.told = ""
         self.right: Right = {}
         self._made: Right = {}  # whether right or not
+        self._templates = tiles.templates()  # that they were made from
 
     def choose(self, remembered: str = "") -> str:
         """Choose the tiles, unless that is done: by a trial, or without a race the ones that this
         method named on the same adapter before, which memory.py has. Checked in both cases. Returns
         their name. Waits.
         """
+        if self._templates != tiles.templates():  # one was edited
+            self.forget()
         if not self.told:
             key = memory.key(self.description, self.gpu.adapter_info)
             before = remembered or memory.recall(key)
@@ -102,14 +104,14 @@ class Products:
         forms = [tiles.WIDE, *([tiles.SHARED] if has_shared else [])]
         if self.is_emulated and remembered in forms:
             return self._checked(remembered, why, plain)
-        if self.is_emulated:  # then the forms are one, and compiling takes long: all at once
-            _begin(self.form(name, tiles.WIDE) for name in plain)
-        kernels = {form: self.form(ONE, form) for form in (tiles.PLAIN, *forms)}
-        _begin(kernels.values())
+        if self.is_emulated:  # there is one other form, and compiling takes long: all at once
+            self._begin((name, tiles.WIDE) for name in plain)
+        forms = [tiles.PLAIN, *forms]
+        self._begin((ONE, form) for form in forms)
         rows, trials = EMULATED_ROWS if self.is_emulated else ROWS, {}
-        for form, kernel in kernels.items():
+        for form in forms:
             with suppress(DeviceError):  # an adapter that cannot compile one: the plain will tell
-                trials[form] = Trial(self.gpu, self.clock, kernel, rows)
+                trials[form] = Trial(self.gpu, self.clock, self.form(ONE, form), rows)
         forms = [form for form in forms if form in trials]
         outcomes = {one.found().tobytes() for one in trials.values()}
         form = remembered
@@ -138,24 +140,25 @@ class Products:
         """
         exactly = not self.is_emulated and why != BY_RULE
         names = [(name, variant) for name in plain for variant in tiles.variants(form, name)]
-        kernels = {(name, variant): self.form(name, variant) for name, variant in names}
-        _begin((*kernels.values(), *(plain.values() if exactly else ())))
+        self._begin([*names, *((name, tiles.PLAIN) for name in plain if exactly)])
         told, right = f"{form}: {why}", {}
-        for (name, variant), kernel in kernels.items():
-            if fault := self._fault(kernel, variant, plain[name] if exactly else None):
+        for name, variant in names:
+            if fault := self.fault(name, variant, plain[name] if exactly else None):
                 as_written = f"{name}{variant.removeprefix(form)} in {tiles.PLAIN}"
-                told += f"; {as_written}, as the other {fault} here"
+                told += f"; {as_written}, as the other {fault.partition(':')[0]} here"
             else:
-                right[name, variant] = kernel
+                right[name, variant] = self.form(name, variant)
         return told, right
 
-    def _fault(self, kernel: Kernel, variant: str, plain: Kernel | None) -> str:
-        """What is wrong with a kernel, or ""; also that its numbers are not a plain one's."""
+    def fault(self, name: str, variant: str, plain: Kernel | None = None) -> str:
+        """What is wrong with a kernel in a form, or ""; also that its numbers are not those of the
+        plain one, where that is given. Waits.
+        """
         sizes = BY_ONES if "by ones" in variant else BY_FOURS
         try:
-            one = Trial(self.gpu, None, kernel, *sizes)
-        except DeviceError:
-            return "does not compile"
+            one = Trial(self.gpu, None, self.form(name, variant), *sizes)
+        except DeviceError as error:
+            return f"does not compile: {error}"
         found, fault = one.found(), ""
         if not one.is_right(found):
             fault = "gives wrong numbers"
@@ -166,9 +169,8 @@ class Products:
         one.close()
         return fault
 
-
-def _begin(kernels: Iterable[Kernel]) -> None:
-    """Compile them beside each other. An error will come again where one is tried."""
-    for kernel in kernels:
-        with suppress(DeviceError):
-            kernel.begin({})
+    def _begin(self, names: Iterable[tuple[str, str]]) -> None:
+        """Compile these kernels in parallel. An error is raised again where one is tried."""
+        for name, variant in names:
+            with suppress(DeviceError):
+                self.form(name, variant).begin({})

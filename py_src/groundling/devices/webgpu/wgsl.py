@@ -1,11 +1,11 @@
 """What is done to the text of kernels before they are compiled.
 
-`join` makes one kernel of two, side by side: some workgroups run the one, the others the other. The
-text of both goes into one module, each part's names with a letter before them, and a `main` of its
-own numbers the workgroups and says to each which kernel and which place in its grid it has. It is a
-kernel like any other, with its parameters in one struct and a `// grid:` line.
+`join` makes one kernel of two that share a dispatch: some workgroups run the one, the others the
+other. Each part's names get a letter before them, and a `main` of its own numbers the workgroups
+and tells each its kernel and its place in that kernel's grid. The result is a kernel like any
+other, with its parameters in one struct and a `// grid:` line.
 
-`unroll` writes short loops out, so that what they index can be in registers.
+`unroll` writes short loops out, so that the arrays that they index can be in registers.
 """
 
 import math
@@ -13,52 +13,70 @@ import re
 from collections.abc import Sequence
 
 LANES = 64  # invocations in a workgroup of each part
-PARAMS = r"struct Params\s*{([^}]*)}"
 FIELD = r"(\w+)\s*:\s*(u32|f32)"
-UNIFORM = r"@group\(0\) @binding\(\d+\) var<uniform>[^;]*;"
-STORAGE = r"(@group\(0\) @binding\(\d+\) var<storage, (\w+)> (\w+): array<(\w+)>;)"
-DECLARED = r"^(?:@group\S* *@binding\S* *)?(?:var<[^>]*>|fn|const|struct) *(\w+)"
+STORAGE = r"var<storage, (\w+)> \w+: array<(\w+)>"
+DECLARATION = re.compile(
+    r"(?:@\w+(?: *\([^)]*\))?\s*)*"  # attributes
+    r"\b(?:struct|const|fn|override|alias|var(?:<[^>]*>)?)\s+(\w+)[^;{]*[;{]"
+)
 LOOP = r"for \(var (\w+) = 0u; \1 < ([A-Z_]+); \1\+\+\) {"
 CONSTANT = r"^const ([A-Z_]+): u32 = (\d+);"
 LONGEST = 32  # rounds of a loop that is written out
 MAIN = r"@compute @workgroup_size\(([\d, ]+)\)\s*fn main\(((?:[^()]|\([^()]*\))*)\) *{"
 
 
+def declarations(code: str) -> dict[str, str]:
+    """What WGSL declares at its top, without comments: the text of each struct, constant, variable
+    and function with its attributes, by name, in order.
+    """
+    plain, found, at = _blanked(code), {}, 0
+    while declared := DECLARATION.search(plain, at):
+        at = declared.end()
+        if plain[at - 1] == "{":
+            at = _end_of_block(plain, at) or len(plain)
+        text = plain[declared.start() : at]
+        found[declared[1]] = re.sub(r"[ \t]*\n\s*\n", "\n", text)
+    return found
+
+
 def join(codes: Sequence[str], grids: Sequence[str], buffers: Sequence[int]) -> str:
-    """One kernel of two. `buffers` has a number for each of their buffers, in order: the first with
-    that number is bound, and one after it is the same one.
+    """One kernel of two. `buffers` has a number for each of their storage buffers, in order; those
+    of one number are one buffer, bound once.
     """
     fields, texts, calls, counts = [], [], [], []
     bound: dict[int, str] = {}  # the buffers' names, by number
     numbers = iter(buffers)
     for letter, code, grid in zip("ab", codes, grids, strict=True):
-        code = re.sub(r"//.*", "", code)
-        params = re.search(PARAMS, code)
-        fields += [f"{letter}_{name}: {kind}" for name, kind in re.findall(FIELD, params[1])]
-        code = re.sub(UNIFORM, "", code.replace(params[0], ""))
-        code = re.sub(r"\bp\.(\w+)", rf"p.{letter}_\1", code)
-        for name in sorted(set(re.findall(DECLARED, code, re.M)) - {"main"}):
-            code = re.sub(rf"(?<![\w.]){name}\b", _own(letter, name), code)
-        for declared, access, name, kind in re.findall(STORAGE, code):
+        parts = declarations(code)
+        params, main, _ = (parts.pop(name) for name in ("Params", "main", "p"))
+        fields += [f"{letter}_{name}: {kind}" for name, kind in re.findall(FIELD, params)]
+        names = {name: _own(letter, name) for name in parts}
+        for name, text in list(parts.items()):
+            if not (storage := re.search(STORAGE, text)):
+                continue
             number = next(numbers)
             if number in bound:
-                code = re.sub(rf"(?<![\w.]){name}\b", bound[number], code.replace(declared, ""))
+                names[name] = bound[number]
+                del parts[name]
             else:
-                place = f"@group(0) @binding({len(bound)}) var<storage, {access}>"
-                code = code.replace(declared, f"{place} {name}: array<{kind}>;")
-                bound[number] = name
-        shape, arguments = re.search(MAIN, code).groups()
+                parts[name] = f"@group(0) @binding({len(bound)}) {storage[0]};"
+                bound[number] = names[name]
+        shape, arguments = re.search(MAIN, main).groups()
         plain = re.sub(r"@builtin\(\w+\) *", "", arguments)
-        texts.append(re.sub(MAIN, f"fn {letter}_main({plain}) {{", code))
+        parts["main"] = re.sub(MAIN, f"fn {letter}_main({plain}) {{", main)
+        text = re.sub(r"(?<![\w.])p\.(\w+)", rf"p.{letter}_\1", "\n".join(parts.values()))
+        texts.append(re.sub(r"(?<![\w.])[A-Za-z_]\w*", lambda m, n=names: n.get(m[0], m[0]), text))
         axes = [re.sub(r"[a-z_]\w*", rf"{letter}_\g<0>", axis).strip() for axis in grid.split(",")]
         counts.append(" * ".join(f"({axis})" for axis in axes))
         calls.append(_call(letter, shape, arguments, axes))
     first, second = calls
+    body = "\n\n".join(texts)
     return f"""// grid: {" + ".join(counts)}
 
 struct Params {{ {", ".join(fields)} }}
 
-{"".join(texts)}
+{body}
+
 @group(0) @binding({len(bound)}) var<uniform> p: Params;
 
 @compute @workgroup_size({LANES})
