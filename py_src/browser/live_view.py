@@ -203,7 +203,7 @@ class LiveView(View):
         return change
 
     def _agree(self, names: list[str], anyway: bool) -> bool:
-        """Compare edited kernels with their NumPy twins, and tell the page; True to use them."""
+        """Compare edited kernels with their references, and tell the page; True to use them."""
         device = self.session.device
         names = [name for name in names if sources.exists(f"{SHADERS}{name}.wgsl")]
         for name in names if device.name == "webgpu" else ():

@@ -73,7 +73,7 @@ def test_every_recipe_trains_as_it_does_natively(worker, corpus):
     assert {name for name, text in seen.items() if text} == {"print-sample", "log-gradients"}
 
 
-def test_a_kernel_that_disagrees_with_its_twin_is_applied_only_if_asked_again(worker):
+def test_a_kernel_that_disagrees_with_its_reference_is_applied_only_if_asked_again(worker):
     files = SHORT | overlay(recipes.CUSTOM_KERNEL)
     path = "shaders/silu_forward.wgsl"
     assert files[path].count("1.0 + exp(-x[i])") == 1

@@ -60,12 +60,12 @@ def check(device, *kernels: str) -> list[Row]:
     return groundling.labs.parity.check(kernels, device)
 
 
-def test_every_kernel_of_the_library_agrees_with_its_twin(device: WebGPUDevice):
+def test_every_kernel_of_the_library_agrees_with_its_reference(device: WebGPUDevice):
     """One by one: a kernel that stands for two is used only where neither of them is edited."""
     rows = [check(device, kernel)[0] for kernel in sources.kernels()]
     for row in rows:
         assert row.ok, row
-        used = "does what its NumPy twin does" in row.message or "calls what" in row.message
+        used = "does what its NumPy reference does" in row.message or "calls what" in row.message
         assert used or "does not use it" in row.message
     assert sum(row.largest is not None for row in rows) > len(rows) / 2
 
@@ -152,7 +152,7 @@ def test_a_result_that_is_no_number_is_told(device, use: Callable):
     use(edited("gelu", ("y[i] = ", "y[i] = sqrt(-1.0 - v * v) + ")))
     [row] = check(device, "gelu")
     assert not row.ok and row.largest is None
-    assert re.search(r"y\[\d+\] is nan, and its NumPy twin has ", row.message)
+    assert re.search(r"y\[\d+\] is nan, and its NumPy reference has ", row.message)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,10 @@ def test_an_edited_template_is_what_runs_from_then_on(device, use: Callable):
         assert "8u * id.x" in after.code and "8u * id.x" not in before.code
 
 
-def test_a_new_kernel_without_a_twin_is_told(device, use: Callable):
+def test_a_new_kernel_without_a_reference_is_told(device, use: Callable):
     use({"shaders/lonely.wgsl": sources.original("shaders/gelu.wgsl")})
     [row] = check(device, "lonely")
-    assert not row.ok and "There is no NumPy twin" in row.message
+    assert not row.ok and "There is no NumPy reference" in row.message
 
 
 def test_a_kernel_that_the_model_does_not_use_is_compiled_only(device, use: Callable):

@@ -1,10 +1,10 @@
-"""Every kernel of shaders/ against its NumPy twin in float64, on random input of awkward shapes.
+"""Every kernel of shaders/ against its reference in float64, on random input of awkward shapes.
 
 Each buffer lies between two stretches of guards, which must be found as they were left: a kernel
 that reads or writes past its own range is caught. What a kernel overwrites holds NaNs before.
 
 Tolerance: 1e-5 of an output's largest number, or of 1, which is what the numbers that go in are
-like, where the output is smaller by cancellation. The twin works in float64, so all of the
+like, where the output is smaller by cancellation. The reference works in float64, so all of the
 difference is float32's: 6e-8 an operation, hence sqrt(2,000) x 6e-8 = 3e-6 for the longest sums
 here, and a few units in the last place for WGSL's exp and tanh.
 """
@@ -20,7 +20,8 @@ import pytest
 
 from groundling import sources
 from groundling.devices.base import Device
-from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.devices.kernels import KERNELS
+from groundling.devices.numpy import NumPyDevice
 from groundling.devices.webgpu import memory, products, tiles, trial, wgsl
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
@@ -235,7 +236,7 @@ def arguments() -> Iterator:
 
 
 @pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments()))
-def test_a_kernel_does_what_its_twin_does(
+def test_a_kernel_does_what_its_reference_does(
     device: WebGPUDevice, rng: np.random.Generator, kernel: str, buffers: list, params: dict
 ):
     arrays = make_inputs(kernel, buffers, params, rng)
@@ -292,12 +293,12 @@ def run(device: Device, kernel: str, arrays: list[np.ndarray], params: dict) -> 
     return results
 
 
-def test_every_shader_has_a_twin_and_every_twin_a_shader():
+def test_every_shader_has_a_reference_and_every_reference_a_shader():
     assert set(SHADERS) == set(KERNELS)
 
 
 @pytest.mark.parametrize("kernel", SHADERS)
-def test_a_shader_and_its_twin_agree_on_their_buffers_and_parameters(kernel: str):
+def test_a_shader_and_its_reference_agree_on_their_buffers_and_parameters(kernel: str):
     signature = inspect.signature(KERNELS[kernel]).parameters.values()
     buffers = [p.name for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
     params = {p.name for p in signature if p.kind is p.KEYWORD_ONLY}

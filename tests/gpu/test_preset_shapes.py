@@ -1,8 +1,8 @@
 """Every kernel of a training step at the shapes that the presets have, on random numbers: WGSL
-against its NumPy twin. The commands are those that a captured step of one block is fused to.
+against its NumPy reference. The commands are those that a captured step of one block is fused to.
 
-The twin works in float32 here, for speed, and the longest sums have 5,120 terms: both are about
-sqrt(5,120) x 6e-8 = 4e-6 off, so the tolerance is twice that of test_parity.py.
+The reference works in float32 here, for speed, and the longest sums have 5,120 terms: both are
+about sqrt(5,120) x 6e-8 = 4e-6 off, so the tolerance is twice that of test_parity.py.
 """
 
 import re
@@ -14,7 +14,8 @@ import pytest
 
 from groundling import sources
 from groundling.config import GPTConfig
-from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.devices.kernels import KERNELS
+from groundling.devices.numpy import NumPyDevice
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.engine.fuse import JOINED, split
 from groundling.engine.jit import jit
@@ -104,7 +105,7 @@ def is_long_to_compile(call: Call) -> bool:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_kernels_of_a_preset_do_what_their_twins_do(
+def test_the_kernels_of_a_preset_do_what_their_references_do(
     device: WebGPUDevice, rng: np.random.Generator, name: str
 ):
     earlier = [CALLS[other] for other in list(SHAPES)[: list(SHAPES).index(name)]]

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from groundling import sources
+from groundling.devices import kernels
 from groundling.devices import numpy as numpy_device
 from groundling.devices.base import STANDS_FOR
-from groundling.devices.numpy import KERNELS, NumPyDevice
+from groundling.devices.kernels import KERNELS
+from groundling.devices.numpy import NumPyDevice
 from groundling.labs import parity
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)
@@ -62,7 +64,7 @@ def test_without_blas_the_numbers_are_the_same(rng: np.random.Generator, monkeyp
         ]
 
     here = results()
-    monkeypatch.setattr(numpy_device, "IS_BARE", not numpy_device.IS_BARE)
+    monkeypatch.setattr(kernels, "IS_BARE", not kernels.IS_BARE)
     for found, expected in zip(results(), here, strict=True):
         np.testing.assert_allclose(found, expected, **CLOSE)
 

@@ -312,7 +312,8 @@ def _a(noun: str) -> str:
 
 PARAMETERS = (
     "A kernel's parameters are the fields of `struct Params` in its file in shaders/, and the "
-    "arguments after the arrays of its NumPy twin: give device.run all of them, by those names."
+    "arguments after the arrays of its NumPy reference: give device.run all of them, by those "
+    "names."
 )
 SHAPES = (
     "Follow the two shapes back to where each was made. Weights of a linear layer are (in, out); "
@@ -407,7 +408,7 @@ WORDS = (
         "There is no kernel",
         "There is no such kernel",
         "A kernel NAME is a file shaders/NAME.wgsl and a function NAME with @kernel above it, "
-        "registered by devices/numpy.py or a module of your own.",
+        "registered by devices/kernels.py or a module of your own.",
     ),
     (
         "DeviceError",

@@ -49,21 +49,21 @@ PATH = re.compile(
 )
 
 
-def twins() -> dict[str, Callable]:
-    """The NumPy kernels that modules have entered, by name; nothing where that device is unused."""
-    numpy = sys.modules.get(f"{PACKAGE}.devices.numpy")
-    return numpy.KERNELS if numpy else {}
+def references() -> dict[str, Callable]:
+    """The registered references of kernels, by name; none if devices/kernels.py is not loaded."""
+    kernels = sys.modules.get(f"{PACKAGE}.devices.kernels")
+    return kernels.KERNELS if kernels else {}
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was in force before a `load`: the edits, the modules that they made, and the kernels
-    that those had entered.
+    """What was in force before a `load`: the edits, the modules that they made, and the references
+    that those had registered.
     """
 
     overlay: dict[str, str]
     modules: dict[str, ModuleType]
-    twins: dict[str, Callable] = field(default_factory=lambda: dict(twins()))
+    references: dict[str, Callable] = field(default_factory=lambda: dict(references()))
 
 
 def check(overlay: object) -> dict[str, str]:
@@ -127,9 +127,9 @@ def load(overlay: dict[str, str]) -> Loaded:
         raise
     finally:
         _finder.replacing, _finder.before = set(), before
-    for name, twin in list(twins().items()):
-        if twin.__module__ not in sys.modules:  # its file is gone
-            del twins()[name]
+    for name, function in list(references().items()):
+        if function.__module__ not in sys.modules:  # its file is gone
+            del references()[name]
     return before
 
 
@@ -141,8 +141,8 @@ def restore(before: Loaded) -> None:
         sys.modules[name] = module
         package, _, short = name.rpartition(".")
         setattr(sys.modules[package], short, module)
-    twins().clear()
-    twins().update(before.twins)
+    references().clear()
+    references().update(before.references)
     _put_in_force(before.overlay)
 
 

@@ -258,11 +258,11 @@ LOG_GRADIENTS = Recipe(
 # The last one is a whole operation: a module, and two kernels.
 
 SILU = '''\
-"""SiLU, an operation of your own: two kernels in shaders/, their NumPy twins, and the op."""
+"""SiLU, an operation of your own: two kernels in shaders/, their NumPy references, and the op."""
 
 import numpy as np
 
-from .devices.numpy import kernel
+from .devices.kernels import kernel
 from .engine.tensor import Tensor, record
 
 
@@ -278,7 +278,7 @@ def silu(x: Tensor) -> Tensor:
     return record(y, (x,), backward)
 
 
-# The twins: the same buffers in the same order, the same parameters by name.
+# The references: the same buffers in the same order, the same parameters by name.
 
 
 @kernel
@@ -339,8 +339,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 CUSTOM_KERNEL = Recipe(
     "custom-kernel",
     "A kernel of your own: SiLU",
-    "A new operation from nothing: one kernel forward, one backward, a NumPy twin of each to be "
-    "checked against, and the function that puts them on the tape. It takes GELU's place, as in "
+    "A new operation from nothing: one kernel forward, one backward, a NumPy reference of each to "
+    "check it against, and the function that puts them on the tape. It takes GELU's place, as in "
     "Llama; write your own by changing the two formulas in each language.",
     (
         Edit(MODEL, "    gelu,\n", ""),

@@ -13,7 +13,7 @@ each op and each op's gradients. On a small model most of a step is the time bet
 
 Every rule is checked the same way: the two are joined only where nothing in between, and nobody
 afterwards, could tell. Kernels that no rule names stay as they are. To add a rule: write the kernel
-and its NumPy twin, list what it stands for, and say here which tensors become which.
+and its NumPy reference, list what it stands for, and say here which tensors become which.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,17 +1,17 @@
-"""Whether a kernel does on the GPU what its NumPy twin does: asked of every edited kernel before it
-may touch a run.
+"""Whether a kernel does on the GPU what its NumPy reference does: checked for every edited kernel
+before a run may use it.
 
     for row in check(["gelu", "my_kernel"], device):
         print(row.kernel, row.ok, row.message)
 
-There is no table of cases, so it works for kernels that nobody has thought of: a small model of
-awkward sizes is trained, evaluated and sampled from on the NumPy device, by the code as it is now,
-and what goes into the kernels on the way is noted. Then the WGSL as it is now runs on the very same
-numbers, and every number that comes out is compared with the twin's, in float64.
+There is no table of cases, so it works for any kernel: the code in force trains, evaluates and
+samples from a small model of awkward sizes on the NumPy device, and the inputs of the kernels are
+recorded. Then the WGSL in force runs on the same numbers, and every number that comes out is
+compared with the reference's, in float64.
 
 Tolerance: 1e-5 of the largest number in a buffer, as in tests/gpu/test_parity.py. float32 keeps
-6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, the twin
-itself is that far off in float32; the tolerance is ten times its error if that is more.
+6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, the
+reference itself is that far off in float32; the tolerance is ten times its error if that is more.
 """
 
 import io
@@ -28,7 +28,8 @@ from .. import sources
 from ..config import GPTConfig, TrainConfig
 from ..data import Corpus
 from ..devices.base import Device, DeviceError
-from ..devices.numpy import KERNELS, NumPyDevice
+from ..devices.kernels import KERNELS
+from ..devices.numpy import NumPyDevice
 from ..edits.errors import wgsl_problem
 from ..rng import Stream
 from ..runs.run import Run
@@ -36,7 +37,7 @@ from ..runs.writer import generate
 from ..train import train
 
 TOLERANCE = 1e-5  # of the largest number
-CANCELLED = 10  # times the twin's own error in float32
+CANCELLED = 10  # times the reference's own error in float32
 CALLS = 12  # of a kernel that are checked at most,
 ALIKE = 2  # and of those with the same sizes and parameters
 GUARD = 64  # numbers before and after each buffer: 256 bytes, where every adapter can bind one
@@ -49,8 +50,8 @@ BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (?:read|read_write)> (\w+)
 
 @dataclass(frozen=True)
 class Row:
-    """How one kernel compares with its twin. Numbers of the worst place; the error is None where
-    there is none, or where a number is not finite and should be.
+    """How one kernel compares with its reference. Numbers of the worst place; the error is None
+    where there is none, or where a number is not finite and should be.
     """
 
     kernel: str
@@ -129,21 +130,21 @@ class _Unwritten(NumPyDevice):
 
 
 class _Noted:
-    """A twin that notes what it is called with."""
+    """A reference that notes what it is called with."""
 
-    def __init__(self, twin: Callable, calls: list[Call]):
-        self.twin, self.calls = twin, calls
-        self.__code__ = twin.__code__  # by which the device knows how many buffers there are
+    def __init__(self, reference: Callable, calls: list[Call]):
+        self.reference, self.calls = reference, calls
+        self.__code__ = reference.__code__  # by which the device knows how many buffers there are
         self.met: Counter = Counter()  # calls with these sizes and parameters
 
     def __call__(self, *arrays: np.ndarray, **params: float) -> None:
         like = tuple(a.size for a in arrays), tuple(params.items())
         self.met[like] += 1
         if self.met[like] > ALIKE or len(self.calls) == CALLS:
-            self.twin(*arrays, **params)
+            self.reference(*arrays, **params)
             return
         before = [a.copy() for a in arrays]
-        self.twin(*arrays, **params)
+        self.reference(*arrays, **params)
         self.calls.append(Call(params, before, [a.copy() for a in arrays]))
 
 
@@ -156,7 +157,7 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
     if name not in KERNELS:
         return _refused(
             name,
-            f"There is no NumPy twin to compare it with: write a function {name} of the same "
+            f"There is no NumPy reference to compare it with: write a function {name} of the same "
             "buffers and parameters, under @kernel.",
         )
     if not calls:
@@ -170,7 +171,7 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
             worst, row = ratio, each
     if row.ok:
         n = "one call" if len(calls) == 1 else f"{len(calls)} calls"
-        text = f"It does in {n} what its NumPy twin does."
+        text = f"It does in {n} what its NumPy reference does."
         return Row(name, True, row.largest, row.tolerance, row.where, text)
     return row
 
@@ -268,8 +269,9 @@ def _compare(
             where = f"{name}[{at}] of {result.size:,} ({settings})" if largest else ""
             wrong = int((error > tolerance).sum())
             text = (
-                f"{name}[{at}] is {result[at]:.7g}, and its NumPy twin has {expected[at]:.7g}: "
-                f"{wrong:,} of {result.size:,} numbers are further off than rounding explains."
+                f"{name}[{at}] is {result[at]:.7g}, and its NumPy reference has "
+                f"{expected[at]:.7g}: {wrong:,} of {result.size:,} numbers are further off than "
+                "rounding explains."
             )
             largest = largest if math.isfinite(largest) else None
             worst = ratio

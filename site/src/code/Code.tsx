@@ -54,7 +54,7 @@ function standing(): string {
   if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";
   if (kernels.value?.some((row) => !row.ok))
-    return "Nothing was applied: a kernel differs from its NumPy twin.";
+    return "Nothing was applied: a kernel differs from its NumPy reference.";
   if (refusal.value)
     return hasRun.value ? "Refused: the old code goes on." : "Refused: nothing was started.";
   if (!hasRun.value) {

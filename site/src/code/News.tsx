@@ -115,8 +115,8 @@ function Kernels({ rows }: { rows: KernelCheck[] }) {
       title={`${wrong === 1 ? "A kernel differs" : `${wrong} kernels differ`} from NumPy`}
     >
       <p>
-        Before an edited kernel may touch the run, it computes random input, and so does its twin in
-        NumPy. The run goes on with the old code.
+        An edited kernel is first run on random input and compared with its reference in NumPy. The
+        run goes on with the old code.
       </p>
       {table}
       <div class="row">

@@ -8,7 +8,7 @@ import wgpu
 
 from ...engine.tensor import Storage, Tensor
 from ...rng import Stream
-from ..numpy import KERNELS
+from ..kernels import KERNELS
 from . import tiles
 from .clock import Clock
 from .kernel import Kernel
