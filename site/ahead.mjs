@@ -14,12 +14,6 @@ async function make([folder, numpy, library, bytecode, kernels]) {
     pyodide.unpackArchive(new Uint8Array(readFileSync(zip)), "zip", { extractDir });
   unpack(numpy, "/app/lib");
   unpack(library, "/app");
-  const unused = () => {};
-  pyodide.registerJsModule("groundling_js", {
-    dropPlan: unused,
-    makePlan: unused,
-    runPlan: unused,
-  });
   pyodide.runPython(readFileSync(new URL("ahead.py", import.meta.url), "utf-8"));
   writeFileSync(bytecode, pyodide.globals.get("packed").toJs());
   writeFileSync(kernels, pyodide.globals.get("kernels"));

@@ -1,5 +1,5 @@
 // Runs pytest inside Pyodide, in a module worker laid out like the site's own: the same Pyodide, the
-// same groundling.zip in /app, the same JavaScript module for the wgpu shim. The message is pytest's
+// same groundling.zip in /app, the same JavaScript module for plans. The message is pytest's
 // arguments; the answers are {log}, {test, outcome, said} as each starts and ends, and at last
 // {ended: pytest's exit code}.
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";

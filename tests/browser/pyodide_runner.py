@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 
+import plans
 import pytest
 
 # What Emscripten lacks, or has no use for: signals, file descriptors to swap, a cache to keep.
@@ -32,5 +33,6 @@ class Outcomes:
 def main(arguments: Iterable[str], tell: Callable[[str, str, str], None]) -> int:
     """pytest's exit code for the arguments, as on a command line in the repository's root."""
     os.chdir("/app")
+    plans.install()
     os.environ["GROUNDLING_DATA"] = "/app/data"
     return int(pytest.main([*OPTIONS, *arguments], plugins=[Outcomes(tell)]))

@@ -16,7 +16,6 @@ What differs from wgpu-py:
 * A device that was lost raises GPUDeviceLostError, which is a GPUValidationError; it calls the
   hook `device.on_lost` once.
 * `after_wait` is a list of functions that are called after each wait, and may raise.
-* `make_plan` and `encode_plan` encode a whole compute pass in one call into JavaScript.
 * `get_compilation_info_sync` has the messages; `on_submitted_work_done_sync` works, and so does
   `copy_buffer_to_buffer` without a size: not so in wgpu-py 0.32.
 * `read_mapped(copy=False)` is a copy all the same, but read-only.
@@ -48,7 +47,6 @@ from .diagnostics import DiagnosticsBase, diagnostics
 from .enums import *
 from .errors import *
 from .flags import *
-from .plan import *
 from .promise import GPUPromise, after_wait
 from .queue import *
 from .structs import *

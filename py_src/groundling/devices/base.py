@@ -166,7 +166,7 @@ class Device:
         array = np.asarray(array)
         dtype = "u32" if array.dtype.kind == "u" else "f32"
         if self._plan:  # no replay writes it again, so nothing else in the plan may have its memory
-            t = Tensor(self, self._storage(self._bytes(array.size, dtype)), 0, array.shape, dtype)
+            t = Tensor(self, self.storage(self._bytes(array.size, dtype)), 0, array.shape, dtype)
         else:
             t = self.empty(*array.shape, dtype=dtype)
         self._write(t, array)
@@ -203,7 +203,7 @@ class Device:
 
     # Memory
 
-    def _storage(self, n_bytes: int) -> Storage:
+    def storage(self, n_bytes: int) -> Storage:
         """Memory that goes back to the device, and not to the pool."""
         return Storage(self._buffer(n_bytes), self._give_back)
 
@@ -262,7 +262,7 @@ class Device:
         try:
             yield plan
             plan.commands = fuse(plan.commands, self.writes, self.stands, plan.results())
-            plan.lay_out(self._storage)
+            plan.lay_out(self.storage)
             plan.prepared = self._prepare_all(plan.commands)
         finally:
             self._plan = None

@@ -1,5 +1,5 @@
 // A plan is a compute pass that was prepared once, to be sent at every step. The worker registers
-// both functions in the Python module `groundling_js`; py_src/browser/wgpu calls them.
+// both functions in the Python module `groundling_js`; py_src/browser/plans.py calls them.
 
 import type { PyProxy } from "pyodide/ffi";
 

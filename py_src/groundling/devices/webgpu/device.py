@@ -6,11 +6,10 @@ side by side in one dispatch, made of both files by wgsl.py.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import combinations
 
 import numpy as np
 import wgpu
@@ -20,11 +19,13 @@ from ...engine.fuse import JOINED, meet, region, split
 from ...engine.plan import Command, Plan
 from ...engine.recent import Recent
 from ...engine.tensor import Tensor
-from ..base import Device, DeviceError, Inputs, digest
-from . import tiles, wgsl
+from ..base import Device, DeviceError, digest
+from . import plans, tiles, wgsl
 from .clock import CLOCK, Clock
-from .kernel import Kernel
+from .kernel import BINDABLE, Kernel
 from .products import Products
+from .ring import Ring
+from .upload import Upload
 
 LIMITS = (
     "max-buffer-size",
@@ -32,7 +33,6 @@ LIMITS = (
 )  # asked for in full: models are one buffer
 MOST_JOINED = 64  # kept: kernels side by side
 MOST_UNIFORMS = 1024  # a step has about 40; what is bound stays, if it is kept here or not
-BINDABLE = 64  # words: 256 bytes, where every adapter can bind a buffer
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 
@@ -94,7 +94,7 @@ class WebGPUDevice(Device):
         dtype = np.float32 if tensor.dtype == "f32" else np.uint32
         return np.frombuffer(data, dtype).reshape(tensor.shape).copy()
 
-    def inputs(self, arrays: Sequence[np.ndarray]) -> "Upload":
+    def inputs(self, arrays: Sequence[np.ndarray]) -> Upload:
         """Tensors for a captured function, side by side in one buffer."""
         return Upload(self, arrays)
 
@@ -108,8 +108,9 @@ class WebGPUDevice(Device):
                     upload = turn.upload.storage.buffer, turn.upload.data
                     self.counts.uploaded += turn.upload.data.nbytes
                 runs = [(plan.compiled, times) for plan, times in turn.runs]
-                waited = run_plan(self.wgpu, runs, upload, turn.scalars, turn.target, turn.at)
-                self.counts.waited += waited or 0.0
+                self.counts.waited += plans.run_plan(
+                    self.wgpu, runs, upload, turn.scalars, turn.target, turn.at
+                )
             elif encoder:
                 self._end_pass()
                 self.wgpu.queue.submit([encoder.finish()])
@@ -123,9 +124,9 @@ class WebGPUDevice(Device):
         """Destroy the device, and so all that was made from it."""
         self.wgpu.destroy()
 
-    def ring(self) -> "Ring":
-        """A way for scalars to come back without the GPU ever waiting for us."""
-        return Ring(self)
+    def ring(self) -> Ring:
+        """Scalars that are read back while the GPU goes on."""
+        return Ring(self.wgpu, self.copy_scalars, self.submit, self.waiting)
 
     @contextmanager
     def waiting(self, times: int = 1) -> Iterator[None]:
@@ -308,9 +309,9 @@ class WebGPUDevice(Device):
         self._pass.set_bind_group(0, group)
         self._pass.dispatch_workgroups(*grid)
 
-    def _replay(self, plan: Plan, inputs: "Upload | None", times: int) -> None:
+    def _replay(self, plan: Plan, inputs: Upload | None, times: int) -> None:
         if plan.compiled is None:
-            plan.compiled = make_plan(plan.prepared)
+            plan.compiled = plans.make_plan(plan.prepared)
         if self._turn and inputs is None and not self._turn.scalars:
             self._turn.runs.append((plan, times))
             return
@@ -349,111 +350,10 @@ class Turn:
     """Replays, to be sent by one call: an upload, then plans, and scalars copied out after them."""
 
     runs: list[tuple[Plan, int]]  # and how many times each
-    upload: "Upload | None"
+    upload: Upload | None
     scalars: Sequence[tuple[wgpu.GPUBuffer, int]] = ()  # and where in the buffer, in bytes
     target: wgpu.GPUBuffer | None = None
     at: int = 0  # bytes
-
-
-class Upload(Inputs):
-    """The inputs of a captured function in one buffer, so that a call uploads once."""
-
-    def __init__(self, device: WebGPUDevice, arrays: Sequence[np.ndarray]):
-        self.device = device
-        dtypes = ["u32" if array.dtype.kind == "u" else "f32" for array in arrays]
-        starts, words = [], 0
-        for array in arrays:
-            starts.append(words)
-            words += -(-array.size // BINDABLE) * BINDABLE
-        self.data = np.zeros(max(words, 1), np.uint32)
-        self.storage = device._storage(self.data.nbytes)
-        self.tensors = [
-            Tensor(device, self.storage, start, array.shape, dtype)
-            for start, array, dtype in zip(starts, arrays, dtypes, strict=True)
-        ]
-        self._views = [
-            self.data[t.offset : t.offset + t.size].view("<f4" if t.dtype == "f32" else "<u4")
-            for t in self.tensors
-        ]
-        self.write(arrays)
-
-    def write(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take new numbers, for the next replay. One that still waits is sent with its own."""
-        self.device.submit()
-        for view, array in zip(self._views, arrays, strict=True):
-            view[:] = array.reshape(-1)
-
-
-class Ring:
-    """Scalars on their way back from the device.
-
-    They are copied, at the end of each step, into a buffer that fills up with a window of steps; a
-    full window is mapped for reading while the GPU works on the next. At most one full window is
-    waited for at a time, so the GPU never runs dry and we never run further ahead of it than two
-    windows. A window is as many steps as take about 50 ms.
-    """
-
-    SECONDS = 0.05
-    MOST = 64  # steps in a window
-
-    def __init__(self, device: WebGPUDevice):
-        self.device = device
-        self._window = 1
-        self._free: list[wgpu.GPUBuffer] = []
-        self._in_flight: deque = deque()
-        self._tags: list = []
-        self._width = 0
-        self._buffer = None
-        self._last = None
-        self.arrived: deque[tuple] = deque()  # (tag, number, ...) of each step that has come back
-
-    def push(self, tag, *scalars: Tensor) -> None:
-        """End a step: send it, with a copy of its scalars."""
-        if not self._tags:
-            self._width = len(scalars)
-            usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
-            size = 4 * self.MOST * self._width
-            self._buffer = (
-                self._free.pop()
-                if self._free
-                else self.device.wgpu.create_buffer(size=size, usage=usage)
-            )
-        self.device.copy_scalars(scalars, self._buffer, len(self._tags) * self._width)
-        self._tags.append(tag)
-        self.device.submit()
-        if len(self._tags) >= self._window:
-            self._send()
-        if len(self._in_flight) > 1:
-            self._receive()
-
-    def drain(self) -> None:
-        """Wait for all that is still on its way."""
-        if self._tags:
-            self._send()
-        while self._in_flight:
-            self._receive()
-        self._last = None  # what comes next is not timed from here
-
-    def _send(self) -> None:
-        with self.device.waiting(0):  # the page only asks; natively that takes time
-            promise = self._buffer.map_async("READ")
-        self._in_flight.append((self._tags, self._width, self._buffer, promise))
-        self._tags = []
-
-    def _receive(self) -> None:
-        tags, width, buffer, promise = self._in_flight.popleft()
-        with self.device.waiting():
-            promise.sync_wait()
-        numbers = np.frombuffer(buffer.read_mapped(), np.float32)[: len(tags) * width]
-        numbers = numbers.reshape(-1, width)
-        self.arrived += [(tag, *row) for tag, row in zip(tags, numbers.tolist(), strict=True)]
-        buffer.unmap()
-        self._free.append(buffer)
-        now = time.perf_counter()
-        if self._last:
-            seconds = max((now - self._last) / len(tags), 1e-6)
-            self._window = max(1, min(self.MOST, int(self.SECONDS / seconds)))
-        self._last = now
 
 
 def _bindable(t: Tensor) -> tuple[Tensor, int]:
@@ -478,39 +378,3 @@ def _describe(info: dict) -> str:
     )
     kind = {"CPU": " (emulated on the CPU)"}.get(info.get("adapter_type"), "")
     return f"{name}{kind}, {info.get('backend_type') or 'WebGPU'}"
-
-
-def _make_plan(commands: Iterable[tuple]) -> list[tuple]:
-    return list(commands)
-
-
-def _run_plan(
-    device: wgpu.GPUDevice,
-    runs: Sequence[tuple[list[tuple], int]],
-    upload: tuple[wgpu.GPUBuffer, np.ndarray] | None,
-    scalars: Sequence[tuple[wgpu.GPUBuffer, int]],
-    target: wgpu.GPUBuffer | None,
-    at: int,
-) -> float:
-    """What wgpu.run_plan does in the page; the seconds until the queue had room."""
-    if upload:
-        device.queue.write_buffer(upload[0], 0, upload[1])
-    encoder = device.create_command_encoder()
-    work = encoder.begin_compute_pass()
-    for pipeline, group, x, y, z in chain.from_iterable(plan * times for plan, times in runs):
-        work.set_pipeline(pipeline)
-        work.set_bind_group(0, group)
-        work.dispatch_workgroups(x, y, z)
-    work.end()
-    for i, (buffer, offset) in enumerate(scalars):
-        encoder.copy_buffer_to_buffer(buffer, offset, target, at + 4 * i, 4)
-    work = encoder.finish()
-    began = time.perf_counter()
-    device.queue.submit([work])
-    return time.perf_counter() - began
-
-
-# In the page, a whole plan crosses into JavaScript once and each step is one call: see
-# py_src/browser/wgpu.
-make_plan = getattr(wgpu, "make_plan", _make_plan)
-run_plan = getattr(wgpu, "run_plan", _run_plan)

@@ -21,6 +21,7 @@ from ..base import DeviceError, prepares
 from . import wgsl
 
 MOST_PIPELINES = 16  # kept: forms of one kernel
+BINDABLE = 64  # words: 256 bytes, at multiples of which every adapter can bind a buffer
 
 
 class Kernel:

@@ -11,13 +11,12 @@ from ...rng import Stream
 from ..kernels import KERNELS
 from . import tiles
 from .clock import Clock
-from .kernel import Kernel
+from .kernel import BINDABLE, Kernel
 
 SECONDS = 0.005  # of one measurement, at least: many rounds, so that starting them does not decide
 HOPELESS = 3.0  # times as slow as the fastest is not timed a second time
 MOST_TURNS = 8  # until the two best times of each form are ALIKE, as on a machine that is not busy
 ALIKE = 1.2
-ALIGN = 64  # words: 256 bytes, where every adapter can bind a buffer
 
 
 def race(trials: "dict[str, Trial]") -> dict[str, float]:
@@ -56,7 +55,7 @@ class Trial:
         words, self.places = [0, 0], []
         for size, written in zip(sizes, self.written, strict=True):
             self.places.append(words[written])
-            words[written] += -(-size // ALIGN) * ALIGN
+            words[written] += -(-size // BINDABLE) * BINDABLE
         make, usage = gpu.create_buffer_with_data, "STORAGE | COPY_SRC"
         self.buffers = [
             make(data=self._packed(n, i == 1), usage=usage) for i, n in enumerate(words)

@@ -1,25 +1,23 @@
-"""A plan: many dispatches that are sent by a single call into JavaScript. Not in wgpu-py."""
+"""How a page runs a captured plan: by a single call into JavaScript, in place of
+groundling/devices/webgpu/plans.py.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from groundling_js import dropPlan, makePlan, runPlan  # site/src/plan.ts, by the worker
+from groundling_js import dropPlan, makePlan, runPlan  # site/src/worker/plan.ts, by the worker
 from pyodide.ffi import create_proxy, to_js
+from wgpu import GPUBuffer, GPUDevice
 
-from .base import GPUBindGroup
-from .buffer import GPUBuffer
-from .device import GPUComputePipeline, GPUDevice
-
-__all__ = ["make_plan", "run_plan"]
-
-Dispatch = tuple[GPUComputePipeline, GPUBindGroup, int, int, int]
-Place = tuple[GPUBuffer, int]  # a word's: its buffer, and where in it, in bytes
+import groundling.devices.webgpu.plans
+from groundling.devices.webgpu.plans import Dispatch, Place
 
 
 class Plan:
     """Dispatches that are in JavaScript already, and what goes in and out with them."""
 
-    def __init__(self, calls: list[tuple]):
+    def __init__(self, dispatches: Sequence[Dispatch]):
+        calls = [(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches]
         self.internal = makePlan(to_js(calls))
         self.array: Any = None  # that is uploaded
         self.bytes: Any = None  # the same, for JavaScript
@@ -32,11 +30,6 @@ class Plan:
             self.bytes.destroy()
 
 
-def make_plan(dispatches: Sequence[Dispatch]) -> Plan:
-    """Prepare (pipeline, bind group 0, x, y, z) dispatches for `run_plan`."""
-    return Plan([(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches])
-
-
 def run_plan(
     device: GPUDevice,
     runs: Sequence[tuple[Plan, int]],
@@ -44,13 +37,9 @@ def run_plan(
     scalars: Sequence[Place],
     target: GPUBuffer | None,
     at: int,
-) -> None:
-    """Write an array to the start of a buffer, run plans one after the other in one compute pass,
-    each so many times, and copy a word from each of the places to byte `at` of the target and on:
-    one submit.
-
-    The array must be the same one each time for a first plan; what it holds then is what is
-    written.
+) -> float:
+    """See groundling/devices/webgpu/plans.py. Does not wait. The array must be the same one each
+    time for a first plan; what it holds then is what is written.
     """
     device._raise_if_lost()
     plan, times = runs[0]
@@ -64,3 +53,10 @@ def run_plan(
     into, out = buffer and buffer._internal, target and target._internal
     own = plan.internal, times, others
     runPlan(device._internal, *own, into, plan.bytes, plan.places, out, at)
+    return 0.0
+
+
+def install() -> None:
+    """Have the WebGPU device run its plans so."""
+    groundling.devices.webgpu.plans.make_plan = Plan
+    groundling.devices.webgpu.plans.run_plan = run_plan
