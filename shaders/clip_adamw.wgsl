@@ -3,7 +3,7 @@
 //   partial (256), from sum_squares   hyper (3): lr, 1 - beta1^t, sqrt(1 - beta2^t)
 //   g (size), scaled in place   w, m, v (size)   norm (1), before clipping
 // Each workgroup adds up the 256 partial sums anew, in one order, so all scale by the same number.
-// stands for: clip c8e518c7, adamw 56aec046
+// stands for: clip 5437577c, adamw cc36f86b
 // grid: size / 1024
 
 struct Params {

@@ -1,7 +1,7 @@
 // y[b, t] = wte[tokens[b, t]] + wpe[t]: a token's row of the embedding table, and its position's.
 //   tokens (rows)   wte (vocab_size, n_embd)   wpe (at least period, flat)   y (rows, n_embd)
 // `period` is the elements of one sequence. An invocation makes one element of y.
-// stands for: embedding 9515fca7, position_embedding 2c7eed5c
+// stands for: embedding 61ff06de, position_embedding e1e99f36
 // grid: rows * n_embd / 64
 
 struct Params { rows: u32, n_embd: u32, vocab_size: u32, period: u32 }

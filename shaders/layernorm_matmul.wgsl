@@ -4,7 +4,7 @@
 // h and stats are for the backward pass. An invocation normalises four rows, as layernorm.wgsl
 // does, keeps them, and makes 16 columns of y from them, 4 at a time, in the order of
 // matmul_nn.wgsl. That each 16 columns normalise the rows anew costs less than to read h back.
-// stands for: layernorm 07485351, matmul_nn 1dcab869
+// stands for: layernorm d80dd64e, matmul_nn 5ad177fe
 // grid: n / 64, rows / 64
 
 struct Params { rows: u32, n: u32, eps: f32 }

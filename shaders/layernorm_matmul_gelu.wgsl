@@ -2,7 +2,7 @@
 //   x, h (rows, n_embd)   weight, bias (n_embd)   b (n_embd, n)   stats (rows, 2): each row's mean
 //   and rstd   u, y (rows, n)
 // As layernorm_matmul.wgsl, with gelu.wgsl's formula where u is stored.
-// stands for: layernorm_matmul 3264b456, gelu a0b375d7
+// stands for: layernorm_matmul 8169e587, gelu b658e64e
 // grid: n / 64, rows / 64
 
 struct Params { rows: u32, n: u32, eps: f32 }

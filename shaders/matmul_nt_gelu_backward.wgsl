@@ -2,7 +2,7 @@
 // GELU that made it from x. Row-major.
 //   a (m, k), the gradient of the layer's result   b (n, k), its weight   x, dx (m, n)
 // The product is made as in matmul_nt.wgsl, gelu'(x) as in gelu_backward.wgsl.
-// stands for: matmul_nt 64ad298b, gelu_backward b361be0b
+// stands for: matmul_nt 9f352a58, gelu_backward a278cadc
 // grid: n / 32, m / 32
 
 struct Params { m: u32, k: u32, n: u32 }

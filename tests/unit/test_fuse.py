@@ -8,7 +8,8 @@ import pytest
 from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
-from groundling.devices.base import STANDS_FOR, Device, digest
+from groundling.devices.base import Device
+from groundling.devices.stands import digest, stamped
 from groundling.engine import fuse, ops
 from groundling.engine.jit import jit
 from groundling.engine.plan import Plan
@@ -291,11 +292,15 @@ def test_an_edited_kernel_shares_no_dispatch(device: Device, monkeypatch):
 
 
 def test_what_stands_for_others_knows_them_as_they_are():
-    """Where this fails: carry the change over to the kernel that stands for it, then put this
-    digest at its head.
+    """Where this fails: make the change in the kernel that stands for the one that was changed,
+    then run `python -m groundling.devices.stands`.
     """
     for name in sources.kernels():
-        if listed := STANDS_FOR.search(sources.text(f"shaders/{name}.wgsl")):
-            parts = [pair.split()[0] for pair in listed[1].split(",")]
-            now = [f"{part} {digest(sources.text(f'shaders/{part}.wgsl'))}" for part in parts]
-            assert listed[0] == f"// stands for: {', '.join(now)}", name
+        text = sources.text(f"shaders/{name}.wgsl")
+        assert stamped(text) == text, name
+
+
+def test_a_digest_is_of_the_code_and_not_of_its_comments():
+    text = sources.text("shaders/gelu.wgsl")
+    assert digest(text) == digest("// mine\n" + text.replace("\n", "  // here\n"))
+    assert digest(text) != digest(text.replace("0.5", "0.6"))

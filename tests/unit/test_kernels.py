@@ -12,9 +12,9 @@ import pytest
 from groundling import sources
 from groundling.devices import kernels
 from groundling.devices import numpy as numpy_device
-from groundling.devices.base import STANDS_FOR
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.stands import parts
 from groundling.labs import parity
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)
@@ -72,7 +72,7 @@ def test_without_blas_the_numbers_are_the_same(rng: np.random.Generator, monkeyp
 def test_kernels_whose_work_is_halved_do_what_they_do_at_once(monkeypatch):
     """On what each is called with as a small model trains."""
     halved = {name for name, function in KERNELS.items() if hasattr(function, "rows")}
-    stand_ins = {name for name in halved if STANDS_FOR.search(sources.text(f"shaders/{name}.wgsl"))}
+    stand_ins = {name for name in halved if parts(sources.text(f"shaders/{name}.wgsl"))}
     calls = parity.trace(halved - stand_ins)
     for name in stand_ins:
         calls |= parity.trace([name])

@@ -10,7 +10,6 @@ buffers in the same order and the same parameters by name. Kernels run in the or
 and a read waits for them.
 """
 
-import hashlib
 import math
 import re
 import sys
@@ -28,10 +27,9 @@ from .. import sources
 from ..engine.fuse import JOINED, fuse
 from ..engine.plan import Command, Plan
 from ..engine.tensor import Storage, Tensor, tape_as_before
+from .stands import parts
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
-STANDS_FOR = re.compile(r"^// stands for: (.+)$", re.M)
-
 
 INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
@@ -65,11 +63,6 @@ def prepares() -> Iterator[None]:
         yield
     finally:
         Device.preparing -= 1
-
-
-def digest(code: str) -> str:
-    """What a kernel's `// stands for:` line calls the WGSL of another."""
-    return hashlib.sha256(code.encode()).hexdigest()[:8]
 
 
 class DeviceError(RuntimeError):
@@ -293,15 +286,13 @@ class Device:
         return flags if len(flags) == len(command.tensors) else [True] * len(command.tensors)
 
     def stands(self, kernel: str) -> bool:
-        """Whether a kernel may stand for others: it knows them as they are now. Side by side are
-        only kernels as they came, so that an error in an edited one is told by its own lines.
+        """Whether a kernel may stand for those it was made from: none of them is edited. Nor is any
+        of several side by side, so that an error in an edited kernel is told by its own lines.
         """
         if JOINED in kernel:
-            parts = kernel.split(JOINED)
-            return not any(f"{sources.SHADERS}{part}.wgsl" in sources.overlay for part in parts)
-        listed = STANDS_FOR.search(self.source(kernel))
-        pairs = [pair.split() for pair in listed[1].split(",")] if listed else []
-        return all(self.is_original(name, known) for name, known in pairs)
+            paths = {f"{sources.SHADERS}{part}.wgsl" for part in kernel.split(JOINED)}
+            return paths.isdisjoint(sources.overlay)
+        return all(self.is_original(*part) for part in parts(self.source(kernel)).items())
 
     def source(self, kernel: str) -> str:
         """A kernel's WGSL; nothing for one that has none."""

@@ -19,7 +19,8 @@ from ...engine.fuse import JOINED, meet, region, split
 from ...engine.plan import Command, Plan
 from ...engine.recent import Recent
 from ...engine.tensor import Tensor
-from ..base import Device, DeviceError, digest
+from ..base import Device, DeviceError
+from ..stands import digest
 from . import plans, tiles, wgsl
 from .clock import CLOCK, Clock
 from .kernel import BINDABLE, Kernel
@@ -197,7 +198,7 @@ class WebGPUDevice(Device):
         return "" if JOINED in kernel else self.kernel(kernel).code
 
     def is_original(self, kernel: str, known: str) -> bool:
-        """Whether a kernel's WGSL is the one of that digest."""
+        """Whether a kernel's code has that digest: see stands.py."""
         return digest(self.kernel(kernel).code) == known
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:

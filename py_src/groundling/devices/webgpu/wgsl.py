@@ -29,7 +29,7 @@ def declarations(code: str) -> dict[str, str]:
     """What WGSL declares at its top, without comments: the text of each struct, constant, variable
     and function with its attributes, by name, in order.
     """
-    plain, found, at = _blanked(code), {}, 0
+    plain, found, at = without_comments(code), {}, 0
     while declared := DECLARATION.search(plain, at):
         at = declared.end()
         if plain[at - 1] == "{":
@@ -102,7 +102,7 @@ def unroll(code: str) -> str:
     An array that is indexed by a loop lies in memory; one that is indexed by numbers alone is a row
     of variables. On emulated adapters attention's gradient takes a third to a half as long so.
     """
-    plain = _blanked(code)  # has each character where `code` has it
+    plain = without_comments(code)  # has each character where `code` has it
     rounds = {name: int(value) for name, value in re.findall(CONSTANT, plain, re.M)}
     start, outer_end = 0, 0
     while loop := re.compile(r"\bfor \(.*?\) {").search(plain, start):
@@ -121,7 +121,7 @@ def unroll(code: str) -> str:
             copies += [counter.sub(f"{i}u", flat) for i in range(1, n)]
             written = "".join(f"{{{copy}}}" for copy in copies)
             code = code[: loop.start()] + written + code[end:]
-            plain, start = _blanked(code), loop.start()
+            plain, start = without_comments(code), loop.start()
             outer_end += len(written) - (end - loop.start())
     return code
 
@@ -152,7 +152,7 @@ def _is_simple(code: str, start: int, end: int, counter: str, length: str) -> bo
     return not re.search(rf"\b{counter}\b", text)
 
 
-def _blanked(code: str) -> str:
+def without_comments(code: str) -> str:
     """The same with spaces in place of comments, of which those in /* */ nest."""
     found, depth, at = list(code), 0, 0
     while at < len(code):

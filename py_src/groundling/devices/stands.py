@@ -1,0 +1,42 @@
+"""Kernels that do the work of two: see engine/fuse.py.
+
+Such a kernel has a line at its head: `// stands for: matmul_nn 1dcab869, add 367a65ca`. It names
+the kernels that it was made from, each with a digest of its code, comments aside. Where one of them
+has been edited since, its digest is another, and the two run by themselves. After such a change has
+been made in the kernel that stands for it too, this writes the new digests in `shaders/`:
+
+    python -m groundling.devices.stands
+"""
+
+import hashlib
+import re
+
+from .. import sources
+from .webgpu.wgsl import without_comments
+
+LINE = re.compile(r"^// stands for: (.+)$", re.M)
+
+
+def digest(code: str) -> str:
+    """Eight hexadecimal digits of a kernel's code, which do not depend on comments and spaces."""
+    words = " ".join(without_comments(code).split())
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
+
+
+def parts(code: str) -> dict[str, str]:
+    """The kernels that a kernel stands for, and the digest that it names of each."""
+    line = LINE.search(code)
+    return dict(part.split() for part in line[1].split(",")) if line else {}
+
+
+def stamped(code: str) -> str:
+    """A kernel's WGSL with the digests of its parts as they are now."""
+    names = parts(code)
+    codes = {name: stamped(sources.text(f"{sources.SHADERS}{name}.wgsl")) for name in names}
+    listed = ", ".join(f"{name} {digest(text)}" for name, text in codes.items())
+    return LINE.sub(f"// stands for: {listed}", code)
+
+
+if __name__ == "__main__":
+    for path in filter(sources.is_kernel, sources.paths()):
+        sources.on_disk(path).write_text(stamped(sources.text(path)), encoding="utf-8")
