@@ -383,7 +383,7 @@ def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
 def undecided(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> WebGPUDevice:
     """The device before the trial of tiles."""
     one = device.products
-    fresh = Products(one.gpu, one.written, one.clock, one.is_emulated, one.description)
+    fresh = Products(one.gpu, one.plain, one.clock, one.is_emulated, one.description)
     monkeypatch.setattr(device, "products", fresh)
     for name, value in (("ROWS", 64), ("BY_FOURS", (20, 64, 36)), ("BY_ONES", (19, 63, 37))):
         monkeypatch.setattr(products, name, value)

@@ -15,9 +15,9 @@ import pytest
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices import numpy as numpy_device
-from groundling.devices import threads as helpers
+from groundling.devices import threads
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.threads import Helper
+from groundling.devices.threads import Worker
 from groundling.runs.run import Run
 from groundling.train import train
 
@@ -26,15 +26,15 @@ pytestmark = pytest.mark.native  # Pyodide has no threads
 TEXT = "Good night, good night! Parting is such sweet sorrow.\n" * 20
 
 
-def both(helper: Helper, mine: Callable, its: Callable) -> None:
-    """Run one thing in this thread while the helper runs another."""
+def both(worker: Worker, mine: Callable, its: Callable) -> None:
+    """Run one thing in this thread while the worker runs another."""
     met = Barrier(2, timeout=20)
 
     def piece() -> None:
         met.wait()
         mine() if current_thread() is main_thread() else its()
 
-    helper.share([piece, piece])
+    worker.share([piece, piece])
 
 
 def nothing() -> None:
@@ -47,27 +47,27 @@ def fail() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 50])
 def test_each_piece_is_done_once_and_all_when_share_returns(n: int):
-    helper = Helper()
+    worker = Worker()
     for _ in range(100):
         done = []
-        helper.share([partial(done.append, i) for i in range(n)])
+        worker.share([partial(done.append, i) for i in range(n)])
         assert sorted(done) == list(range(n))
 
 
 def test_an_error_is_raised_whoever_met_it_and_nothing_more_is_begun():
-    helper, done, met = Helper(), [], Barrier(2, timeout=20)
+    worker, done, met = Worker(), [], Barrier(2, timeout=20)
     for mine, its in ((fail, nothing), (nothing, fail)):
         with pytest.raises(ZeroDivisionError, match="in a piece"):
-            both(helper, mine, its)
+            both(worker, mine, its)
 
     def fail_together() -> None:
         met.wait()
         fail()
 
     with pytest.raises(ZeroDivisionError):
-        helper.share([fail_together, *[partial(done.append, 1)] * 50, fail_together])
+        worker.share([fail_together, *[partial(done.append, 1)] * 50, fail_together])
     assert not done
-    helper.share([partial(done.append, 1)] * 3)
+    worker.share([partial(done.append, 1)] * 3)
     assert done == [1, 1, 1]
 
 
@@ -82,27 +82,27 @@ def test_an_interrupt_ends_it_once_what_was_begun_is_done():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        both(Helper(), interrupt, slow)
+        both(Worker(), interrupt, slow)
     assert done == ["slow"]
 
 
-def test_helpers_warn_and_keep_silent_as_the_caller_would():
-    helper, zero = Helper(), np.zeros(3, np.float32)
+def test_workers_warn_and_keep_silent_as_the_caller_would():
+    worker, zero = Worker(), np.zeros(3, np.float32)
     divide = partial(np.divide, 1, zero)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with np.errstate(divide="ignore"):
-            both(helper, nothing, divide)
+            both(worker, nothing, divide)
         with pytest.raises(RuntimeWarning, match="divide"):
-            both(helper, nothing, divide)
+            both(worker, nothing, divide)
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
-        both(helper, nothing, divide)
+        both(worker, nothing, divide)
 
 
 def trained(helped: bool, monkeypatch: pytest.MonkeyPatch, fused: bool) -> tuple:
     """What two steps of a small model come to, all of whose work is halved."""
-    helper = Helper() if helped else None
-    monkeypatch.setattr(helpers, "_helper", lambda process: helper)
+    worker = Worker() if helped else None
+    monkeypatch.setattr(threads, "_worker", lambda process: worker)
     monkeypatch.setattr(numpy_device, "WORTH_IT", 0)
     device, corpus = NumPyDevice(), Corpus(TEXT)
     device.capturing_enabled = fused

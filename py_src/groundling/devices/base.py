@@ -48,7 +48,7 @@ def asking_line() -> str:
 
 
 @lru_cache(256)
-def written(code: str) -> tuple[bool, ...]:
+def writable(code: str) -> tuple[bool, ...]:
     """For each storage buffer that a kernel's WGSL binds, whether it may write to it."""
     return tuple(access == "read_write" for access in BINDING.findall(code))
 
@@ -282,7 +282,7 @@ class Device:
         """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""
         flags: list[bool] = []
         for name in command.kernel.split(JOINED):
-            flags += written(self.source(name))
+            flags += writable(self.source(name))
         return flags if len(flags) == len(command.tensors) else [True] * len(command.tensors)
 
     def stands(self, kernel: str) -> bool:

@@ -1,12 +1,12 @@
-"""A second thread, for work in pieces that do not need each other.
+"""A worker thread for the NumPy device: work in independent pieces is done by two threads.
 
-NumPy lets another thread run while it computes, so two do nearly twice as much on two cores: a
-training step at batch 32 takes two thirds of the time, or less. Between two operations each needs
-Python's one interpreter, and waits for the other there: at 64 thousand numbers an operation two
-threads lost two fifths by that, at 128 thousand a tenth. So there are two, and the pieces large.
+NumPy releases Python's lock while it computes, so two threads do nearly twice as much on two cores:
+a training step at batch 32 takes two thirds of the time, or less. Between two operations each needs
+the lock and waits for the other: at 64 thousand numbers an operation two threads lost two fifths by
+that, at 128 thousand a tenth. So there are only two, and the pieces are large.
 
-The helper waits for work without taking a core from anyone, unlike the threads of a BLAS, and where
-it comes late, on a busy machine, it finds that the caller has done all.
+Unlike the threads of a BLAS, the worker takes no core while it waits for work. On a busy machine,
+where it may wake late, the caller does all of the pieces.
 """
 
 import os
@@ -19,16 +19,16 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 
 
-class Helper:
-    """A thread that helps those who call `share`."""
+class Worker:
+    """A thread that does pieces of work for the callers of `share`."""
 
     def __init__(self):
         self.jobs: SimpleQueue[_Job] = SimpleQueue()
         Thread(target=_work, args=(self.jobs,), daemon=True).start()  # no end of Python's waits
 
     def share(self, pieces: list[Callable]) -> None:
-        """Call each piece once: this thread from the first on, the helper from the last back. An
-        error in one is raised here, and then no other is begun any more.
+        """Call each piece once: this thread from the first on, the worker from the last back. An
+        error in a piece is raised here, and no other piece is begun after it.
         """
         job = _Job(pieces)
         try:
@@ -36,7 +36,7 @@ class Helper:
             job.do(job.pieces.popleft)
         finally:
             job.pieces.clear()
-            with job.at_work:  # a helper that has not begun by now finds nothing to do
+            with job.at_work:  # a worker that has not begun by now finds nothing to do
                 pass
         if job.error:
             raise job.error
@@ -51,7 +51,7 @@ class _Job:
         for piece in _each(take):
             piece()
 
-    def help(self) -> None:
+    def assist(self) -> None:
         with self.at_work:
             try:
                 self.context.run(self.do, self.pieces.pop)
@@ -61,7 +61,7 @@ class _Job:
 
 
 def _each(take: Callable) -> Iterator[Callable]:
-    """What there is to take, until nothing is left."""
+    """What `take` returns, until it raises IndexError."""
     try:
         while True:
             yield take()
@@ -71,25 +71,25 @@ def _each(take: Callable) -> Iterator[Callable]:
 
 def _work(jobs: SimpleQueue) -> None:
     while True:
-        jobs.get().help()
+        jobs.get().assist()
 
 
 def share(pieces: list[Callable]) -> None:
-    """Call each piece once, with this process's helper where there is a core for it."""
-    if helper := _helper(os.getpid()):  # a fork has none of the threads that it comes from
-        helper.share(pieces)
+    """Call each piece once, on two threads if this process has a second core."""
+    if worker := _worker(os.getpid()):  # a fork has none of its parent's threads
+        worker.share(pieces)
     else:
         for piece in pieces:
             piece()
 
 
 @cache
-def _helper(process: int) -> Helper | None:
-    return Helper() if _cores() > 1 else None
+def _worker(process: int) -> Worker | None:
+    return Worker() if _cores() > 1 else None
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """The number of cores that this process may use."""
     if sys.platform == "emscripten":
         return 1  # and there are no threads
     if hasattr(os, "sched_getaffinity"):

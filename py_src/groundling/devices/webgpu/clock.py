@@ -1,4 +1,4 @@
-"""A GPU's own clock."""
+"""Timestamp queries."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ CLOCK = "timestamp-query"  # the feature
 
 
 class Clock:
-    """Times one compute pass: begin it with `writes`, `resolve` after its end, and send both."""
+    """Times one compute pass: begin it with `writes`, call `resolve` after its end, then submit."""
 
     def __init__(self, gpu: wgpu.GPUDevice):
         self.gpu = gpu
@@ -21,12 +21,12 @@ class Clock:
         return {"query_set": self._made[0], **begin_and_end}
 
     def resolve(self, encoder: wgpu.GPUCommandEncoder) -> None:
-        """Have the two times written where they can be read."""
+        """Copy the two timestamps to a buffer that can be read."""
         queries, results = self._made
         encoder.resolve_query_set(queries, 0, 2, results, 0)
 
     def seconds(self) -> float:
-        """How long the pass took. Waits for it."""
+        """The duration of the pass. Waits for it."""
         ticks = np.frombuffer(self.gpu.queue.read_buffer(self._made[1]), np.uint64)
         return float(ticks[1] - ticks[0]) * 1e-9 * _nanoseconds(self.gpu)
 
@@ -38,7 +38,7 @@ class Clock:
 
 
 def _nanoseconds(gpu: wgpu.GPUDevice) -> float:
-    """A tick of the device's clock: one in the page; natively wgpu tells the driver's ticks."""
+    """The unit of timestamps, in ns: 1 in the page, and natively what wgpu-native says."""
     try:
         from wgpu.backends.wgpu_native import lib
     except ImportError:

@@ -1,8 +1,8 @@
-"""The WebGPU device: runs the kernels of `shaders/` through wgpu, natively and (by way of a shim)
-in the page.
+"""The WebGPU device: runs the kernels of `shaders/` through wgpu-py, or in the page through an
+implementation of its API over `navigator.gpu`.
 
-What it knows of a kernel is written in the kernel's file: see kernel.py. "a + b" is two kernels
-side by side in one dispatch, made of both files by wgsl.py.
+A kernel's buffers, parameters and grid are read from its file: see kernel.py. The kernel "a + b"
+is two kernels side by side in one dispatch, which wgsl.join makes from both files.
 """
 
 import time
@@ -28,18 +28,16 @@ from .products import Products
 from .ring import Ring
 from .upload import Upload
 
-LIMITS = (
-    "max-buffer-size",
-    "max-storage-buffer-binding-size",
-)  # asked for in full: models are one buffer
-MOST_JOINED = 64  # kept: kernels side by side
-MOST_UNIFORMS = 1024  # a step has about 40; what is bound stays, if it is kept here or not
+# Requested at the adapter's maximum, as all parameters of a model are one buffer.
+LIMITS = "max-buffer-size", "max-storage-buffer-binding-size"
+MOST_JOINED = 64  # cached kernels side by side
+MOST_UNIFORMS = 1024  # cached uniform buffers; a step has about 40
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 
 class WebGPUDevice(Device):
-    """Gathers dispatches into one command buffer and sends it when told to, or when a read or
-    write has to come next.
+    """Collects dispatches in one command buffer, and submits it when asked to or before a read or a
+    write.
     """
 
     name = "webgpu"
@@ -65,18 +63,16 @@ class WebGPUDevice(Device):
         self.description = _describe(adapter.info)
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
         if "llvmpipe" in self.description:
-            self.most_turns = (
-                65_535  # then it leaves a loop with no word: LP_MAX_TGSI_LOOP_ITERATIONS
-            )
+            self.most_turns = 65_535  # LP_MAX_TGSI_LOOP_ITERATIONS: it ends a loop without an error
         self.kernels: dict[str, Kernel] = {}
         self.products = Products(
             self.wgpu, self.kernel, self.clock, self.is_emulated, self.description
         )
-        self._joined = Recent(MOST_JOINED)  # by their sources, and which buffers they share
+        self._joined = Recent(MOST_JOINED)  # by the codes of both, and the buffers that they share
         self._uniforms = Recent(MOST_UNIFORMS)  # by their bytes
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
-        self._turn: Turn | None = None  # a plan that waits to be sent, when nothing else does
+        self._pending: Pending | None = None  # replays to submit; then there is no encoder
 
     def _write(self, tensor: Tensor, array) -> None:
         self.submit()
@@ -96,28 +92,28 @@ class WebGPUDevice(Device):
         return np.frombuffer(data, dtype).reshape(tensor.shape).copy()
 
     def inputs(self, arrays: Sequence[np.ndarray]) -> Upload:
-        """Tensors for a captured function, side by side in one buffer."""
+        """Tensors for a captured function, all in one buffer."""
         return Upload(self, arrays)
 
     def submit(self) -> None:
-        """Send the gathered dispatches and copies to the GPU."""
-        turn, encoder = self._turn, self._encoder  # one of them at most
+        """Submit the collected dispatches and copies."""
+        pending, encoder = self._pending, self._encoder  # at most one of them
         try:
-            if turn:
+            if pending:
                 upload = None
-                if turn.upload:
-                    upload = turn.upload.storage.buffer, turn.upload.data
-                    self.counts.uploaded += turn.upload.data.nbytes
-                runs = [(plan.compiled, times) for plan, times in turn.runs]
+                if pending.upload:
+                    upload = pending.upload.storage.buffer, pending.upload.data
+                    self.counts.uploaded += pending.upload.data.nbytes
+                runs = [(plan.compiled, times) for plan, times in pending.runs]
                 self.counts.waited += plans.run_plan(
-                    self.wgpu, runs, upload, turn.scalars, turn.target, turn.at
+                    self.wgpu, runs, upload, pending.scalars, pending.target, pending.at
                 )
             elif encoder:
                 self._end_pass()
                 self.wgpu.queue.submit([encoder.finish()])
         finally:
-            self._turn = self._encoder = None  # not before: what is released until now waits
-        self.counts.submits += bool(turn or encoder)
+            self._pending = self._encoder = None  # a buffer that is released before this is kept
+        self.counts.submits += bool(pending or encoder)
         while self._unused:
             self._unused.pop().destroy()
 
@@ -131,14 +127,14 @@ class WebGPUDevice(Device):
 
     @contextmanager
     def waiting(self, times: int = 1) -> Iterator[None]:
-        """Count the block as so many waits for the device, and its time as spent on them."""
+        """Count the block's time as spent waiting for the GPU, in so many waits."""
         start = time.perf_counter()
         self.counts.waits += times
         yield
         self.counts.waited += time.perf_counter() - start
 
     def timed(self, work: Callable[[], None]) -> float:
-        """The seconds that the kernels which `work` runs take, by the device's own clock. Waits."""
+        """The seconds that the kernels run by `work` take, by timestamp queries. Waits for them."""
         self.submit()
         self._pass = self.encoder.begin_compute_pass(timestamp_writes=self.clock.writes)
         work()
@@ -149,8 +145,8 @@ class WebGPUDevice(Device):
             return self.clock.seconds()
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
-        """Compile every kernel in `shaders/`, all at once where the host can; progress(done,
-        total, name). Of products those that are needed: see tiles.py.
+        """Compile every kernel in `shaders/` but the products (see tiles.py), in parallel where the
+        host can. Calls progress(done, total, name).
         """
         names = ahead()
         for name in names:
@@ -161,8 +157,8 @@ class WebGPUDevice(Device):
         progress(len(names), len(names), "")
 
     def kernel(self, name: str) -> Kernel:
-        """The kernel of that name, read from `shaders/` the first time. Assign `kernels[name]` to
-        change one.
+        """The kernel of that name, read from `shaders/` the first time. Assigning `kernels[name]`
+        replaces it. DeviceError where there is no such file.
         """
         if name not in self.kernels:
             try:
@@ -171,8 +167,8 @@ class WebGPUDevice(Device):
                 raise DeviceError(
                     f"There is no kernel {name!r}: no file shaders/{name}.wgsl."
                 ) from None
-            is_ours = code == sources.original(f"{sources.SHADERS}{name}.wgsl")
-            self.kernels[name] = Kernel(self.wgpu, name, code, is_ours)
+            is_original = code == sources.original(f"{sources.SHADERS}{name}.wgsl")
+            self.kernels[name] = Kernel(self.wgpu, name, code, is_original)
         return self.kernels[name]
 
     def _bytes(self, size: int, dtype: str) -> int:
@@ -188,13 +184,13 @@ class WebGPUDevice(Device):
         return self.wgpu.create_buffer(size=n_bytes, usage=STORAGE)
 
     def _release(self, buffer: wgpu.GPUBuffer) -> None:
-        if self._turn or self._encoder:  # what is gathered but not yet sent may use it
+        if self._pending or self._encoder:  # what is gathered but not yet sent may use it
             self._unused.append(buffer)
         else:
             buffer.destroy()
 
     def source(self, kernel: str) -> str:
-        """A kernel's WGSL, as it is now; nothing for several side by side."""
+        """A kernel's WGSL as it is now; "" for several side by side."""
         return "" if JOINED in kernel else self.kernel(kernel).code
 
     def is_original(self, kernel: str, known: str) -> bool:
@@ -202,8 +198,8 @@ class WebGPUDevice(Device):
         return digest(self.kernel(kernel).code) == known
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
-        """Run a kernel, by way of copies of what WebGPU cannot bind where it lies: a view that
-        begins at no multiple of 256 bytes, and what is read from a buffer that is also written to.
+        """Run a kernel. What WebGPU cannot bind in place is copied first: a view that does not
+        begin at a multiple of 256 bytes, and an input in a buffer that the kernel also writes to.
         """
         if JOINED in kernel:
             super().run(kernel, *tensors, **params)
@@ -238,16 +234,16 @@ class WebGPUDevice(Device):
         self._fold(name, kernel.workgroups(params))
 
     def _running(self, name: str, params: dict) -> Kernel:
-        """A kernel as it is written, or in larger tiles where those are faster here, and right."""
+        """A kernel in its plain form, or in the form that products.py has chosen."""
         kernel = self.kernel(name)
-        is_product = kernel.is_ours and name in tiles.KINDS
+        is_product = kernel.is_original and name in tiles.KINDS
         return self.products.running(name, params) if is_product else kernel
 
     def _kernel_for(
         self, name: str, tensors: tuple[Tensor, ...], params: dict
     ) -> tuple[Kernel, list[Tensor]]:
-        """A kernel, or several side by side, and the tensors to bind: each stretch that both only
-        read is bound once.
+        """A kernel, or several side by side, and the tensors to bind: what several only read is
+        bound once.
         """
         if JOINED not in name:
             return self._running(name, params), list(tensors)
@@ -288,8 +284,8 @@ class WebGPUDevice(Device):
         return self._uniforms.get_or(data, lambda: make(data=data, usage=usage))
 
     def _fold(self, name: str, grid: list[int]) -> tuple[int, int, int]:
-        """The grid as three axes. A long single axis goes on in the second: kernels number
-        workgroups through both.
+        """The grid as three axes. A single axis that is too long is folded into two: kernels number
+        their workgroups across both. DeviceError.
         """
         most = self.most_workgroups
         if len(grid) == 1 and grid[0] > most:
@@ -302,7 +298,7 @@ class WebGPUDevice(Device):
         return tuple(grid + [1] * (3 - len(grid)))
 
     def _execute(self, command: tuple) -> None:
-        self._send_turn()
+        self._send_pending()
         pipeline, group, *grid = command
         if not self._pass:
             self._pass = self.encoder.begin_compute_pass()
@@ -313,14 +309,14 @@ class WebGPUDevice(Device):
     def _replay(self, plan: Plan, inputs: Upload | None, times: int) -> None:
         if plan.compiled is None:
             plan.compiled = plans.make_plan(plan.prepared)
-        if self._turn and inputs is None and not self._turn.scalars:
-            self._turn.runs.append((plan, times))
+        if self._pending and inputs is None and not self._pending.scalars:
+            self._pending.runs.append((plan, times))
             return
         self.submit()
-        self._turn = Turn([(plan, times)], inputs)
+        self._pending = Pending([(plan, times)], inputs)
 
-    def _send_turn(self) -> None:
-        if self._turn:
+    def _send_pending(self) -> None:
+        if self._pending:
             self.submit()
 
     @property
@@ -337,18 +333,19 @@ class WebGPUDevice(Device):
     def copy_scalars(self, sources: Sequence[Tensor], target: wgpu.GPUBuffer, slot: int) -> None:
         """Copy tensors of one element into a buffer's words from the slot-th on."""
         scalars = [(source.storage.buffer, 4 * source.offset) for source in sources]
-        if self._turn and not self._turn.scalars:
-            self._turn.scalars, self._turn.target, self._turn.at = scalars, target, 4 * slot
+        if self._pending and not self._pending.scalars:
+            pending = self._pending
+            pending.scalars, pending.target, pending.at = scalars, target, 4 * slot
             return
-        self._send_turn()
+        self._send_pending()
         self._end_pass()
         for i, (buffer, offset) in enumerate(scalars, slot):
             self.encoder.copy_buffer_to_buffer(buffer, offset, target, 4 * i, 4)
 
 
 @dataclass
-class Turn:
-    """Replays, to be sent by one call: an upload, then plans, and scalars copied out after them."""
+class Pending:
+    """Replays that one call will submit: an upload, then plans, then a copy of scalars."""
 
     runs: list[tuple[Plan, int]]  # and how many times each
     upload: Upload | None
@@ -358,20 +355,18 @@ class Turn:
 
 
 def _bindable(t: Tensor) -> tuple[Tensor, int]:
-    """A tensor's stretch of memory from where it can be bound on, and where in that it begins."""
+    """A tensor's memory from a multiple of 256 bytes on, and where the tensor begins in it."""
     at = t.offset % BINDABLE
     return Tensor(t.device, t.storage, t.offset - at, (at + t.size,), t.dtype), at
 
 
 def ahead() -> list[str]:
-    """The kernels that are compiled before they are needed: all but products, see tiles.py."""
+    """The kernels that `compile_all` compiles: all but the products, see tiles.py."""
     return [name for name in sources.kernels() if name not in tiles.KINDS]
 
 
 def _describe(info: dict) -> str:
-    """An adapter for people: its name, or what else it says of itself, and the API it is driven
-    by.
-    """
+    """An adapter in words: its name, or its vendor and architecture, and the API behind WebGPU."""
     name = (
         info.get("device")
         or " ".join(filter(None, (info.get("vendor"), info.get("architecture"))))

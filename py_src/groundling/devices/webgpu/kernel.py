@@ -1,10 +1,10 @@
 """A kernel of `shaders/` on a GPU.
 
-A kernel is one WGSL file, and all that the device knows of it is written there: the buffers are its
-storage bindings in order, the parameters are the fields of `struct Params` in its uniform, and the
-line `// grid: rows * n_embd / 64` gives the workgroups along each axis, each a product of
-parameters divided, rounding up, by how many one workgroup does. A line `const HEAD_SIZE: u32 = 16;`
-is set anew from the parameter of that name in lower case, for what WGSL must know when it compiles.
+A kernel is one WGSL file, from which the device reads all that it needs: the buffers are the storage
+bindings in order, the parameters are the fields of `struct Params` in the uniform, and the line
+`// grid: rows * n_embd / 64` gives the number of workgroups along each axis, rounded up. A line
+`const HEAD_SIZE: u32 = 16;` gets its value from the parameter of that name in lower case, for what
+must be known at compile time.
 """
 
 import math
@@ -20,18 +20,18 @@ from ...engine.tensor import Tensor
 from ..base import DeviceError, prepares
 from . import wgsl
 
-MOST_PIPELINES = 16  # kept: forms of one kernel
+MOST_PIPELINES = 16  # cached, of one kernel
 BINDABLE = 64  # words: 256 bytes, at multiples of which every adapter can bind a buffer
 
 
 class Kernel:
-    """A compute shader and what its text says of itself; see above. DeviceError
-    where it says too little.
+    """A compute shader with the buffers, parameters and grid that its text declares. DeviceError
+    where one is missing.
     """
 
-    def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_ours: bool = False):
+    def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_original: bool = False):
         self.device, self.name, self.code = device, name, code
-        self.is_ours = is_ours  # and not the reader's, or new
+        self.is_original = is_original  # the library's text, without edits
         bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
         if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
             raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
@@ -41,7 +41,9 @@ class Kernel:
             )
         self.access = [kind for _, kind in bindings[:-1]]
         self.n_buffers = len(self.access)
-        self.elements = re.findall(r"var<storage, \w+> \w+: array<(\w+)>", code)  # of each buffer
+        self.elements = re.findall(
+            r"var<storage, \w+> \w+: array<(\w+)>", code
+        )  # the element type of each buffer
         fields = re.search(r"struct Params\s*{([^}]*)}", code)
         grid = re.search(r"^// grid: (.+)$", code, re.M)
         if not fields or not grid:
@@ -88,7 +90,7 @@ class Kernel:
         return [_workgroups(axis, params) for axis in self.grid]
 
     def pipeline(self, params: dict) -> wgpu.GPUComputePipeline:
-        """The compiled shader for these parameters: one for each setting of its constants."""
+        """The compiled shader for these parameters: one for each value of its constants. Waits."""
         key = self._key(params)
 
         def made() -> wgpu.GPUComputePipeline:
@@ -100,7 +102,7 @@ class Kernel:
         return self._pipelines.get_or(key, made)
 
     def begin(self, params: dict) -> None:
-        """Compile what `pipeline` will give, beside others, while Python goes on."""
+        """Start compiling what `pipeline` will return, without waiting."""
         key = self._key(params)
         if key not in self._pipelines and key not in self._begun:
             descriptor = self._descriptor(key)
@@ -109,7 +111,7 @@ class Kernel:
     def prepare(
         self, tensors: Sequence[Tensor], uniform: wgpu.GPUBuffer, params: dict
     ) -> tuple[wgpu.GPUComputePipeline, wgpu.GPUBindGroup, int, ...]:
-        """What runs it on these tensors: the pipeline, a bind group, and the grid."""
+        """The pipeline, bind group and grid that run it on these tensors."""
         resources = [
             {"buffer": t.storage.buffer, "offset": 4 * t.offset, "size": 4 * max(t.size, 1)}
             for t in tensors
@@ -143,7 +145,7 @@ class Kernel:
 
 
 def _workgroups(axis: str, params: dict) -> int:
-    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such in
+    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such terms in
     brackets.
     """
     axis = re.sub(r"\(([^()]*)\)", lambda m: str(_workgroups(m[1], params)), axis)

@@ -1,12 +1,12 @@
-"""What was found best on an adapter, remembered from one start to the next.
+"""What is remembered of an adapter from one start to the next: the form of the products that a
+trial chose (see products.py).
 
-It is a small JSON table: for each adapter, driver and version of the kernels, named by one hash,
-the tiles that a trial chose (see products.py). `store` is where it is kept: nowhere, unless the
-program says so, as the command line does with a file in the user's cache folder, and the page with
-its own.
+It is a small JSON table, by a hash of the adapter, its driver and the kernels. `store` is where it
+is kept: nowhere by default, in a file of the user's cache folder by the command line, in the
+browser's storage by the page.
 
-It is only ever a hint. What cannot be read, is too long or is no such table counts for nothing, and
-a choice that is not one of those that there are, or is wrong here, is made anew.
+It is a hint only. A table that cannot be read, is too long or is malformed is ignored, as is a form
+that does not exist; one that gives wrong numbers is not used.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from typing import Protocol
 from ... import sources
 from . import tiles
 
-MOST, LONGEST = 16, 4096  # entries of the table, and its bytes
-DECIDING = f"{sources.LIBRARY}devices/webgpu/"  # what the trial, and what it tries, is made by
+MOST, LONGEST = 16, 4096  # entries, and bytes of the table
+DECIDING = f"{sources.LIBRARY}devices/webgpu/"  # the code of trials and forms
 
 
 class Store(Protocol):
     """Where the table is kept."""
 
-    host: str  # what an adapter does not tell: the browser and its version, for instance
+    host: str  # what is not in an adapter's info: the browser and its version
 
     def read(self) -> bytes:
         """What was written last, or b"". May raise OSError."""
 
     def write(self, data: bytes) -> None:
-        """Keep this in place of it. May raise OSError."""
+        """Replace what was written last. May raise OSError."""
 
 
 store: Store | None = None
@@ -59,7 +59,7 @@ class File:
 
 
 def key(description: str, adapter_info: Mapping[str, object]) -> str:
-    """One hash of an adapter, what drives it, and all that the trial compares, as it is now."""
+    """A hash of an adapter, its driver, and the code of the trial and of the forms."""
     paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(tiles.KINDS)]
     paths += tiles.TEMPLATES.values()
     paths += [path for path in sources.paths() if path.startswith(DECIDING)]
@@ -70,23 +70,23 @@ def key(description: str, adapter_info: Mapping[str, object]) -> str:
 
 
 def recall(key: str) -> str:
-    """The tiles that were chosen on an adapter; "" where none are known."""
+    """The form that was chosen on an adapter, or ""."""
     return _table().get(key, "") if store else ""
 
 
 def keep(key: str, choice: str) -> None:
-    """Remember the tiles that were chosen on an adapter, if that can be."""
+    """Remember the form that was chosen on an adapter, if there is a store."""
     if not store:
         return
     table = _table()
     table.pop(key, None)
     newest = dict([*table.items(), (key, choice)][-MOST:])
-    with suppress(OSError):  # then the next start has its trial
+    with suppress(OSError):  # the next start has a trial then
         store.write(json.dumps(newest, indent=1).encode())
 
 
 def _table() -> dict[str, str]:
-    """What the store has, as far as it is what `keep` writes."""
+    """The table in the store, without what `keep` cannot have written."""
     try:
         data = store.read()
         table = json.loads(data) if len(data) <= LONGEST else None

@@ -20,30 +20,30 @@ from .kernel import Kernel
 from .trial import Trial
 
 ONE = "matmul_nn"  # the product that is timed
-ROWS, EMULATED_ROWS = 2048, 512  # of it, at a width of 64: a batch of 32, and what takes 10 ms
-CLEARLY = 1.3  # times as fast must be what is not expected to win: a busy machine is no reason
-BY_FOURS, BY_ONES = (72, 64, 256), (71, 63, 101)  # rows, width, columns of a check; with edges
+ROWS, EMULATED_ROWS = 2048, 512  # its rows, at a width of 64: a batch of 32, and about 10 ms
+CLEARLY = 1.3  # times as fast an unexpected form must be to win: the machine may be busy
+BY_FOURS, BY_ONES = (72, 64, 256), (71, 63, 101)  # rows, width and columns of a check
 BY_RULE = "by rule, as each size gives other numbers here"
 Right = dict[tuple[str, str], Kernel]
-"""Kernels that are right in another form, by their name and tiles.variant."""
+"""Kernels whose numbers are right in another form, by name and variant (see tiles.variant)."""
 
 
 class Products:
-    """The kernels with a matrix product in them, in the tiles that are the fastest here, and right.
+    """The kernels that contain a matrix product, in the form that is fastest on a device.
 
-    `told` says which tiles those are, and why; nothing before they are chosen. `written` has the
-    kernels as they are written.
+    `told` names the form and the reason for it; it is empty before the form is chosen. `plain` gives
+    a kernel in its plain form.
     """
 
     def __init__(
         self,
         gpu: wgpu.GPUDevice,
-        written: Callable[[str], Kernel],
+        plain: Callable[[str], Kernel],
         clock: Clock | None,
         is_emulated: bool,
         description: str,
     ):
-        self.gpu, self.written, self.clock = gpu, written, clock
+        self.gpu, self.plain, self.clock = gpu, plain, clock
         self.is_emulated, self.description = is_emulated, description
         self.forget()
 
@@ -55,9 +55,9 @@ class Products:
         self._templates = tiles.templates()  # that they were made from
 
     def choose(self, remembered: str = "") -> str:
-        """Choose the tiles, unless that is done: by a trial, or without a race the ones that this
-        method named on the same adapter before, which memory.py has. Checked in both cases. Returns
-        their name. Waits.
+        """Choose the form, unless it is chosen, and return its name. A form that was chosen on the
+        same adapter before (`remembered`, or in memory.py) is not timed again. Each kernel is
+        checked in any case. Waits for the GPU.
         """
         if self._templates != tiles.templates():  # one was edited
             self.forget()
@@ -72,29 +72,31 @@ class Products:
 
     @property
     def chosen(self) -> str:
-        """The name of the tiles."""
+        """The name of the chosen form."""
         return self.told.split(":")[0]
 
     def running(self, name: str, params: dict[str, float]) -> Kernel:
-        """A kernel in the form that it has here for these parameters."""
+        """The kernel to run for these parameters."""
         variant = tiles.variant(self.choose(), name, params)
-        return self.right.get((name, variant)) or self.written(name)
+        return self.right.get((name, variant)) or self.plain(name)
 
     def form(self, name: str, variant: str) -> Kernel:
-        """A kernel in other tiles, whether they are right here or not: see tiles.py."""
+        """A kernel in a variant of another form, whether its numbers are right here or not.
+        DeviceError.
+        """
         if variant == tiles.PLAIN:
-            return self.written(name)
+            return self.plain(name)
         if (name, variant) not in self._made:
-            code = tiles.text(variant, name, self.written(name).code)
+            code = tiles.text(variant, name, self.plain(name).code)
             self._made[name, variant] = Kernel(self.gpu, name, code, True)
         return self._made[name, variant]
 
     def _decide(self, remembered: str) -> tuple[str, Right]:
-        """The form that products take, and why, for people; and the kernels that are right in it. A
-        form that is remembered by its name wins without a race.
+        """The form of the products with the reason for it, in words, and the kernels that are right
+        in it. A remembered form is not timed.
         """
-        plain = {name: self.written(name) for name in tiles.KINDS if self.written(name).is_ours}
-        if ONE not in plain:
+        ours = {name: self.plain(name) for name in tiles.KINDS if self.plain(name).is_original}
+        if ONE not in ours:
             return f"{tiles.PLAIN}: that is how the edited {ONE} has them", {}
         why = "the fastest here before"
         if remembered == tiles.PLAIN:
@@ -103,14 +105,14 @@ class Products:
         has_shared = not self.is_emulated and shared >= tiles.SHARED_BYTES
         forms = [tiles.WIDE, *([tiles.SHARED] if has_shared else [])]
         if self.is_emulated and remembered in forms:
-            return self._checked(remembered, why, plain)
+            return self._checked(remembered, why, ours)
         if self.is_emulated:  # there is one other form, and compiling takes long: all at once
-            self._begin((name, tiles.WIDE) for name in plain)
+            self._begin((name, tiles.WIDE) for name in ours)
         forms = [tiles.PLAIN, *forms]
         self._begin((ONE, form) for form in forms)
         rows, trials = EMULATED_ROWS if self.is_emulated else ROWS, {}
         for form in forms:
-            with suppress(DeviceError):  # an adapter that cannot compile one: the plain will tell
+            with suppress(DeviceError):  # the plain form is tried too
                 trials[form] = Trial(self.gpu, self.clock, self.form(ONE, form), rows)
         forms = [form for form in forms if form in trials]
         outcomes = {one.found().tobytes() for one in trials.values()}
@@ -131,19 +133,19 @@ class Products:
         if form == tiles.PLAIN:
             same = len(outcomes) == 1
             return f"{form}: {'the fastest' if same else 'larger ones give other numbers'} here", {}
-        return self._checked(form, why, plain)
+        return self._checked(form, why, ours)
 
-    def _checked(self, form: str, why: str, plain: dict[str, Kernel]) -> tuple[str, Right]:
-        """What `_decide` ends with. On a GPU each kernel is held against the plain one too, unless
-        the rule has decided; emulated adapters add up as they are told, and take long to compile
-        both.
+    def _checked(self, form: str, why: str, ours: dict[str, Kernel]) -> tuple[str, Right]:
+        """The result of `_decide`, each kernel checked. On a GPU it is compared with the plain kernel
+        too, unless the rule has decided; emulated adapters keep the order of sums, and compiling
+        both would take them long.
         """
         exactly = not self.is_emulated and why != BY_RULE
-        names = [(name, variant) for name in plain for variant in tiles.variants(form, name)]
-        self._begin([*names, *((name, tiles.PLAIN) for name in plain if exactly)])
+        names = [(name, variant) for name in ours for variant in tiles.variants(form, name)]
+        self._begin([*names, *((name, tiles.PLAIN) for name in ours if exactly)])
         told, right = f"{form}: {why}", {}
         for name, variant in names:
-            if fault := self.fault(name, variant, plain[name] if exactly else None):
+            if fault := self.fault(name, variant, ours[name] if exactly else None):
                 as_written = f"{name}{variant.removeprefix(form)} in {tiles.PLAIN}"
                 told += f"; {as_written}, as the other {fault.partition(':')[0]} here"
             else:
@@ -151,8 +153,8 @@ class Products:
         return told, right
 
     def fault(self, name: str, variant: str, plain: Kernel | None = None) -> str:
-        """What is wrong with a kernel in a form, or ""; also that its numbers are not those of the
-        plain one, where that is given. Waits.
+        """What is wrong with a kernel in a variant, or "": that it does not compile, differs from its
+        reference, or differs by a bit from `plain`. Waits for the GPU.
         """
         sizes = BY_ONES if "by ones" in variant else BY_FOURS
         try:

@@ -1,4 +1,4 @@
-"""A trial of kernels: each with the same numbers, checked, and timed against the others."""
+"""Trials of kernels: each runs on the same numbers, is checked, and is timed against the others."""
 
 import time
 from functools import lru_cache
@@ -13,14 +13,16 @@ from . import tiles
 from .clock import Clock
 from .kernel import BINDABLE, Kernel
 
-SECONDS = 0.005  # of one measurement, at least: many rounds, so that starting them does not decide
-HOPELESS = 3.0  # times as slow as the fastest is not timed a second time
-MOST_TURNS = 8  # until the two best times of each form are ALIKE, as on a machine that is not busy
+SECONDS = 0.005  # of one measurement, at least: many rounds, so that the overhead does not count
+HOPELESS = 3.0  # times as slow as the fastest: not timed again
+MOST_TURNS = 8  # of timing, or fewer once the two best times of each form differ by less than ALIKE
 ALIKE = 1.2
 
 
 def race(trials: "dict[str, Trial]") -> dict[str, float]:
-    """The seconds that a product takes in each form, at best, by turns. All have run before."""
+    """The best time of a product in each form, in seconds, measured in turns. Each form has run
+    before.
+    """
     rounds, first = 1, trials[tiles.PLAIN]
     while (taken := first.seconds(rounds)) < SECONDS and rounds < 1024:
         rounds *= 4
@@ -37,7 +39,7 @@ def race(trials: "dict[str, Trial]") -> dict[str, float]:
 
 
 class Trial:
-    """A kernel with numbers of its own, in two buffers: what it reads, and what it writes."""
+    """A kernel with random numbers in two buffers: those that it reads, and those that it writes."""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class Trial:
         self.buffers.append(uniform)
 
     def _packed(self, words: int, written: bool) -> np.ndarray:
-        """The numbers of the buffers that are written, or of the others, as they lie in one."""
+        """The numbers of the bindings that are written to, or of the others, as one array."""
         packed = np.zeros(words, np.float32)
         for array, at, how in zip(self.given, self.places, self.written, strict=True):
             if how == written:
@@ -78,7 +80,7 @@ class Trial:
         return packed
 
     def _run(self, rounds: int) -> None:
-        """Have it done so many times, in one pass."""
+        """Submit so many runs in one pass."""
         encoder = self.gpu.create_command_encoder()
         timed = {"timestamp_writes": self.clock.writes} if self.clock else {}
         work = encoder.begin_compute_pass(**timed)
@@ -92,18 +94,18 @@ class Trial:
         self.gpu.queue.submit([encoder.finish()])
 
     def found(self) -> np.ndarray:
-        """What it has written after one round. Waits."""
+        """What it writes in one run. Waits for it."""
         self._run(1)
         return np.frombuffer(self.gpu.queue.read_buffer(self.buffers[1]), np.float32)
 
     def is_right(self, found: np.ndarray) -> bool:
-        """Whether that is what the NumPy reference makes of the same numbers, but for rounding."""
+        """Whether that is the reference's result for the same numbers, but for rounding."""
         KERNELS[self.kernel.name](*self.given, **self.params)
         expected = self._packed(found.size, True)
         return bool(np.abs(found - expected).max() <= 1e-5 * max(1, np.abs(expected).max()))
 
     def seconds(self, rounds: int) -> float:
-        """How long so many take: by the device's clock, or else by ours. Waits."""
+        """The time of so many runs, by timestamp queries if there are any. Waits for them."""
         began = time.perf_counter()
         self._run(rounds)
         if self.clock:
@@ -112,7 +114,7 @@ class Trial:
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """Let its memory go."""
+        """Free its memory."""
         for buffer in self.buffers:
             buffer.destroy()
 
