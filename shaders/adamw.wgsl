@@ -2,8 +2,8 @@
 //   w = w (1 - lr weight_decay)
 //   m = beta1 m + (1 - beta1) g      v = beta2 v + (1 - beta2) g^2
 //   w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-//     w, g, m, v (size)   hyper (3): lr, 1 - beta1^t, sqrt(1 - beta2^t), which change from step to
-//   step One element an invocation; one dispatch for all parameters, which lie in one buffer.
+//   w, g, m, v (size)   hyper (3): lr, 1 - beta1^t, sqrt(1 - beta2^t) of this step
+// One element an invocation. One dispatch for all parameters, which are one buffer.
 // grid: size / 64
 
 struct Params { size: u32, beta1: f32, beta2: f32, eps: f32, weight_decay: f32 }

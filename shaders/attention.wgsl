@@ -1,14 +1,13 @@
 // Causal self-attention: y_t = sum over j <= t of softmax_j(q_t . k_j / sqrt(head_size)) v_j, head
 // by head.
-//   qkv (batch, time, 3 n_embd), each row Q | K | V, a head's channels contiguous in each
-//     y (batch, time, n_embd)   lse (batch, n_head, time): the logarithm of each softmax's
-//   denominator An invocation makes four queries' rows of one head, one to each lane of its vec4s,
-//   so that a key's channel is loaded once for four products. It meets the keys one by one and
-//   keeps a running maximum and sum (Milakov and Gimelshein 2018, "Online normalizer calculation
-//   for softmax"), so no time x time matrix is ever stored; lse lets the backward pass make the
-//   same probabilities again.
-// The device writes the loops within loops out (wgsl.py), so q and sum are registers; what other
-// loops index is a copy, in memory.
+//   qkv (batch, time, 3 n_embd): each row Q | K | V, a head's channels contiguous in each
+//   y (batch, time, n_embd)   lse (batch, n_head, time): the log of each softmax's denominator
+// An invocation computes four queries of one head, one in each lane of its vec4s, so that a key's
+// channel is loaded once for four products. It goes through the keys one by one with a running
+// maximum and sum (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"), so no
+// time x time matrix is stored. The backward pass computes the probabilities again from lse.
+// The device unrolls the inner loops (wgsl.py), so q and sum are in registers. The arrays that
+// other loops index are copies, in memory.
 // grid: time / 64, batch * n_head / 4
 
 struct Params { batch: u32, time: u32, n_head: u32 }

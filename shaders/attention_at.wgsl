@@ -1,7 +1,7 @@
-// attention.wgsl for the newest position alone: its query meets the keys of those before it, which
-// `cache` has, and its own key and value join them there.
-//   qkv (3 n_embd): its row Q | K | V   length (1): how many positions there are, with it
-//   cache (time, 3 n_embd): the rows of all, of which Q is not used   y (n_embd)
+// attention.wgsl for the newest position alone, with a cache of the keys and values of those before
+// it. Its own key and value are added to the cache.
+//   qkv (3 n_embd): its row Q | K | V   length (1): the number of positions, including it
+//   cache (time, 3 n_embd): the rows of all positions, of which Q is not used   y (n_embd)
 // One head an invocation, in the order of attention.wgsl, so the numbers are the same to the bit.
 // grid: n_head / 64
 

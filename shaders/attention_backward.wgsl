@@ -1,13 +1,13 @@
-// The gradients of attention. With P the probabilities, made again from q, k and lse,
+// The gradients of attention. With P the probabilities, computed again from q, k and lse,
 // dP_tj = dy_t . v_j and delta_t = dy_t . y_t,
 //   dS = P (dP - delta)    dq_t = sum over j <= t of dS_tj k_j / sqrt(head_size)
 //   dk_j = sum over t >= j of dS_tj q_t / sqrt(head_size)    dv_j = sum over t >= j of P_tj dy_t
 //   qkv, dqkv (batch, time, 3 n_embd)   y, dy (batch, time, n_embd)   lse (batch, n_head, time)
-// Along z the first workgroups make dq, the others dk and dv, each for four queries' or keys' rows
-// of one head an invocation, one to each lane of its vec4s, as in attention.wgsl. Added to what is
-// there where `accumulate` is 1. (Dao et al. 2022, "FlashAttention", appendix B.)
-// The device writes the loops within loops out (wgsl.py), so q, k and the like are registers; what
-// other loops index is a copy, in memory.
+// The workgroups with z = 0 compute dq, those with z = 1 dk and dv. An invocation computes four
+// queries or keys of one head, one in each lane of its vec4s, as in attention.wgsl. Added to dqkv if
+// `accumulate` is 1. (Dao et al. 2022, "FlashAttention", appendix B.)
+// The device unrolls the inner loops (wgsl.py), so q, k and the like are in registers. The arrays
+// that other loops index are copies, in memory.
 // grid: time / 64, batch * n_head / 4, 2
 
 struct Params { batch: u32, time: u32, n_head: u32, accumulate: u32 }
@@ -46,7 +46,7 @@ fn store(at: vec4u, sum: vec4f) {
   dqkv[at.w] = v.w;
 }
 
-// Not backward_kv's own, so that heads of 128 fit: a function has 8,192 bytes, and so has a module.
+// Of the module, not of backward_kv, so that heads of 128 fit: each may have 8,192 bytes.
 var<private> own_k: array<vec4f, HEAD_SIZE>;
 var<private> own_v: array<vec4f, HEAD_SIZE>;
 

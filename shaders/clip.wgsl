@@ -1,7 +1,7 @@
 // norm = sqrt(the sum of partial); x *= min(1, max_norm / (norm + 1e-6)), as
 // torch.nn.utils.clip_grad_norm_ does.
 //   partial (256), from sum_squares   x (size), scaled in place   norm (1), before clipping
-// Each workgroup adds up the 256 partial sums anew, in one order, so all scale by the same number.
+// Each workgroup adds up the 256 partial sums in the same order, so all scale by the same number.
 // grid: size / 1024
 
 struct Params { size: u32, max_norm: f32 }

@@ -1,8 +1,7 @@
-// clip.wgsl and adamw.wgsl in one: gradients are scaled down to max_norm, then every parameter
-// takes its step by them.
+// clip.wgsl and adamw.wgsl in one: scales the gradients down to max_norm, then takes the step.
 //   partial (256), from sum_squares   hyper (3): lr, 1 - beta1^t, sqrt(1 - beta2^t)
 //   g (size), scaled in place   w, m, v (size)   norm (1), before clipping
-// Each workgroup adds up the 256 partial sums anew, in one order, so all scale by the same number.
+// Each workgroup adds up the 256 partial sums in the same order, so all scale by the same number.
 // stands for: clip 5437577c, adamw cc36f86b
 // grid: size / 1024
 

@@ -1,5 +1,5 @@
-// y = factor * x, or y += factor * x where `accumulate` is 1: copies, scales, and sums gradients
-// that meet.
+// y = factor * x, or y += factor * x if `accumulate` is 1: copies, scales, and adds gradients of
+// one tensor.
 //   x, y (size)
 // grid: size / 64
 

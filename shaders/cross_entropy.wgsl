@@ -1,8 +1,8 @@
 // losses[i] = lse[i] - logits[i][targets[i]], with lse[i] = log(sum over v of exp(logits[i][v])),
 // in nats.
 //   logits (rows, vocab_size)   targets (rows)   losses, lse (rows)
-// With label smoothing s (Szegedy et al. 2016, as PyTorch has it) the target counts 1 - s, and each
-// token of the vocabulary s / vocab_size. The row's maximum is taken out before the exponentials.
+// With label smoothing s (Szegedy et al. 2016, as in PyTorch) the target weighs 1 - s, and each
+// token of the vocabulary has s / vocab_size more. The row's maximum is subtracted first.
 // One row an invocation.
 // grid: rows / 64
 

@@ -1,7 +1,8 @@
 // dlogits[i][v] = (softmax(logits[i])[v] - (1 - s) (v == targets[i]) - s / vocab_size) dloss / rows,
 // for the mean loss over rows, with label smoothing s.
-//     logits, dlogits (rows, vocab_size)   targets (rows)   lse (rows), from cross_entropy   dloss
-//   (1) One element an invocation. Added to what is there where `accumulate` is 1.
+//   logits, dlogits (rows, vocab_size)   targets (rows)   lse (rows), from cross_entropy
+//   dloss (1)
+// One element an invocation. Added to dlogits if `accumulate` is 1.
 // grid: rows * vocab_size / 64
 
 struct Params { rows: u32, vocab_size: u32, label_smoothing: f32, accumulate: u32 }

@@ -1,9 +1,9 @@
 // y = x / (1 - rate) where kept, 0 where dropped; each element is dropped with probability `rate`.
-//   x, y (size)   key (2): the seed's key and the step's number, which change from step to step
+//   x, y (size)   key (2): the seed's key and the step's number
 // Whether element i is kept is a pure function of (i, layer, key), so the backward pass is this
 // same kernel on dy, and the same seed drops the same elements. The function is pcg4d (Jarzynski
-// and Olano 2020, "Hash Functions for GPU Rendering"), of which the top 24 bits make a uniform
-// number in [0, 1). Added to what is there where `accumulate` is 1.
+// and Olano 2020, "Hash Functions for GPU Rendering"), whose top 24 bits are a uniform number in
+// [0, 1). Added to y if `accumulate` is 1.
 // grid: size / 64
 
 struct Params { size: u32, layer: u32, accumulate: u32, rate: f32 }

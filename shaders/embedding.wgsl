@@ -1,6 +1,6 @@
 // y[i] = weight[tokens[i]]: each token's row of the embedding table.
 //   tokens (rows)   weight (vocab_size, n_embd)   y (rows, n_embd)
-// An invocation makes one element of y.
+// One element an invocation.
 // grid: rows * n_embd / 64
 
 struct Params { rows: u32, n_embd: u32, vocab_size: u32 }

@@ -1,6 +1,6 @@
-// y = wte[window[length - 1]] + wpe[length - 1]: the newest token's row of the embedding table, and
-// its position's. The first step of a forward pass for that token alone; see sampling.py.
-//   window (block_size)   length (1): how many of the tokens are real   wte (vocab_size, n_embd)
+// y = wte[window[length - 1]] + wpe[length - 1]: the newest token's row of the embedding table plus
+// its position's. The first step of a forward pass for that token alone.
+//   window (block_size)   length (1): the number of tokens in it   wte (vocab_size, n_embd)
 //   wpe (block_size, n_embd)   y (n_embd)
 // grid: n_embd / 64
 

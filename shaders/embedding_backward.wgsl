@@ -1,8 +1,8 @@
-// dweight[v] = the sum of dy[i] over every i with tokens[i] == v; added to what is there where
-// `accumulate` is 1.
+// dweight[v] = the sum of dy[i] over every i with tokens[i] == v; added to dweight if `accumulate`
+// is 1.
 //   tokens (rows)   dy (rows, n_embd)   dweight (vocab_size, n_embd)
-// An invocation owns 16 channels of one token and walks all tokens in order, so the sum has one order
-// and needs no atomics; nearly all of its time goes to reading the tokens.
+// An invocation computes 16 channels of one token and reads all tokens in order, so the sum has one
+// order and needs no atomics. Nearly all of its time goes to reading the tokens.
 // grid: n_embd / 16, vocab_size / 64
 
 struct Params { rows: u32, n_embd: u32, vocab_size: u32, accumulate: u32 }

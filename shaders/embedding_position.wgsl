@@ -1,6 +1,6 @@
-// y[b, t] = wte[tokens[b, t]] + wpe[t]: a token's row of the embedding table, and its position's.
+// y[b, t] = wte[tokens[b, t]] + wpe[t]: a token's row of the embedding table plus its position's.
 //   tokens (rows)   wte (vocab_size, n_embd)   wpe (at least period, flat)   y (rows, n_embd)
-// `period` is the elements of one sequence. An invocation makes one element of y.
+// `period` is the number of elements of one sequence. One element an invocation.
 // stands for: embedding 61ff06de, position_embedding e1e99f36
 // grid: rows * n_embd / 64
 

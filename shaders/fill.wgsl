@@ -1,4 +1,4 @@
-// y = value, everywhere.
+// y = value.
 //   y (size)
 // grid: size / 64
 

@@ -1,7 +1,6 @@
-// A training batch out of the corpus: x[b][t] = corpus[offsets[b] + t], and y the same one token
-// later.
+// A training batch from the corpus: x[b][t] = corpus[offsets[b] + t], and y one token later.
 //   corpus (any length)   offsets (batch)   x, y (batch, time)
-// The corpus stays on the device; a step uploads its offsets only.
+// The corpus stays on the device; a step uploads only its offsets.
 // grid: batch * time / 64
 
 struct Params { batch: u32, time: u32 }

@@ -1,6 +1,6 @@
 // dx = dy * gelu'(x): with t = tanh(u) and u = sqrt(2/pi) (x + 0.044715 x^3),
 //   gelu'(x) = 0.5 (1 + t) + 0.5 x (1 - t^2) sqrt(2/pi) (1 + 3 * 0.044715 x^2)
-//   x, dy, dx (size). Added to what is there where `accumulate` is 1.
+//   x, dy, dx (size). Added to dx if `accumulate` is 1.
 // grid: size / 64
 
 struct Params { size: u32, accumulate: u32 }

@@ -1,4 +1,4 @@
-// y[count] = x, as a row of `stride` numbers: what each draw was made from, one row after the other.
+// y[count] = x, in a row of `stride` numbers: records what each token was drawn from.
 //   x (size)   count (1): which row   y (rows, stride)
 // grid: size / 64
 

@@ -1,5 +1,5 @@
-// y = x[length - 1]: the row of the last real token, where the next character's logits are read.
-//   x (rows, n_embd)   length (1): how many of the rows are real   y (n_embd)
+// y = x[length - 1]: the row of the last token, from which the next one is predicted.
+//   x (rows, n_embd)   length (1): the number of tokens   y (n_embd)
 // grid: n_embd / 64
 
 struct Params { n_embd: u32 }

@@ -1,8 +1,8 @@
 // y = (x - mean) * rstd * weight + bias, row by row, with rstd = 1 / sqrt(variance + eps).
-//   x, y (rows, n_embd)   weight, bias (n_embd)   stats (rows, 2): each row's mean and rstd, kept
-//   for the backward pass
-// The variance is the mean of (x - mean)^2, in a second walk over the row: exact where E[x^2] -
-// mean^2 cancels. An invocation makes one row. (Ba, Kiros and Hinton 2016, "Layer Normalization".)
+//   x, y (rows, n_embd)   weight, bias (n_embd)   stats (rows, 2): mean and rstd of rows, for the
+//   backward pass
+// The variance is the mean of (x - mean)^2, in a second pass over the row, as E[x^2] - mean^2 loses
+// digits. One row an invocation. (Ba, Kiros and Hinton 2016, "Layer Normalization".)
 // grid: rows / 64
 
 struct Params { rows: u32, n_embd: u32, eps: f32 }

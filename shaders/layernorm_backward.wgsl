@@ -1,8 +1,7 @@
 // The input gradient of layernorm: with xhat = (x - mean) * rstd and g = dy * weight,
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat))
 //   x, dy, dx (rows, n_embd)   weight (n_embd)   stats (rows, 2): mean and rstd, from layernorm
-// Added to what is there where `accumulate` is 1 (the residual stream's gradient, usually). One row
-// an invocation.
+// Added to dx if `accumulate` is 1 (usually the residual stream's gradient). One row an invocation.
 // grid: rows / 64
 
 struct Params { rows: u32, n_embd: u32, accumulate: u32 }

@@ -1,8 +1,8 @@
 // The gain and bias gradients of layernorm: dweight = sum over rows of dy * xhat, dbias = sum over
 // rows of dy, with xhat = (x - mean) * rstd.
 //   x, dy (rows, n_embd)   stats (rows, 2): mean and rstd   dweight, dbias (n_embd)
-// A workgroup owns 4 channels; its 16 lanes a channel each sum every sixteenth row, then lane 0
-// adds the sixteen partial sums in order. Each is added to what is there where its `accumulate_...`
+// 4 channels a workgroup. For each, 16 lanes each sum every sixteenth row, then lane 0 adds
+// the sixteen partial sums in order. Each result is added to what is there if its `accumulate_...`
 // is 1.
 // grid: n_embd / 4
 

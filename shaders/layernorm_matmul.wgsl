@@ -1,9 +1,9 @@
 // h = layernorm(x), y = h @ b: the way into attention.
 //   x, h (rows, n_embd)   weight, bias (n_embd)   b (n_embd, n)   stats (rows, 2): each row's mean
 //   and rstd   y (rows, n)
-// h and stats are for the backward pass. An invocation normalises four rows, as layernorm.wgsl
-// does, keeps them, and makes 16 columns of y from them, 4 at a time, in the order of
-// matmul_nn.wgsl. That each 16 columns normalise the rows anew costs less than to read h back.
+// h and stats are for the backward pass. An invocation normalises four rows as layernorm.wgsl does,
+// and computes 16 columns of y from them, 4 at a time, in the order of matmul_nn.wgsl. To normalise
+// the rows again for each 16 columns costs less than to read h back.
 // stands for: layernorm d80dd64e, matmul_nn 5ad177fe
 // grid: n / 64, rows / 64
 

@@ -1,11 +1,11 @@
-// y = a @ b, or y += a @ b where `accumulate` is 1. Row-major.
+// y = a @ b, or y += a @ b if `accumulate` is 1. Row-major.
 //   a (m, k)   b (k, n)   y (m, n)
 // Forward of a linear layer (a = x, b = weight), and the input gradient of the tied unembedding.
 //
-// Each invocation makes a 4 x 4 tile of y in four named vec4 registers, four steps of k at a time
-// and without shared memory: on CPU emulation (SwiftShader) barriers cost far more than the
-// repeated loads they would save. Rows and columns past the edge are read (WGSL keeps such reads
-// inside the buffer) but never written.
+// Each invocation computes a 4 x 4 tile of y in four vec4 registers, four steps of k at a time,
+// without shared memory: on an emulated adapter (SwiftShader) barriers cost far more than the loads
+// that they save. Rows and columns past the edge are read (WGSL keeps such reads inside the buffer)
+// but not written. Larger tiles are in tiles/.
 // grid: n / 32, m / 32
 
 struct Params { m: u32, k: u32, n: u32, accumulate: u32 }

@@ -1,4 +1,4 @@
-// y = a @ transpose(b), or y += ... where `accumulate` is 1. Row-major.
+// y = a @ transpose(b), or y += ... if `accumulate` is 1. Row-major.
 //   a (m, k)   b (n, k)   y (m, n)
 // Forward of the tied unembedding (b = wte), and the input gradient of a linear layer (a = dy, b =
 // weight). A 4 x 4 tile of y an invocation, as in matmul_nn.wgsl; here both operands are read along

@@ -1,7 +1,7 @@
-// dx = (a @ transpose(b)) * gelu'(x): the gradient of a linear layer's input, taken on through the
-// GELU that made it from x. Row-major.
+// dx = (a @ transpose(b)) * gelu'(x): the gradient of a linear layer's input, and through the GELU
+// before it. Row-major.
 //   a (m, k), the gradient of the layer's result   b (n, k), its weight   x, dx (m, n)
-// The product is made as in matmul_nt.wgsl, gelu'(x) as in gelu_backward.wgsl.
+// The product is computed as in matmul_nt.wgsl, gelu'(x) as in gelu_backward.wgsl.
 // stands for: matmul_nt 9f352a58, gelu_backward a278cadc
 // grid: n / 32, m / 32
 

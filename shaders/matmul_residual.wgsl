@@ -1,6 +1,6 @@
 // z = x + a @ b: a linear layer at the end of a branch, added to the residual stream. Row-major.
 //   a (m, k)   b (k, n)   x, z (m, n)
-// The product is made as in matmul_nn.wgsl, and never stored by itself.
+// The product is computed as in matmul_nn.wgsl, and not stored by itself.
 // stands for: matmul_nn 5ad177fe, add 6c31c11a
 // grid: n / 32, m / 32
 

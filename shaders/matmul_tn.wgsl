@@ -1,4 +1,4 @@
-// y = transpose(a) @ b, or y += ... where `accumulate` is 1. Row-major.
+// y = transpose(a) @ b, or y += ... if `accumulate` is 1. Row-major.
 //   a (k, m)   b (k, n)   y (m, n)
 // Weight gradient of a linear layer (a = x, b = dy) and of the tied unembedding (a = dlogits, b =
 // x): the sum over k runs over every token of the batch, in order. A 4 x 4 tile of y an invocation,

@@ -1,7 +1,7 @@
 // y[0] = the mean of x.
 //   x (size)   y (1)
-// One workgroup: its 256 lanes each sum every 256th element, then lane 0 adds the 256 partial sums
-// in order.
+// One workgroup: 256 lanes each sum every 256th element, then lane 0 adds the 256 partial sums in
+// order.
 // grid: 1
 
 struct Params { size: u32 }

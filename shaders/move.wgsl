@@ -1,5 +1,4 @@
-// y[y_start + i] = x[x_start + i], bit for bit, whatever the numbers are: a device moves so what it
-// cannot bind where it lies.
+// y[y_start + i] = x[x_start + i], bit for bit: copies what a device cannot bind in place.
 //   x (x_start + size or more)   y (y_start + size or more)
 // grid: size / 64
 

@@ -1,5 +1,5 @@
 // z = x y, element by element; so are its gradients, dx = dz y and dy = dz x.
-//   x, y, z (size). Added to what is there where `accumulate` is 1.
+//   x, y, z (size). Added to z if `accumulate` is 1.
 // grid: size / 64
 
 struct Params { size: u32, accumulate: u32 }

@@ -1,6 +1,6 @@
 // y[b, t] = x[b, t] + weight[t]: adds to each position its row of the learned position table.
 //   x (batch, time, n_embd)   weight (at least time, n_embd)   y (batch, time, n_embd)
-// Here `period` is time * n_embd, the elements of one sequence, and `size` is batch * period.
+// `period` is time * n_embd, the number of elements of one sequence, and `size` is batch * period.
 // grid: size / 64
 
 struct Params { size: u32, period: u32 }

@@ -1,7 +1,6 @@
 // dweight[t] = the sum of dy[b, t] over the batch; 0 for positions past the sequence's end.
 //   dy (batch, time, n_embd)   dweight (block_size, n_embd); `total` is its size
-// `period` is time * n_embd and `size` is batch * period. Added to what is there where `accumulate`
-// is 1.
+// `period` is time * n_embd and `size` is batch * period. Added to dweight if `accumulate` is 1.
 // grid: total / 64
 
 struct Params { size: u32, period: u32, total: u32, accumulate: u32 }

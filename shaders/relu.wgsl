@@ -1,6 +1,6 @@
 // y = max(x, 0).
 //   x, y (size)
-// Written so that what is not a number stays none.
+// NaN stays NaN.
 // grid: size / 64
 
 struct Params { size: u32 }

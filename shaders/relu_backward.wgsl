@@ -1,5 +1,5 @@
 // dx = dy where x > 0, else 0.
-//   x, dy, dx (size). Added to what is there where `accumulate` is 1.
+//   x, dy, dx (size). Added to dx if `accumulate` is 1.
 // grid: size / 64
 
 struct Params { size: u32, accumulate: u32 }

@@ -1,7 +1,7 @@
 // y = x / sqrt(mean(x^2) + eps), row by row, for the first `normed` of every `period` rows; the other
 // rows are copied.
 //   x, y (rows, size)
-// An invocation makes one row. (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization",
+// One row an invocation. (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization",
 // without their gain.)
 // grid: rows / 64
 

@@ -1,8 +1,8 @@
 // The gradient of rmsnorm: with r = 1 / sqrt(mean(x^2) + eps),
 //   dx = r (dy - r^2 x mean(x dy))   for the first `normed` of every `period` rows, else dx = dy
 //   x, dy, dx (rows, size)
-// r is made again: that is cheaper than to keep it. Added to what is there where `accumulate` is 1.
-// One row an invocation.
+// r is computed again, which is cheaper than to store it. Added to dx if `accumulate` is 1. One row
+// an invocation.
 // grid: rows / 64
 
 struct Params { rows: u32, size: u32, period: u32, normed: u32, eps: f32, accumulate: u32 }
@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (row >= p.rows) { return; }
   let start = row * p.size;
   var r = 1.0;
-  var along = 0.0;  // how much of dy lies along x, and is lost, since the norm is fixed
+  var along = 0.0;  // the component of dy along x, which has no effect as the norm is fixed
   if (row % p.period < p.normed) {
     var squares = 0.0;
     var product = 0.0;

@@ -1,13 +1,12 @@
 // Draws the next token and appends it: logits / temperature, then the top_k largest, then softmax,
 // then the fewest largest whose probabilities reach top_p (at least one), then the first token, in
-// vocabulary order, at which the running sum of what is kept passes u times the whole of it.
-//   logits (vocab_size)   uniforms (at least as many as are drawn), numbers in [0, 1)
-//   window (block_size): the context, oldest first; it slides by one when full
-//     length (1): the context's real tokens   out (as uniforms): the drawn tokens   count (1): how
-//   many are drawn
+// vocabulary order, at which the cumulative probability passes u times the total of those kept.
+//   logits (vocab_size)   uniforms (one for each token to draw): u in [0, 1)
 //   settings (3): temperature, top_k, top_p
+//   window (block_size): the context, oldest first; it slides by one when full
+//   length (1): the tokens in it   out (as uniforms): the drawn tokens   count (1): how many so far
 // Equal logits rank by token id, the lower first (a stable order). One workgroup: its 64 lanes rank
-// the tokens, which costs vocab_size^2 comparisons, and lane 0 does the sums, in one order.
+// the tokens, which takes vocab_size^2 comparisons, and lane 0 computes the sums, in one order.
 // grid: 1
 
 struct Params { block_size: u32 }

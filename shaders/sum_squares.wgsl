@@ -1,8 +1,8 @@
-// partial[g] = the sum of x[i]^2 over the g-th of 256 equal stretches of x: the first half of a
-// norm (see clip).
+// partial[g] = the sum of x[i]^2 over the g-th of 256 equal parts of x: the first half of a norm
+// (see clip).
 //   x (size)   partial (256)
-// A workgroup a stretch; its 64 lanes each sum every 64th element of it, then lane 0 adds the 64
-// sums in order.
+// One part a workgroup: 64 lanes each sum every 64th element of it, then lane 0 adds the 64 sums in
+// order.
 // grid: 256
 
 struct Params { size: u32 }

@@ -4,9 +4,9 @@
 // an eighth as often. Emulated adapters have no such memory, and stop at each barrier. Every sum
 // keeps its order.
 //
-// A weight's gradient is a small matrix and a long sum: a model of width 64 has 4 to 16 tiles of 32
-// x 32, too few for a GPU. Then its tiles are "deep": 16 x 16, and 64 steps of k at a time. To split
-// the sum itself would keep more of a GPU busy, and change its order.
+// A weight's gradient is a small matrix and a long sum: in a model of width 64 it has 4 to 16 tiles
+// of 32 x 32, too few for a GPU. Its tiles are then "deep": 16 x 16, and 64 steps of k at a time.
+// To split the sum itself would keep more of a GPU busy, and change its order.
 //
 // This is a template: devices/webgpu/tiles.py makes a kernel's text from it and from the kernel's
 // own file. It puts in
@@ -24,9 +24,9 @@
 //   deep   see above      ones   rows of an operand are not of a multiple of four numbers
 // and repeats those between `#for r in 0, 1` and `#end`, with each value in the place of {r}.
 //
-// An invocation's rows are r, its four columns a vec4f. Tiles lie in memory as they are fetched, in
-// fours along the operands' rows; but those of a transposed b so that eight invocations side by side
-// find theirs side by side.
+// An invocation's rows are r, its four columns a vec4f. Tiles are stored as they are fetched, in
+// fours along the operands' rows; but those of a transposed b in such an order that eight
+// neighbouring invocations read eight neighbouring vectors.
 // grid: n / {edge}, {m} / {edge}
 
 {kernel}

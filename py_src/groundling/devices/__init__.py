@@ -1,1 +1,1 @@
-"""Where a computation runs: open.py gives one of them, base.py has what all share."""
+"""The devices that a computation runs on. open.py opens one; base.py is their base class."""

@@ -1,13 +1,12 @@
-"""Where a computation runs. One interface, two devices: `webgpu` (a GPU, by way of WGSL) and
-`numpy`.
+"""The base class of the devices: `webgpu` (a GPU, by WGSL) and `numpy`.
 
-A device makes tensors, moves numbers in and out of them, and runs kernels by name:
+A device makes tensors, copies numbers into and out of them, and runs kernels by name:
 
     device.run("add", x, y, z, size=z.size)
 
-is `shaders/add.wgsl` on the GPU and the function `add` of `devices/numpy.py` on the CPU: the same
-buffers in the same order and the same parameters by name. Kernels run in the order of the calls,
-and a read waits for them.
+is `shaders/add.wgsl` on the GPU and the function `add` of `devices/kernels.py` on the CPU, with the
+same buffers in the same order and the same parameters by name. Kernels run in the order of the
+calls, and a read waits for them.
 """
 
 import math
@@ -35,8 +34,8 @@ INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
 
 def asking_line() -> str:
-    """The line of Python, outside of the library's machinery, that asked for what is being done:
-    "model.py:73", or "labs/lens.py:40".
+    """The innermost line of Python outside of engine/ and devices/ that is being executed, for
+    instance "model.py:73" or "labs/lens.py:40".
     """
     frame = sys._getframe(1)
     while frame and frame.f_globals.get("__name__", "").startswith(INNER):
@@ -55,9 +54,7 @@ def writable(code: str) -> tuple[bool, ...]:
 
 @contextmanager
 def prepares() -> Iterator[None]:
-    """What is waited for in the block is a compiler, or a trial: it ends by itself, however long it
-    takes.
-    """
+    """Count a wait in the block as one for a compiler or a trial, which may take long."""
     Device.preparing += 1
     try:
         yield
@@ -66,79 +63,74 @@ def prepares() -> Iterator[None]:
 
 
 class DeviceError(RuntimeError):
-    """The device cannot do what was asked: a limit, a failed kernel. The message says which and
-    what it needs.
-    """
+    """The device cannot do what was asked, because of a limit or a kernel that does not compile."""
 
 
 class DeviceLost(DeviceError):
-    """The GPU is gone, and everything that was on it."""
+    """The GPU was lost, with everything that was on it."""
 
 
 class Inputs:
-    """The tensors that a captured function gets, and their numbers at each call."""
+    """The tensors that are passed to a captured function."""
 
     def __init__(self, device: "Device", arrays: Sequence[np.ndarray]):
         self.device = device
         self.tensors = [device.tensor(array) for array in arrays]
 
     def write(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take new numbers, for the next replay."""
+        """Set the numbers for the next replay."""
         for tensor, array in zip(self.tensors, arrays, strict=True):
             self.device.write(tensor, array)
 
 
 @dataclass
 class Counts:
-    """What a device has done so far."""
+    """What a device has done since it was opened."""
 
     dispatches: int = 0  # kernels run
     submits: int = 0  # command buffers sent
     bind_groups: int = 0  # made
     uploaded: int = 0  # bytes written to tensors
     memory: int = 0  # bytes held
-    waits: int = 0  # times that Python stopped for it: an await, in the page
-    waited: float = 0.0  # seconds spent so
+    waits: int = 0  # times that Python waited for the GPU
+    waited: float = 0.0  # seconds, in all of them
 
 
 class Device:
-    """What both devices share: memory that is used again, and the capture and replay of plans.
+    """A pool of memory, and the capture and replay of plans.
 
-    A subclass gives `_bytes`, `_allocate`, `_release`, `_check` (an error where a dispatch cannot
-    be), `_prepare` (a dispatch, ready to run again at any time), `_execute`, `_replay`, `_write`,
-    `_read`, `source`, `is_original` and `ring`.
+    A subclass defines `_bytes`, `_allocate`, `_release`, `_check` (raises DeviceError for an
+    impossible dispatch), `_prepare` (returns a dispatch that can run any number of times),
+    `_execute`, `_replay`, `_write`, `_read`, `source`, `is_original` and `ring`.
     """
 
     name: str  # "webgpu" or "numpy"
-    description: str  # the adapter, for people
-    instead_of = ""  # why it is not the one that was wished for; see open.py
-    # What it can take; see limits.py.
-    preparing = 0  # compilers and trials that are waited for; see `prepares`
+    description: str  # of the adapter, in words
+    instead_of = ""  # why there is no WebGPU device; see open.py
+    preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
+    # Its limits; see limits.py.
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch
-    workgroup_bytes: float = math.inf  # that the invocations of a workgroup share
-    most_turns: float = math.inf  # of an invocation's loops, all together
+    workgroup_bytes: float = math.inf  # of memory shared within a workgroup
+    most_turns: float = math.inf  # of all loops of an invocation
 
     def __init__(self):
-        self.pool: dict[
-            int, list
-        ] = {}  # free buffers by size: a freed tensor's memory serves the next of that size
-        self._idle: dict[int, int] = {}  # how many of each size nobody has taken since `_tidy`
-        self._held: dict[int, tuple] = {}  # all buffers and their bytes, by id: lest the garbage
-        # collector finalize one, with a cycle it is in, before its tensor gives it back
+        self.pool: dict[int, list] = {}  # buffers of freed tensors, by size, to be used again
+        self._idle: dict[int, int] = {}  # of each size, how many were not used since `_tidy`
+        # All buffers with their sizes, by id, so that the garbage collector cannot finalize one as
+        # part of a cycle before its tensor has returned it.
+        self._held: dict[int, tuple] = {}
         self._plan: Plan | None = None
         self._replayed: Callable[[], Plan | None] = lambda: None
-        self.line_of_gradient = ""  # while backward() runs: the line whose gradient it makes
+        self.line_of_gradient = ""  # in backward(): the line whose gradient is being computed
         self.counts = Counts()
-        self.capturing_enabled = (
-            True  # False: jit calls the Python anew each time, for tests and for debugging
-        )
+        self.capturing_enabled = True  # if False, jit calls the function each time
 
     # Tensors
 
     def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
-        """A tensor of whatever its memory held. dtype is "f32" or "u32"."""
+        """An uninitialized tensor. dtype is "f32" or "u32"."""
         n_bytes = self._bytes(math.prod(shape), dtype)
         if self._plan:
             return Tensor(self, self._plan.storage(n_bytes), 0, shape, dtype)
@@ -153,12 +145,10 @@ class Device:
         return Tensor(self, Storage(buffer, free.append), 0, shape, dtype)
 
     def tensor(self, array) -> Tensor:
-        """A copy of an array, on this device: unsigned integers as "u32", everything else as
-        "f32".
-        """
+        """A copy of an array on this device: "u32" for unsigned integers, else "f32"."""
         array = np.asarray(array)
         dtype = "u32" if array.dtype.kind == "u" else "f32"
-        if self._plan:  # no replay writes it again, so nothing else in the plan may have its memory
+        if self._plan:  # not written by replays, so the plan must not use its memory again
             t = Tensor(self, self.storage(self._bytes(array.size, dtype)), 0, array.shape, dtype)
         else:
             t = self.empty(*array.shape, dtype=dtype)
@@ -167,7 +157,7 @@ class Device:
 
     @cached_property
     def one(self) -> Tensor:
-        """The number 1: the gradient of a loss with respect to itself."""
+        """The number 1, the gradient of a loss with respect to itself."""
         return self.tensor([1.0])
 
     def inputs(self, arrays: Sequence[np.ndarray]) -> Inputs:
@@ -175,7 +165,9 @@ class Device:
         return Inputs(self, arrays)
 
     def write(self, tensor: Tensor, array) -> None:
-        """Put an array's numbers in a tensor, after all that was asked for before."""
+        """Copy an array into a tensor, after all kernels that were run before. RuntimeError within
+        a capture.
+        """
         if self._plan:
             raise RuntimeError(
                 "write() cannot be used inside a jitted function: what changes from call to call "
@@ -184,7 +176,7 @@ class Device:
         self._write(tensor, array)
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers. Waits until they are there."""
+        """A copy of a tensor's numbers. Waits for them. RuntimeError within a capture."""
         if self._plan:
             raise RuntimeError(
                 "item() and numpy() cannot read inside a jitted function: return the tensor, and "
@@ -197,7 +189,7 @@ class Device:
     # Memory
 
     def storage(self, n_bytes: int) -> Storage:
-        """Memory that goes back to the device, and not to the pool."""
+        """Memory that is freed when its last tensor is gone, and not pooled."""
         return Storage(self._buffer(n_bytes), self._give_back)
 
     def _buffer(self, n_bytes: int) -> Any:
@@ -212,26 +204,25 @@ class Device:
         self._release(buffer)
 
     def _tidy(self, everything: bool = False) -> None:
-        """Give back what nobody has taken from the pool since this was last called, or all of it.
+        """Free the buffers of the pool that were not used since the last call, or all of them.
 
-        It is called at each read, and where the pool has nothing of a size: a loop that does the
-        same each time soon finds all it needs there, and what the work before it needed goes.
+        It is called at each read, and when the pool has no buffer of a size. So a loop finds all
+        its buffers in the pool after its first rounds, and buffers of earlier work are freed.
         """
         for n_bytes, free in self.pool.items():
             idle = len(free) if everything else self._idle.get(n_bytes, 0)
             for _ in range(idle):
-                self._give_back(free.pop(0))  # the ones that have been there the longest
+                self._give_back(free.pop(0))  # the oldest first
             self._idle[n_bytes] = len(free)
 
     def close(self) -> None:
-        """Give the device and all its memory back. Nothing that is on it can be used any more."""
+        """Free the device and all of its memory."""
 
     # Kernels
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
-        """Run a kernel on tensors, in the order of its bindings, with its parameters by name.
-
-        In a capture it is noted, and runs when the capture ends.
+        """Run a kernel on tensors, in the order of its bindings, with its parameters by name. In a
+        capture it is recorded, and runs at the end of the capture. DeviceError.
         """
         self._check(kernel, tensors, params)
         if self._plan:
@@ -242,14 +233,14 @@ class Device:
 
     @contextmanager
     def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
-        """Note the kernels that are asked for in the block, and run them, as `replay` will, at its
-        end.
+        """Record the kernels that are run in the block as a plan, and replay it at the end of the
+        block.
 
-        Memory made in the block belongs to the plan alone: its replays write to it, so nobody else
-        may have it. Nothing can be read or written in the block, for nothing has run yet.
+        Memory that is allocated in the block belongs to the plan, as its replays write to it.
+        Nothing can be read or written in the block, since nothing has run yet.
         """
         self.require_no_capture()
-        self._tidy(everything=True)  # the plan has memory of its own; what was pooled makes room
+        self._tidy(everything=True)  # makes room: a plan allocates its own memory
         self.submit()
         plan = self._plan = Plan()
         try:
@@ -262,8 +253,8 @@ class Device:
         self.replay(plan, inputs)
 
     def replay(self, plan: Plan, inputs: Inputs | None = None, times: int = 1) -> None:
-        """Run a captured plan again, on what its buffers and its inputs hold now; or `times` times,
-        each on what the one before has left.
+        """Run a captured plan again, once or `times` times in a row, on the present contents of its
+        buffers and inputs.
         """
         self.require_no_capture()
         self._replayed = ref(plan)
@@ -272,14 +263,14 @@ class Device:
 
     @property
     def replayed(self) -> Plan | None:
-        """The plan that was replayed last, for as long as someone else has it."""
+        """The plan that was replayed last, or None if it was freed."""
         return self._replayed()
 
     def _prepare_all(self, commands: list[Command]) -> list:
         return [self._prepare(c.kernel, c.tensors, c.params) for c in commands]
 
     def writes(self, command: Command) -> list[bool]:
-        """For each tensor of a command, whether its kernel writes to it, as the WGSL has it."""
+        """For each tensor of a command, whether its kernel writes to it, by the kernel's WGSL."""
         flags: list[bool] = []
         for name in command.kernel.split(JOINED):
             flags += writable(self.source(name))
@@ -295,7 +286,7 @@ class Device:
         return all(self.is_original(*part) for part in parts(self.source(kernel)).items())
 
     def source(self, kernel: str) -> str:
-        """A kernel's WGSL; nothing for one that has none."""
+        """A kernel's WGSL, or "" for one that has none."""
         path = f"{sources.SHADERS}{kernel}.wgsl"
         return sources.text(path) if sources.exists(path) else ""
 
@@ -303,7 +294,7 @@ class Device:
 
     @property
     def capturing(self) -> bool:
-        """Whether kernels are noted for a plan, and not run."""
+        """Whether kernels are recorded for a plan, not run."""
         return self._plan is not None
 
     def require_no_capture(self) -> None:
@@ -315,7 +306,7 @@ class Device:
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """However the block is left, afterwards no capture is open, and the tape is as before."""
+        """After the block, also after an error, no capture is open and the tape is as before."""
         try:
             with tape_as_before():
                 yield
@@ -323,6 +314,4 @@ class Device:
             self._plan, self.line_of_gradient = None, ""
 
     def submit(self) -> None:
-        """Send what has been asked for so far on its way, where the device would otherwise wait
-        for more.
-        """
+        """Submit what was asked for so far, on a device that collects work."""

@@ -1,9 +1,9 @@
-"""What a device can take, and whether a model is more than that, however it is trained.
+"""The limits of a device, and whether a model exceeds them.
 
     refusal(model, limits(device))   why a device cannot run a model, with the number, or ""
 
-runs/cost.py has what training adds to that. `GPT` and `Run` ask before they ask anything of the
-device, so every way to a model is checked: Start, a file, a link, a text to write.
+runs/cost.py has the limits for training. `GPT` and `Run` check before they allocate anything, so
+every model is checked, whether from Start, a file or a link.
 """
 
 import math
@@ -15,24 +15,24 @@ from ..config import GPTConfig
 from .base import Device, DeviceError
 from .webgpu.wgsl import LONGEST
 
-MOST_HEAD_SIZE = 128  # of which attention's rows fit the 8,192 bytes that a function may have
-WASM_BYTES = 2**31  # of the 4 GiB that Python has in a page, what a model's copies may take
+MOST_HEAD_SIZE = 128  # at which attention's arrays take 8,192 bytes, a function's limit
+WASM_BYTES = 2**31  # of Python's 4 GiB in a page, for copies of a model
 
 
 class Refused(DeviceError, ValueError):
-    """A device cannot do what was asked, and nothing has been asked of it: nothing has changed."""
+    """A device cannot do what was asked. Nothing was run or changed."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a device can take."""
+    """What a device can take at most."""
 
     tensor: float  # bytes of the largest tensor
     workgroups: float  # along an axis of a dispatch
-    shared_bytes: float  # of a workgroup's invocations, among which sampling ranks the vocabulary
-    turns: float  # of an invocation's loops, all together
-    host: float  # bytes of Python's own memory that a model's copies may take
-    shared: bool  # whether the device's memory is that same memory
+    shared_bytes: float  # of a workgroup's shared memory, in which sampling ranks the vocabulary
+    turns: float  # of all loops of an invocation
+    host: float  # bytes of Python's memory for copies of a model
+    shared: bool  # whether the device's memory is the same memory
 
 
 def limits(device: Device) -> Limits:
@@ -49,7 +49,7 @@ def limits(device: Device) -> Limits:
 
 
 def refusal(model: GPTConfig, limits: Limits) -> str:
-    """Why a device cannot run a model, not even to write; or ""."""
+    """Why a device cannot run a model, even without training; or ""."""
     V, T, C = model.vocab_size, model.block_size, model.n_embd
     head_size = C // model.n_head
     if head_size > MOST_HEAD_SIZE and limits.workgroups < math.inf:
@@ -57,7 +57,7 @@ def refusal(model: GPTConfig, limits: Limits) -> str:
             f"Each of the {model.n_head} heads is {head_size:,} wide, and attention's kernel "
             f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
         )
-    inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are written out
+    inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are unrolled
     for what, turns, instead in (
         (
             f"Attention over {T:,} tokens by heads {head_size} wide",
@@ -82,7 +82,7 @@ BYTES_INSTEAD = "bytes for tokens, of which there are 256"
 
 
 def too_many_turns(what: str, turns: int, limits: Limits, instead: str) -> str:
-    """The sentence for a kernel whose loops an emulated adapter would end early."""
+    """The message for a kernel whose loops an emulated adapter would end early."""
     return (
         f"{what} turns its loops {turns:,} times, and the emulated adapter here ends them after "
         f"{limits.turns:,.0f} without an error. Take the NumPy device, or {instead}."

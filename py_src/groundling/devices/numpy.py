@@ -37,7 +37,7 @@ class NumPyDevice(Device):
         super().__init__()
         self.dtypes = {"f32": np.dtype(dtype), "u32": np.dtype(np.uint32)}
         self.description = f"NumPy {np.__version__} on the CPU"
-        self.kernels = ChainMap({}, KERNELS)  # one's own, then those of all, also of later on
+        self.kernels = ChainMap({}, KERNELS)  # its own, then all that are or will be registered
 
     def _write(self, tensor: Tensor, array) -> None:
         if np.size(array) != tensor.size:
@@ -58,14 +58,14 @@ class NumPyDevice(Device):
         return np.empty(n_bytes, np.uint8)
 
     def _release(self, buffer: np.ndarray) -> None:
-        """Nothing: Python frees it."""
+        """Nothing to do: Python frees it."""
 
     def _array(self, tensor: Tensor) -> np.ndarray:
         array = tensor.storage.buffer.view(self.dtypes[tensor.dtype])
         return array[tensor.offset : tensor.offset + tensor.size]
 
     def is_original(self, kernel: str, digest: str) -> bool:
-        """Whether nobody has put another function in the kernel's place."""
+        """Whether the kernel's function was not replaced."""
         return self.kernels.get(kernel) is KERNELS.get(kernel)
 
     def _check(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> None:
@@ -102,7 +102,7 @@ def _run_all(parts: list[Callable]) -> None:
 
 
 def _halves(function: Callable, arrays: list[np.ndarray], params: dict) -> list[Callable]:
-    """A call of a kernel, or two that do the same by half of its rows each."""
+    """A call of a kernel, or two calls on half of its rows each."""
     count, in_rows, in_columns = getattr(function, "rows", ("", (), ()))
     rows = params.get(count, 1)
     if rows == 1 or max(array.size for array in arrays) < WORTH_IT:
@@ -121,7 +121,7 @@ def _halves(function: Callable, arrays: list[np.ndarray], params: dict) -> list[
 
 
 class Ring:
-    """Scalars on their way back from the device; here they have always arrived."""
+    """Scalars that are read back; here at once."""
 
     def __init__(self):
         self.arrived: deque[tuple] = deque()

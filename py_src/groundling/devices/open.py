@@ -1,4 +1,4 @@
-"""Which device there is to compute on."""
+"""Opens a device."""
 
 import os
 import sys
@@ -10,10 +10,10 @@ from .base import Device, DeviceError
 
 
 def open_device(name: str = "auto", **options) -> Device:
-    """The device of that name; "auto" is WebGPU on a real adapter, else NumPy, which then says in
-    `instead_of` why there is no WebGPU, unless it is only emulated.
+    """The device of that name: "webgpu", "numpy" or "auto", which is WebGPU on a real adapter, else
+    NumPy. If there is no adapter at all, the device's `instead_of` says why.
 
-    Raises DeviceError when there is no such device here.
+    Raises DeviceError if there is no such device here.
     """
     if name == "numpy":
         from .numpy import NumPyDevice
@@ -41,8 +41,8 @@ def open_device(name: str = "auto", **options) -> Device:
 
 @contextmanager
 def _no_display() -> Iterator[None]:
-    """In this block Mesa looks for no desktop. On a machine without one it would complain on
-    stderr, twice, that XDG_RUNTIME_DIR is not set.
+    """Keep Mesa from looking for a display in the block. Without one it would print twice on stderr
+    that XDG_RUNTIME_DIR is not set.
     """
     if sys.platform != "linux" or os.environ.get("XDG_RUNTIME_DIR"):
         yield

@@ -1,1 +1,1 @@
-"""What a computation is: tensors, the operations on them, and captured plans."""
+"""Tensors, the tape, the operations, and captured plans."""

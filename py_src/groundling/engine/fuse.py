@@ -1,19 +1,19 @@
-"""Fewer dispatches: two kernels of a captured step become one where one can do the work of both.
+"""Kernel fusion: two kernels of a captured step become one that does the work of both.
 
 A step is captured as a list of commands, each a kernel, its tensors and its parameters, one for
 each op and each op's gradients. On a small model most of a step is the time between dispatches, so
-`fuse` rewrites that list by the rules below before it is laid out and replayed:
+`fuse` rewrites that list by these rules before its memory is allocated:
 
-* A `@rule` names two kernels, and the one kernel that does both in one walk over the numbers: a
-  matrix product that adds the residual before it stores, say. What only went from one to the other
-  is then never stored at all. The kernel's file lists what it stands for, each with a hash, so that
-  an edited kernel is never passed over for one that does not know of the edit.
-* `SIDE_BY_SIDE` names pairs that do not need each other, and so can share a dispatch: "matmul_nt +
-  matmul_tn" is both kernels as they are, some workgroups for each.
+* A `@rule` names two kernels, and one that does both in one pass over the numbers: for instance a
+  matrix product that adds the residual before it stores. The intermediate result is then not
+  stored. The fused kernel's file lists the kernels that it stands for, each with a digest, so that
+  an edited kernel is never replaced by a fused one without the edit.
+* `SIDE_BY_SIDE` names independent pairs, which can share a dispatch: "matmul_nt + matmul_tn" is
+  both kernels unchanged, each on some of the workgroups.
 
-Every rule is checked the same way: the two are joined only where nothing in between, and nobody
-afterwards, could tell. Kernels that no rule names stay as they are. To add a rule: write the kernel
-and its NumPy reference, list what it stands for, and say here which tensors become which.
+Two commands are joined only if no command in between and no later use could give another result.
+To add a rule: write the kernel and its NumPy reference, list what it stands for (see
+devices/stands.py), and map the tensors here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,20 +24,20 @@ from .plan import Command
 from .tensor import Storage, Tensor
 
 JOINED = " + "  # between the names of kernels that share a dispatch
-MOST_BUFFERS = 8  # of one dispatch: what every WebGPU adapter has
-WIDEST_NORM = 128  # channels; past that a row is too long for one invocation to keep
+MOST_BUFFERS = 8  # of one dispatch, on every WebGPU adapter
+WIDEST_NORM = 128  # channels: a longer row does not fit an invocation's memory
 
 
 Join = Callable[[Command, Command], Command | None]
 Writes = Callable[[Command], Sequence[bool]]
 """For each tensor of a command, whether its kernel writes to it."""
 Stands = Callable[[str], bool]
-"""Whether a kernel may stand for those that it was made from: it knows them as they are now."""
+"""Whether a kernel may stand for those that it was made from: they were not edited since."""
 RULES: list[tuple[str, str, Join]] = []
 
 
 def rule(first: str, second: str) -> Callable[[Join], Join]:
-    """Enter a rule: the function gives the command for both, or None where the two do not fit."""
+    """Register a rule: a function that returns the command for both, or None if they do not fit."""
     return lambda join: RULES.append((first, second, join)) or join
 
 
@@ -108,7 +108,7 @@ SIDE_BY_SIDE = (
 def fuse(
     commands: list[Command], writes: Writes, stands: Stands, results: set[Storage]
 ) -> list[Command]:
-    """The same work in fewer commands. `results` are storages whose numbers are needed after it."""
+    """The same work in fewer commands. `results` are the storages that are used afterwards."""
     rules = [*RULES, *((a, b, side_by_side) for a, b in SIDE_BY_SIDE)]
     for first, second, join in rules:
         i = 0
@@ -120,7 +120,7 @@ def fuse(
 
 
 def side_by_side(first: Command, second: Command) -> Command:
-    """Both in one dispatch: a's and b's tensors, and their parameters as `a_size` and `b_size`."""
+    """Both in one dispatch, with the parameters of each as `a_size` and `b_size`."""
     params = {
         f"{letter}_{name}": value
         for letter, command in (("a", first), ("b", second))
@@ -144,7 +144,7 @@ def split(
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are the same stretch of the same memory."""
+    """Whether two tensors are the same part of the same memory."""
     return region(a) == region(b)
 
 
@@ -154,7 +154,7 @@ def meet(a: Tensor, b: Tensor) -> bool:
 
 
 def region(t: Tensor) -> tuple[Storage, int, int, str]:
-    """Where a tensor lies, as something that can be compared."""
+    """A tensor's place in memory, to compare."""
     return t.storage, t.offset, t.size, t.dtype
 
 
@@ -200,7 +200,9 @@ def _is_possible(
     stands: Stands,
     results: set[Storage],
 ) -> bool:
-    """Whether a command may stand for two: an adapter can run it, and nobody misses anything."""
+    """Whether a command may replace two: an adapter can run it, and what it no longer stores is not
+    used.
+    """
     if JOINED in joined.kernel and _depend(first, second, writes):
         return False
     if not stands(joined.kernel) or len({region(t) for t in joined.tensors}) > MOST_BUFFERS:

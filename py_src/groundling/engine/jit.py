@@ -1,5 +1,5 @@
-"""Capture once, replay after: the first call of a jitted function runs its Python; later calls
-only its kernels.
+"""Capture and replay: the first call of a jitted function runs its Python, later calls only its
+kernels.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ MOST_SHAPES = 8
 
 
 class Device(Protocol):
-    """What capturing takes of a device: see devices/base.py."""
+    """The part of a device that jit uses: see devices/base.py."""
 
     capturing_enabled: bool
 
@@ -29,24 +29,24 @@ class Device(Protocol):
         """Tensors for a captured function, with the numbers of its first call."""
 
     def capture(self, inputs: Any) -> AbstractContextManager[Plan]:
-        """Note the kernels that are asked for in the block, and run them at its end."""
+        """Record the kernels that are run in the block, and run them at its end."""
 
     def replay(self, plan: Plan, inputs: Any) -> None:
-        """Run a captured plan again, on what its inputs hold now."""
+        """Run a captured plan again, on the present contents of its inputs."""
 
     def require_no_capture(self) -> None:
         """RuntimeError within a capture."""
 
 
 def jit(device: Device) -> Callable:
-    """Decorate a function of arrays to capture its kernels on `device` and replay them from the
-    second call on.
+    """Decorate a function of arrays: its first call captures its kernels on `device`, and later
+    calls replay them.
 
     The function gets each array as a Tensor and returns Tensors. A later call with arrays of the
-    same shapes writes their numbers into those same Tensors, replays, and returns the same result
-    Tensors, with their new contents. So whatever changes from call to call must come in as an
-    array; a Python number met inside is captured as it was. Other shapes are captured anew; of
-    those, the MOST_SHAPES that were called last are kept.
+    same shapes copies them into the same Tensors, replays, and returns the same result Tensors with
+    new contents. So whatever changes from call to call must be passed as an array: a Python number
+    keeps the value that it had in the capture. Each combination of shapes is captured by itself;
+    the MOST_SHAPES most recently used are cached. RuntimeError within another capture.
     """
 
     def decorate(function: Callable) -> Callable:

@@ -1,4 +1,4 @@
-"""What a captured call does: its kernels in order, and the memory that they need."""
+"""A captured call: its kernels in order, and their memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ from .tensor import Storage, Tensor
 
 @dataclass(frozen=True)
 class Command:
-    """One dispatch, as a device was told it: `device.run(c.kernel, *c.tensors, **c.params)`."""
+    """One dispatch: the arguments of `device.run(c.kernel, *c.tensors, **c.params)`."""
 
     kernel: str
     tensors: tuple[Tensor, ...]
     params: dict[str, float]
-    line: str = ""  # of the Python that asked for it: "model.py:73", and "back" for its gradient
+    line: str = ""  # of Python that ran it: "model.py:73", or "model.py:73 back" for its gradient
 
 
 class Plan:
-    """The commands of one captured call, joined where that pays (see fuse.py), and their memory.
+    """The commands of one captured call, fused where possible (see fuse.py), and their memory.
 
-    A tensor that is made in a capture has no memory yet: its storage is an empty one, for which the
-    plan's commands have a shadow, so that the plan sees by the empty one which results Python still
-    holds when the capture ends. Only then memory is given out, to each storage for as
-    long as the commands need it, to a result for good.
+    A tensor that is made in a capture has an empty storage. The plan's commands use another storage
+    in its place, its shadow, so that the empty one lives only as long as Python holds the tensor:
+    those left at the end of the capture are the results. Memory is allocated then: to a result for
+    good, to any other storage from the first command that uses it to the last.
     """
 
     def __init__(self):
         self.commands: list[Command] = []
         self.shadows: WeakKeyDictionary[Storage, Storage] = WeakKeyDictionary()
         self.bytes: dict[Storage, int] = {}  # of each shadow
-        self.prepared: list = []  # each command as the device has it
-        self.compiled = None  # all of them as it has them
+        self.prepared: list = []  # each command, prepared by the device
+        self.compiled = None  # all of them, prepared by the device
 
     def storage(self, n_bytes: int) -> Storage:
-        """A storage for Python to hold."""
+        """An empty storage for a tensor of so many bytes."""
         storage, shadow = Storage(), Storage()
         self.shadows[storage], self.bytes[shadow] = shadow, n_bytes
         return storage
@@ -42,7 +42,7 @@ class Plan:
     def add(
         self, kernel: str, tensors: tuple[Tensor, ...], params: dict[str, float], line: str
     ) -> None:
-        """Note a dispatch. It holds the memory that it uses, lest another tensor gets it."""
+        """Record a dispatch. It keeps the storages that it uses."""
         held = [
             Tensor(t.device, self.shadows.get(t.storage, t.storage), t.offset, t.shape, t.dtype)
             for t in tensors
@@ -50,11 +50,13 @@ class Plan:
         self.commands.append(Command(kernel, tuple(held), params, line))
 
     def results(self) -> set[Storage]:
-        """The shadows of the storages that Python still holds."""
+        """The shadows of the results."""
         return set(self.shadows.values())
 
     def lay_out(self, allocate: Callable[[int], Storage]) -> None:
-        """Give memory to all that has none, from the first to the last command that uses it."""
+        """Allocate memory to each storage that has none, so that those which are not in use at the
+        same time share it.
+        """
         last = {t.storage: i for i, c in enumerate(self.commands) for t in c.tensors}
         free: dict[int, list[Storage]] = {}
         results = self.results()
@@ -71,7 +73,7 @@ class Plan:
             for storage in storages:
                 if last[storage] == i and storage not in results:
                     free.setdefault(self.bytes[storage], []).append(storage.owner)
-        free.clear()  # what no command uses may be used later on, and none shall write to it
+        free.clear()  # a result that no command uses gets memory of its own
         for storage, shadow in self.shadows.items():
             if shadow.buffer is None:
                 give(shadow)

@@ -1,18 +1,18 @@
-"""A table of what was made and asked for last, so that it does not grow without end."""
+"""A cache of limited size."""
 
 from collections.abc import Callable, Hashable
 from typing import Any
 
 
 class Recent(dict):
-    """Values by their keys, `most` of them: the one asked for the longest ago makes room."""
+    """A cache of at most `most` values: the least recently used is evicted."""
 
     def __init__(self, most: int):
         super().__init__()
         self.most = most
 
     def get_or(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value of a key, which `make` makes where there is none."""
+        """The value of a key, from `make` if it is not cached."""
         value = self.pop(key) if key in self else make()
         self[key] = value  # the newest is last
         if len(self) > self.most:

@@ -1,9 +1,9 @@
-"""Tensors that live on a device, and the tape that finds their gradients.
+"""Tensors on a device, and the tape that computes their gradients.
 
-An op (`+` and `*` below, and those in ops.py) makes its result with `record(result, inputs,
-backward)`. `loss.backward()` walks back from the loss, newest op first, and calls each
-`backward(dy, into)`: `dy` is the gradient of that op's result, and `into(x)` says where the
-gradient of an input goes and whether it adds to what is there. That is all of the tape.
+An op (`+` and `*` below, and those in ops.py) puts its result on the tape with `record(result,
+inputs, backward)`. `loss.backward()` walks from the loss to the inputs, newest op first, and calls
+each `backward(dy, into)`: `dy` is the gradient of that op's result, and `into(x)` returns the
+tensor for the gradient of an input and whether to accumulate in it.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ _recording = True
 
 
 class Device(Protocol):
-    """What tensors, the operations on them, the tape and a model's parameters use of the device
-    that they are on: see devices/base.py.
+    """The part of a device that tensors, operations, the tape and a model's parameters use: see
+    devices/base.py.
     """
 
     name: str
     largest_tensor: int  # bytes
-    capturing: bool  # whether kernels are noted for a plan, and not run
+    capturing: bool  # whether kernels are recorded for a plan, not run
     one: Tensor  # the number 1
-    line_of_gradient: str  # while backward() runs: the line whose gradient it makes
+    line_of_gradient: str  # in backward(): the line whose gradient is being computed
 
     def tensor(self, numbers: np.ndarray) -> Tensor:
-        """A tensor of these numbers."""
+        """A tensor of these values."""
 
     def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
-        """A tensor of whatever its memory held."""
+        """An uninitialized tensor."""
 
     def write(self, tensor: Tensor, numbers: np.ndarray) -> None:
-        """Replace a tensor's numbers."""
+        """Overwrite a tensor's values."""
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
         """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers. Waits until they are there."""
+        """A copy of a tensor's numbers. Waits for them."""
 
     def asking_line(self) -> str:
-        """The line of Python, outside of the library's machinery, that asked for what is done."""
+        """The innermost line of Python outside of engine/ and devices/."""
 
 
 class Storage:
-    """A device buffer, which `release` gets back when the last tensor on it is gone. In a capture
-    it is empty at first; then it shares another's.
+    """A device buffer, which is passed to `release` when the last tensor on it is gone. In a
+    capture it has none at first, and then shares another storage's.
     """
 
     __slots__ = ("__weakref__", "buffer", "owner", "release")
@@ -62,7 +62,7 @@ class Storage:
         self.owner: Storage | None = None
 
     def share(self, owner: Storage) -> None:
-        """Have the buffer of another, which is kept for as long as this one is."""
+        """Use the buffer of another storage, and keep that storage."""
         self.buffer, self.owner = owner.buffer, owner
 
     def __del__(self):
@@ -71,7 +71,7 @@ class Storage:
 
 
 class Tensor:
-    """An array on a device: a shape and dtype ("f32" or "u32") over a stretch of a storage.
+    """An array on a device: a shape and a dtype ("f32" or "u32") over a part of a storage.
     Row-major, contiguous.
     """
 
@@ -86,25 +86,25 @@ class Tensor:
         self.device, self.storage, self.offset = device, storage, offset  # offset in elements
         self.shape, self.dtype = tuple(shape), dtype
         self.size = math.prod(shape)
-        self.index = next(
-            _count
-        )  # ops are numbered as they are recorded: a result comes after its inputs
+        self.index = next(_count)  # so a result has a larger one than its inputs
         self._inputs: tuple[Tensor, ...] = ()
         self._backward: Callable | None = None
-        self._line = ""  # where it was made; only in a capture
+        self._line = ""  # of Python that made it; only in a capture
 
     def numpy(self) -> np.ndarray:
         """A copy of the numbers, read back from the device. Waits for it. RuntimeError inside a
-        jitted function, where it would read the first call's only.
+        jitted function.
         """
         return self.device.read(self)
 
     def item(self) -> float:
-        """The number in a tensor of one element."""
+        """The number in a tensor of one element. Waits for it."""
         return self.numpy().item()
 
     def view(self, *shape: int, offset: int = 0) -> Tensor:
-        """Another shape over the same memory, `offset` elements in. It is off the tape."""
+        """A tensor of another shape over the same memory, from its element `offset` on, off the
+        tape. ValueError if it does not fit.
+        """
         if offset + math.prod(shape) > self.size:
             raise ValueError(
                 f"A view of shape {shape} at {offset} does not fit a tensor of shape {self.shape}."
@@ -116,7 +116,7 @@ class Tensor:
         return self.view(*self.shape)
 
     def __add__(self, other: Tensor) -> Tensor:
-        """Element by element, of two tensors of one shape."""
+        """Elementwise sum of two tensors of one shape."""
         if self.shape != other.shape:
             raise ValueError(f"Cannot add tensors of shapes {self.shape} and {other.shape}.")
         z = self.device.empty(*self.shape)
@@ -129,7 +129,7 @@ class Tensor:
         return record(z, (self, other), backward)
 
     def __mul__(self, other: Tensor | float) -> Tensor:
-        """By a fixed number, or element by element by a tensor of the same shape."""
+        """Product with a number, or elementwise with a tensor of the same shape."""
         if not isinstance(other, Tensor):
             return self._scaled(other)
         if self.shape != other.shape:
@@ -160,7 +160,7 @@ class Tensor:
         return f"Tensor({self.dtype}{list(self.shape)} on {self.device.name})"
 
     def backward(self) -> None:
-        """Add this scalar's gradient to every Parameter's `grad`; uses the tape up."""
+        """Add this scalar's gradient to every Parameter's `grad`. Frees the tape."""
         if self.size != 1:
             raise ValueError(
                 f"backward() starts at a single number, the loss; this has shape {self.shape}."
@@ -173,8 +173,8 @@ class Tensor:
 class Parameter(Tensor):
     """A tensor that is trained. Its gradient adds up in `grad` until `zero_grad`, as in PyTorch.
 
-    `has_grad` is False until the first backward pass reaches it: that pass overwrites `grad`, so
-    nothing is ever filled with zeros only to be added to.
+    `has_grad` is False until a backward pass reaches it. That pass overwrites `grad`, which is
+    therefore never filled with zeros.
     """
 
     def __init__(self, data: Tensor, grad: Tensor):
@@ -184,8 +184,8 @@ class Parameter(Tensor):
 
 
 def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Tensor:
-    """Put an op on the tape. `backward` must not hold `result` itself (hold `result.detach()`),
-    or neither is freed.
+    """Put an op on the tape. `backward` must not refer to `result` itself, but to
+    `result.detach()`: a cycle would keep both in memory.
     """
     if _recording:
         result._inputs, result._backward = inputs, backward
@@ -195,8 +195,8 @@ def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Te
 
 
 def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """function(x), of which x alone is kept: what it makes on the way is forgotten, and made again
-    when the gradients come back (Chen et al. 2016, "Training Deep Nets with Sublinear Memory ...").
+    """function(x) without keeping its activations: the backward pass computes them again (Chen et
+    al. 2016, "Training Deep Nets with Sublinear Memory Cost").
     """
     with no_grad():
         y = function(x.detach())
@@ -210,9 +210,7 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 @contextmanager
 def no_grad():
-    """Within the block nothing is recorded, so that memory is freed as soon as the forward pass
-    is done with it.
-    """
+    """Record nothing in the block, so that memory is freed as soon as it is not needed."""
     global _recording
     with tape_as_before():
         _recording = False
@@ -221,7 +219,7 @@ def no_grad():
 
 @contextmanager
 def tape_as_before():
-    """After the block the tape records if it did before it, whatever was left open within."""
+    """After the block, also after an error, the tape records if it did before."""
     global _recording
     before = _recording
     try:
@@ -231,7 +229,7 @@ def tape_as_before():
 
 
 def _walk(end: Tensor, pending: dict[int, Tensor]) -> None:
-    """Back from `end`, whose gradient is pending, to what it was made from."""
+    """Compute the gradients of all that `end` was made from, given its own in `pending`."""
     for node in _tape(end):
         dy = pending.pop(node.index, None)
         if dy is not None:
@@ -240,13 +238,11 @@ def _walk(end: Tensor, pending: dict[int, Tensor]) -> None:
                 node._backward(dy, _Gradients(pending, dy))
             finally:
                 node.device.line_of_gradient = ""
-        node._backward, node._inputs = None, ()  # frees what the op kept, for those further back
+        node._backward, node._inputs = None, ()  # frees the op's activations
 
 
 def _tape(loss: Tensor) -> list[Tensor]:
-    """Every recorded tensor that the loss was made from, newest first: each before all of its
-    inputs.
-    """
+    """Every recorded tensor that the loss was made from, newest first: each before its inputs."""
     found, todo = {}, [loss]
     while todo:
         node = todo.pop()
@@ -257,15 +253,13 @@ def _tape(loss: Tensor) -> list[Tensor]:
 
 
 class _Gradients:
-    """Where an op's backward puts the gradients of its inputs, in the middle of a walk down the
-    tape.
-    """
+    """Where an op's `backward` puts the gradients of its inputs."""
 
     def __init__(self, pending: dict[int, Tensor], dy: Tensor):
         self._pending, self._dy = pending, dy
 
     def __call__(self, x: Tensor) -> tuple[Tensor, int]:
-        """Where the gradient of x goes, and 1 if it must be added to what is there, else 0."""
+        """The tensor for the gradient of x, and 1 if it must be added to what is there, else 0."""
         if isinstance(x, Parameter):
             accumulate, x.has_grad = x.has_grad, True
             return x.grad, int(accumulate)
@@ -280,11 +274,13 @@ class _Gradients:
         return grad, 1
 
     def pass_on(self, x: Tensor) -> None:
-        """The gradient of x is dy itself: hand it over where that will do, else add it."""
+        """The gradient of x is dy itself: pass it on if x has none yet, else add it."""
         self._hand_over(self._dy, x)
 
     def back_through(self, y: Tensor, end: Tensor, x: Tensor) -> None:
-        """dy is the gradient of `y` too, which was made from `end`, and so is end's of x."""
+        """dy is also the gradient of `y`. Compute that of `end`, which y was made from; it is the
+        gradient of x too.
+        """
         self._pending[y.index] = self._dy
         _walk(y, self._pending)
         if (dx := self._pending.pop(end.index, None)) is not None:
@@ -298,6 +294,6 @@ class _Gradients:
         x.device.run("copy", dx, grad, size=x.size, factor=1.0, accumulate=accumulate)
 
     def _is_shared(self, grad: Tensor) -> bool:
-        """Whether someone further back, or another backward pass, has to read this very memory."""
+        """Whether another op's `backward` will read this memory."""
         holders = [g for g in self._pending.values() if g.storage is grad.storage]
         return len(holders) > 1 or grad.storage in (self._dy.storage, grad.device.one.storage)

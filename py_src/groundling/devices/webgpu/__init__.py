@@ -1,1 +1,1 @@
-"""A GPU, by way of WGSL: the device, and the forms that matrix products have on it."""
+"""The WebGPU device, and the forms of the matrix products on it."""

@@ -1,10 +1,10 @@
 """A kernel of `shaders/` on a GPU.
 
-A kernel is one WGSL file, from which the device reads all that it needs: the buffers are the storage
-bindings in order, the parameters are the fields of `struct Params` in the uniform, and the line
-`// grid: rows * n_embd / 64` gives the number of workgroups along each axis, rounded up. A line
-`const HEAD_SIZE: u32 = 16;` gets its value from the parameter of that name in lower case, for what
-must be known at compile time.
+A kernel is one WGSL file, from which the device reads all that it needs: the buffers are the
+storage bindings in order, the parameters are the fields of `struct Params` in the uniform, and the
+line `// grid: rows * n_embd / 64` gives the number of workgroups along each axis, rounded up. A
+line `const HEAD_SIZE: u32 = 16;` gets its value from the parameter of that name in lower case, for
+what must be known at compile time.
 """
 
 import math
@@ -41,9 +41,7 @@ class Kernel:
             )
         self.access = [kind for _, kind in bindings[:-1]]
         self.n_buffers = len(self.access)
-        self.elements = re.findall(
-            r"var<storage, \w+> \w+: array<(\w+)>", code
-        )  # the element type of each buffer
+        self.elements = re.findall(r"var<storage, \w+> \w+: array<(\w+)>", code)  # types
         fields = re.search(r"struct Params\s*{([^}]*)}", code)
         grid = re.search(r"^// grid: (.+)$", code, re.M)
         if not fields or not grid:

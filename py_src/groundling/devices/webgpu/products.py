@@ -31,8 +31,8 @@ Right = dict[tuple[str, str], Kernel]
 class Products:
     """The kernels that contain a matrix product, in the form that is fastest on a device.
 
-    `told` names the form and the reason for it; it is empty before the form is chosen. `plain` gives
-    a kernel in its plain form.
+    `told` names the form and the reason for it; it is empty before the form is chosen. `plain`
+    gives a kernel in its plain form.
     """
 
     def __init__(
@@ -136,9 +136,9 @@ class Products:
         return self._checked(form, why, ours)
 
     def _checked(self, form: str, why: str, ours: dict[str, Kernel]) -> tuple[str, Right]:
-        """The result of `_decide`, each kernel checked. On a GPU it is compared with the plain kernel
-        too, unless the rule has decided; emulated adapters keep the order of sums, and compiling
-        both would take them long.
+        """The result of `_decide`, each kernel checked. On a GPU it is compared with the plain
+        kernel too, unless the rule has decided; emulated adapters keep the order of sums, and
+        compiling both would take them long.
         """
         exactly = not self.is_emulated and why != BY_RULE
         names = [(name, variant) for name in ours for variant in tiles.variants(form, name)]
@@ -153,8 +153,8 @@ class Products:
         return told, right
 
     def fault(self, name: str, variant: str, plain: Kernel | None = None) -> str:
-        """What is wrong with a kernel in a variant, or "": that it does not compile, differs from its
-        reference, or differs by a bit from `plain`. Waits for the GPU.
+        """What is wrong with a kernel in a variant, or "": that it does not compile, differs from
+        its reference, or differs by a bit from `plain`. Waits for the GPU.
         """
         sizes = BY_ONES if "by ones" in variant else BY_FOURS
         try:

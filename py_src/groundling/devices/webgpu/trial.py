@@ -39,7 +39,7 @@ def race(trials: "dict[str, Trial]") -> dict[str, float]:
 
 
 class Trial:
-    """A kernel with random numbers in two buffers: those that it reads, and those that it writes."""
+    """A kernel with random numbers in two buffers: what it reads, and what it writes."""
 
     def __init__(
         self,
