@@ -163,7 +163,7 @@ def test_a_template_of_kernels_is_no_problem(page, path):
         ("def f(device, x):\n    device.run('gel‸", ["gelu", "gelu_backward"]),
         ("def f(model):\n    model.parameters['h.0.ln_1‸", ["h.0.ln_1.weight", "h.0.ln_1.bias"]),
         ("é = '𝄞𝄞'; whi‸", ["while"]),
-        ("def f(c: 'Corpus'):\n    c.enc‸\n", ["encode"]),
+        ("def f(r: 'Run'):\n    r.set‸\n", ["set_lr"]),
         ("# run.mo‸", []),
         ("x = 'run.mo‸", []),
         ('"""\nrun.mo‸', []),
@@ -177,7 +177,7 @@ def test_completion_knows_the_text_and_what_is_alive(page, text, expected):
 
 def test_the_class_at_hand_is_known_in_the_real_file(page):
     text = sources.text(MODEL)
-    place = "    def zero_grad(self) -> None:\n"
+    place = "    def eval(self) -> None:\n"
     assert place in text
     labels = page.complete(text.replace(place, f"{place}        self.fl‸\n"), MODEL)
     assert labels[:2] == ["flat", "flat_grad"]

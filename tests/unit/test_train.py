@@ -61,9 +61,9 @@ def test_the_default_run_follows_the_golden_trajectory(
     device: Device, corpus: Corpus, golden: dict
 ):
     """In full natively, on NumPy or a real GPU; where a step takes a second, its first steps."""
-    last = 5 if sys.platform == "emscripten" else 39
+    last = 2 if sys.platform == "emscripten" else 39
     if device.name == "webgpu" and device.is_emulated:
-        last = 10
+        last = 5
     config = TrainConfig(iters=40, warmup=10, eval_interval=1000, eval_batches=1)
     records = []
     for record in train(Run(config, corpus, device)):

@@ -2,15 +2,14 @@
 
 import hashlib
 import sys
-from dataclasses import replace
 
 import pytest
 
+from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.labs.twin import Twin, feeds
-from groundling.runs.run import Run
 from groundling.train import train
 
 pytestmark = pytest.mark.native  # whole runs, which tests/browser trains in the real worker
@@ -19,11 +18,11 @@ TEXT = "To be, or not to be, that is the question:\n" * 20
 
 
 def twin_of(device: Device, a: str, b: str, iters: int = 3) -> Twin:
-    """A twin of some milliseconds a step."""
-    twin = Twin((a, b), Corpus(TEXT), device, iters)
-    small = [replace(run.config, batch_size=2) for run in twin.runs]
-    twin.runs = [Run(config, Corpus(TEXT), device) for config in small]
-    return twin
+    """A twin of a small model, some milliseconds a step."""
+    corpus = Corpus(TEXT)
+    sizes = dict(block_size=16, n_layer=1, n_head=2, n_embd=16, d_ff=32)
+    small = GPTConfig(vocab_size=corpus.vocab_size, **sizes)
+    return Twin((a, b), corpus, device, iters, TrainConfig(batch_size=2), small)
 
 
 def test_the_recipe_is_that_of_golden_json(corpus: Corpus, golden):
