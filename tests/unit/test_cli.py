@@ -706,8 +706,8 @@ def test_options_stand_above_the_project_s_settings():
         (OPTIM, "import math\n", "import math\n1 +\n", ["line 4", "    1 +\n", "not Python"]),
         (
             MODEL,
-            "        self.config, self.device = config, device\n",
-            "        self.config, self.device = config, devise\n",
+            "        super().__init__(device, parameter_shapes(config))\n",
+            "        super().__init__(devise, parameter_shapes(config))\n",
             ["in __init__", "^^^^^^", "NameError", "Did you mean 'device'?"],
         ),
     ],

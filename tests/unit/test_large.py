@@ -64,10 +64,10 @@ def test_each_part_of_a_batch_has_its_own_dropout(device: Device):
     again, _ = losses(device, dropout=0.5, accumulate=2)
     assert found == again
     x = device.tensor(np.ones(64 * 12, np.float32))
-    run.model.train(device.tensor(run.dropout_key()))
-    masks = []
-    for run.model.part in range(2):
-        masks.append(run.model._dropout(x, 0).numpy())
+    key, masks = device.tensor(run.dropout_key()), []
+    for part in range(2):
+        run.model.train(key, part)
+        masks.append(run.model.dropout(x).numpy())
     assert (masks[0] != masks[1]).any()
     assert 0.3 < np.mean(masks[1] == 0) < 0.7
 
