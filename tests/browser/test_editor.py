@@ -236,13 +236,12 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     # Five ways to be refused: two while it trains, three while it is paused.
     train(page)
     wait_for_iteration(page, 2)
-    c_fc, c_proj = (f'linear(x, w[f"h.{{layer}}.mlp.{name}"])' for name in ("c_fc", "c_proj"))
     broken = [
         ("train.py", "        loss.backward()\n", "        1 / 0\n", "ZeroDivisionError"),
         ("gelu.wgsl", "let v = x[i];", "let v = x[i]", "expected"),
         ("train.py", "def train(", "def train((", "This is not Python"),
         ("train.py", "import math\n", "import maths\n", "This cannot be imported"),
-        ("model.py", c_fc, c_proj, "shape"),
+        ("model.py", "linear(x, self.c_fc)", "linear(x, self.c_proj)", "shape"),
     ]
     for name, old, new, said in broken:
         put(page, name, edited(name, (old, new)))

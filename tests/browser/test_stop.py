@@ -13,7 +13,7 @@ TRAIN = (Path(__file__).parents[2] / "py_src/groundling/train.py").read_text(enc
 LINE = "        it = run.iter\n"
 ENDLESS = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            pass\n")
 WAITING = TRAIN.replace(
-    LINE, f"{LINE}        while it >= 3:\n            model.parameters['wte'].numpy()\n"
+    LINE, f"{LINE}        while it >= 3:\n            run.model.parameters['wte'].numpy()\n"
 )
 
 
@@ -64,7 +64,7 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
     took = pressed_until(page, "Pause", "error")
     print(f"stopped after {took:.1f} s, at {pace:.2f} s an iteration")
     assert took < SOON + 10 * pace
-    number = WAITING[: WAITING.index("            model.parameters['wte']")].count("\n") + 1
+    number = WAITING[: WAITING.index("            run.model.parameters['wte']")].count("\n") + 1
     frame = page.get_by_role("button", name=f"train.py, line {number} in train")
     expect(frame).to_be_visible()
     write(page, TRAIN)
