@@ -32,9 +32,9 @@ DRAW = 2**16  # weights that are drawn at a time; even, as the draws come in pai
 
 
 class GPT(Model):
-    """A GPT on a device, with the weights given: float32 (parameters,), in checkpoint order.
+    """A GPT on a device, with these weights: float32 (parameters,), in checkpoint order.
 
-    Refused, before anything is asked of the device, where it cannot run such a model.
+    Raises Refused, before any memory is allocated, if the device cannot run such a model.
     """
 
     def __init__(self, config: GPTConfig, device: Device, weights: np.ndarray):
@@ -46,7 +46,7 @@ class GPT(Model):
         self.dropout = Dropout(config, place=0)
         self.h = [Block(config, within(w, f"h.{i}"), i) for i in range(config.n_layer)]
         self.ln_f = LayerNorm(within(w, "ln_f"))
-        self.recomputes = False  # forget a block's activations, and compute them again to go back
+        self.recomputes = False  # gradient checkpointing: see engine.tensor.recompute
         self.load(weights)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class GPT(Model):
         return unembedding(self.hidden(tokens), self.wte)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """The residual stream after the last block, normalized: (B, T, C)."""
+        """The residual stream after the last block and the final LayerNorm: (B, T, C)."""
         x = position_embedding(embedding(tokens, self.wte), self.wpe)
         x = self.dropout(x)
         for block in self.h:
@@ -66,8 +66,8 @@ class GPT(Model):
         return cross_entropy(self.forward(tokens), targets)
 
     def train(self, key: Tensor, part: int = 0) -> None:
-        """Turn dropout on: what it drops follows from a key, uint32 (2,), of this iteration, and
-        from which part of the batch is computed.
+        """Turn dropout on. The masks follow from the iteration's key, uint32 (2,), and the part of
+        the batch that is computed.
         """
         for module in self.modules():
             if isinstance(module, Dropout):
@@ -79,7 +79,7 @@ class GPT(Model):
 
 
 class Block(Module):
-    """Attention, then the MLP. Each sees the normalized stream and adds to it: (B, T, C)."""
+    """Attention, then the MLP, each on the normalized stream and added to it: (B, T, C)."""
 
     def __init__(self, config: GPTConfig, w: dict, layer: int):
         self.ln_1, self.ln_2 = LayerNorm(within(w, "ln_1")), LayerNorm(within(w, "ln_2"))
@@ -92,7 +92,7 @@ class Block(Module):
 
 
 class Attention(Module):
-    """Every position gathers from itself and those before it: (B, T, C) -> (B, T, C)."""
+    """Causal self-attention with n_head heads: (B, T, C) -> (B, T, C)."""
 
     def __init__(self, config: GPTConfig, w: dict, place: int):
         self.c_attn, self.c_proj, self.n_head = w["c_attn"], w["c_proj"], config.n_head
@@ -103,12 +103,12 @@ class Attention(Module):
         return self.dropout(linear(y, self.c_proj))
 
     def attend(self, qkv: Tensor) -> Tensor:
-        """What every head gathers, side by side: Q | K | V (B, T, 3C) -> (B, T, C)."""
+        """The outputs of all heads, side by side: Q | K | V (B, T, 3C) -> (B, T, C)."""
         return causal_attention(qkv, self.n_head)
 
 
 class MLP(Module):
-    """Every position by itself: (B, T, C) -> (B, T, d_ff) -> (B, T, C)."""
+    """Two linear layers at each position: (B, T, C) -> (B, T, d_ff) -> (B, T, C)."""
 
     def __init__(self, config: GPTConfig, w: dict, place: int):
         self.c_fc, self.c_proj = w["c_fc"], w["c_proj"]
@@ -120,7 +120,7 @@ class MLP(Module):
 
 
 class LayerNorm(Module):
-    """Each row of x (..., C) to mean 0 and variance 1, then a gain and a bias for each channel."""
+    """Normalizes each row of x (..., C) to mean 0 and variance 1, then scales and shifts it."""
 
     def __init__(self, w: dict):
         self.weight, self.bias = w["weight"], w["bias"]
@@ -130,7 +130,9 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training, zeroes a share `rate` of x, other elements at every place in the model."""
+    """In training, zeroes elements with probability `rate` and scales the others up to make up for
+    it. Each place in the model has a mask of its own.
+    """
 
     def __init__(self, config: GPTConfig, place: int):
         self.rate, self.place, self.places = config.dropout, place, 2 * config.n_layer + 1
@@ -165,13 +167,14 @@ def initial_weights(
     config: GPTConfig, seed: str, drawn: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
     """The weights at iter 0, float32 (parameters,): gains 1, biases 0, all else N(0, 0.02).
-    `drawn(done, total)` is called on the way: ten million take seconds.
+    `drawn(done, total)` is called to report progress.
 
-    Models wider than the default draw their embeddings from N(0, 0.03 / sqrt(n_embd)). The table
-    that reads is also the one that writes, so with 0.02 the logit of a token after itself would
-    begin near 0.014 n_embd, and the others' spread at 0.02 sqrt(n_embd): 0.1 nats above an even
-    guess at a width of 192. So they begin within 0.02. A smaller last gain does that too, but
-    learns slower: 3.60 nats after 200 iterations of a small model 128 wide, and 3.04 so.
+    Models wider than the default draw their embeddings from N(0, 0.03 / sqrt(n_embd)). The
+    embedding is also the unembedding, so with a standard deviation of 0.02 the logit of repeating
+    the last token would begin near 0.014 n_embd, and the other logits' standard deviation at
+    0.02 sqrt(n_embd): a first loss 0.1 nats above ln V at a width of 192. Drawn so, it is within
+    0.02 nats. A smaller gain in ln_f has the same effect but trains more slowly: 3.60 nats after
+    200 iterations of a small model of width 128, against 3.04.
     """
     stream, shapes = Stream(seed), parameter_shapes(config)
     weights = np.empty(count(shapes), np.float32)

@@ -1,7 +1,7 @@
-"""Make a model talk: draw one character after another from what it thinks comes next.
+"""Sample text from a model, one character after another.
 
-`generate` is all there is to it. runs/writer.py writes the same text, much faster: the whole loop
-runs on the device, and what was computed for earlier characters is kept.
+`generate` is the whole algorithm. runs/writer.py generates the same text much faster: its loop runs
+on the device, and it caches the keys and values of earlier tokens.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ def generate(
     top_k: int | None = None,
     top_p: float = 1.0,
 ) -> str:
-    """`length` characters that follow the prompt; the same ones for the same seed.
+    """Generate `length` characters that continue the prompt; the same seed gives the same text.
 
     ValueError for settings out of range, an empty prompt, or a character outside the vocabulary.
     """
     tokens = check_prompt(corpus, prompt, length).tolist()
     model.eval()
     for u in Stream(f"{seed}:sample").uniform(length):
-        window = tokens[-model.config.block_size :]  # the model sees no further back
+        window = tokens[-model.config.block_size :]  # all that fits in the context
         with no_grad():
             logits = model(model.device.tensor(np.array([window], np.uint32))).numpy()[0, -1]
         tokens.append(draw(distribution(logits, temperature, top_k, top_p).drawn, u))
@@ -39,30 +39,32 @@ def generate(
 
 
 def draw(chances: np.ndarray, u: float) -> int:
-    """The token at which the running sum of the chances (V,) passes u, from 0 to 1."""
+    """The first token at which the cumulative sum of the chances (V,) exceeds u, in [0, 1)."""
     token = np.searchsorted(np.cumsum(chances), u * chances.sum(), side="right")
     return int(min(token, np.flatnonzero(chances)[-1]))
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What a token is drawn from. Each array is (V,), by token; the chances are float64."""
+    """The distribution of the next token. Each array is (V,); the probabilities are float64."""
 
-    chances: np.ndarray  # softmax(logits / temperature): before anything is left out
-    is_top: np.ndarray  # among the top_k largest
-    is_kept: np.ndarray  # and in the nucleus too: it can be drawn
-    drawn: np.ndarray  # the chances that it is drawn: 0 where it is left out, else they sum to 1
-    ranked: np.ndarray  # the tokens, the likeliest first
+    chances: np.ndarray  # softmax(logits / temperature), before top_k and top_p
+    is_top: np.ndarray  # among the top_k most likely
+    is_kept: np.ndarray  # and in the nucleus: it can be drawn
+    drawn: np.ndarray  # the probabilities of being drawn: 0 if not kept; they sum to 1
+    ranked: np.ndarray  # the tokens, most likely first
 
 
 def distribution(
     logits: np.ndarray, temperature: float = 0.8, top_k: int | None = None, top_p: float = 1.0
 ) -> Distribution:
-    """What `sample_token` draws from: logits (V,), temperature, then top_k, then top_p.
+    """The distribution that the next token is drawn from: logits (V,), scaled by the temperature,
+    then restricted by top_k, then by top_p.
 
-    The nucleus (Holtzman et al. 2019, "The Curious Case of Neural Text Degeneration") is the fewest
-    of the likeliest tokens whose chances, among the top_k, reach top_p; at least one. Of equal
-    logits the first in the vocabulary ranks higher. ValueError for settings out of range.
+    The nucleus (Holtzman et al. 2019, "The Curious Case of Neural Text Degeneration") is the
+    smallest set of the most likely tokens whose probabilities, among the top_k, sum to top_p or
+    more. Of equal logits the first in the vocabulary ranks higher. ValueError for settings out of
+    range.
     """
     logits = np.asarray(logits, np.float64)
     top_k = len(logits) if top_k is None else top_k
@@ -81,7 +83,7 @@ def distribution(
 def surprise(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """-log softmax(logits)[token] in nats: logits (..., V), tokens (...) -> float64 (...).
 
-    It is the loss of that token, at temperature 1 and with nothing left out.
+    It is the loss of that token, at temperature 1, without top_k and top_p.
     """
     logits = np.asarray(logits, np.float64)
     shifted = logits - logits.max(-1, keepdims=True)
@@ -90,7 +92,7 @@ def surprise(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def check_settings(temperature: float, top_k: int, top_p: float) -> None:
-    """ValueError for what cannot be drawn with."""
+    """ValueError for a setting that is out of range."""
     if not 0.01 <= temperature <= 100:
         raise ValueError(f"temperature is {temperature}; it must be from 0.01 to 100.")
     if top_k < 1:
@@ -100,7 +102,7 @@ def check_settings(temperature: float, top_k: int, top_p: float) -> None:
 
 
 def check_prompt(corpus: Vocabulary, prompt: str, length: int) -> np.ndarray:
-    """The prompt's tokens, uint32. ValueError where there is nothing to go on from or to write."""
+    """The prompt's tokens, uint32. ValueError if the prompt is empty or the length below 1."""
     tokens = corpus.encode(prompt)
     if not prompt:
         raise ValueError(

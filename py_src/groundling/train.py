@@ -23,15 +23,15 @@ from .runs.run import Run
 
 
 def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
-    """Train until the last iteration, or `stop_at` of them, or `run.pause()`; yields a Record an
-    iteration, as the losses arrive.
+    """Train up to the last iteration, or up to `stop_at`, or until `run.pause()`; yields a Record
+    for each iteration, as the losses arrive.
     """
     run.begin()
     optimizer, T = run.optimizer, run.model.config.block_size
     stop_at = math.inf if stop_at is None else stop_at
     while run.iter < min(stop_at, run.config.iters) and not run.pausing:
         it = run.iter
-        config = run.config  # which may change on the way
+        config = run.config  # may change between iterations
         is_last = it == config.iters - 1
         val = evaluate(run) if it % config.eval_interval == 0 or is_last else None
         if run.sample_every and it % run.sample_every == 0:
@@ -42,7 +42,7 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
         step = run.captured(training_step)
         loss, norm = step(optimizer.advance(lr), run.dropout_key(), *parts)
         run.iter += 1
-        run.losses.push((it, lr, val), loss, norm)  # some steps later it comes back
+        run.losses.push((it, lr, val), loss, norm)  # read back some steps later
         yield from run.records()
     run.losses.drain()
     yield from run.records()
@@ -52,14 +52,14 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
 
 
 def training_step(run: Run) -> Callable:
-    """One update of the model: it takes what `optimizer.advance` returned, the key of its dropout,
-    and where the sequences of a batch begin in the text, in parts that are trained one after the
-    other. It gives the loss before the update and the gradient's norm, each (1,).
+    """The jitted update `step(hyper, dropout_key, *parts)`: what `optimizer.advance` returned, the
+    key of the dropout masks, and the batch's offsets in the text, in one part or more. It returns
+    the loss before the update and the gradient's norm, each (1,).
     """
     model, optimizer, text = run.model, run.optimizer, run.train_tokens
     T, grad_clip = model.config.block_size, run.config.grad_clip
 
-    @jit(model.device)  # the first call records the kernels that this runs; later ones replay them
+    @jit(model.device)  # the first call records the kernels; later calls replay them
     def step(hyper, dropout_key, *parts):
         model.zero_grad()
         total = None
@@ -68,7 +68,7 @@ def training_step(run: Run) -> Callable:
             x, y = gather_batch(text, offsets, T)
             loss = model.loss(x, y)
             if len(parts) > 1:
-                loss = loss * (1 / len(parts))  # so that the gradients add up to the batch's mean
+                loss = loss * (1 / len(parts))  # the gradients add up to those of the mean
             loss.backward()
             total = loss.detach() if total is None else total + loss.detach()
         norm = clip_grad_norm_(model, grad_clip)
@@ -80,7 +80,7 @@ def training_step(run: Run) -> Callable:
 
 
 def validation_step(run: Run) -> Callable:
-    """The model's loss, (1,), on the sequences that begin at some places of the validation text."""
+    """The jitted `loss(offsets)` on sequences of the validation text: (1,)."""
     model, text, T = run.model, run.val_tokens, run.model.config.block_size
 
     @jit(model.device)

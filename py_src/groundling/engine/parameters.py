@@ -1,4 +1,4 @@
-"""What the parts of a model have in common, and how all of its parameters lie in memory."""
+"""Modules, the parts that a model is made of, and the memory of all parameters."""
 
 import math
 from collections.abc import Iterator
@@ -14,15 +14,13 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Module:
-    """A part of a model. Its weights, and the parts that it is made of, are attributes; calling it
-    runs its `forward`.
-    """
+    """A part of a model. Its weights and submodules are attributes; calling it runs `forward`."""
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         return self.forward(*inputs)
 
     def modules(self) -> Iterator["Module"]:
-        """This part and all within it."""
+        """This module and all of its submodules."""
         yield self
         for value in vars(self).values():
             for part in value if isinstance(value, list) else [value]:
@@ -31,11 +29,11 @@ class Module:
 
 
 class Model(Module):
-    """A module that has all parameters in one place: `parameters`, by name, in checkpoint order.
+    """A module that owns all parameters: `parameters`, by name, in checkpoint order.
 
-    `flat` and `flat_grad` hold all parameters and all gradients, each in one tensor, so that saving
-    is one read, AdamW one dispatch and the gradient norm one sum: a list of one, or of as many as
-    it takes where the device's largest tensor is smaller.
+    `flat` and `flat_grad` hold all parameters and all gradients in one tensor each, so that saving
+    is one read, AdamW one dispatch and the gradient norm one sum. Both are lists, of more than one
+    tensor only where the device's largest tensor is too small.
     """
 
     def __init__(self, device: Device, shapes: Shapes):
@@ -55,7 +53,7 @@ class Model(Module):
         }
 
     def zero_grad(self) -> None:
-        """Forget all gradients: the next backward pass starts anew."""
+        """Clear all gradients."""
         for parameter in self.parameters.values():
             parameter.has_grad = False
 
@@ -68,17 +66,17 @@ class Model(Module):
         self.scatter(weights, self.flat)
 
     def own(self, flat: list[Tensor], name: str) -> Tensor:
-        """A parameter's part of what is laid out as `flat` is: a view of its shape."""
+        """A parameter's view, in its shape, of tensors that are laid out as `flat`."""
         i, at = self.places[name]
         return flat[i].view(*self.shapes[name], offset=at)
 
     def zeros(self) -> list[Tensor]:
-        """Zeros, laid out as `flat` is."""
+        """Zeros, laid out as `flat`."""
         return [self.device.tensor(np.zeros(size, np.float32)) for size in self.sizes]
 
     def gather(self, flat: list[Tensor]) -> np.ndarray:
-        """The numbers of what is laid out as `flat` is (weights, gradients, moments), in checkpoint
-        order and without padding.
+        """One array, in checkpoint order and without padding, of tensors that are laid out as
+        `flat`: weights, gradients or moments.
         """
         numbers, at = None, 0
         for piece in self.pieces(flat):
@@ -89,8 +87,8 @@ class Model(Module):
         return numbers
 
     def pieces(self, flat: list[Tensor]) -> Iterator[np.ndarray]:
-        """The same in pieces, of which each is one read of at most PIECE numbers: what is saved
-        need not be in Python's memory as a whole.
+        """The same in pieces, each one read of at most PIECE numbers, so that the whole need not
+        be in Python's memory.
         """
         spans = [[] for _ in flat]  # of each tensor, from where to where its parameters are
         for name, shape in self.shapes.items():
@@ -108,9 +106,7 @@ class Model(Module):
                 yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
-        """The reverse of gather. ValueError when there are not as many numbers as the model has
-        parameters.
-        """
+        """The reverse of gather. ValueError for another number of parameters than the model's."""
         if numbers.size != (expected := count(self.shapes)):
             raise ValueError(
                 f"The model has {expected:,} parameters; got {numbers.size:,} numbers."
@@ -125,12 +121,12 @@ class Model(Module):
 
 
 def count(shapes: Shapes) -> int:
-    """How many numbers parameters of these shapes have."""
+    """The number of parameters in these shapes."""
     return sum(map(math.prod, shapes.values()))
 
 
 def within(parameters: dict[str, Parameter], part: str) -> dict[str, Parameter]:
-    """The parameters of a part, `h.0` for instance, by their names within it."""
+    """The parameters of a submodule, `h.0` for instance, by their names within it."""
     prefix = f"{part}."
     return {
         name.removeprefix(prefix): parameter

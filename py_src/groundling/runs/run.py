@@ -1,4 +1,4 @@
-"""A run: the model, the optimizer, the random streams, and how far they have come."""
+"""A training run: the model, the optimizer, the random streams and the progress."""
 
 import math
 import sys
@@ -30,15 +30,15 @@ STREAMS = "batches", "validation", "sampling"
 
 @dataclass(eq=False, repr=False)
 class Progress:
-    """How far a run has come, but for its weights and streams."""
+    """The progress of a run, without its weights and streams."""
 
-    first: int = 0  # the iteration it began at: that of the weights it was loaded from, or 0
+    first: int = 0  # the iteration it began at: 0, or that of the weights file it was loaded from
     iter: int = 0  # updates made
     val_loss: float | None = None  # the latest validation loss, nats
     log: Log = field(default_factory=Log)  # a Record of each iteration from `first` on
-    samples: list[Sample] = field(default_factory=list)  # what the model wrote on the way
+    samples: list[Sample] = field(default_factory=list)  # text that the model wrote during training
     edits: list[tuple[int, str]] = field(default_factory=list)
-    """Each change of the code on the way: the first iteration that was under it, and its diff."""
+    """Each change of the code: the first iteration that used it, and its diff."""
     changes: list[Change] = field(default_factory=list)  # of the settings
     sample_every: int = Setup.sample_interval  # iterations; 0: never
 
@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(kw_only=True)
 class State(Progress):
-    """All that the rest of a run depends on, off the device; runs/statefile.py has it as a file."""
+    """All that the rest of a run depends on, on the host. statefile.py stores it in a file."""
 
     model: GPTConfig
     config: TrainConfig
@@ -63,7 +63,7 @@ class State(Progress):
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss of an iteration is infinite or not a number, and so are the weights by now."""
+    """The loss of an iteration is infinite or NaN, and by then so are the weights."""
 
     def __init__(self, record: Record):
         super().__init__(
@@ -73,9 +73,9 @@ class NonFiniteLoss(ArithmeticError):
 
 
 class Run(Progress):
-    """A training run on a device. `config` has its settings, `model` and `optimizer` its weights.
+    """A training run on a device: `config`, `model`, `optimizer`, and its progress.
 
-    Refused, and nothing is asked of the device, where that cannot train it.
+    Raises Refused, before any memory is allocated, if the device cannot train it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Run(Progress):
         corpus: Corpus,
         device: Device,
         model_config: GPTConfig | None = None,
-        weights: np.ndarray | None = None,  # to begin with, in place of the seed's
+        weights: np.ndarray | None = None,  # initial weights, instead of those drawn from the seed
         drawn: Callable[[int, int], None] | None = None,  # see initial_weights
     ):
         self.config, self.corpus, self.device = config, corpus, device
@@ -105,46 +105,46 @@ class Run(Progress):
         self.recapture()
 
     def _start(self, progress: Progress) -> None:
-        """Stand where `progress` says, with all streams at their beginning."""
+        """Set the progress, and each random stream to its beginning."""
         seed = self.config.seed
         self.batches, self.validation = Stream(seed), Stream(f"{seed}:val")
         self.sampling = Stream(f"{seed}:sample")
         self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
-        self.losses = self.device.ring()  # on their way back, so that the GPU never waits for us
+        self.losses = self.device.ring()  # being read back, so that the GPU is never idle
         vars(self).update(progress.progress())
 
     # ---- what `train` uses -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """What `train` begins with: forget a pause, unless it waits for this call to obey it. What
-        was captured is kept, unless what it was made of has changed.
+        """`train` calls this first. It clears a pause, except one that was requested before `train`
+        was, and drops the captured functions if anything that they depend on has changed.
         """
         self.training, self.pausing, self.waiting = True, self.pausing and self.waiting, False
         if self._has_changed():
             self.recapture()
 
     def end(self) -> None:
-        """What `train` ends with. At the last iteration the memory of its step goes."""
+        """`train` calls this last. After the last iteration it frees the memory of the step."""
         self.training = False
         if self.iter == self.config.iters:
             self.recapture()
 
     def pause(self) -> None:
-        """Make `train` end after this iteration, once all that is on its way has arrived. If none
-        is going on, the next one ends before its first iteration. `pausing` is True from here on,
-        until the run goes on.
+        """Make `train` end after the current iteration, once all losses have been read back. If it
+        is not running, the next call ends before its first iteration. `pausing` is True until the
+        run continues.
         """
         self.pausing, self.waiting = True, not self.training
 
     def captured(self, make: Callable[["Run"], Callable]) -> Callable:
-        """make(self), a jitted function: made at the first call, and again after `recapture`."""
+        """The jitted function make(self), which is kept until `recapture`."""
         if make not in self._captured:
             self._captured[make] = make(self)
         return self._captured[make]
 
     def recapture(self) -> None:
-        """Have the Python of the captured functions run again at their next calls, as after a
-        change that no attribute shows. What they have captured is freed.
+        """Drop the captured functions and free their memory, so that their Python runs again at
+        the next call.
         """
         self._captured: dict[Callable, Callable] = {}
 
@@ -177,8 +177,8 @@ class Run(Progress):
             yield record
 
     def write_sample(self) -> None:
-        """Let the model write, once an iteration at most, and not if its loss is no longer finite.
-        Waits for the device.
+        """Add a sample of the model's text, at most once an iteration, unless the validation loss
+        is not finite. Waits for the device.
         """
         done = self.samples and self.samples[-1].iter == self.iter
         if done or (self.val_loss is not None and not math.isfinite(self.val_loss)):
@@ -194,15 +194,15 @@ class Run(Progress):
     # ---- settings --------------------------------------------------------------------------------
 
     def set_lr(self, peak: float) -> None:
-        """Change the peak learning rate from the next iteration on, also within `train`. ValueError
-        when it is out of range.
+        """Change the peak learning rate from the next iteration on, also during `train`.
+        ValueError if it is out of range.
         """
         config = with_peak(self.config, peak)
         self.change(lr=config.lr, min_lr=config.min_lr)
 
     def change(self, **settings: float) -> None:
-        """Change settings of the training from the next iteration on, also within `train`: all but
-        the SETTLED. ValueError, and nothing changes.
+        """Change training settings, except those in SETTLED, from the next iteration on, also
+        during `train`. ValueError, and nothing changes.
         """
         for name in settings:
             if name in SETTLED or name not in TRAIN_LIMITS:
@@ -222,7 +222,7 @@ class Run(Progress):
     # ---- out and in ------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """The weights as they are now, and what a file says of them."""
+        """The current weights with the metadata of a `.bin` file."""
         return Checkpoint(
             config=self.model.config,
             seed=self.config.seed,
@@ -235,13 +235,13 @@ class Run(Progress):
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from saved weights: the schedule at their iter, but AdamW and the streams from
-        their beginning.
+        """Continue from saved weights, at their iteration of the schedule. AdamW and the random
+        streams start from their beginning.
 
-        The seed becomes the file's. ValueError, and nothing changes, when the file is of another
+        The seed becomes the file's. ValueError, and nothing changes, if the file is of another
         model or vocabulary.
         """
-        dropout = self.model.config.dropout  # which a file does not tell, nor the weights need
+        dropout = self.model.config.dropout  # not stored in the file
         if replace(checkpoint.config, dropout=dropout) != self.model.config:
             raise ValueError(
                 f"The file is of another model: {checkpoint.config}, not {self.model.config}."
@@ -255,21 +255,20 @@ class Run(Progress):
         self._start(Progress(at, at, checkpoint.val_loss, Log(at), sample_every=every))
 
     def state(self) -> State:
-        """All that the rest of the run depends on: `restore` on any device continues exactly.
-
-        Waits for the losses that are on their way.
+        """All that the rest of the run depends on: after `restore`, on any device, it continues
+        exactly. Waits for the losses that are being read back.
         """
         flats = self.model.flat, self.optimizer.m, self.optimizer.v
         weights, m, v = (self.model.gather(flat) for flat in flats)
         return replace(self.facts(), weights=weights, m=m, v=v)
 
     def floats(self) -> Iterator[np.ndarray]:
-        """The weights, m and v of `state`, one after the other, in pieces: see Model.pieces."""
+        """The weights, m and v of `state`, in this order, in pieces: see Model.pieces."""
         for flat in (self.model.flat, self.optimizer.m, self.optimizer.v):
             yield from self.model.pieces(flat)
 
     def facts(self) -> State:
-        """The `state` but for its weights, m and v, which are empty."""
+        """The `state` with empty weights, m and v."""
         self.losses.drain()
         for _ in self.records():
             pass  # each is in the log now
@@ -288,7 +287,7 @@ class Run(Progress):
         )
 
     def restore(self, state: State) -> None:
-        """Go back to a `state()`. ValueError, and nothing changes, when it is of another model."""
+        """Set the run to a `state()`. ValueError, and nothing changes, if the model is another."""
         if state.model != self.model.config:
             raise ValueError(
                 f"The state is of another model: {state.model}, not {self.model.config}."

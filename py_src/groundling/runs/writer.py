@@ -1,4 +1,4 @@
-"""Write with a model, fast: as sampling.py does, but that the whole loop runs on the device."""
+"""Fast text generation: the text of sampling.py, by a loop on the device with a cache."""
 
 import math
 import time
@@ -18,17 +18,17 @@ from ..model import GPT, Attention
 from ..rng import Stream
 from ..sampling import check_prompt, check_settings
 
-READ_EVERY = 16  # characters drawn on the device between two reads
-MOST = 512  # of them
-SECONDS = 0.05  # that the device is given work for at a time, so that the page stays responsive
-SURER = 4  # times as many draws as were timed before are worth being timed again
-TOO_LONG = 0.2  # seconds for a submit: what was measured no longer holds
+READ_EVERY = 16  # characters generated between two reads
+MOST = 512  # characters between two reads
+SECONDS = 0.05  # of work that is submitted at a time, so that the page stays responsive
+SURER = 4  # time a submit again if it has this many times the draws of the last timing
+TOO_LONG = 0.2  # seconds for a submit, after which the timings are discarded
 
 
 def generate(
     model: GPT, corpus: Vocabulary, prompt: str, length: int, seed: str | Stream, **settings: float
 ) -> str:
-    """`length` characters that follow the prompt, all at once. Settings as in `stream`."""
+    """`length` characters that continue the prompt. Settings as in `stream`."""
     return "".join(stream(model, corpus, prompt, length, seed, **settings, read_every=length))
 
 
@@ -44,16 +44,14 @@ def stream(
     logits: list[np.ndarray] | None = None,
     read_every: int = READ_EVERY,
 ) -> Iterator[str]:
-    """Characters that follow the prompt, a few at a time, `length` in all; the same ones for the
-    same seed.
+    """Yield `length` characters that continue the prompt, a few at a time; the same seed gives the
+    same text.
 
-    The logits are divided by the temperature, then all but the top_k largest are left out, then all
-    but the fewest whose probabilities reach top_p; see `distribution`. Draws come from the stream
-    `<seed>:sample`, or from a Stream that is given, which is then `length` draws further. The
-    model sees the prompt's last block_size characters at most, from the left of its window, which
-    slides once it is full. The whole draw runs on the device. A list that is given as `logits` gets
-    those that each character was drawn from, float32 (V,). ValueError for settings out of range,
-    an empty prompt, or a character outside the vocabulary.
+    Settings as in sampling.distribution. Draws come from the stream `<seed>:sample`, or from the
+    Stream that is given, which advances by `length` draws. The model sees at most the last
+    block_size characters; its window slides once it is full. If a list is given as `logits`, the
+    logits that each character was drawn from are appended to it, float32 (V,). ValueError for
+    settings out of range, an empty prompt, or a character outside the vocabulary.
     """
     V = model.config.vocab_size
     top_k = V if top_k is None else top_k
@@ -76,20 +74,20 @@ def stream(
 
 
 class Writer:
-    """A model's window, and the two plans that draw from it and append to it.
+    """A model's window of tokens, and two captured plans that draw the next token and append it.
 
-    `whole` runs the model on the whole window. In passing it fills a cache: every layer's keys and
-    values. While the window is not full, `one` then runs the model on the newest token alone. Once
-    the window slides, every token has another position, and there is nothing to keep. Both end in
-    the draw, so that any number of draws is one submit.
+    `whole` runs the model on the whole window, and fills a cache with every layer's keys and
+    values. While the window is not full, `one` runs the model on the newest token alone. Once the
+    window slides, the position of every token changes, and the cache cannot be used. Both plans
+    include the draw, so that any number of draws is one submit.
 
-    `one` is the model's own blocks on one token, but for the embeddings and the attention, which
-    look up the position and the cache. An edited model may do something else with a token alone
-    than with the same among others: there `whole` does everything.
+    `one` runs the model's own blocks on one token. Only the embedding and the attention differ:
+    they look up the position and the cache. An edited model may compute a token alone differently
+    from the same token among others, so only `whole` is used for it.
     """
 
     kept: WeakKeyDictionary[GPT, list["Writer"]] = WeakKeyDictionary()
-    """Those that are not at work: capturing takes longer than a short text."""
+    """Writers that are not in use. Capturing one takes longer than generating a short text."""
 
     def __init__(self, model: GPT):
         device, config = model.device, model.config
@@ -97,16 +95,16 @@ class Writer:
         self.device, self.V, self.T, self.code = device, V, T, dict(sources.overlay)
         self.window = device.tensor(np.zeros(T, np.uint32))
         self.seen = device.tensor(np.ones(1, np.uint32))  # tokens in the window
-        self.count = device.tensor(np.zeros(1, np.uint32))  # draws of this part
+        self.count = device.tensor(np.zeros(1, np.uint32))  # draws since the last read
         self.settings = device.tensor(np.ones(3))
         self.uniforms = device.tensor(np.zeros(MOST))
         self.drawn = device.tensor(np.zeros(MOST, np.uint32))
         self.row = -(-V // ALIGN) * ALIGN
         self.logits = device.empty(MOST, self.row)
         self.caches = [device.empty(T, 3 * C) for _ in range(config.n_layer)]
-        self.length = 0  # as `seen`, without asking the device
-        self.costs: dict[Callable, float] = {}  # seconds a draw, by what makes it
-        self.timed: dict[Callable, int] = {}  # how many draws that was found from
+        self.length = 0  # a copy of `seen` on the host
+        self.costs: dict[Callable, float] = {}  # seconds a draw, by plan
+        self.timed: dict[Callable, int] = {}  # draws that this was measured on, by plan
 
         def draw(x: Tensor) -> None:
             logits = unembedding(x, model.wte)
@@ -153,7 +151,7 @@ class Writer:
 
     @classmethod
     def of(cls, model: GPT) -> "Writer":
-        """One for the code as it is now, that nobody else uses."""
+        """A writer for the current code that is not in use, or a new one."""
         free = cls.kept.get(model, [])
         while free:
             writer = free.pop()
@@ -162,20 +160,20 @@ class Writer:
         return cls(model)
 
     def end(self, model: GPT) -> None:
-        """Let it be used for the model's next text."""
+        """Keep the writer for the model's next text."""
         if self.device.capturing_enabled:
             self.kept.setdefault(model, []).append(self)
 
     def begin(self, tokens: np.ndarray, settings: tuple[float, int, float]) -> None:
-        """Go on from these tokens, one at least and no more than the window has."""
+        """Set the window to these tokens, from 1 to block_size of them."""
         self.length = len(tokens)
         self.device.write(self.window, np.pad(tokens, (0, self.T - self.length)))
         self.device.write(self.seen, np.array([self.length], np.uint32))
         self.device.write(self.settings, settings)
 
     def draw(self, uniforms: np.ndarray, logits: list[np.ndarray] | None) -> np.ndarray:
-        """The next tokens, one for each of the numbers, MOST at most. The model may have changed
-        since the last ones.
+        """The next tokens, one for each uniform number, at most MOST. The weights may have changed
+        since the last call.
         """
         n = len(uniforms)
         self.device.write(self.uniforms, np.pad(uniforms, (0, MOST - n)))
@@ -196,13 +194,13 @@ class Writer:
         return tokens
 
     def _is_short(self, parts: list[tuple[Callable[[int], None], int]]) -> bool:
-        """Whether the device is known to do all that in SECONDS, so that it can be one submit."""
+        """Whether the timings say that all parts take at most SECONDS: one submit, then."""
         is_known = all(k <= 2 * SURER * self.timed.get(work, 0) for work, k in parts)
         return is_known and sum(k * self.costs[work] for work, k in parts if k) <= SECONDS
 
     def _run(self, work: Callable[[int], None], n: int, at_once: bool) -> None:
-        """Do it n times, unsent if that is to be one submit with what comes next; else as many at
-        once as the device does in SECONDS. What that takes is measured, and kept for other texts.
+        """Run a plan n times: without a submit if `at_once`, else in submits of about SECONDS each,
+        which are timed.
         """
         if at_once and n:
             work(n)
@@ -217,8 +215,8 @@ class Writer:
                 self.device.submit()
 
     def _measure(self, work: Callable[[int], None], k: int) -> None:
-        """Do it k times, and note how long that takes. What waiting takes by itself is not counted
-        in, but a fourth of all that was waited always is, as that varies.
+        """Run a plan k times and time it. The latency of a wait is subtracted, but at most three
+        quarters of the total, since it varies.
         """
         idle = self._wait()
         work(k)
@@ -226,7 +224,7 @@ class Writer:
         self.costs[work], self.timed[work] = max(taken - idle, taken / 4, 1e-9) / k, k
 
     def _wait(self) -> float:
-        """How long it takes until all that was asked for is done."""
+        """Wait for the device; the seconds that it took."""
         began = time.perf_counter()
         self.count.item()
         return time.perf_counter() - began
@@ -239,7 +237,7 @@ class Writer:
 
 
 def _attending(model: GPT, attend: Callable[[int, Attention, Tensor], Tensor]) -> GPT:
-    """The same model, with the same weights, but that its layers attend by another function."""
+    """The same model with the same weights, with another function for the layers' attention."""
     other = copy(model)
     other.h = [copy(block) for block in model.h]
     for layer, block in enumerate(other.h):
