@@ -451,7 +451,7 @@ def test_the_theme_can_be_chosen_and_is_kept(page: Page, site_url: str) -> None:
 
 
 def test_the_page_can_be_read_before_any_script_has_come(page: Page, site_url: str) -> None:
-    """It is painted from 80 KB in three files, before they are compressed; Python comes later."""
+    """It is painted from 80 KB in two files, before they are compressed; Python comes later."""
     sent = []
 
     def answer(route: Route) -> None:
@@ -472,7 +472,7 @@ def test_the_page_can_be_read_before_any_script_has_come(page: Page, site_url: s
     })"""
     assert page.evaluate(painted, WAIT_MS), "nothing was painted"
     expect(page.get_by_role("heading", name="What you are watching")).to_be_visible()
-    assert len(sent) == 3 and sum(sent) < 80_000
+    assert len(sent) == 2 and sum(sent) < 80_000
     page.unroute_all(behavior="ignoreErrors")
 
 
