@@ -10,6 +10,7 @@ been made in the kernel that stands for it too, this writes the new digests in `
 
 import hashlib
 import re
+from functools import lru_cache
 
 from .. import sources
 from .webgpu.wgsl import without_comments
@@ -17,6 +18,7 @@ from .webgpu.wgsl import without_comments
 LINE = re.compile(r"^// stands for: (.+)$", re.M)
 
 
+@lru_cache(256)
 def digest(code: str) -> str:
     """Eight hexadecimal digits of a kernel's code, which do not depend on comments and spaces."""
     words = " ".join(without_comments(code).split())

@@ -22,6 +22,8 @@ DECLARATION = re.compile(
 LOOP = r"for \(var (\w+) = 0u; \1 < ([A-Z_]+); \1\+\+\) {"
 CONSTANT = r"^const ([A-Z_]+): u32 = (\d+);"
 LONGEST = 32  # rounds of a loop that is written out
+OUTSIDE, INSIDE = re.compile(r"//[^\n]*|/\*"), re.compile(r"/\*|\*/")  # of block comments
+NO_BREAK = re.compile(r"[^\n]")
 MAIN = r"@compute @workgroup_size\(([\d, ]+)\)\s*fn main\(((?:[^()]|\([^()]*\))*)\) *{"
 
 
@@ -155,21 +157,13 @@ def _is_simple(code: str, start: int, end: int, counter: str, length: str) -> bo
 
 def without_comments(code: str) -> str:
     """The same code with spaces in place of comments, character by character."""
-    found, depth, at = list(code), 0, 0
-    while at < len(code):
-        n, two = 1, code[at : at + 2]
-        if two == "//" and not depth:
-            n = len(code[at:].split("\n", 1)[0])
-        elif two == "/*":
-            n, depth = 2, depth + 1
-        elif two == "*/" and depth:
-            n, depth = 2, depth - 1
-        elif not depth:
-            at += 1
-            continue
-        found[at : at + n] = ("\n" if c == "\n" else " " for c in code[at : at + n])
-        at += n
-    return "".join(found)
+    found, depth, at = [], 0, 0
+    while mark := (INSIDE if depth else OUTSIDE).search(code, at):
+        start = at if depth else mark.start()
+        found += [code[at:start], NO_BREAK.sub(" ", code[start : mark.end()])]
+        depth += {"/*": 1, "*/": -1}.get(mark[0], 0)
+        at = mark.end()
+    return "".join([*found, NO_BREAK.sub(" ", code[at:]) if depth else code[at:]])
 
 
 def _end_of_block(code: str, at: int) -> int:
