@@ -730,7 +730,8 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    code = subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
+    whole = ("--numprocesses=2", "--dist=loadgroup")  # the browser's tests beside all others
+    code = subprocess.call([python(), "-m", "pytest", *(arguments or whole)], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")
     return code or bool(failed)

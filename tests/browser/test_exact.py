@@ -11,13 +11,13 @@ from groundling.config import GPTConfig
 from groundling.model import initial_weights
 from groundling.runs import statefile
 
-SETTINGS = {"seed": "hamlet", "iters": 60, "batchSize": 2, "lr": 3e-4}
+SETTINGS = {"seed": "hamlet", "iters": 30, "batchSize": 2, "lr": 3e-4}
 TRAIN = "py_src/groundling/train.py"
 NOTHING = {TRAIN: sources.original(TRAIN) + "\n# An edit that changes no number.\n"}
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 2))
 
 
-LONG = 600  # seconds: 60 iterations, on two cores that other work may share
+LONG = 600  # seconds: 30 iterations, on two cores that other work may share
 
 
 def until(worker, iter: int) -> None:
@@ -52,31 +52,31 @@ def test_the_first_weights_are_to_the_bit_what_they_are_natively(worker):
     phase(worker, "ready")
 
 
-def test_60_iterations_are_30_and_a_file_and_a_reload_and_30_more(worker):
+def test_30_iterations_are_15_and_a_file_and_a_reload_and_15_more(worker):
     """With a hidden tab, a pause and an applied edit in between."""
     worker.tell("start", **SETTINGS)
     phase(worker, "done")
     straight = saved(worker)
-    assert statefile.loads(straight).state.iter == 60
+    assert statefile.loads(straight).state.iter == 30
 
     worker.tell("reset")
     worker.tell("start", **SETTINGS)
-    until(worker, 6)
+    until(worker, 3)
     worker.tell("hidden", hidden=True)
     phase(worker, "paused", "hidden")
     worker.tell("hidden", hidden=False)
-    until(worker, 14)
+    until(worker, 7)
     worker.tell("apply", files=NOTHING)
     assert worker.wait("applied")["files"] == [TRAIN]
-    until(worker, 22)
+    until(worker, 11)
     worker.tell("pause")
     phase(worker, "paused", "hand")
     worker.tell("resume")
-    until(worker, 29)
+    until(worker, 14)
     worker.tell("pause")
     phase(worker, "paused", "hand")
     half = saved(worker)
-    assert 29 <= statefile.loads(half).state.iter < 55
+    assert 14 <= statefile.loads(half).state.iter < 28
 
     worker.reload()
     worker.tell("load", name="half.state", bytes=half, files=NOTHING)
