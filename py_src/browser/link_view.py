@@ -7,7 +7,6 @@ as it is. site/src/components/Link.tsx draws what this posts.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
@@ -23,6 +22,7 @@ import groundling.runs.statefile
 from groundling import sources
 from groundling.edits import live
 from groundling.edits.live import Loaded
+from groundling.engine.parameters import parameter_count
 from groundling.labs.link import LinkError
 from groundling.sources import hash_of
 
@@ -176,9 +176,7 @@ def so_far(replay: Replay) -> str:
 def facts(claimed: Link, corpus: Corpus) -> Message:
     """What a link claims, as the page shows it."""
     config, model = claimed.config, claimed.model
-    parameters = sum(
-        math.prod(shape) for shape in groundling.model.parameter_shapes(model).values()
-    )
+    parameters = parameter_count(groundling.model.parameter_shapes(model))
     settings, usual = asdict(config), asdict(groundling.config.TrainConfig())
     shown = "seed", "iters", "batch_size", "lr"
     unusual = [name for name in settings if name not in shown and settings[name] != usual[name]]

@@ -50,6 +50,7 @@ import groundling.train
 from groundling import sources
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.edits import live
+from groundling.engine.parameters import parameter_count
 from groundling.runs.checkpoint import CheckpointError
 from groundling.runs.run import NonFiniteLoss
 from groundling.runs.statefile import OtherOrigin
@@ -318,7 +319,7 @@ class Session:
             "uniformLoss": math.log(model.vocab_size),
             "vocabSize": model.vocab_size,
             "opening": groundling.runs.samples.opening(self.corpus),
-            "parameters": sum(math.prod(shape) for shape in shapes.values()),
+            "parameters": parameter_count(shapes),
         }
 
     def _follow(self, corpus: Corpus, model: GPTConfig) -> None:
@@ -465,11 +466,11 @@ class Session:
             return
         with self._replacing(message):
             self.discarded = None
-            setup = replace(self.setup, train=train_config(message, self.setup.train))
-            model = live.again(groundling.config.GPTConfig, setup.model)
-            make, begun = groundling.runs.run.Run, self.clock()
-            run = make(setup.train, self.corpus, self.device, model, drawn=self._drawing(begun))
-            run.sample_every = setup.sample_interval
+            train = train_config(message, self.setup.train)
+            model = live.again(groundling.config.GPTConfig, self.setup.model)
+            setup = replace(self.setup, train=train, model=model)
+            drawn = self._drawing(self.clock())
+            run = groundling.runs.run.begin(setup, self.corpus, self.device, drawn)
             self._begin(Trial(run))
             self._enter("training")
 

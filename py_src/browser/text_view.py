@@ -242,13 +242,13 @@ def _intervals(setup: Setup) -> dict[str, int]:
 def _fields() -> list[Message]:
     """The form: every hyper-parameter with its key in a config, its range and its sentence."""
     config, file = groundling.config, groundling.runs.configfile
-    training = *config.TRAIN_FIELDS, file.SAMPLE_FIELD, file.CHECKPOINT_FIELD
+    training = *config.TRAIN_FIELDS, *file.INTERVAL_FIELDS
     return [
         {
             "part": part,
             "key": one.key,
             "label": one.label,
-            "about": one.about,
+            "about": f"{one.about[0].upper()}{one.about[1:]}.",
             "min": one.limits[0],
             "max": one.limits[1],
             "whole": isinstance(one.limits[0], int),

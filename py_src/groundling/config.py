@@ -9,9 +9,9 @@ MAX_SEED = 200  # characters, as ASCII JSON: what a checkpoint's 512-byte header
 
 @dataclass(frozen=True)
 class Field:
-    """A hyper-parameter: its name in Python, its key in a config file, its range with both ends,
-    what it is called, and a sentence about it. The page's form and the command line's help are made
-    of these.
+    """A hyperparameter: its name in Python, its key in a config file, its range (inclusive; ints if
+    it is an integer), its label, and a description. The page's form and the command line's help
+    show them.
     """
 
     name: str
@@ -20,52 +20,62 @@ class Field:
     label: str
     about: str
 
+    def read(self, value: object, key: str = "") -> int | float:
+        """The value as an int or a float, as the limits are. Every source of settings is read by
+        this. Raises ValueError, with the key or else the name, for any other value.
+        """
+        check_number(key or self.name, value, self.limits)
+        return type(self.limits[0])(value)
+
 
 MODEL_FIELDS = (
-    Field("vocab_size", "vocab_size", (1, 2**21), "Vocabulary", "How many different tokens."),
-    Field("block_size", "context_length", (1, 2**16), "Context", "How many tokens it sees."),
-    Field("n_layer", "n_layers", (1, 256), "Layers", "How many blocks, one after the other."),
-    Field("n_head", "n_heads", (1, 256), "Heads", "How many ways to attend, side by side."),
-    Field("n_embd", "d_model", (1, 2**16), "Width", "How many channels each token has."),
-    Field("d_ff", "d_mlp", (1, 2**18), "MLP width", "The hidden layer of each block's MLP."),
-    Field("dropout", "dropout", (0.0, 0.99), "Dropout", "The share of channels that are zeroed."),
+    Field("vocab_size", "vocab_size", (1, 2**21), "Vocabulary", "number of distinct tokens"),
+    Field("block_size", "context_length", (1, 2**16), "Context", "context length in tokens"),
+    Field("n_layer", "n_layers", (1, 256), "Layers", "number of transformer blocks"),
+    Field("n_head", "n_heads", (1, 256), "Heads", "number of attention heads per block"),
+    Field("n_embd", "d_model", (1, 2**16), "Width", "width of the residual stream"),
+    Field("d_ff", "d_mlp", (1, 2**18), "MLP width", "width of each MLP's hidden layer"),
+    Field("dropout", "dropout", (0.0, 0.99), "Dropout", "probability of zeroing an activation"),
 )
 TRAIN_FIELDS = (
-    Field("iters", "max_steps", (0, 10_000_000), "Iterations", "How many updates."),
-    Field("batch_size", "batch_size", (1, 4096), "Batch size", "How many texts an update."),
+    Field("iters", "max_steps", (0, 10_000_000), "Iterations", "number of training iterations"),
+    Field("batch_size", "batch_size", (1, 4096), "Batch size", "sequences per iteration"),
     Field(
         "accumulate",
         "accumulate",
         (1, 4096),
-        "Parts of a batch",
-        "A batch that does not fit is trained in so many parts, whose gradients add up.",
+        "Accumulation steps",
+        "parts that a batch is split into, to save memory; their gradients add up",
     ),
-    Field("lr", "learning_rate", (0.0, 1000.0), "Peak learning rate", "How far a step goes."),
-    Field("min_lr", "min_learning_rate", (0.0, 1000.0), "Last learning rate", "Where it ends."),
-    Field("warmup", "warmup_steps", (0, 10_000_000), "Warm-up", "Iterations up to the peak."),
-    Field("beta1", "betas[0]", (0.0, 0.999999), "Beta 1", "AdamW's memory of the gradient."),
-    Field("beta2", "betas[1]", (0.0, 0.999999), "Beta 2", "AdamW's memory of its square."),
-    Field("eps", "eps", (1e-30, 1.0), "Epsilon", "What keeps AdamW from dividing by zero."),
-    Field("weight_decay", "weight_decay", (0.0, 1000.0), "Weight decay", "Pulls weights to zero."),
-    Field("grad_clip", "grad_clip", (1e-6, 1e6), "Clip at", "The gradient's largest norm."),
+    Field("lr", "learning_rate", (0.0, 1000.0), "Peak learning rate", "peak learning rate"),
+    Field(
+        "min_lr",
+        "min_learning_rate",
+        (0.0, 1000.0),
+        "Final learning rate",
+        "learning rate at the last iteration",
+    ),
+    Field("warmup", "warmup_steps", (0, 10_000_000), "Warm-up", "iterations of linear warm-up"),
+    Field("beta1", "betas[0]", (0.0, 0.999999), "Beta 1", "AdamW's decay rate for the gradient"),
+    Field("beta2", "betas[1]", (0.0, 0.999999), "Beta 2", "AdamW's decay rate for its square"),
+    Field("eps", "eps", (1e-30, 1.0), "Epsilon", "term added to AdamW's denominator"),
+    Field("weight_decay", "weight_decay", (0.0, 1000.0), "Weight decay", "AdamW's weight decay"),
+    Field("grad_clip", "grad_clip", (1e-6, 1e6), "Gradient clipping", "maximum gradient norm"),
     Field(
         "eval_interval",
         "eval_interval",
         (1, 10_000_000),
         "Evaluate every",
-        "Iterations from one evaluation to the next.",
+        "iterations between evaluations",
     ),
     Field(
-        "eval_batches",
-        "eval_batches",
-        (1, 10_000),
-        "Evaluation batches",
-        "How many batches one evaluation is the mean of.",
+        "eval_batches", "eval_batches", (1, 10_000), "Evaluation batches", "batches per evaluation"
     ),
 )
 MODEL_LIMITS = {field.name: field.limits for field in MODEL_FIELDS}
 TRAIN_LIMITS = {field.name: field.limits for field in TRAIN_FIELDS}
-SETTLED = "seed", "batch_size", "accumulate"  # once a run has begun; the rest can change on the way
+SETTLED = "seed", "batch_size", "accumulate"  # fixed once a run has begun
+CHANGEABLE = {field.name: field for field in TRAIN_FIELDS if field.name not in SETTLED}
 Change = tuple[int, str, float, float]
 """From which iteration on, which setting, what it was, and what it is."""
 
@@ -87,6 +97,11 @@ def check_number(name: str, value: object, limits: tuple[float, float]) -> None:
         raise ValueError(f"{name} is {shown(value)}; it must be {kind} {span}.")
 
 
+def _read(config: object, fields: tuple[Field, ...]) -> None:
+    for field in fields:
+        object.__setattr__(config, field.name, field.read(getattr(config, field.name)))
+
+
 @dataclass(frozen=True)
 class GPTConfig:
     """The shape of a model. The defaults are `shakespeare`: 206,016 parameters."""
@@ -100,8 +115,7 @@ class GPTConfig:
     dropout: float = 0.0
 
     def __post_init__(self):
-        for name, limits in MODEL_LIMITS.items():
-            check_number(name, getattr(self, name), limits)
+        _read(self, MODEL_FIELDS)
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd is {self.n_embd} and n_head is {self.n_head}; "
@@ -132,8 +146,7 @@ class TrainConfig:
     eval_batches: int = 4
 
     def __post_init__(self):
-        for name, limits in TRAIN_LIMITS.items():
-            check_number(name, getattr(self, name), limits)
+        _read(self, TRAIN_FIELDS)
         if not isinstance(self.seed, str):
             raise ValueError(f"seed is {shown(self.seed)}; it must be text.")
         if (length := len(json.dumps(self.seed)) - 2) > MAX_SEED:
@@ -157,7 +170,7 @@ def with_peak(config: TrainConfig, lr: float) -> TrainConfig:
     """The same run with another peak learning rate. A rate that stays as it is stays so, and the
     last one is never above the peak. ValueError when it is out of range.
     """
-    check_number("lr", lr, TRAIN_LIMITS["lr"])
+    lr = CHANGEABLE["lr"].read(lr)
     min_lr = lr if config.min_lr == config.lr else min(config.min_lr, lr)
     return replace(config, lr=lr, min_lr=min_lr)
 
@@ -185,15 +198,13 @@ def check_changes(value: object, begun: TrainConfig, iter: int) -> list[Change]:
             raise ValueError(f"changes[{i}] is {shown(row)}; it must be a list of 4.")
         at, name, was, new = row
         check_number(f"changes[{i}][0]", at, (changes[-1][0] if changes else 0, iter))
-        if not isinstance(name, str) or name not in TRAIN_LIMITS or name in SETTLED:
+        if not isinstance(name, str) or name not in CHANGEABLE:
             raise ValueError(f"changes[{i}] is of {shown(name)}, which cannot change.")
-        for number in (was, new):
-            check_number(f"changes[{i}] of {name}", number, TRAIN_LIMITS[name])
-        kind = type(TRAIN_LIMITS[name][0])
-        if kind(was) != now[name]:
+        was, new = (CHANGEABLE[name].read(x, f"changes[{i}] of {name}") for x in (was, new))
+        if was != now[name]:
             raise ValueError(f"changes[{i}] is from {name} {was:g}, and it was {now[name]:g}.")
-        now[name] = kind(new)
-        changes.append((at, name, kind(was), kind(new)))
+        now[name] = new
+        changes.append((at, name, was, new))
     for at in {at for at, *_ in changes}:  # those of one iteration are made together
         changed(begun, changes, at)
     return changes

@@ -24,7 +24,7 @@ from .engine.ops import (
     position_embedding,
     unembedding,
 )
-from .engine.parameters import Model, Module, count, within
+from .engine.parameters import Model, Module, parameter_count, within
 from .engine.tensor import Tensor, recompute
 from .rng import Stream
 
@@ -177,7 +177,7 @@ def initial_weights(
     200 iterations of a small model of width 128, against 3.04.
     """
     stream, shapes = Stream(seed), parameter_shapes(config)
-    weights = np.empty(count(shapes), np.float32)
+    weights = np.empty(parameter_count(shapes), np.float32)
     at, C = 0, config.n_embd
     embedding_std = 0.02 if GPTConfig.n_embd >= C else 0.03 / math.sqrt(C)
     for name, shape in shapes.items():

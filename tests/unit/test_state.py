@@ -448,7 +448,7 @@ def test_floats_that_are_not_three_for_each_parameter(data):
         ({"model__n_embd": 13}, "model is wrong: n_embd is 13 and n_head is 3"),
         ({"model__dropout": "0"}, "model is wrong: dropout is '0'"),
         ({"model__bias": True}, "model has 'bias', which does not belong there."),
-        ({"config__lr": 10**400}, "config.lr is 1000"),
+        ({"config__lr": 10**400}, "config is wrong: lr is 1000"),
         ({"config__seed": None}, "config is wrong: seed is None"),
         ({"config__beta1": 1.0}, "config is wrong: beta1 is 1.0"),
         ({"first": 19}, "first is 19; it must be a whole number from 0 to 18."),

@@ -78,7 +78,7 @@ COMMANDS = (
     "train | run | presets | sample | inspect | doctor | twin | export | import | link | replay | "
     "recipes | bench"
 )
-INTERVALS = configfile.SAMPLE_FIELD, configfile.CHECKPOINT_FIELD
+INTERVALS = configfile.INTERVAL_FIELDS
 SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 
 
@@ -889,7 +889,7 @@ def _parser() -> argparse.ArgumentParser:
         for one in TRAIN_FIELDS:
             told = usual.get(one.name, getattr(default, one.name))
             low, high = one.limits
-            about = f"{one.about} From {low:,} to {high:,} ({told})"
+            about = f"{one.about}, from {low:,} to {high:,} ({told})"
             add(_option(one.name), metavar="X", type=type(low), help=about)
         for one in INTERVALS:
             told = getattr(configfile.Setup, one.name)

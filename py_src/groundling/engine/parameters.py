@@ -81,7 +81,7 @@ class Model(Module):
         numbers, at = None, 0
         for piece in self.pieces(flat):
             if numbers is None:
-                numbers = np.empty(count(self.shapes), piece.dtype)
+                numbers = np.empty(parameter_count(self.shapes), piece.dtype)
             numbers[at : at + piece.size] = piece
             at += piece.size
         return numbers
@@ -107,7 +107,7 @@ class Model(Module):
 
     def scatter(self, numbers: np.ndarray, flat: list[Tensor]) -> None:
         """The reverse of gather. ValueError for another number of parameters than the model's."""
-        if numbers.size != (expected := count(self.shapes)):
+        if numbers.size != (expected := parameter_count(self.shapes)):
             raise ValueError(
                 f"The model has {expected:,} parameters; got {numbers.size:,} numbers."
             )
@@ -120,7 +120,7 @@ class Model(Module):
             self.device.write(tensor, values)
 
 
-def count(shapes: Shapes) -> int:
+def parameter_count(shapes: Shapes) -> int:
     """The number of parameters in these shapes."""
     return sum(map(math.prod, shapes.values()))
 

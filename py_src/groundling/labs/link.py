@@ -41,6 +41,7 @@ from ..data import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
 from ..devices.base import Device
 from ..edits.moved import carried
 from ..edits.project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
+from ..engine.parameters import parameter_count
 from ..model import parameter_shapes
 from ..runs import strict
 from ..runs.records import Record
@@ -231,7 +232,7 @@ def _check(value: dict) -> Link:
     config = check_config("config", value["config"], TrainConfig)
     model = check_config("model", value["model"], GPTConfig)
     value.setdefault("tokenizer", implied(model))
-    parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
+    parameters = parameter_count(parameter_shapes(model))
     for what, asked, most in (
         ("parameters", parameters, MAX_PARAMETERS),
         ("activations", _activations(config, model), MAX_ACTIVATIONS),

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..config import MODEL_LIMITS, GPTConfig, check_number, shown
 from ..data import Vocabulary, known_vocabulary
+from ..engine.parameters import parameter_count
 from ..model import parameter_shapes
 from . import strict
 from .strict import HASH, TIME, NotJSON, check_keys, check_text
@@ -136,7 +137,7 @@ def finite(
     """The bytes of such numbers, which are `what` of parameters of these shapes, piece by piece.
     CheckpointError for the first that is not a finite number, or if they are too many or too few.
     """
-    count = sum(math.prod(shape) for shape in shapes.values())
+    count = parameter_count(shapes)
     at = 0
     for piece in numbers:
         check_finite(piece, shapes, what, at)
@@ -159,7 +160,7 @@ def loads(data: bytes, vocab_hash: str | None = None) -> Checkpoint:
     """Read the file; given vocab_hash, only one made with that vocabulary. CheckpointError."""
     ckpt = parse_header(data)
     shapes = parameter_shapes(ckpt.config)
-    count = sum(math.prod(shape) for shape in shapes.values())
+    count = parameter_count(shapes)
     found, expected = len(data), HEADER_BYTES + 4 * count
     if found > expected and known_vocabulary(ckpt.vocab_hash) is None:
         ckpt.vocab = read_trailer(bytes(data[expected:]), ckpt, expected)
@@ -287,7 +288,7 @@ def check_finite(
     if not bad.any():
         return
     first = int(bad.argmax())
-    at, count = start + first, sum(math.prod(shape) for shape in shapes.values())
+    at, count = start + first, parameter_count(shapes)
     some = "" if len(numbers) == count else "at least "  # the rest is not known yet
     for name, shape in shapes.items():
         if at < math.prod(shape):

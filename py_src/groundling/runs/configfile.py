@@ -15,31 +15,32 @@ say its "tokenizer" ("byte-v1" or "char-v1"; without, 256 tokens are bytes), and
 import json
 from dataclasses import dataclass, field, replace
 
-from ..config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, check_number, shown
+from ..config import MODEL_FIELDS, TRAIN_FIELDS, Field, GPTConfig, TrainConfig, shown
 from ..data import BYTES, CHARACTERS, TOKENIZERS, Corpus
 from . import strict
 from .decoding import decode
 from .strict import check_keys, check_list, check_text
 
-INTERVAL = 1, 10_000_000
 MAX_CONFIG = 100_000  # bytes
-SAMPLE_FIELD = Field(
-    "sample_interval",
-    "sample_interval",
-    INTERVAL,
-    "Sample every",
-    "Iterations from one sample to the next.",
-)
-CHECKPOINT_FIELD = Field(
-    "checkpoint_interval",
-    "checkpoint_interval",
-    INTERVAL,
-    "Keep every",
-    "Iterations from one copy of the run's state to the next. The page makes one every 20 seconds, "
-    "too, and waits 5 at least.",
+INTERVAL_FIELDS = (
+    Field(
+        "sample_interval",
+        "sample_interval",
+        (1, 10_000_000),
+        "Sample every",
+        "iterations between samples",
+    ),
+    Field(
+        "checkpoint_interval",
+        "checkpoint_interval",
+        (1, 10_000_000),
+        "Save every",
+        "iterations between saved states",
+    ),
 )
 FIXED = {"tie_embeddings": True, "dtype": "float32"}  # what a model has no choice of
 NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,60}"
+PLAIN = [f for f in (*TRAIN_FIELDS, *INTERVAL_FIELDS) if "[" not in f.key]
 OPTIONAL = "min_learning_rate", "warmup_steps", "eval_batches", "accumulate"
 
 
@@ -56,8 +57,8 @@ class Setup:
     vocab_given: int | None = field(default=None, compare=False)  # what a file says it is
 
     def on(self, corpus: Corpus) -> "Setup":
-        """This on a text: with its characters for a vocabulary. ValueError where bytes are meant
-        and the text is not tokenized so, or the other way round.
+        """The setup with the vocabulary size of a text. Raises ValueError if the text has another
+        tokenizer.
         """
         if self.tokenizer != corpus.tokenizer:
             raise ValueError(
@@ -111,8 +112,7 @@ def _model(value: object, setup: Setup) -> Setup:
             raise ValueError(
                 f"{key} is {json.dumps(value[key]):.40}; it can only be {json.dumps(only)}."
             )
-    for one in MODEL_FIELDS:
-        check_number(one.key, value[one.key], one.limits)
+    numbers = {f.name: f.read(value[f.key], f.key) for f in MODEL_FIELDS}
     tokenizer = value.get("tokenizer", BYTES if value["vocab_size"] == 256 else CHARACTERS)
     check_text("tokenizer", tokenizer, "|".join(TOKENIZERS), " or ".join(map(repr, TOKENIZERS)))
     if tokenizer == BYTES and value["vocab_size"] != 256:
@@ -122,16 +122,13 @@ def _model(value: object, setup: Setup) -> Setup:
             f"d_model is {value['d_model']} and n_heads is {value['n_heads']}; "
             "the width must divide evenly among the heads."
         )
-    numbers = {f.name: type(f.limits[0])(value[f.key]) for f in MODEL_FIELDS}
     name = value["model_name"]
     model = GPTConfig(**numbers)
     return replace(setup, name=name, tokenizer=tokenizer, model=model, vocab_given=given)
 
 
 def _training(value: object, setup: Setup) -> Setup:
-    plain = [f for f in TRAIN_FIELDS if f.name not in ("beta1", "beta2")]
-    others = SAMPLE_FIELD, CHECKPOINT_FIELD
-    needed = [f.key for f in (*plain, *others) if f.key not in OPTIONAL]
+    needed = [f.key for f in PLAIN if f.key not in OPTIONAL]
     keys = *needed, "optimizer", "betas", "seed"
     check_keys("training", value, (*keys, *_given(value, OPTIONAL)))
     if value["optimizer"] != "adamw":
@@ -139,30 +136,24 @@ def _training(value: object, setup: Setup) -> Setup:
             f'optimizer is {json.dumps(value["optimizer"]):.40}; it can only be "adamw".'
         )
     check_list("betas", value["betas"], 2)
-    limits = {f.key: f.limits for f in TRAIN_FIELDS}
-    for i, beta in enumerate(value["betas"]):
-        check_number(f"betas[{i}]", beta, limits[f"betas[{i}]"])
-    defaults = {
+    values = {f"betas[{i}]": beta for i, beta in enumerate(value["betas"])}
+    values |= {
         "min_learning_rate": value["learning_rate"],
         "warmup_steps": 0,
         "eval_batches": TrainConfig.eval_batches,
         "accumulate": 1,
     }
-    value = defaults | value
-    for one in (*plain, *others):
-        check_number(one.key, value[one.key], one.limits)
-    if value["min_learning_rate"] > value["learning_rate"]:
+    values |= value
+    train = {f.name: f.read(values[f.key], f.key) for f in TRAIN_FIELDS}
+    intervals = {f.name: f.read(values[f.key], f.key) for f in INTERVAL_FIELDS}
+    if train["min_lr"] > train["lr"]:
         raise ValueError(
-            f"min_learning_rate is {value['min_learning_rate']:g}, above learning_rate, which is "
-            f"{value['learning_rate']:g}."
+            f"min_learning_rate is {train['min_lr']:g}, above learning_rate, which is "
+            f"{train['lr']:g}."
         )
     if isinstance(value["seed"], bool) or not isinstance(value["seed"], int | str):
         raise ValueError(f"seed is {shown(value['seed'])}; it must be text or a number.")
-    numbers = {f.name: type(f.limits[0])(value[f.key]) for f in plain}
-    beta1, beta2 = map(float, value["betas"])
-    train = TrainConfig(seed=str(value["seed"]), beta1=beta1, beta2=beta2, **numbers)
-    intervals = {f.name: value[f.key] for f in others}
-    return replace(setup, train=train, **intervals)
+    return replace(setup, train=TrainConfig(seed=str(value["seed"]), **train), **intervals)
 
 
 def _given(value: object, keys: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from ..data import Corpus
 from ..devices.base import Device
 from ..devices.limits import Limits, Refused, limits, too_many_turns
 from ..devices.limits import refusal as unfit
-from ..engine.parameters import ALIGN, count
+from ..engine.parameters import ALIGN, parameter_count
 from ..model import parameter_shapes
 from .configfile import Setup
 
@@ -49,7 +49,7 @@ def cost(setup: Setup) -> Cost:
         model.n_layer,
     )
     shapes = parameter_shapes(model)
-    parameters = count(shapes)
+    parameters = parameter_count(shapes)
     padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())
     rows = train.batch_size // train.accumulate * T
     logits = rows * V

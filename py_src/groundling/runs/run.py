@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from ..config import SETTLED, TRAIN_LIMITS, Change, GPTConfig, TrainConfig, with_peak
+from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
 from ..engine.jit import attributes, same
@@ -205,13 +205,14 @@ class Run(Progress):
         during `train`. ValueError, and nothing changes.
         """
         for name in settings:
-            if name in SETTLED or name not in TRAIN_LIMITS:
+            if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot change while a run goes on.")
         config = replace(self.config, **settings)
         if config.iters < self.iter:
             raise ValueError(f"iters is {config.iters}, and the run is at iter {self.iter}.")
-        for name, new in settings.items():
-            if (was := getattr(self.config, name)) != new:
+        for name in settings:
+            was, new = getattr(self.config, name), getattr(config, name)
+            if was != new:
                 self.changes.append((self.iter, name, was, new))
         self.config = config
         for name in ADAMW:
@@ -301,3 +302,19 @@ class Run(Progress):
         self.optimizer.t = state.step
         self.model.scatter(state.m, self.optimizer.m)
         self.model.scatter(state.v, self.optimizer.v)
+
+
+def begin(
+    setup: Setup,
+    corpus: Corpus,
+    device: Device,
+    drawn: Callable[[int, int], None] | None = None,
+) -> Run:
+    """A new run of a setup on a text; `drawn` is told how many initial weights there are so far.
+
+    Raises ValueError if the text has another tokenizer, and Refused if the device cannot train it.
+    """
+    setup = setup.on(corpus)
+    run = Run(setup.train, corpus, device, setup.model, drawn=drawn)
+    run.sample_every = setup.sample_interval
+    return run

@@ -43,6 +43,7 @@ from ..config import (
 )
 from ..data import Corpus, known_vocabulary
 from ..devices.base import Device
+from ..engine.parameters import parameter_count
 from ..model import parameter_shapes
 from ..rng import Stream
 from ..sources import code_hash
@@ -234,7 +235,7 @@ def stream(saved: Saved, floats: Iterable[np.ndarray]) -> Iterator[tuple[int, by
         "metaBytes": len(meta),
         "records": len(log),
         "sampleBytes": len(samples),
-        "floats": 3 * sum(math.prod(shape) for shape in shapes.values()),
+        "floats": 3 * parameter_count(shapes),
         "sha256": digest.hexdigest(),
         "createdAt": saved.created_at,
     }
@@ -245,7 +246,7 @@ def check_floats(
     floats: Iterable[np.ndarray], shapes: dict[str, tuple[int, ...]]
 ) -> Iterator[memoryview]:
     """The bytes of weights, m and v, in pieces, each checked. CheckpointError."""
-    floats, count = iter(floats), sum(math.prod(shape) for shape in shapes.values())
+    floats, count = iter(floats), parameter_count(shapes)
     for what in ("weights", "m"):
         yield from finite(_some(floats, count), shapes, what)
     yield from finite(_squares(_some(floats, count)), shapes, "v")
@@ -315,7 +316,7 @@ def loads(data: bytes) -> Saved:
 
 def check_sizes(saved: Saved, header: dict) -> None:
     """CheckpointError unless the facts are of as many iterations and floats as a header says."""
-    count = sum(math.prod(shape) for shape in parameter_shapes(saved.state.model).values())
+    count = parameter_count(parameter_shapes(saved.state.model))
     if header["floats"] != 3 * count:
         raise CheckpointError(
             f"The file's header is wrong: floats is {header['floats']:,}; a model of {count:,} "

@@ -11,11 +11,11 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from ..config import check_number, shown
+from ..config import shown
 
 HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
 TIME = (
@@ -111,14 +111,10 @@ def check_text(name: str, value: object, pattern: str = "(?s).*", kind: str = "t
 
 
 def check_config(name: str, value: object, kind: type) -> Any:
-    """GPTConfig or TrainConfig from its fields by name, whole numbers where it has floats too."""
+    """A GPTConfig or TrainConfig from its fields by name. Raises ValueError."""
     if kind.__name__ == "TrainConfig" and isinstance(value, dict):
         value.setdefault("accumulate", 1)  # what was written before batches had parts lacks it
     check_keys(name, value, [field.name for field in fields(kind)])
-    for key, default in asdict(kind()).items():
-        if isinstance(default, float) and type(value[key]) is int:
-            check_number(f"{name}.{key}", value[key], FINITE)  # which a float can hold
-            value[key] = float(value[key])
     try:
         return kind(**value)
     except ValueError as error:
