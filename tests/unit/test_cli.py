@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from groundling import sources
+from groundling.cli import inputs, output, terminal
 from groundling.cli import main as cli
+from groundling.cli import train as training
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import DeviceError, DeviceLost
@@ -42,7 +44,7 @@ def own_folder(monkeypatch, tmp_path):
     """A current folder with a small text in it, and the device that every host has."""
     monkeypatch.chdir(tmp_path)
     Path("mine.txt").write_text(TEXT)
-    monkeypatch.setattr(cli, "open_device", lambda name="auto": open_device("numpy"))
+    monkeypatch.setattr(inputs, "open_device", lambda name="auto": open_device("numpy"))
 
 
 def files() -> list[str]:
@@ -94,7 +96,7 @@ def test_a_line_is_in_the_log_as_soon_as_its_iteration_is_done(monkeypatch):
     def show(self, record):
         lines.append(len(Path("log.jsonl").read_text().splitlines()))
 
-    monkeypatch.setattr(cli.Progress, "show", show)
+    monkeypatch.setattr(terminal.Progress, "show", show)
     cli.main(["train", *SMALL, "--iters", "4", "--log", "log.jsonl"])
     assert lines == [1, 2, 3, 4]
 
@@ -107,11 +109,11 @@ def test_training_shows_what_the_model_writes(capsys):
     for i in at:
         asked, written = lines[i + 1].strip().split("|", 1)
         assert asked == "To be, or not to be, that is the" and len(written) >= 80
-        assert re.search(r"% of the \d+ characters, KL \d\.\d\d \(pairs \d\.\d\d\)", lines[i + 2])
+        assert re.search(r"% of the \d+ characters, KL \d\.\d\d \(bigrams \d\.\d\d\)", lines[i + 2])
 
 
 def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
-    lines = [cli.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
+    lines = [output.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
     assert lines == [
         '{"iter": 7, "train": 4.1, "lr": 0.0003}',
         '{"iter": 7, "train": 4.1, "lr": 0.0003, "val": 4.2}',
@@ -128,7 +130,7 @@ def interrupt_after(iters: int, monkeypatch, times: int = 1) -> None:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli, "train", interrupted_train)
+    monkeypatch.setattr(training, "train", interrupted_train)
 
 
 @pytest.mark.parametrize("out", [None, "kept.bin"])
@@ -155,7 +157,7 @@ def test_the_usual_name_never_overwrites_what_another_run_has_saved(capsys):
     assert files() == [f"{base}-2.bin", f"{base}-3.bin", f"{base}.bin"]
     saved = [line.rsplit(" ", 1)[1] for line in said.out.splitlines()]
     assert saved == [f"{base}.bin", f"{base}-2.bin", f"{base}-3.bin", f"{base}.bin"]
-    assert said.err.count(f"{base}.bin is of another run, and stays as it is") == 2
+    assert said.err.count(f"{base}.bin belongs to another run and was not overwritten") == 2
     first = Path(f"{base}.bin").read_bytes()
     Path("other.txt").write_text(TEXT[::-1])  # another text of the same characters
     other = ["train", "--text", "other.txt", "--batch-size", "2", "--iters", "2", "--seed", "a b"]
@@ -170,7 +172,7 @@ def test_the_usual_name_never_overwrites_what_another_run_has_saved(capsys):
 def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     interrupt_after(2, monkeypatch, times=2)
     assert cli.main(["train", *SMALL]) == 130
-    assert capsys.readouterr().err.endswith("groundling: stopped. Nothing was written.\n")
+    assert capsys.readouterr().err.endswith("groundling: interrupted. Nothing was written.\n")
     assert files() == []
 
 
@@ -190,7 +192,7 @@ def test_a_training_that_fails_says_why(error, told, monkeypatch, capsys):
         yield from ()
         raise error
 
-    monkeypatch.setattr(cli, "train", failing_train)
+    monkeypatch.setattr(training, "train", failing_train)
     assert cli.main(["train", *SMALL]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == f"groundling: {told}"
     assert files() == []
@@ -254,7 +256,7 @@ def test_a_file_whose_header_has_another_number_of_characters_is_refused(small, 
     Path("odd.bin").write_bytes(checkpoint.dumps(mine))
     capsys.readouterr()
     assert cli.main(["sample", "odd.bin", "--text", "mine.txt"]) == 2
-    assert "It knows 18 characters and 'mine.txt' has 17" in capsys.readouterr().err
+    assert "Its vocabulary has 18 characters; 'mine.txt' has 17" in capsys.readouterr().err
 
 
 # inspect
@@ -297,8 +299,8 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("train --text empty.txt", "The text 'empty.txt' is empty"),
         ("train --text short.txt", "The text 'short.txt' is too short"),
         ("train --text latin1.txt", "latin1.txt is not UTF-8 text: byte 3, 0xe9"),
-        ("train --out folder", "folder is a folder, not the name of a file."),
-        ("train --out nowhere/x.bin", "There is no folder nowhere to write x.bin in."),
+        ("train --out folder", "Cannot write folder: it is a folder."),
+        ("train --out nowhere/x.bin", "Cannot write nowhere/x.bin: there is no folder nowhere."),
         ("train --log nowhere/x.jsonl", "nowhere/x.jsonl: No such file or directory."),
         ("sample", "the following arguments are required: FILE"),
         ("sample nothing.bin", "nothing.bin: No such file or directory."),
@@ -312,10 +314,7 @@ def test_inspect_shows_the_header_the_hashes_and_every_tensors_place(golden, cap
         ("sample mine.bin --text mine.txt --length 0", "length is 0; it must be"),
         ("inspect mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("inspect folder", "folder: Is a directory."),
-        (
-            "",
-            "the following arguments are required: train | run | presets | sample | inspect",
-        ),
+        ("", "the following arguments are required: COMMAND"),
         ("trian", "invalid choice: 'trian'"),
     ],
 )
@@ -344,7 +343,7 @@ def test_a_device_that_is_not_there_gets_one_sentence(monkeypatch, capsys):
     def no_device(name):
         raise DeviceError("There is no WebGPU adapter.")
 
-    monkeypatch.setattr(cli, "open_device", no_device)
+    monkeypatch.setattr(inputs, "open_device", no_device)
     assert cli.main(["train", *SMALL, "--device", "webgpu"]) == 2
     assert capsys.readouterr().err == "groundling: There is no WebGPU adapter.\n"
 
@@ -389,7 +388,7 @@ def test_a_training_that_stops_and_resumes_ends_with_the_same_bytes(capsys):
     said = capsys.readouterr()
     assert said.out.startswith("Finished iter 6, validation loss 2.")
     assert said.out.endswith(": saved end.bin and end.state\n")
-    assert "from here on" not in said.err  # the device is the same
+    assert "It continues on" not in said.err  # the device is the same
     np.testing.assert_array_equal(weights_of("end.bin"), weights_of("whole.bin"))
     log = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     assert [record["iter"] for record in log] == list(range(6))
@@ -419,7 +418,7 @@ def test_a_command_that_is_refused_leaves_the_log_of_before():
 @pytest.mark.parametrize("others", [["--state", "a"], ["--log", "a"]])
 def test_two_files_of_a_run_cannot_be_one(others, capsys):
     assert cli.main(["train", *SMALL, "--out", "a", *others]) == 2
-    assert "a cannot be two files of the run." in capsys.readouterr().err
+    assert "a is named for more than one file." in capsys.readouterr().err
     assert not Path("a").exists()
 
 
@@ -456,9 +455,7 @@ def test_a_state_of_another_device_is_said_to_be(capsys):
     Path("a.state").write_bytes(statefile.dumps(saved))
     assert cli.main(["train", "--resume", "a.state", "--text", "mine.txt"]) == 0
     said = capsys.readouterr().err
-    assert (
-        "the state comes from webgpu: a GPU; from here on the numbers are those of numpy:" in said
-    )
+    assert "the state was saved on webgpu: a GPU. It continues on numpy:" in said
 
 
 def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
@@ -471,22 +468,22 @@ def test_a_state_of_other_code_is_resumed_only_when_told_so(capsys):
     assert cli.main(resume) == 2
     said = capsys.readouterr().err
     assert said.startswith("groundling: a.state: The code is other code: ")
-    assert said.endswith(" --anyway goes on all the same.\n")
+    assert said.endswith(" Use --anyway to resume it anyway.\n")
     assert cli.main([*resume, "--anyway"]) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("--resume a.state --seed x", "--seed comes from the state; leave it out."),
-        ("--resume a.state --min-lr 0.1", "--min-lr comes from the state; leave it out."),
-        ("--resume a.state --preset medium", "What --preset tells comes from the state"),
-        ("--resume a.state --stop-at 2", "--stop-at is 2, and the run is at iter 2."),
-        ("--resume a.state --stop-at 1", "--stop-at is 1, and the run is at iter 2."),
+        ("--resume a.state --seed x", "--seed cannot be used with --resume."),
+        ("--resume a.state --min-lr 0.1", "--min-lr cannot be used with --resume."),
+        ("--resume a.state --preset medium", "--preset cannot be used with --resume."),
+        ("--resume a.state --stop-at 2", "--stop-at is 2, but the run is at iteration 2."),
+        ("--resume a.state --stop-at 1", "--stop-at is 1, but the run is at iteration 2."),
         ("--resume mine.txt", "mine.txt: The file does not begin with a checkpoint's header"),
         ("--resume no.state", "no.state: No such file or directory."),
-        ("--stop-at -1", "--stop-at is -1, and the run is at iter 0."),
-        ("--state nowhere/x", "There is no folder nowhere to write x in."),
+        ("--stop-at -1", "--stop-at is -1, but the run is at iteration 0."),
+        ("--state nowhere/x", "Cannot write nowhere/x: there is no folder nowhere."),
     ],
 )
 def test_a_resumption_that_cannot_be(options, told, capsys):
@@ -508,7 +505,7 @@ def test_a_state_will_do_for_a_sample_and_for_an_inspection(capsys):
     assert cli.main(["inspect", "a.state"]) == 0
     said = capsys.readouterr().out
     assert said.startswith('{"format":"groundling-state-v2","iter":2,')
-    assert "AdamW after 2 steps, 2 records from iter 0 on" in said
+    assert "AdamW step 2, 2 log records from iter 0" in said
     v = statefile.loads(Path("a.state").read_bytes()).state.v
     assert f"sha256 {hashlib.sha256(v.tobytes()).hexdigest()}" in said
     assert "\nv.ln_f.bias " in said
@@ -528,7 +525,7 @@ def test_inspect_compares_two_files_tensor_by_tensor(small, capsys):
     train_to(2, "--state", "a.state", "--out", "a.bin")
     capsys.readouterr()
     assert cli.main(["inspect", "a.state", "a.bin"]) == 0
-    assert capsys.readouterr().out.endswith("\nAll 36 tensors are the same, to the bit.\n")
+    assert capsys.readouterr().out.endswith("\nAll 36 tensors are bit-identical.\n")
     assert cli.main(["inspect", small, "a.bin"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"\nh.0.ln_1.weight +64 +64 +\d+ +\S+ +\S+\n", said)
@@ -571,7 +568,7 @@ def test_a_link_that_is_not_so_is_found_out(capsys):
     capsys.readouterr()
     assert cli.main(["replay", link.dumps(other), "--text", "mine.txt"]) == 1
     said = capsys.readouterr().out
-    assert "Its code was 000000000000…, which is not this code." in said
+    assert "It was trained with other code, 000000000000…." in said
     assert "\nDifferent: from iter 0 on" in said
 
 
@@ -637,7 +634,7 @@ def test_the_recipes_are_listed_and_shown_as_diffs(capsys):
 
 def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are(capsys):
     assert cli.main(["recipes", "soup"]) == 2
-    assert re.search("no recipe 'soup'; there are .*qk-norm", capsys.readouterr().err)
+    assert re.search("Unknown recipe 'soup'. Choose from .*qk-norm", capsys.readouterr().err)
 
 
 # run
@@ -751,7 +748,7 @@ def test_a_link_of_edited_code_is_shown_and_run_only_when_asked(capsys):
     replay = ["replay", text, "--text", "mine.txt", "--device", "numpy"]
     assert cli.main(replay) == 2
     shown = capsys.readouterr()
-    assert "2 * lr" in shown.out and "It was not run" in shown.err
+    assert "2 * lr" in shown.out and "was not executed" in shown.err
     assert cli.main([*replay, "--edits"]) == 0
     assert "Bit-identical" in capsys.readouterr().out
 
@@ -766,8 +763,8 @@ def test_a_state_is_kept_every_checkpoint_interval_and_can_be_gone_on_from(monke
         kept.append(path.name)
         return write(path, pieces, keep)
 
-    write = cli.write_pieces
-    monkeypatch.setattr(cli, "write_pieces", note)
+    write = output.write_pieces
+    monkeypatch.setattr(output, "write_pieces", note)
     options = ["--checkpoint-interval", "2", "--out", "v.bin"]
     assert cli.main(["train", *SMALL, *options, "--iters", "5"]) == 0
     stem = "tinker-l4h4d64f256t64v17-hamlet-iter"
@@ -775,7 +772,7 @@ def test_a_state_is_kept_every_checkpoint_interval_and_can_be_gone_on_from(monke
     assert files() == sorted([f"{stem}5.state", "v.bin"])  # the newest took the others' place
     capsys.readouterr()
 
-    monkeypatch.setattr(cli, "write_pieces", write)
+    monkeypatch.setattr(output, "write_pieces", write)
     assert cli.main(["train", *SMALL, "--iters", "5", "--out", "w.bin"]) == 0
     np.testing.assert_array_equal(
         weights_of("v.bin"), weights_of("w.bin")
@@ -787,8 +784,8 @@ def test_what_was_kept_is_left_when_the_run_fails(monkeypatch, capsys):
         yield from train(run, min(end, 4))
         raise NonFiniteLoss(run.log[-1])
 
-    train = cli.train
-    monkeypatch.setattr(cli, "train", failing)
+    train = training.train
+    monkeypatch.setattr(training, "train", failing)
     options = ["--state", "a.state", "--checkpoint-interval", "4", "--iters", "6"]
     assert cli.main(["train", *SMALL, *options]) == 1
     assert "Nothing was written." in capsys.readouterr().err
@@ -798,9 +795,9 @@ def test_what_was_kept_is_left_when_the_run_fails(monkeypatch, capsys):
         if run.iter > 4:
             raise NonFiniteLoss(run.log[-1])
 
-    monkeypatch.setattr(cli, "train", later)
+    monkeypatch.setattr(training, "train", later)
     assert cli.main(["train", *SMALL, *options]) == 1
-    assert "Its last state is in a.state." in capsys.readouterr().err
+    assert "The last state is in a.state." in capsys.readouterr().err
     assert statefile.loads(Path("a.state").read_bytes()).state.iter == 4
 
 
@@ -863,7 +860,7 @@ def test_a_full_disk_under_the_output_is_told_in_a_sentence():
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment
         )
-    said = "groundling: What was printed: No space left on device. It was not written.\n"
+    said = "groundling: standard output: No space left on device.\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 
@@ -871,7 +868,7 @@ def test_a_full_disk_under_the_output_is_told_in_a_sentence():
 def test_a_log_for_which_there_is_no_room_is_told_once_and_the_run_goes_on(capsys):
     assert cli.main(["train", *SMALL, "--iters", "3", "--out", "a.bin", "--log", "/dev/full"]) == 1
     said = capsys.readouterr().err
-    assert said.count("/dev/full: No space left on device. The log ends there") == 1
+    assert said.count("/dev/full: No space left on device. Logging stops") == 1
     assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 3
 
 
@@ -880,5 +877,5 @@ def test_ctrl_c_twice_says_what_was_written_by_then(monkeypatch, capsys):
     options = ["--state", "a.state", "--checkpoint-interval", "2", "--log", "a.jsonl"]
     assert cli.main(["train", *SMALL, *options]) == 130
     said = capsys.readouterr().err
-    assert said.endswith("stopped. Its last state is in a.state. Its log is in a.jsonl.\n")
+    assert said.endswith("interrupted. The last state is in a.state. The log is in a.jsonl.\n")
     assert "a.state" in files() and not any(name.endswith(".part") for name in files())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from groundling.cli import main as cli
+from groundling.cli import train as training
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.labs.curve import Curve, read_log
@@ -445,7 +446,7 @@ def test_the_command_reads_a_log_and_ends_by_what_it_finds(tmp_path, capsys, rng
     assert "broken.jsonl: line 1: it begins no log" in capsys.readouterr().err
     assert cli.main(["doctor", str(tmp_path / "none.jsonl")]) == 2
     assert cli.main(["doctor"]) == 2
-    assert "a log or a --case" in capsys.readouterr().err
+    assert "Give either LOG or --case." in capsys.readouterr().err
 
 
 def test_the_command_reads_the_log_of_a_run_and_of_one_that_overflowed(tmp_path, capsys):
@@ -465,7 +466,7 @@ def test_a_run_that_overflows_leaves_a_log_that_tells_it(tmp_path, monkeypatch, 
             yield Record(i, 4.2, 1.0, None, 1.0, 4.2)
         raise NonFiniteLoss(Record(3, math.nan, 1.0, None, 1.0, math.nan))
 
-    monkeypatch.setattr(cli, "train", overflows)
+    monkeypatch.setattr(training, "train", overflows)
     log, text = str(tmp_path / "log.jsonl"), tmp_path / "mine.txt"
     text.write_text("To be, or not to be, that is the question:\n" * 40)
     run = ["train", "--text", str(text), "--device", "numpy", "--out", str(tmp_path / "out.bin")]

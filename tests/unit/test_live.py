@@ -324,11 +324,11 @@ def test_a_diff_names_files_and_is_bounded():
 
 
 def test_modules_that_name_others_by_the_package_get_the_new_ones():
-    import groundling.cli.main  # `from ..labs import link`: before link in the alphabet
+    import groundling.cli.links  # `from ..labs import link`: before link in the alphabet
 
-    old = groundling.cli.main
+    old = groundling.cli.links
     live.load(TWICE)
-    new = sys.modules["groundling.cli.main"]
+    new = sys.modules["groundling.cli.links"]
     assert new is not old
     assert new.link is sys.modules["groundling.labs.link"] is not old.link
     assert groundling.labs.link is new.link

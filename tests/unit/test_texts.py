@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from groundling.cli import inputs, labs
 from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import BYTES, CHARACTERS, Corpus, byte_vocabulary, known_vocabulary
@@ -455,7 +456,7 @@ def test_a_refused_config_never_reaches_the_device(monkeypatch, tmp_path, capsys
     monkeypatch.chdir(tmp_path)
     Path("short.txt").write_text("short text " * 20)
     device = open_device("numpy")
-    monkeypatch.setattr(cli, "open_device", lambda name="auto": device)
+    monkeypatch.setattr(inputs, "open_device", lambda name="auto": device)
     assert cli.main(["train", "--preset", "byte-v0", "--text", "short.txt"]) == 2
     assert "The text 'short.txt' is too short" in capsys.readouterr().err
     assert device.counts.dispatches == 0 and not device.pool
@@ -468,7 +469,7 @@ def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
     monkeypatch, tmp_path, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_device", lambda name="auto": open_device("numpy"))
+    monkeypatch.setattr(inputs, "open_device", lambda name="auto": open_device("numpy"))
     Path("a.txt").write_text(RHYME)
     Path("b.txt").write_text(RHYME.upper())
     small = GUIDE_MODEL | dict(context_length=8, n_layers=1, n_heads=2, d_model=8, d_mlp=8)
@@ -488,13 +489,13 @@ def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
 
 def test_the_presets_are_listed_with_what_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(presets, "rate", lambda device: 1e9)
-    monkeypatch.setattr(cli, "limits", lambda device: HERE)
+    monkeypatch.setattr(labs, "limits", lambda device: HERE)
     assert cli.main(["presets", "--device", "numpy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.split() and line.split()[0] in PRESETS] == [
         *PRESETS
     ]
-    assert "not here: Its 472,967,680 parameters" in "\n".join(lines)
+    assert "cannot be trained here: Its 472,967,680 parameters" in "\n".join(lines)
 
 
 def test_a_setup_is_on_a_text_of_its_tokenizer_only():

@@ -1,16 +1,169 @@
-"""Names of files that nobody has asked for by name: none of another run is ever overwritten."""
+"""Writing files: whole or not at all, and over those of another run only if asked to."""
 
+import argparse
+import json
+import math
+import os
 import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from ..runs import checkpoint, statefile
 from ..runs.checkpoint import HEADER_BYTES
+from ..runs.configfile import Setup
+from ..runs.records import Record
+from ..runs.run import Run
+from .terminal import complain
 
 PIECE = 2**20  # bytes
 
 
+class Saver:
+    """Saves a run's files. A file that cannot be written is reported, and training continues. The
+    state is saved every `interval` iterations, which is infinite unless an option asks for it.
+    """
+
+    def __init__(self, run: Run, args: argparse.Namespace, setup: Setup):
+        self.run, self.out, self.state, self.log = run, args.out, args.state, args.log
+        self.saved: list[str] = []  # file names
+        self.last_state = ""  # and that of the state among them
+        self.failed = False
+        asked = args.state or args.config or args.checkpoint_interval
+        self.interval = setup.checkpoint_interval if asked else math.inf
+
+    @property
+    def next_at(self) -> float:
+        """The iteration after which the state is saved next."""
+        return self.interval * (self.run.iter // self.interval + 1)
+
+    @property
+    def left(self) -> str:
+        """The files that exist when a run fails or is interrupted, in sentences."""
+        others = [name for name in self.saved if name != self.last_state]
+        told = [f"The last state is in {self.last_state}."] if self.last_state else []
+        told += [f"The weights are in {name}." for name in others]
+        told += [f"The log is in {self.log}."] if self.log else []
+        return " ".join(told) or "Nothing was written."
+
+    def save_weights(self) -> None:
+        """Save the weights."""
+        self._save(self.out, checkpoint.file_name, checkpoint.stream(self.run.checkpoint()))
+
+    def save_state(self) -> None:
+        """Save the state. Where its name has the iteration, the previous one is deleted."""
+        name = self._save(self.state, statefile.file_name, statefile.stream_run(self.run))
+        if name is None:
+            return
+        before, self.last_state = self.last_state, name
+        if before and before != name:
+            self.saved.remove(before)
+            Path(before).unlink(missing_ok=True)
+
+    def _save(self, asked: str | None, file_name: Callable, pieces: Iterable) -> str | None:
+        """Write a file to the path asked for, or to its default name. Returns the path, or None
+        after reporting that it could not be written.
+        """
+        run = self.run
+        default = Path(file_name(run.config.seed, run.iter, run.model.config))
+        try:
+            path = write_pieces(Path(asked) if asked else default, pieces, keep=not asked)
+        except OSError as error:
+            self.failed = True
+            complain(f"{error.filename}: {error.strerror}. It was not written.", code=1)
+            return None
+        if not asked and path != default:
+            complain(f"{default} belongs to another run and was not overwritten.", code=0)
+        name = asked or str(path)
+        if name not in self.saved:
+            self.saved.append(name)
+        return name
+
+
+class LogFile:
+    """The file that --log names, if any. Raises OSError if it cannot be opened; a later error is
+    reported, and training continues.
+    """
+
+    def __init__(self, path: str | None):
+        self.path, self.failed = path, False
+        self.file = open(path, "w", encoding="ascii") if path else None  # noqa: SIM115
+
+    def __enter__(self) -> "LogFile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.file:
+            with suppress(OSError):  # an earlier write failed
+                self.file.close()
+
+    def add(self, record: Record) -> None:
+        """Write a record."""
+        if not self.file or self.failed:
+            return
+        try:
+            print(log_line(record), file=self.file, flush=True)
+        except OSError as error:
+            self.failed = True
+            complain(f"{self.path}: {error.strerror}. Logging stops; training continues.", 1)
+
+    def end_with(self, record: Record) -> None:
+        """Append the record that ended the run."""
+        if self.path and not self.failed:
+            with suppress(OSError), open(self.path, "a", encoding="ascii") as file:
+                print(log_line(record), file=file)
+
+
+def log_line(record: Record) -> str:
+    """A record as JSON: iter, train, lr, and val if there was an evaluation. A loss that is not
+    finite is null.
+    """
+    fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
+    if record.val is not None:
+        fields["val"] = record.val
+    numbers = {name: x if math.isfinite(x) else None for name, x in fields.items()}
+    return json.dumps(numbers)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all. Raises OSError with the file's name."""
+    write_pieces(path, [(0, data)])
+
+
+def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = False) -> Path:
+    """Write a file from pieces and their offsets, whole or not at all. Returns its path, which is a
+    new one if `keep` and another run's file is there. Raises OSError with the file's name.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            for at, piece in pieces:
+                file.seek(at)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())  # before it replaces the old file
+        return part.replace(unused(path, part) if keep else path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):  # one of write has no file name
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def require_writable(path: Path) -> None:
+    """ValueError if a file cannot be written there: checked before training, not after."""
+    if path.is_dir():
+        raise ValueError(f"Cannot write {path}: it is a folder.")
+    if not path.parent.is_dir():
+        raise ValueError(f"Cannot write {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"Cannot write {path}: no permission to write in {path.parent}.")
+
+
 def unused(path: Path, new: Path) -> Path:
-    """Where a new file may go: to the path, or if another run's file is there, to the path with a
-    number. A file of the same run has the same bytes, all but the time, and may be replaced.
+    """The path for a new file: the one given or, if another run's file is there, one with a number.
+    Files of the same run, equal but for their creation time, are replaced.
     """
     place, n = path, 1
     while place.exists() and not _is_same(place, new):

@@ -1,35 +1,38 @@
-"""What the command line prints: any text on any terminal, and a run's progress on one line.
+"""Output to a terminal: untrusted text shown safely, a run's progress, and Ctrl-C.
 
-What a model writes, a file's name, an argument or a link's code can have characters that a terminal
-obeys: to move, to colour, to rename its window. In `shown` all that goes to a terminal is drawn and
-nothing is obeyed, and what its encoding lacks is written as an escape. Into a file or a pipe goes
-the text as it is.
+A model's output, a file name, an argument or a link's code can contain control characters that
+move the cursor, change colours or rename the window. Within `shown`, control characters written to
+a terminal are escaped, and so are characters that its encoding lacks. Files and pipes receive the
+text unchanged.
+
+This module imports nothing of the library, so that edits never replace its BadInput.
 """
 
 import codecs
+import math
+import os
 import re
-import shutil
+import signal
 import sys
-import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ..runs.records import Record
-from ..runs.run import Run
+if TYPE_CHECKING:
+    from ..runs.records import Record
+    from ..runs.run import Run
 
-# Control characters but for tab and line end, what changes the direction of a line or ends one, and
-# halves of characters, as which Python has an argument's bytes that are not UTF-8.
+# Control characters except tab and newline, characters that change a line's direction or end it,
+# and surrogates, with which Python represents an argument's bytes that are not UTF-8.
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-SIMPLER = {"↵": "\\n", "…": "...", "×": "x"}  # of ours, where an encoding lacks them
+SIMPLER = {"↵": "\\n", "…": "...", "×": "x"}  # our own, where an encoding lacks them
 ERRORS = "groundling.shown"
 
 
 def visible(text: str) -> str:
-    """The text with an escape, as in Python's source, for each character that would be obeyed."""
+    """The text with its control characters escaped, as in Python source."""
     return OBEYED.sub(lambda found: _escape(found[0]), text)
 
 
@@ -40,7 +43,7 @@ def _escape(character: str) -> str:
 
 
 def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What is written for a character that an encoding lacks; a byte of a name, as it was."""
+    """An escape for a character that an encoding lacks, or the original byte of a file name."""
     character = error.object[error.start]
     if "\udc80" <= character <= "\udcff":
         return bytes([ord(character) - 0xDC00]), error.start + 1
@@ -51,13 +54,13 @@ codecs.register_error(ERRORS, _replace)
 
 
 class Screen:
-    """A terminal as a stream that obeys nothing. `stream` is the terminal itself."""
+    """A terminal that escapes control characters. `stream` is the terminal itself."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Show the text."""
+        """Write the text, escaped."""
         self.stream.write(visible(text))
         return len(text)
 
@@ -67,7 +70,7 @@ class Screen:
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """In this block everything that is printed is shown, whatever it is and wherever it goes."""
+    """Escape control characters in all that this block prints to a terminal."""
     before = sys.stdout, sys.stderr
     errors = [getattr(stream, "errors", None) for stream in before]
     sys.stdout, sys.stderr = (_safe(stream, ERRORS) for stream in before)
@@ -86,61 +89,73 @@ def _safe(stream: TextIO, errors: str | None) -> TextIO:
 
 
 class Progress:
-    """How a run goes, for a person: one line drawn over and over on a terminal; in a file or a
-    pipe, a line at every evaluation.
-    """
+    """A run's progress: on a terminal a bar, in a file or pipe a line at each evaluation."""
 
-    def __init__(self, run: Run, to: TextIO):
+    def __init__(self, run: "Run", to: TextIO):
+        from tqdm import tqdm  # here, since the page has no tqdm
+
         self.run, self.to, self.live = run, to, to.isatty()
-        self.screen = getattr(to, "stream", to)  # of a Screen, to draw over a line
-        self.marks = deque([(time.monotonic(), run.iter)], maxlen=100)  # (when, iters done)
+        try:
+            known = all(os.get_terminal_size(to.fileno()))
+        except OSError:
+            known = False
+        size = {"dynamic_ncols": True} if known else {"ncols": 79, "nrows": 24}
+        form = "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+        self.bar = tqdm(
+            total=run.config.iters,
+            initial=run.iter,
+            file=getattr(to, "stream", to),  # not a Screen, which would escape \r
+            delay=0 if self.live else math.inf,  # a file gets no bar, only its text
+            bar_format=None if self.live else form,
+            miniters=1,
+            **size,
+        )
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *error) -> None:
-        if self.live and len(self.marks) > 1:
-            print(file=self.to)
+        self.bar.close()
 
-    def show(self, record: Record) -> None:
-        """Take in a record, and draw it if it is time to."""
-        done, now = record.iter + 1, time.monotonic()
-        last = done == self.run.config.iters
-        if last or (now - self.marks[-1][0] > 0.1 if self.live else record.val is not None):
-            self.marks.append((now, done))
-            line = self.line(done)
-            end, begin = ("", "\r") if self.live else ("\n", "")
-            print(begin, line, sep="", end=end, file=self.screen, flush=True)
+    def show(self, record: "Record") -> None:
+        """Show a record, at most ten a second."""
+        facts = f"loss {record.smooth:.4f}"
+        if self.run.val_loss is not None:
+            facts += f", val {self.run.val_loss:.4f}"
+        self.bar.set_postfix_str(facts, refresh=False)
+        self.bar.update(record.iter + 1 - self.bar.n)
+        if not self.live and record.val is not None:
+            print(self.bar, file=self.to, flush=True)
 
     def above(self, *lines: str) -> None:
-        """Print lines that stay, above the one that is drawn over."""
+        """Print lines above the bar."""
         if self.live:
-            blank = " " * (shutil.get_terminal_size().columns - 1)
-            print(f"\r{blank}\r", end="", file=self.screen)
-        print(*lines, sep="\n", file=self.to)
-        if self.live and len(self.marks) > 1:
-            print(self.line(self.marks[-1][1]), end="", file=self.screen)
-        self.to.flush()
-
-    def line(self, done: int) -> str:
-        """412/2000 [####------] 12.3 it/s  loss 2.6123  val 2.6231  ETA 2:09"""
-        total = self.run.config.iters
-        (then, first), (now, _) = self.marks[0], self.marks[-1]
-        rate = (done - first) / max(now - then, 1e-9)
-        count, facts = f"{done}/{total}", f"{rate:.1f} it/s  loss {self.run.train_loss:.4f}"
-        if self.run.val_loss is not None:
-            facts += f"  val {self.run.val_loss:.4f}"
-        if rate:
-            facts += f"  ETA {clock((total - done) / rate)}"
-        columns = shutil.get_terminal_size().columns - 1 if self.live else 100
-        width = min(30, columns - len(count) - len(facts) - 4)
-        bar = f"[{'#' * (width * done // total):-<{width}}] " if width > 4 else ""
-        line = f"{count} {bar}{facts}"
-        return line[:columns].ljust(columns) if self.live else line
+            self.bar.clear()
+        print(*lines, sep="\n", file=self.to, flush=True)
+        if self.live:
+            self.bar.refresh()
 
 
-def clock(seconds: float) -> str:
-    """2:09, or 1:02:09 from an hour on."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+class BadInput(Exception):
+    """The input cannot be used; the message says why."""
+
+
+def complain(message: object, code: int) -> int:
+    """Print an error message. Returns the exit code."""
+    print(f"groundling: {message}", file=sys.stderr)
+    return code
+
+
+@contextmanager
+def pause_on_interrupt(run: "Run") -> Iterator[None]:
+    """In this block the first Ctrl-C pauses the run; the second raises KeyboardInterrupt."""
+
+    def on_interrupt(signum, frame):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        run.pause()
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

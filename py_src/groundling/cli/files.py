@@ -1,0 +1,209 @@
+"""sample, inspect, export and import: commands on a file of weights."""
+
+import argparse
+import hashlib
+import math
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..model import GPT
+from ..runs import checkpoint, interchange, statefile
+from ..runs.checkpoint import HEADER_BYTES
+from ..runs.inspector import Contents, Difference, compare, size
+from ..runs.samples import beginning
+from ..runs.writer import stream
+from .inputs import (
+    DEFAULT,
+    FILE,
+    about_file,
+    add_command,
+    add_device,
+    add_text,
+    bad_input,
+    chosen_device,
+    read_file,
+    read_weights,
+)
+from .output import require_writable, write
+
+
+def add_commands(commands: Any) -> None:
+    """Add sample, inspect, export and import to the parser."""
+    add = add_command(commands, "sample", sample_command, "Generate text with a trained GPT.")
+    add("file", metavar="FILE", help=FILE)
+    about = "text to continue (default: the beginning of the validation text)"
+    add("--prompt", metavar="TEXT", help=about)
+    add("--seed", metavar="SEED", help="seed of the sampling (default: that of the file)")
+    about = f"divide the logits by T {DEFAULT}"
+    add("--temperature", metavar="T", type=float, default=0.8, help=about)
+    about = "sample from the K most likely tokens (default: all)"
+    add("--top-k", metavar="K", type=int, help=about)
+    about = f"sample from the most likely tokens with a total probability of P {DEFAULT}"
+    add("--top-p", metavar="P", type=float, default=1.0, help=about)
+    about = f"number of tokens to generate {DEFAULT}"
+    add("--length", metavar="N", type=int, default=500, help=about)
+    add_device(add)
+    add_text(add, "text that the model was trained on", "the one that the file names")
+
+    about = "Show the contents of a file, or the differences between two."
+    add = add_command(commands, "inspect", inspect_command, about)
+    add("file", metavar="FILE", help=FILE)
+    add("other", metavar="FILE", nargs="?", help="second file, to compare tensor by tensor")
+
+    about = "Convert weights to the format of another program."
+    add = add_command(commands, "export", export_command, about)
+    add("file", metavar="FILE", help=FILE)
+    kinds = ", ".join(interchange.KINDS)
+    add(
+        "--to",
+        metavar="FORMAT",
+        required=True,
+        choices=interchange.KINDS,
+        help=f"format to write: {kinds}",
+    )
+    add("out", metavar="OUT", help="file to write; for gpt2, a folder")
+    about = "for gpt2, text that the model was trained on"
+    add_text(add, about, "the one that the file names")
+
+    about = "Convert weights from the format of another program."
+    add = add_command(commands, "import", import_command, about)
+    add("file", metavar="FILE", help="file or folder to read, as `export` writes it")
+    add("out", metavar="OUT", help="file for the weights")
+    about = "take the header from another file of weights or state (default: the file's own)"
+    add("--like", metavar="FILE", help=about)
+
+
+def sample_command(args: argparse.Namespace) -> int:
+    """groundling sample"""
+    with bad_input():
+        ckpt, corpus = read_weights(args)
+        text = beginning(corpus) if args.prompt is None else args.prompt
+        parts = stream(
+            GPT(ckpt.config, chosen_device(args), ckpt.weights),
+            corpus,
+            text,
+            args.length,
+            ckpt.seed if args.seed is None else args.seed,
+            temperature=args.temperature,
+            top_k=args.top_k,
+            top_p=args.top_p,
+        )
+        first = next(parts)  # checks the settings
+    print(text, first, sep="", end="", flush=True)
+    for part in parts:
+        print(part, end="", flush=True)
+    print()
+    return 0
+
+
+def inspect_command(args: argparse.Namespace) -> int:
+    """groundling inspect"""
+    with bad_input():
+        one = read_file(args.file)
+        two = read_file(args.other) if args.other else None
+        differences = compare(one, two) if two else None
+    if two:
+        _show_differences(one, two, differences)
+    else:
+        _show_contents(one)
+    return 0
+
+
+def _show_contents(file: Contents) -> None:
+    print(file.header)
+    print()
+    floats = file.data[file.start :]
+    print(f"file     {len(file.data):>11,} bytes   sha256 {_sha256(file.data)}")
+    print(f"header   {HEADER_BYTES:>11,} bytes")
+    if file.saved:
+        print(f"state    {file.start - HEADER_BYTES:>11,} bytes")
+        third = len(floats) // 3
+        for i, name in enumerate(("weights", "m", "v")):
+            part = floats[i * third : (i + 1) * third]
+            print(f"{name:<8} {third:>11,} bytes   sha256 {_sha256(part)}")
+        print()
+        _show_state(file.saved)
+    else:
+        print(f"weights  {len(floats):>11,} bytes   sha256 {_sha256(floats)}")
+    print()
+    for what, count in size(file.ckpt.config):
+        print(f"{count:>9,}  {what}")
+    count = len(file.ckpt.weights)
+    print(f"{count:>9,}  parameters, 4 bytes each: {4 * count:,} bytes")
+    print()
+    numbers = "".join(f" {name:>11}" for name in ("mean", "std", "min", "max"))
+    print(f"{'tensor':<20} {'shape':>12} {'float':>11} {'byte':>11}{numbers}")
+    for part in file.parts:
+        shape = " x ".join(map(str, part.shape))
+        numbers = "".join(f" {number:>11.5g}" for number in part.statistics)
+        print(f"{part.name:<20} {shape:>12} {part.at:>11,} {part.byte:>11,}{numbers}")
+    print(f"{'end':<20} {'':>12} {file.floats:>11,} {len(file.data):>11,}")
+
+
+def _show_state(saved: statefile.Saved) -> None:
+    run = saved.state
+    print(f"seed {run.config.seed!r}, iter {run.iter:,} of {run.config.iters:,}")
+    settings = asdict(run.config).items()
+    print(", ".join(f"{name} {value}" for name, value in settings if name not in ("seed", "iters")))
+    print(f"AdamW step {run.step:,}, {len(run.log):,} log records from iter {run.first:,}")
+    print(f"saved on {saved.device}; code {saved.code_hash}, text {saved.corpus_hash}")
+
+
+def _show_differences(one: Contents, two: Contents, differences: list[Difference]) -> None:
+    print(one.header, two.header, sep="\n")
+    print()
+    print(f"{'tensor':<20} {'shape':>12} {'floats':>9} {'differ':>9} {'max |a-b|':>11} {'rms':>11}")
+    for d in differences:
+        shape, n = " x ".join(map(str, d.shape)), math.prod(d.shape)
+        print(f"{d.name:<20} {shape:>12} {n:>9,} {d.count:>9,} {d.largest:>11.5g} {d.rms:>11.5g}")
+    print()
+    tensors = sum(d.count > 0 for d in differences)
+    if tensors:
+        floats = sum(d.count for d in differences)
+        print(f"{floats:,} floats in {tensors} of {len(differences)} tensors differ.")
+    else:
+        print(f"All {len(differences)} tensors are bit-identical.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def export_command(args: argparse.Namespace) -> int:
+    """groundling export"""
+    out = Path(args.out)
+    with bad_input():
+        if args.to == "gpt2":
+            ckpt, vocabulary = read_weights(args)
+            files = interchange.to_gpt2(ckpt, vocabulary)
+            out.mkdir(exist_ok=True)
+            for name, data in files.items():
+                write(out / name, data)
+        else:
+            require_writable(out)
+            ckpt = read_file(args.file).ckpt
+            write(out, getattr(interchange, f"to_{args.to}")(ckpt))
+    print(f"Exported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
+    return 0
+
+
+def import_command(args: argparse.Namespace) -> int:
+    """groundling import"""
+    path, out = Path(args.file), Path(args.out)
+    with bad_input():
+        require_writable(out)
+        like = read_file(args.like).ckpt if args.like else None
+        with about_file(args.file):
+            if path.is_dir():
+                names = [n for n in ("config.json", "model.safetensors") if (path / n).is_file()]
+                files = {name: (path / name).read_bytes() for name in names}
+                ckpt = interchange.from_gpt2(files, like)
+            elif zipfile.is_zipfile(path):
+                ckpt = interchange.from_nanogpt(path.read_bytes(), like)
+            else:
+                ckpt = interchange.from_safetensors(path.read_bytes(), like)
+        write(out, checkpoint.dumps(ckpt))
+    print(f"Imported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
+    return 0

@@ -1,0 +1,84 @@
+"""link and replay: write a run as a link, and check a link by training it again."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import sources
+from ..devices.base import DeviceError
+from ..edits import live
+from ..labs import link
+from ..runs import statefile
+from ..runs.run import NonFiniteLoss
+from .edits import error_in_edits, under_edits
+from .inputs import (
+    about_file,
+    add_command,
+    add_device,
+    add_text,
+    bad_input,
+    chosen_device,
+    read_corpus,
+)
+from .terminal import BadInput, Progress, complain, pause_on_interrupt
+
+
+def add_commands(commands: Any) -> None:
+    """Add link and replay to the parser."""
+    about = "Print a link to a run, which others can replay."
+    add = add_command(commands, "link", link_command, about)
+    add("file", metavar="FILE", help="saved run (.state)")
+
+    about = "Train the run in a link again, and compare the results."
+    add = add_command(commands, "replay", replay_command, about)
+    add("link", metavar="LINK", help="the link, or the part after its #")
+    add("--edits", action="store_true", help="run the edited code in the link; read it first")
+    add_device(add, "train")
+    add_text(add, "text that the run was trained on")
+
+
+def link_command(args: argparse.Namespace) -> int:
+    """groundling link"""
+    with bad_input(), about_file(args.file):
+        print(link.dumps(link.claim(statefile.loads(Path(args.file).read_bytes()))))
+    return 0
+
+
+def replay_command(args: argparse.Namespace) -> int:
+    """groundling replay"""
+    with bad_input():
+        claimed = link.loads(args.link)
+    if claimed.edits and claimed.edits != sources.overlay:
+        if args.edits:
+            return under_edits(claimed.edits, replay_command, args)
+        print(live.diff({}, claimed.edits))
+        raise BadInput(
+            "the run used the edited code above, which was not executed. Read it, then add --edits "
+            "to execute it."
+        )
+    with bad_input():
+        corpus = read_corpus(args.text, claimed.tokenizer)
+        replay = link.Replay(claimed, corpus, chosen_device(args))
+    config = claimed.config
+    print(
+        f"The link claims: seed {config.seed!r}, iter {claimed.iter:,} of {config.iters:,}, ",
+        end="",
+    )
+    print(f"validation loss {claimed.val_loss}, on {claimed.device}.")
+    if replay.other_code:
+        print(f"It was trained with other code, {claimed.code_hash[:12]}….")
+    print(f"Training it again on {replay.device}.", flush=True)
+    try:
+        with pause_on_interrupt(replay.run), Progress(replay.run, sys.stderr) as progress:
+            for record, _ in replay.train():
+                progress.show(record)
+    except (NonFiniteLoss, DeviceError) as error:
+        if error_in_edits(error):
+            raise
+        return complain(error, code=1)
+    verdict = replay.verdict()
+    print(verdict)
+    if replay.run.pausing:
+        return 130
+    return 1 if verdict.kind == "different" else 0

@@ -1,0 +1,241 @@
+"""train and run: train a GPT and save its weights."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..config import TRAIN_FIELDS, TrainConfig, with_peak
+from ..data import tokenizer_of
+from ..devices.base import DeviceError
+from ..edits import project
+from ..engine.parameters import parameter_count
+from ..labs import evidence
+from ..runs import checkpoint, configfile, presets, statefile, texts
+from ..runs.checkpoint import CheckpointError
+from ..runs.configfile import INTERVAL_FIELDS, Setup
+from ..runs.run import NonFiniteLoss, Run, begin
+from ..runs.samples import prompt
+from ..runs.statefile import OtherOrigin
+from ..sources import hash_of
+from ..train import train
+from .edits import error_in_edits, under_edits
+from .inputs import (
+    about_file,
+    add_command,
+    add_device,
+    add_text,
+    bad_input,
+    chosen_device,
+    read_corpus,
+)
+from .output import LogFile, Saver, require_writable
+from .terminal import Progress, complain, pause_on_interrupt
+
+SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
+
+
+def add_commands(commands: Any) -> None:
+    """Add train and run to the parser."""
+    _add_options(add_command(commands, "train", train_command, "Train a GPT and save its weights."))
+    about = "Train with the edits and settings of a project."
+    add = add_command(commands, "run", run_command, about)
+    add("project", metavar="PROJECT", help="folder or .zip, saved in the page's Code tab")
+    _add_options(add, dict.fromkeys(project.SETTINGS, "the project's"))
+
+
+def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Add the options of training. `defaults` replace those of Setup in their help."""
+    usual = vars(TrainConfig()) | vars(Setup()) | dict(defaults)
+    about = f"seed of all random numbers; any text (default: {usual['seed']})"
+    add("--seed", metavar="SEED", help=about)
+    for one in (*TRAIN_FIELDS, *INTERVAL_FIELDS):
+        kind = type(one.limits[0])
+        about = f"{one.about} (default: {usual[one.name]})"
+        add(_option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
+    names = ", ".join(presets.PRESETS)
+    add(
+        "--preset",
+        metavar="NAME",
+        help=f"model and settings to start from: {names} (default: shakespeare)",
+    )
+    about = "JSON files with a model, training settings, or both"
+    add("--config", metavar="FILE", nargs="+", help=about)
+    add_device(add, "train")
+    add_text(add, "text to train on")
+    about = "write the weights to FILE (default: a name with the seed and the iteration)"
+    add("--out", metavar="FILE", help=about)
+    add("--log", metavar="FILE", help="write a line of JSON per iteration to FILE")
+    about = "stop after N iterations, with the learning-rate schedule of --iters"
+    add("--stop-at", metavar="N", type=int, help=about)
+    add("--state", metavar="FILE", help="save the whole run to FILE, also while it trains")
+    add("--resume", metavar="FILE", help="continue the run in a state file")
+    add("--anyway", action="store_true", help="resume even if the code or the text has changed")
+
+
+def train_command(args: argparse.Namespace) -> int:
+    """groundling train"""
+    with bad_input():
+        setup = _setup(args)
+        run = _resumed(args) if args.resume else _begun(args, setup)
+        config = run.config
+        end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
+        if args.stop_at is not None and end <= run.iter < config.iters:
+            raise ValueError(
+                f"--stop-at is {args.stop_at}, but the run is at iteration {run.iter}."
+            )
+        saver = Saver(run, args, setup)
+        weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
+        for path in filter(None, (weights, args.state)):
+            if [weights, args.state, args.log].count(path) > 1:
+                raise ValueError(f"{path} is named for more than one file.")
+            require_writable(Path(path))
+        log = LogFile(args.log)  # last: opening it deletes what it had
+    parameters = parameter_count(run.model.shapes)
+    print(
+        f"{parameters:,} parameters, seed {config.seed!r}, {config.iters:,} iterations of "
+        f"{config.batch_size} x {run.model.config.block_size} tokens; {run.device.description}",
+        file=sys.stderr,
+    )
+    try:
+        with pause_on_interrupt(run), log, Progress(run, sys.stderr) as progress:
+            for record in run.log:
+                log.add(record)
+            told = len(run.samples)
+            while not run.pausing:
+                stop = saver.next_at
+                for record in train(run, min(end, stop)):
+                    log.add(record)
+                    progress.show(record)
+                    told = _show_samples(run, told, progress)
+                if run.iter != stop or run.iter >= end:
+                    break
+                saver.save_state()
+            _show_samples(run, told, progress)
+        finished = run.iter >= config.iters
+        if finished or args.out or saver.interval == math.inf:  # first: the smallest file
+            saver.save_weights()
+        if saver.interval < math.inf:
+            saver.save_state()
+    except KeyboardInterrupt:
+        return complain(f"interrupted. {saver.left}", code=130)
+    except NonFiniteLoss as error:
+        log.end_with(error.record)  # so that `groundling doctor` sees it
+        return complain(f"{error} {saver.left} A lower --lr may help.", code=1)
+    except CheckpointError as error:
+        return complain(f"{error} {saver.left}", code=1)
+    except Exception as error:
+        if not isinstance(error, DeviceError) or error_in_edits(error):
+            error.add_note(saver.left)
+            raise
+        return complain(f"{error} {saver.left}", code=1)
+    val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
+    how = "Finished" if finished else "Stopped at"
+    names = f"saved {' and '.join(saver.saved)}" if saver.saved else "nothing was saved"
+    print(f"{how} iter {run.iter}{val}: {names}")
+    if saver.failed or log.failed:
+        return 1
+    return 0 if run.iter >= end else 130
+
+
+def _show_samples(run: Run, told: int, progress: Progress) -> int:
+    """Print the run's samples after the first `told`. Returns how many there are."""
+    measures = evidence.Evidence(run.corpus) if told < len(run.samples) else None
+    for sample in run.samples[told:]:
+        loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
+        found, text = measures.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
+        words = "" if found.words is None else f", {found.words:.0%} known words"
+        phased = evidence.has_phases(run.corpus, run.model.config)
+        phase = f": {evidence.phase_of(sample.iter).name}" if phased else ""
+        progress.above(
+            f"iter {sample.iter}{loss}{phase}",
+            f"    {text.replace(chr(10), '↵')}",
+            f"    {found.characters:.0%} of the {run.corpus.vocab_size} characters, "
+            f"KL {found.unigram_kl:.2f} (bigrams {found.bigram_kl:.2f}) nats{words}",
+        )
+    return len(run.samples)
+
+
+def _begun(args: argparse.Namespace, setup: Setup) -> Run:
+    """A new run of a setup and the options."""
+    given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    usual = setup.train if args.lr is None else with_peak(setup.train, args.lr)
+    setup = replace(setup, train=replace(usual, **given))
+    corpus, device = read_corpus(args.text, setup.tokenizer), chosen_device(args)
+    if setup.vocab_given not in (None, corpus.vocab_size):
+        raise ValueError(
+            f"vocab_size is {setup.vocab_given}, but the text {corpus.name!r} has "
+            f"{corpus.vocab_size} distinct characters. A config can leave vocab_size out."
+        )
+    run = begin(setup, corpus, device)
+    if args.text:
+        advice = texts.advice(corpus, parameter_count(run.model.shapes))[1]
+        print(f"{texts.describe(corpus)} {advice}", file=sys.stderr)
+    return run
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _setup(args: argparse.Namespace) -> Setup:
+    """The preset that the options name, with their config files and intervals applied."""
+    name = args.preset or "shakespeare"
+    if name not in presets.PRESETS:
+        raise ValueError(f"Unknown preset {name!r}. Choose from {', '.join(presets.PRESETS)}.")
+    setup = presets.PRESETS[name]
+    for path in args.config or ():
+        try:
+            setup = configfile.loads(Path(path).read_bytes(), setup)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    for one in INTERVAL_FIELDS:
+        if (value := getattr(args, one.name)) is not None:
+            setup = replace(setup, **{one.name: one.read(value)})
+    return setup
+
+
+def _resumed(args: argparse.Namespace) -> Run:
+    """The run in the state file that --resume names."""
+    for name in (*SETTINGS, "config", "preset"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"{_option(name)} cannot be used with --resume.")
+    with about_file(args.resume):
+        saved = statefile.loads(Path(args.resume).read_bytes())
+        corpus, device = read_corpus(args.text, tokenizer_of(saved.vocab_hash)), chosen_device(args)
+        try:
+            run = statefile.resume(saved, corpus, device, args.anyway)
+        except OtherOrigin as error:
+            raise CheckpointError(f"{error} Use --anyway to resume it anyway.") from None
+    run.sample_every = args.sample_interval or run.sample_every
+    if (here := f"{device.name}: {device.description}") != saved.device:
+        print(
+            f"groundling: the state was saved on {saved.device}. It continues on {here}, with "
+            "different rounding.",
+            file=sys.stderr,
+        )
+    return run
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """groundling run"""
+    with bad_input():
+        try:
+            found = project.read(Path(args.project))
+        except project.ProjectError as error:
+            raise ValueError(f"{args.project}: {error}") from None
+    if not args.resume:
+        for name in project.SETTINGS:
+            if getattr(args, name) is None:
+                setattr(args, name, getattr(found.config, name))
+    if found.code != hash_of({}):
+        print(
+            f"groundling: the project was saved with Groundling {found.version}, code "
+            f"{found.code[:12]}…. This is code {hash_of({})[:12]}…; the edits may not apply.",
+            file=sys.stderr,
+        )
+    return under_edits(found.files, train_command, args)
