@@ -5,12 +5,16 @@ Nothing is run, and the device is not touched; site/src/editor.ts draws what thi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import assist
 import lint
-from console_view import ConsoleView
 from view import Message, View
+
+if TYPE_CHECKING:
+    from view import PageSession
 
 CONSOLE = "run", "model", "optimizer", "sample", "corpus", "device", "np", "groundling", "_"
 
@@ -20,9 +24,10 @@ class AssistView(View):
 
     live = "lint", "complete", "hover"
 
-    def __init__(self, session):
+    def __init__(self, session: PageSession, known: Callable[[], dict[str, object]]):
+        """known() gives the names at the console's prompt."""
         super().__init__(session)
-        self.assist = assist.Assist()
+        self.assist, self.known = assist.Assist(), known
 
     def do_lint(self, message: Message) -> None:
         """Post what is wrong with a text."""
@@ -75,6 +80,5 @@ class AssistView(View):
         if session.device:
             names["device"] = session.device
         if not path:
-            [console] = (view for view in session.views if isinstance(view, ConsoleView))
-            names = console.known() | names
+            names = self.known() | names
         return names

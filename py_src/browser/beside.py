@@ -16,7 +16,7 @@ from explain import LOST, REFUSALS, explain
 from view import FRAME, View
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
 GONE = "The device went away before this was done."
 
@@ -108,7 +108,7 @@ class Beside(View):
 
 
 @contextmanager
-def beside(session: Session, tell: Callable[[BaseException], None]) -> Iterator[None]:
+def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
     """In the block is work beside the run. What it raises ends here, and is told; and however the
     block is left, the run's device, tape and model are as they were. A lost device is raised.
     """
@@ -128,7 +128,9 @@ def beside(session: Session, tell: Callable[[BaseException], None]) -> Iterator[
             vars(model).update(had)
 
 
-def sentence(error: BaseException, session: Session, files: dict[str, str] | None = None) -> str:
+def sentence(
+    error: BaseException, session: PageSession, files: dict[str, str] | None = None
+) -> str:
     """An error of work beside the run, as a sentence for its part of the page."""
     words = explain(error, files)
     if words["title"] in REFUSALS:

@@ -24,7 +24,7 @@ import groundling.runs.writer
 from groundling.edits.errors import CONSOLE
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
 EVERY = 1 / 20  # seconds: messages come no more often
 HEAD = TAIL = 8_000  # characters of output that a message has of its beginning and of its end
@@ -112,7 +112,7 @@ class ConsoleView(View):
 
     commands = ("evaluate",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.output, self.posted = Output(), -EVERY
         self.names: dict = {"__name__": "__console__", "__doc__": None}

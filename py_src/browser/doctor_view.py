@@ -19,7 +19,7 @@ import groundling.labs.entropy
 from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.data import Corpus
     from groundling.labs.curve import Curve
@@ -37,7 +37,7 @@ class DoctorView(Beside):
     commands = ends = ("uncase",)
     begins = ("case",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.name, self.iters = "", groundling.labs.doctor.ITERS  # of the case on its way
         self.exam: Examination | None = None

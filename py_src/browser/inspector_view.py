@@ -19,7 +19,7 @@ import groundling.runs.inspector
 from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.runs.inspector import Contents, Part
 
@@ -35,7 +35,7 @@ class InspectorView(View):
     commands = ("inspect_run",)
     live = "inspect", "look", "close"
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.open: dict[str, Contents] = {}
 

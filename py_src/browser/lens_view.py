@@ -8,18 +8,18 @@ a look is taken anew every now and then, so seldom that training hardly slows.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 from beside import beside, sentence
-from talk_view import TalkView
 from view import Message, View
 
 import groundling.labs.lens
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.data import Vocabulary
     from groundling.labs.lens import Lens, Look
@@ -37,8 +37,10 @@ class LensView(View):
     commands = ("lens",)
     live = ("unlens",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession, model_of: Callable[[str], tuple[GPT, Vocabulary]]):
+        """model_of(source) gives a model on the device, and what its tokens stand for."""
         super().__init__(session)
+        self.model_of = model_of
         self.asked: Message | None = None
         self.lens: Lens | None = None  # of the model that was last looked into
         self.following = self.waiting = False
@@ -95,7 +97,7 @@ class LensView(View):
     def _look(self) -> None:
         self.began, source = self.session.clock(), self.asked["source"]
         with beside(self.session, self._fail):
-            model, corpus = self._model(source)
+            model, corpus = self.model_of(source)
             tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
             if self.lens is None or self.lens.model is not model:
                 self.lens = groundling.labs.lens.Lens(model)
@@ -110,10 +112,6 @@ class LensView(View):
         self.following, self.lens = False, None
         why = sentence(error, self.session)
         self.post({"type": "unlens", "source": self.asked["source"], "message": why})
-
-    def _model(self, source: str) -> tuple[GPT, Vocabulary]:
-        talk = next(view for view in self.session.views if isinstance(view, TalkView))
-        return talk.model_of(source)
 
     def _where(self, source: str) -> Message:
         run = self.session.run

@@ -27,7 +27,7 @@ from groundling.labs.link import LinkError
 from groundling.sources import hash_of
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.data import Corpus
     from groundling.labs.link import Link, Replay
@@ -41,7 +41,7 @@ class LinkView(Beside):
     begins = ("replay",)
     ends = ("unreplay",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.id, self.replay = "", None  # of the link that is replayed
         self.files: dict[str, str] = {}  # its edits

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from explain import LOST, code_error
-from view import Message, View
+from view import Message, Refused, View
 
 import groundling.data
 import groundling.labs.parity
@@ -23,11 +23,8 @@ from groundling.edits.live import Loaded, OtherShapes
 from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
-    from session import Session, Trial
-
-
-class Refused(Exception):
-    """Edits were refused, and the page was told."""
+    from trial import Trial
+    from view import PageSession
 
 
 @dataclass
@@ -47,7 +44,7 @@ class LiveView(View):
 
     commands = ("apply",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.change: Change | None = None
 

@@ -12,7 +12,6 @@ import numpy as np
 import plans
 import wgpu
 from autosave import Autosave, StoreError, StoreFull
-from console_view import ConsoleView
 from groundling_js import notes as js_notes
 from groundling_js import post as post_text
 from groundling_js import sfc32 as js_sfc32
@@ -21,6 +20,7 @@ from groundling_js import wake
 from messages import text_of, unsent
 from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
+from views import views
 
 import groundling.devices.base
 import groundling.devices.open
@@ -138,8 +138,8 @@ groundling.devices.webgpu.memory.store = Notes()
 plans.install()
 post({"type": "sources", "files": sources()})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
-session = Session(post, open_device, shakespeare(), autosave=autosave())
-next(view for view in session.views if isinstance(view, ConsoleView)).capture()
+session = Session(post, open_device, shakespeare(), views, autosave=autosave())
+session.doers["evaluate"].capture()
 wgpu.after_wait.append(session.after_wait)
 
 

@@ -14,7 +14,7 @@ import groundling.labs.evidence
 import groundling.runs.samples
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.labs.evidence import Evidence
     from groundling.runs.records import Record
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SamplesView(View):
     """What the page has been told of the run's samples."""
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.run: Run | None = None  # whose samples the page has
         self.told = 0  # how many of them

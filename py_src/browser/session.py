@@ -1,4 +1,4 @@
-"""The session behind the page: commands in, messages out; which ones, site/src/protocol.ts says.
+"""The session behind the page: commands in, messages out, as site/src/base/protocol.ts has them.
 
 It knows nothing of the browser, and its tests run natively. The host calls `receive` with each
 command, whenever it comes, also while `advance` waits for the GPU; and it calls `advance` again and
@@ -15,27 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assist_view import AssistView
 from autosave import Autosave, StoreError, StoreFull
 from beside import sentence
-from console_view import ConsoleView
-from doctor_view import DoctorView
 from explain import LOST, UNKNOWN, explain
-from inspector_view import InspectorView
-from lens_view import LensView
-from link_view import LinkView
-from live_view import LiveView, Refused
 from messages import Message
-from project_view import ProjectView
-from samples_view import SamplesView
-from speed_view import SpeedView
-from talk_view import TalkView
-from text_view import TextView
-from twin_view import TwinView
-from view import FRAME, View
+from trial import Aside, Kept, Trial
+from view import FRAME, EditsView, Refused, View
 
 import groundling.config
 import groundling.data
@@ -86,66 +74,6 @@ STOP_ITERS = 6  # what is in flight, the iteration and an evaluation
 STOP_FIRST = 8.0  # seconds for them, where nobody knows yet how long an iteration takes
 RESTING = ("ready", "paused", "done")
 """The phases in which a view may begin work of its own."""
-VIEWS = (
-    SamplesView,
-    SpeedView,
-    TalkView,
-    TwinView,
-    InspectorView,
-    LinkView,
-    ConsoleView,
-    AssistView,
-    ProjectView,
-    DoctorView,
-    LensView,
-    TextView,
-)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A copy of a run's state: of which iteration, and where it is."""
-
-    iter: int
-    serial: int | None  # autosave's number of it; None: the page has it, and gives it back
-
-
-@dataclass
-class Trial:
-    """A run and what the page knows of it: what Reset puts aside and Undo brings back."""
-
-    run: Run
-    posted: int = 0  # how many records of run.log the page has
-    seconds: float = 0.0  # of training
-    kept: Kept | None = None  # the last copy of its state
-    overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
-
-    @property
-    def iter(self) -> int:
-        """How many iterations have been trained and reported."""
-        return self.run.first + len(self.run.log)
-
-    def recapture(self) -> None:
-        """Have the run capture its step anew. Edited code may have nothing of the kind."""
-        getattr(self.run, "recapture", lambda: None)()
-
-
-@dataclass
-class Aside:
-    """What Undo brings a run back from where its device is gone: a copy of its state, here or where
-    the last copy is kept.
-    """
-
-    saved: Saved | None
-    kept: Kept | None
-    corpus: Corpus
-    seconds: float
-    overlay: dict[str, str]
-
-    @property
-    def iter(self) -> int:
-        """The iteration it is at."""
-        return self.saved.state.iter if self.saved else self.kept.iter
 
 
 class Session:
@@ -153,7 +81,8 @@ class Session:
 
     post(message) sends a message to the page; its values are plain, but for `bytes`.
     open_device(name, stage) opens a device; it may call stage(name, done, total, detail) meanwhile.
-    clock() is in seconds. Without an autosave, copies of the run go to the page only.
+    views(session) makes its views, of which the first is the one of the reader's edits. clock() is
+    in seconds. Without an autosave, copies of the run go to the page only.
     """
 
     def __init__(
@@ -161,6 +90,7 @@ class Session:
         post: Callable[[Message], None],
         open_device: Callable[[str, Callable[..., None]], Device],
         corpus: Corpus,
+        views: Callable[[Session], list[View]],
         clock: Callable[[], float] = time.perf_counter,
         autosave: Autosave | None = None,
     ):
@@ -168,8 +98,8 @@ class Session:
         self.autosave, self.trouble = autosave, ""  # and what was last told of copies that fail
         self.setup = groundling.runs.configfile.Setup().on(corpus)  # of the next run
         self.asking: Message | None = None  # a load of another origin, to be made anyway or not
-        self.live = LiveView(self)
-        self.views = [self.live, *(kind(self) for kind in VIEWS)]
+        self.views = views(self)
+        self.live: EditsView = self.views[0]
         self.doers = {
             command: view
             for view in self.views

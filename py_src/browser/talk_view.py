@@ -24,7 +24,7 @@ import groundling.runs.writer
 import groundling.sampling
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.data import Vocabulary
     from groundling.model import GPT
@@ -58,7 +58,7 @@ class TalkView(Beside):
     live = ("weigh",)
     ends = ("untalk",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.voices: dict[str, Checkpoint] = {}  # "reference" and "file", once they were read
         self.models: dict[str, GPT] = {}  # of these, those that are on the device

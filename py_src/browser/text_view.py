@@ -17,7 +17,7 @@ import groundling.runs.presets
 import groundling.runs.texts
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.data import Corpus
     from groundling.runs.configfile import Setup
@@ -33,7 +33,7 @@ class TextView(View):
     commands = ("setups", "text", "untext", "use", "warmup")
     live = ("draft", "config")
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.files: list[tuple[str, bytes]] = []  # of the text that is coming in
         self.turn = 0  # which that is

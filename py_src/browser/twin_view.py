@@ -17,7 +17,7 @@ import groundling.runs.checkpoint
 from groundling.edits import live
 
 if TYPE_CHECKING:
-    from session import Session
+    from view import PageSession
 
     from groundling.labs.twin import Twin, Verdict
 
@@ -31,7 +31,7 @@ class TwinView(Beside):
     live = ("twin_file",)
     begins = ("twin",)
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         super().__init__(session)
         self.seeds, self.iters = ("", ""), 0
         self.twin: Twin | None = None

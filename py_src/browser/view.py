@@ -1,18 +1,63 @@
-"""What a part of the page is to the session: commands of its own, and perhaps work of its own."""
+"""A view, which is a part of the page: what it may use of the session, and what that asks of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from explain import explain
 from messages import Message
 
 if TYPE_CHECKING:
-    from session import Session
+    from trial import Aside, Trial
 
+    from groundling.data import Corpus
+    from groundling.devices.base import Device
+    from groundling.runs.configfile import Setup
     from groundling.runs.records import Record
+    from groundling.runs.run import Run
+    from groundling.runs.statefile import Saved
 
 FRAME = 1 / 60  # seconds: messages come no more often
+
+
+class Refused(Exception):
+    """Edits were refused, and the page was told."""
+
+
+class PageSession(Protocol):
+    """What a view may use of the session."""
+
+    post: Callable[[Message], None]
+    clock: Callable[[], float]
+    open_device: Callable[[str, Callable[..., None]], Device]
+    phase: str
+    setup: Setup  # of the next run
+    corpus: Corpus
+    device: Device | None
+    trial: Trial | None  # the page's run, and what the page knows of it
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is the page's now."""
+
+    def ask_boundary(self) -> None:
+        """Have every view's `between` called once the run is between two iterations."""
+
+    def post_setup(self) -> None:
+        """Tell the page of another setup or corpus, and enter the phase "ready"."""
+
+    def post_changed(self) -> None:
+        """Tell the page that settings of the run were changed; one that was done may go on."""
+
+    def copy_of(self, trial: Trial | Aside, message: Message) -> Saved | None:
+        """The last copy of a run that is lost, which the command may bring with it."""
+
+    def go_on_with(self, old: Trial) -> None:
+        """The run has taken the place of `old`, which it goes on from."""
+
+    def leave(self, device: Device) -> None:
+        """Close a device, unless the session or a run that was put aside is on it."""
 
 
 class View:
@@ -30,7 +75,7 @@ class View:
     begins: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
 
-    def __init__(self, session: Session):
+    def __init__(self, session: PageSession):
         self.session, self.post = session, session.post
 
     @property
@@ -67,3 +112,24 @@ class View:
 
     def on_error(self, error: BaseException) -> None:
         """This has stopped the session, which is about to enter the phase "error"."""
+
+
+class EditsView(Protocol):
+    """What the session asks of the view that has the reader's edits, beside what a View does."""
+
+    change: object | None  # new code that has not taken its first step yet
+
+    def use(self, message: Message) -> Callable[[], None]:
+        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
+
+    def rehearse(self) -> None:
+        """Take the first step of new code, and take it back, while the run rests."""
+
+    def adopt(self) -> None:
+        """The new code has taken its first step: let the run under the old code go."""
+
+    def refuse(self, error: BaseException) -> None:
+        """New code has raised this before that: go back to the old."""
+
+    def carried(self, trial: Trial) -> Trial:
+        """A run that was put aside, under the code and on the device in force."""

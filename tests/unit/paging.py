@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import messages
 import session
+import views
 
 import groundling.devices.base
 import groundling.devices.open
@@ -42,7 +43,9 @@ class Page:
 
     def __init__(self, corpus: Corpus = CORPUS, clock: Callable[[], float] = time.perf_counter):
         self.posted = Posted()
-        self.session = session.Session(self.posted.append, self.open_device, corpus, clock)
+        self.session = session.Session(
+            self.posted.append, self.open_device, corpus, views.views, clock
+        )
         self.tell("device", name="numpy")
 
     def open_device(self, name: str, stage: Callable) -> groundling.devices.base.Device:

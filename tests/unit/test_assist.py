@@ -288,8 +288,7 @@ def test_nothing_of_the_reader_s_is_called(page):
     for text in ("sp‸y", "spy.weig‸ht", "spy.g‸o", "Sp‸y", "f‸", "spy.ow‸n"):
         page.hover(text, "")
     page.lint("spy", "")
-    [console] = [v for v in page.session.views if hasattr(v, "known")]
-    assert console.names["called"] == []
+    assert page.session.doers["evaluate"].names["called"] == []
 
 
 WORDS = [

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import paging
 import pytest
-from console_view import HEAD, TAIL, ConsoleView, entry
+from console_view import HEAD, TAIL, entry
 
 import groundling.train
 from groundling.runs import statefile
@@ -25,7 +25,7 @@ class Page(paging.Page):
     def __init__(self):
         self.now = 0.0
         super().__init__(clock=lambda: self.now)
-        [self.console] = [v for v in self.session.views if isinstance(v, ConsoleView)]
+        self.console = self.session.doers["evaluate"]
 
     def tell(self, type, **values):
         self.session.receive({"type": type, **values})

@@ -1,7 +1,9 @@
 """Who may import whom: only downwards, and in no circle. Imports for types alone count too."""
 
 import ast
+import math
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -30,8 +32,16 @@ __init__
 """
 FLOOR = {name: at for at, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 BROWSER = Path(__file__).parents[2] / "py_src/browser"
-# What the page's session and views are made of; those two still import each other.
-PARTS = "assist", "autosave", "explain", "lint", "messages"
+# Of the page's modules each may import those in a line below its own, and none beside it.
+PAGE_LAYERS = """
+main
+views
+session *_view
+beside
+view
+trial
+explain messages assist lint autosave
+"""
 
 
 def imports(module: str, is_package: bool, text: str) -> Iterator[str]:
@@ -106,9 +116,52 @@ def test_the_library_knows_nothing_of_the_page():
         assert not named & pages, path
 
 
-def test_what_the_session_is_made_of_and_the_shim_know_nothing_of_it():
-    pages = {path.stem for path in BROWSER.glob("*.py")}
-    files = [BROWSER / f"{name}.py" for name in PARTS] + sorted(BROWSER.glob("wgpu/*.py"))
-    for file in files:
-        named = {name.partition(".")[0] for name in imports("wgpu.x", False, file.read_text())}
-        assert not named & pages, file
+def page_floor(module: str) -> int:
+    """The line of PAGE_LAYERS that a module is in."""
+    [found] = [
+        at
+        for at, line in enumerate(PAGE_LAYERS.split("\n"))
+        if any(fnmatch(module, pattern) for pattern in line.split())
+    ]
+    return found
+
+
+def page_faults(texts: dict[str, str]) -> list[tuple[str, str]]:
+    """The arrows between modules of py_src/browser that may not be. One without the others, such as
+    the shim's, is of the lowest line.
+    """
+    floors = {module: page_floor(module) for module in texts if not module.startswith("wgpu.")}
+    return [
+        (module, name)
+        for module, text in texts.items()
+        for name in imports(module, False, text)
+        if name in floors and floors[name] <= floors.get(module, math.inf)
+    ]
+
+
+def page_modules() -> dict[str, str]:
+    """The text of each module of py_src/browser."""
+    return {
+        ".".join(path.relative_to(BROWSER).with_suffix("").parts): path.read_text()
+        for path in sorted(BROWSER.rglob("*.py"))
+    }
+
+
+def test_the_page_s_modules_import_only_downwards_and_none_beside_them():
+    assert page_faults(page_modules()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "name"),
+    [
+        ("talk_view", "if True:\n    from session import Session", "session"),
+        ("session", "from talk_view import TalkView", "talk_view"),
+        ("lens_view", "def later():\n    import talk_view", "talk_view"),
+        ("explain", "import view", "view"),
+        ("wgpu.device", "import explain", "explain"),
+    ],
+)
+def test_an_arrow_upwards_or_beside_in_the_page_is_found(module: str, line: str, name: str):
+    texts = page_modules()
+    texts[module] += f"\n{line}\n"
+    assert page_faults(texts) == [(module, name)]

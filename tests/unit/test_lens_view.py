@@ -36,8 +36,8 @@ class Bench:
             run=Run(TrainConfig(iters=20, batch_size=2), corpus, device, config),
             ask_boundary=self.ask,
         )
-        self.view = lens_view.LensView(self.session)
-        self.session.views = [talk_view.TalkView(self.session), self.view]
+        talk = talk_view.TalkView(self.session)
+        self.view = lens_view.LensView(self.session, talk.model_of)
 
     def ask(self):
         self.asked += 1

@@ -7,7 +7,6 @@ import json
 
 import paging
 import pytest
-from talk_view import TalkView
 
 from groundling import sources
 from groundling.data import Corpus
@@ -401,7 +400,7 @@ def test_a_file_s_model_writes_on_after_its_device_is_replaced(devices):
     devices.tell("voice", source="file", name="a.bin", bytes=file)
     talk = {"source": "file", "prompt": "To be", "length": 3, "seed": "yorick"}
     talk |= {"id": 1, "temperature": 0.8, "topK": 9, "topP": 1.0}
-    [view] = (view for view in devices.session.views if isinstance(view, TalkView))
+    view = devices.session.doers["talk"]
     for files in ({}, REMARKS[0]):
         devices.tell("apply", files=files)
         devices.tell("talk", **talk)

@@ -15,6 +15,7 @@ import pytest
 import session as session_module
 from paging import file_of
 from test_autosave import FakeStore
+from views import views
 
 import groundling.runs.run
 from groundling import sources, train
@@ -118,7 +119,9 @@ class Bench:
             close=lambda: self.closed.append(self.device.name),
         )
         self.closed = []
-        self.session = Session(self.messages.append, self.open, Corpus(TEXT), lambda: self.now)
+        self.session = Session(
+            self.messages.append, self.open, Corpus(TEXT), views, lambda: self.now
+        )
         self.tell("device", name="webgpu")
 
     def open(self, name, stage):
@@ -591,7 +594,7 @@ def store(bench):
     def again():
         bench.messages.clear()
         autosave = autosave_module.Autosave(store)
-        args = bench.messages.append, bench.open, Corpus(TEXT), lambda: bench.now
+        args = bench.messages.append, bench.open, Corpus(TEXT), views, lambda: bench.now
         bench.session = Session(*args, autosave=autosave)
         bench.tell("device", name="webgpu")
 
@@ -938,7 +941,7 @@ def test_an_unforeseen_error_is_told_with_its_traceback(bench):
 def train_on_numpy(*commands):
     """Six iterations on NumPy through the commands; returns the losses and the saved file."""
     messages = []
-    session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT))
+    session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT), views)
     session.receive({"type": "device", "name": "numpy"})
     for command in ({"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}, *commands):
         session.receive(command)
@@ -970,7 +973,9 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
     def session_of(*commands):
         messages = []
 
-        session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT))
+        session = Session(
+            messages.append, lambda name, stage: open_device(name), Corpus(TEXT), views
+        )
         for command in ({"type": "device", "name": "numpy"}, *commands):
             session.receive(command)
         return session, messages
@@ -1021,7 +1026,7 @@ class Waiting:
         self.messages, self.now, self.waits, self.takes = [], 0.0, 0, takes
         self.pressed = pressed
         open_one = lambda name, stage: open_device(name)  # noqa: E731
-        self.session = Session(self.messages.append, open_one, Corpus(TEXT), self.clock)
+        self.session = Session(self.messages.append, open_one, Corpus(TEXT), views, self.clock)
         monkeypatch.setattr("builtins.wait", self.wait, raising=False)
         self.tell("device", name="numpy")
 

@@ -9,7 +9,7 @@ import numpy as np
 import paging
 import pytest
 from beside import GONE
-from talk_view import LONGEST, TalkView
+from talk_view import LONGEST
 
 from groundling.config import GPTConfig
 from groundling.data import Corpus
@@ -271,7 +271,7 @@ def test_the_run_writes_while_it_trains_and_trains_as_if_it_had_not(page: Page):
     page.session.clock = iter(range(10**6)).__next__
     page.session.receive({"type": "start", **START})
     page.session.receive({"type": "talk", **ASKED, "source": "run", "length": 12})
-    [talk] = [view for view in page.session.views if isinstance(view, TalkView)]
+    talk = page.session.doers["talk"]
     phases = set()
     while page.session.advance():
         if talk.running:

@@ -13,6 +13,7 @@ import pytest
 import session as session_module
 import twin_view
 from paging import Posted
+from views import views
 
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
@@ -149,7 +150,8 @@ def test_a_lost_device_is_for_the_session_to_tell(view, monkeypatch):
 @pytest.fixture
 def session(posted, view):
     """A session on NumPy whose twins are small."""
-    made = session_module.Session(posted.append, lambda name, stage: NumPyDevice(), Corpus(TEXT))
+    open_one = lambda name, stage: NumPyDevice()  # noqa: E731
+    made = session_module.Session(posted.append, open_one, Corpus(TEXT), views)
     tell(made, "device", name="numpy")
     return made
 

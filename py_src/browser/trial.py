@@ -1,0 +1,59 @@
+"""What the page has of a run, and of one that was put aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from groundling import sources
+
+if TYPE_CHECKING:
+    from groundling.data import Corpus
+    from groundling.runs.run import Run
+    from groundling.runs.statefile import Saved
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A copy of a run's state: of which iteration, and where it is."""
+
+    iter: int
+    serial: int | None  # autosave's number of it; None: the page has it, and gives it back
+
+
+@dataclass
+class Trial:
+    """A run and what the page knows of it: what Reset puts aside and Undo brings back."""
+
+    run: Run
+    posted: int = 0  # how many records of run.log the page has
+    seconds: float = 0.0  # of training
+    kept: Kept | None = None  # the last copy of its state
+    overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
+
+    @property
+    def iter(self) -> int:
+        """How many iterations have been trained and reported."""
+        return self.run.first + len(self.run.log)
+
+    def recapture(self) -> None:
+        """Have the run capture its step anew. Edited code may have nothing of the kind."""
+        getattr(self.run, "recapture", lambda: None)()
+
+
+@dataclass
+class Aside:
+    """What Undo brings a run back from where its device is gone: a copy of its state, here or where
+    the last copy is kept.
+    """
+
+    saved: Saved | None
+    kept: Kept | None
+    corpus: Corpus
+    seconds: float
+    overlay: dict[str, str]
+
+    @property
+    def iter(self) -> int:
+        """The iteration it is at."""
+        return self.saved.state.iter if self.saved else self.kept.iter

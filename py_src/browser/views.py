@@ -1,0 +1,36 @@
+"""The views of a session, each handed what it uses of another."""
+
+from assist_view import AssistView
+from console_view import ConsoleView
+from doctor_view import DoctorView
+from inspector_view import InspectorView
+from lens_view import LensView
+from link_view import LinkView
+from live_view import LiveView
+from project_view import ProjectView
+from samples_view import SamplesView
+from speed_view import SpeedView
+from talk_view import TalkView
+from text_view import TextView
+from twin_view import TwinView
+from view import PageSession, View
+
+
+def views(session: PageSession) -> list[View]:
+    """All of them, in the order in which they are asked; the first is that of the edits."""
+    console, talk = ConsoleView(session), TalkView(session)
+    return [
+        LiveView(session),
+        SamplesView(session),
+        SpeedView(session),
+        talk,
+        TwinView(session),
+        InspectorView(session),
+        LinkView(session),
+        console,
+        AssistView(session, console.known),
+        ProjectView(session),
+        DoctorView(session),
+        LensView(session, talk.model_of),
+        TextView(session),
+    ]
