@@ -583,6 +583,7 @@ def build_site() -> Path:
     make_venv()
     node_modules()
     assets = {asset: fetch(asset) for asset in ASSETS}
+    run(sys.executable, SITE / "protocol.py")
     ours = files(ROOT / "py_src", ROOT / "shaders")
     page = [SITE / "index.html", *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]

@@ -49,14 +49,14 @@ class AssistView(View):
             path, message["text"], message["at"], self._names(path)
         )
         found = [asdict(option) for option in options]
-        self.post({"type": "completions", "id": message["id"], "from": start, "options": found})
+        self.post({"type": "completions", "id": message["id"], "start": start, "options": found})
 
     def do_hover(self, message: Message) -> None:
         """Post what a name means."""
         path, at = message["path"], message["at"]
         doc = self.assist.hover(path, message["text"], at, self._names(path))
         doc = doc or assist.Doc(at, at, "", "")
-        told = {"from": doc.start, "to": doc.end, "signature": doc.signature, "text": doc.text}
+        told = {"start": doc.start, "end": doc.end, "signature": doc.signature, "text": doc.text}
         self.post({"type": "doc", "id": message["id"], **told})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
@@ -66,9 +66,9 @@ class AssistView(View):
             case "lint":
                 self.post({"type": "linted", **told, "path": message["path"], "problems": []})
             case "complete":
-                self.post({"type": "completions", **told, "from": message["at"], "options": []})
+                self.post({"type": "completions", **told, "start": message["at"], "options": []})
             case "hover":
-                at = {"from": message["at"], "to": message["at"]}
+                at = {"start": message["at"], "end": message["at"]}
                 self.post({"type": "doc", **told, **at, "signature": "", "text": ""})
 
     def _names(self, path: str) -> dict[str, object]:

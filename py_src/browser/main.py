@@ -17,10 +17,10 @@ from groundling_js import post as post_text
 from groundling_js import sfc32 as js_sfc32
 from groundling_js import store as js_store
 from groundling_js import wake
-from messages import text_of, unsent
 from pyodide.ffi import JsBuffer, JsException, to_js
 from session import Message, Session
 from views import views
+from wire import text_of, unsent
 
 import groundling.devices.base
 import groundling.devices.open

@@ -1,4 +1,4 @@
-"""The session behind the page: commands in, messages out, as site/src/base/protocol.ts has them.
+"""The session behind the page: commands in, messages out, as py_src/browser/messages has them.
 
 It knows nothing of the browser, and its tests run natively. The host calls `receive` with each
 command, whenever it comes, also while `advance` waits for the GPU; and it calls `advance` again and
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from autosave import Autosave, StoreError, StoreFull
 from beside import sentence
 from explain import LOST, UNKNOWN, explain
-from messages import Message
 from trial import Aside, Kept, Trial
 from view import FRAME, EditsView, Refused, View
+from wire import Message
 
 import groundling.config
 import groundling.data

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from beside import Beside, sentence
+from messages.limits import MAX_TALK
 from view import Message
 
 import groundling.engine.tensor
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from groundling.model import GPT
     from groundling.runs.checkpoint import Checkpoint
 
-LONGEST = 2000  # characters of a text, and of a prompt
 READ_EVERY = 4  # characters between two reads: what a reader sees come in one go
 RECITED = 16  # characters that Credits gets at a time
 
@@ -77,7 +77,6 @@ class TalkView(Beside):
     def do_voice(self, message: Message) -> None:
         """Read a file as one of the models. One that is refused leaves the model as it was."""
         source = message["source"]
-        told = {"type": "voice", "source": source, "name": message["name"]}
         ckpt = groundling.runs.inspector.Contents(message["bytes"]).ckpt
         known = self._vocabulary(ckpt)
         if ckpt.config.vocab_size != known.vocab_size:
@@ -87,17 +86,15 @@ class TalkView(Beside):
             )
         self.voices[source] = ckpt
         self.models.pop(source, None)
-        self.post(
-            {
-                **told,
-                "problem": "",
-                "seed": ckpt.seed,
-                "iter": ckpt.iter,
-                "valLoss": ckpt.val_loss,
-                "parameters": int(ckpt.weights.size),
-                "opening": groundling.runs.samples.opening(known),
-            }
-        )
+        voice = {
+            "name": message["name"],
+            "seed": ckpt.seed,
+            "iter": ckpt.iter,
+            "valLoss": ckpt.val_loss,
+            "parameters": int(ckpt.weights.size),
+            "opening": groundling.runs.samples.opening(known),
+        }
+        self.post({"type": "voice", "source": source, "problem": "", "voice": voice})
 
     def do_talk(self, message: Message) -> None:
         """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
@@ -156,7 +153,7 @@ class TalkView(Beside):
         if not part:
             model, corpus = self.model_of("reference")
             self.recital = groundling.runs.writer.stream(
-                *(model, corpus, message["prompt"] or "\n", LONGEST, message["seed"]),
+                *(model, corpus, message["prompt"] or "\n", MAX_TALK, message["seed"]),
                 read_every=RECITED,
             )
             part = next(self.recital)
@@ -166,8 +163,8 @@ class TalkView(Beside):
         """Tell it where the page waits for an answer."""
         problem = sentence(error, self.session)
         if message["type"] == "voice":
-            told = {"source": message["source"], "name": message["name"], "problem": problem}
-            self.post({"type": "voice", **told})
+            told = {"problem": f"{message['name']}: {problem}", "voice": None}
+            self.post({"type": "voice", "source": message["source"], **told})
         elif message["type"] == "recite":
             self.recital = None
             self.post({"type": "recited", "text": "", "problem": problem})
@@ -182,9 +179,9 @@ class TalkView(Beside):
         text.prompt = prompt = text.corpus.decode(corpus.encode(text.prompt))
         groundling.sampling.check_settings(**text.settings)
         for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
-            if not least <= size <= LONGEST:
+            if not least <= size <= MAX_TALK:
                 raise ValueError(
-                    f"The {what} is {size:,} characters; it may be {least} to {LONGEST:,}."
+                    f"The {what} is {size:,} characters; it may be {least} to {MAX_TALK:,}."
                 )
         text.logits = self._of_prompt(model, text.corpus, prompt)
         begun = [self._surprise(i) for i in range(len(prompt))]

@@ -169,12 +169,12 @@ class TextView(View):
     def _post_text(self, problem: str = "", turn: int | None = None) -> None:
         """Tell of the text in use, or why the one that the page has given this turn is not."""
         corpus, setup = self.session.corpus, self.session.setup
-        told = {"type": "text", "turn": turn, "problem": problem}
+        facts = None
         if not problem:
             survey = groundling.runs.texts.survey(corpus)
             parameters = groundling.runs.cost.cost(setup).parameters
             ratio, advice = groundling.runs.texts.advice(corpus, parameters)
-            told |= {
+            facts = {
                 "ours": corpus.name == OURS,
                 "manifest": asdict(groundling.runs.texts.manifest(corpus, setup.train.seed)),
                 "characters": survey.characters,
@@ -187,7 +187,7 @@ class TextView(View):
                 "ratio": ratio,
                 "advice": advice,
             }
-        self.post(told)
+        self.post({"type": "text", "turn": turn, "problem": problem, "facts": facts})
 
     def _post_setups(self) -> None:
         limits, rate = self._limits(), self._rate(measure=False)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from beside import Beside
+from messages.limits import MAX_TWIN
 from view import Message
 
 import groundling.config
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from view import PageSession
 
     from groundling.labs.twin import Twin, Verdict
-
-MOST_ITERS = 1000  # it is a demonstration, and its schedule warms up in 10
 
 
 class TwinView(Beside):
@@ -58,8 +57,8 @@ class TwinView(Beside):
         self.post({"type": "file", "name": name, "mime": "application/octet-stream", "bytes": data})
 
     def _train(self) -> Iterator[None]:
-        if not 1 <= self.iters <= MOST_ITERS:
-            raise ValueError(f"A twin has 1 to {MOST_ITERS:,} iterations, not {self.iters:,}.")
+        if not 1 <= self.iters <= MAX_TWIN:
+            raise ValueError(f"A twin has 1 to {MAX_TWIN:,} iterations, not {self.iters:,}.")
         session, setup = self.session, self.session.setup
         usual = live.again(groundling.config.TrainConfig, setup.train)
         model = live.again(groundling.config.GPTConfig, setup.model)
@@ -129,7 +128,6 @@ def told(verdict: Verdict) -> Message:
         "text": str(verdict),
         "files": list(verdict.files),
         "weights": list(verdict.weights),
-        "parted": verdict.parted,
         "feeds": [groundling.labs.twin.feeds(seed) for seed in (a, b)]
         if kind == "differ" and a != b
         else [],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from explain import explain
-from messages import Message
+from wire import Message
 
 if TYPE_CHECKING:
     from trial import Aside, Trial

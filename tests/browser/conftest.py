@@ -159,7 +159,7 @@ def axe(page: Page) -> Callable[..., None]:
 
 class Worker:
     """The site's own worker, without its page: commands in, messages out, as
-    site/src/base/protocol.ts has them.
+    py_src/browser/messages has them.
 
     `messages` are all that have come. One that has bytes comes with their number; see `file`.
     """

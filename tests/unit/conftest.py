@@ -3,6 +3,7 @@ on WebGPU), and they may import the modules of py_src/browser.
 """
 
 import sys
+from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -18,11 +19,23 @@ class BrowserModules(MetaPathFinder):
     """Finds `session` and its like, and not that folder's wgpu, which would hide the real one."""
 
     def find_spec(self, name, path=None, target=None):
-        file = BROWSER / f"{name}.py"
-        return spec_from_file_location(name, file) if path is None and file.is_file() else None
+        for file in (BROWSER / f"{name}.py", BROWSER / f"{name}/__init__.py"):
+            if path is None and name != "wgpu" and file.is_file():
+                return spec_from_file_location(name, file)
+        return None
 
 
 sys.meta_path.append(BrowserModules())
+
+
+@pytest.fixture(autouse=True)
+def well_typed() -> Iterator[None]:
+    """Fails a test in which a message is posted that is not of its type."""
+    yield
+    wrong = getattr(sys.modules.get("paging"), "wrong", [])
+    found = wrong[:]
+    wrong.clear()
+    assert not found
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import json
 import time
 from collections.abc import Callable
 
-import messages
 import session
+import typed
 import views
+import wire
 
 import groundling.devices.base
 import groundling.devices.open
@@ -14,6 +15,7 @@ from groundling.data import Corpus
 
 TEXT = "To be, or not to be, that is the question:\n" * 20
 CORPUS = Corpus(TEXT)
+wrong: list[str] = []  # what was posted and is not of its type; see conftest.py
 
 
 def file_of(messages: list[dict], type: str = "file") -> bytes:
@@ -30,9 +32,11 @@ class Posted(list):
     """The messages that were posted, as the page gets them."""
 
     def append(self, message: dict) -> None:
-        crossed = json.loads(messages.text_of(message))
+        crossed = json.loads(wire.text_of(message))
         assert crossed["type"] == message["type"], crossed
-        super().append(crossed | {k: v for k, v in message.items() if k == "bytes"})
+        crossed |= {name: value for name, value in message.items() if name == "bytes"}
+        wrong.extend(typed.faults(crossed, typed.REPORTS[crossed["type"]], crossed["type"]))
+        super().append(crossed)
 
     def of(self, type: str) -> list[dict]:
         return [message for message in self if message["type"] == type]

@@ -185,7 +185,7 @@ def test_the_class_at_hand_is_known_in_the_real_file(page):
 
 def test_where_completion_begins_is_counted_in_utf_16(page):
     message = page.options("é = '𝄞𝄞'; whi‸")
-    assert message["from"] == len("é = '𝄞𝄞'; ".encode("utf-16-le")) // 2
+    assert message["start"] == len("é = '𝄞𝄞'; ".encode("utf-16-le")) // 2
 
 
 def test_options_have_their_signature_and_first_sentence(page):
@@ -245,7 +245,7 @@ def test_hover_tells_signature_and_docstring(page, text, signature, doc):
     assert message["signature"] == signature
     assert message["text"].startswith(doc)
     name = re.search(r"\w*‸\w*", text)[0].replace("‸", "")
-    assert message["to"] - message["from"] == len(name)
+    assert message["end"] - message["start"] == len(name)
 
 
 @pytest.mark.parametrize("text", ["x = ‸", "# pri‸nt", "'pri‸nt'", "fo‸r", "unknown‸", "‸"])

@@ -34,13 +34,15 @@ FLOOR = {name: at for at, line in enumerate(LAYERS.split("\n")) for name in line
 BROWSER = Path(__file__).parents[2] / "py_src/browser"
 # Of the page's modules each may import those in a line below its own, and none beside it.
 PAGE_LAYERS = """
-main plans
+main
 views
 session *_view
 beside
 view
 trial
-explain messages assist lint autosave
+explain wire plans assist lint autosave
+messages.[!b]*
+messages.base
 """
 
 

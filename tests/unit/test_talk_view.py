@@ -9,7 +9,7 @@ import numpy as np
 import paging
 import pytest
 from beside import GONE
-from talk_view import LONGEST
+from talk_view import MAX_TALK
 
 from groundling.config import GPTConfig
 from groundling.data import Corpus
@@ -95,8 +95,9 @@ def logits_after(model: GPT, text: str) -> np.ndarray:
 
 
 def test_a_file_becomes_a_voice_and_says_what_it_is(page: Page):
-    [voice] = page.of("voice")
-    assert (voice["problem"], voice["seed"], voice["iter"]) == ("", "talk", 7)
+    [told] = page.of("voice")
+    voice = told["voice"]
+    assert (told["problem"], voice["seed"], voice["iter"]) == ("", "talk", 7)
     assert (voice["name"], voice["valLoss"]) == ("a.bin", 2.5)
     assert voice["parameters"] == initial_weights(MODEL, "talk").size
     assert voice["opening"] is None or set(voice["opening"]) <= set(CORPUS.vocab)
@@ -126,7 +127,7 @@ def test_a_file_of_another_text_writes_with_its_own_characters(page: Page):
     data = checkpoint.dumps(replace(ckpt, vocab=other.vocab))
     page.tell("voice", source="reference", name="b.bin", bytes=data)
     assert page.of("voice")[-1]["problem"] == ""
-    opening = page.of("voice")[-1]["opening"]
+    opening = page.of("voice")[-1]["voice"]["opening"]
     assert page.talk(prompt=opening, length=1)["problem"] == ""
     found = page.talk(prompt="Über", length=9)
     assert found["problem"] == ""
@@ -215,9 +216,9 @@ def test_a_look_at_the_prompt_tells_what_may_come_next(page: Page, model: GPT):
     "change, why",
     [
         ({"prompt": ""}, "prompt is 0 characters"),
-        ({"prompt": "o" * (LONGEST + 1)}, "prompt is 2,001 characters"),
+        ({"prompt": "o" * (MAX_TALK + 1)}, "prompt is 2,001 characters"),
         ({"prompt": "To €"}, "'€'"),
-        ({"length": LONGEST + 1}, "length is 2,001"),
+        ({"length": MAX_TALK + 1}, "length is 2,001"),
         ({"temperature": 0}, "temperature is 0"),
         ({"topK": 0}, "top_k is 0"),
         ({"topP": 1.5}, "top_p is 1.5"),

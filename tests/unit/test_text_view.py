@@ -49,7 +49,7 @@ def test_the_page_is_told_presets_the_form_the_text_and_the_draft(page: Page):
     assert {("model", "d_model"), ("training", "betas[1]"), ("training", "seed")} - keys == {
         ("training", "seed")
     }
-    assert page.last("text")["manifest"]["name"] == "old.txt"
+    assert page.last("text")["facts"]["manifest"]["name"] == "old.txt"
     draft = page.last("draft")
     assert draft["inForce"] and draft["config"]["model"]["vocab_size"] == len(set(RHYME))
 
@@ -68,7 +68,7 @@ def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
     page.tell("use", text=config())
     page.tell("text", turn=1, name="a.txt", bytes=b"one two three " * 40, more=1)
     page.tell("text", turn=1, name="b.txt", bytes=b"four", more=0)
-    assert page.last("text")["manifest"]["name"] == "a.txt and 1 more"
+    assert page.last("text")["facts"]["manifest"]["name"] == "a.txt and 1 more"
     assert page.last("setup")["settings"]["iters"] == 2
     page.tell("start", seed="s", iters=2, batchSize=2, lr=3e-4)
     run = page.session.run

@@ -43,10 +43,11 @@ MAX_CHARACTERS = 1_000_000  # of one file
 MAX_DIFF = 20_000  # characters that are kept of one edit's diff
 FIXED = re.compile(rf"{LIBRARY}(?:.*/)?__init__\.py|{LIBRARY}(?:edits/live|sources)\.py")
 """What makes edits work cannot itself be edited."""
-PATH = re.compile(
+EDITABLE = (
     rf"{LIBRARY}([a-z]+/){{0,2}}[a-z_][a-z0-9_]{{0,60}}\.py"
     rf"|({SHADERS}|{TEMPLATES})[a-z][a-z0-9_]{{0,60}}\.wgsl"
 )
+"""A regular expression of the paths that edits may have, for the page too."""
 
 
 def references() -> dict[str, Callable]:
@@ -76,7 +77,7 @@ def check(overlay: object) -> dict[str, str]:
                 f"{path} is {MOVED[path]} now, and may have changed since this edit was made: make "
                 "the same change there."
             )
-        if not isinstance(path, str) or not PATH.fullmatch(path) or not _has_folder(path):
+        if not isinstance(path, str) or not re.fullmatch(EDITABLE, path) or not _has_folder(path):
             raise ValueError(
                 f"{path!r:.100} cannot be edited: only {LIBRARY}NAME.py, the same in a folder that "
                 f"is there, and {SHADERS}NAME.wgsl can, in lower case."

@@ -44,7 +44,8 @@ MAX_TOTAL = 2_000_000
 MAX_ZIP = 4_000_000
 MAX_LINK = 16_384  # characters of the fragment
 PREFIX = "code="
-NAME = r"[^\x00-\x1f\x7f]{1,60}"
+MAX_NAME = 60  # characters
+NAME = rf"[^\x00-\x1f\x7f]{{1,{MAX_NAME}}}"
 SETTINGS = "seed", "iters", "batch_size", "lr"
 KEYS = "format", "version", "code", "name", "settings"
 PROBLEMS = (  # what zipfile raises of a damaged file

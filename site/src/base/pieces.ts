@@ -1,10 +1,9 @@
 // Files that the worker sends, whole or piece by piece, so that it need not hold them whole.
 
-import type { Told, Reports } from "./reports";
+import type { PieceReport } from "./protocol";
+import type { Reports } from "./reports";
 
-type Piece = Extract<Told, { type: "piece" }>;
-
-let pieces: Piece[] = [];
+let pieces: PieceReport[] = [];
 
 /** The file that the pieces make; the next ones are of another. */
 export function assembled(mime = ""): Blob {

@@ -1,11 +1,19 @@
-// What the page and the worker say to each other: plain objects, told apart by `type`.
-// The page only draws; every number in these messages was computed in Python, by
-// py_src/browser/session.py.
+// Every message between the page and the worker: plain objects, told apart by `type`.
+// Written by site/protocol.py from py_src/browser/messages: edit those modules, and build.
+
+// ---- base --------------------------------------------------------------------------------------
 
 export type Phase = "booting" | "ready" | "training" | "paused" | "done" | "error";
+
 export type DeviceName = "webgpu" | "numpy";
 
-/** What the fields of the page hold: a run is made from it. */
+/** The models that can write: the reference checkpoint, a file of the reader's, and the run. */
+export type VoiceName = "reference" | "file" | "run";
+
+/** The reader's edits: path to whole text, for every file that differs from the original. */
+export type Files = Record<string, string>;
+
+/** The fields of the page that a run is made from. */
 export interface Settings {
   seed: string;
   iters: number;
@@ -13,135 +21,1283 @@ export interface Settings {
   lr: number;
 }
 
-/** The least and the most that each field may hold; of the seed, its characters as JSON. */
-export type SettingsLimits = Record<keyof Settings, [number, number]>;
+/** The smallest and the largest value of each field; for the seed, its length as JSON. */
+export interface SettingsLimits {
+  seed: [number, number];
+  iters: [number, number];
+  batchSize: [number, number];
+  lr: [number, number];
+}
 
-// ---- page to worker ----------------------------------------------------------------------------
+/** A place in a traceback. */
+export interface Frame {
+  path: string;
+  /** of the function */
+  name: string;
+  /** from 1 */
+  line: number;
+  /** from 0, in UTF-16 code units */
+  column: number;
+  endLine: number;
+  endColumn: number;
+  /** of the line */
+  text: string;
+  /** whether the reader edited the file, or typed it in the console */
+  yours: boolean;
+}
 
-export type Command =
-  /** With `files`, the run is made by the code under the reader's edits; without, by the last. */
-  | ({ type: "start"; files?: Files } & Settings)
-  | { type: "pause" }
-  | { type: "resume" }
-  | { type: "reset" }
-  /** Brings back the run that the last reset or load put aside. */
-  | { type: "undo"; bytes?: Uint8Array }
-  /** A new peak learning rate, also while training. */
-  | { type: "lr"; value: number }
-  /** Asks for the weights file, `.bin`. `bytes`, here and elsewhere: of a run that is lost, the
-   * copy that the page has. */
-  | { type: "save"; bytes?: Uint8Array }
-  /** Asks for the state file, `.state`: the whole run. */
-  | { type: "state"; bytes?: Uint8Array }
-  /** Asks for the log of losses, as CSV. */
-  | { type: "log" }
-  /** A weights file or a state; it tells which it is. */
-  | ({ type: "load"; name: string; bytes: Uint8Array; files?: Files } & Settings)
-  /** The answer to `asked`: load it all the same. */
-  | { type: "anyway" }
-  /** Goes on from the copy of `offer`. */
-  | { type: "continue"; files?: Files }
-  /** Lets go of that copy, and of those before it; and brings them back. */
-  | { type: "discard" }
-  | { type: "undiscard" }
-  | { type: "hidden"; hidden: boolean }
-  | { type: "device"; name: DeviceName }
-  | TextCommand
-  | TwinCommand
-  | SpeedCommand
-  | InspectorCommand
-  | DoctorCommand
-  | LensCommand
-  | TalkCommand
-  | CodeCommand
-  /** Asks for the run as a link. */
-  | { type: "share" }
-  /** Asks what a link claims: of the address's fragment. */
-  | { type: "claim"; text: string }
-  /** Trains a link's run again, beside the page's own, and checks it; and ends that early. */
-  | { type: "replay"; text: string }
-  | { type: "unreplay" }
-  /** Asks for nothing but `heard`. */
-  | { type: "ping" };
+/** An error in words. */
+export interface Panel {
+  title: string;
+  message: string;
+  hint: string;
+  detail: string;
+}
 
-/** The reader's edits: path to whole text, for every file that differs from the original. */
-export type Files = Record<string, string>;
+/** An error in code. */
+export interface CodeError extends Panel {
+  /** the innermost last */
+  frames: Frame[];
+}
 
-/** `path` is that of a source, or "" for the console; `at` counts UTF-16 code units. */
-export type CodeCommand =
-  /** Goes on with other code. `fit`: with the parameters that still fit by name and shape, the
-   * others drawn anew. `anyway`: with kernels that differ from their NumPy twins. */
-  | { type: "apply"; files: Files; fit?: boolean; anyway?: boolean; bytes?: Uint8Array }
-  /** Runs what was typed at the console's prompt, against the live run. */
-  | { type: "evaluate"; text: string }
-  /** Ends what was typed there, at its next wait for the device. */
-  | { type: "interrupt" }
-  | { type: "complete"; id: number; path: string; text: string; at: number }
-  | { type: "hover"; id: number; path: string; text: string; at: number }
-  | { type: "lint"; id: number; path: string; text: string }
-  /** Asks for the project as a file. */
-  | ({ type: "zip"; name: string; files: Files } & Settings)
-  /** A project's file, to be read. */
-  | { type: "unzip"; name: string; bytes: Uint8Array }
-  | ({ type: "share_code"; name: string; files: Files } & Settings)
-  /** Asks what edits a link holds: of the address's fragment. */
-  | { type: "code_claim"; text: string };
+/** What a command brings for a run that is lost. */
+export interface WithCopy {
+  /** the last copy of the run, where the page has it */
+  bytes?: Uint8Array<ArrayBuffer>;
+}
 
-/** `text` is a config as JSON: a model, its training, or both. */
-export type TextCommand =
-  /** Asks for the presets as this device can train them, the form's fields, and what is in force. */
-  | { type: "setups" }
-  /** A file of the reader's text; `more` of them are still to come. */
-  | { type: "text"; turn: number; name: string; bytes: Uint8Array; more: number }
-  /** Goes back to tiny-shakespeare. */
-  | { type: "untext" }
-  /** Asks what a config costs, or what is wrong with it. */
-  | { type: "draft"; text: string; bytes?: Uint8Array }
-  /** Makes it the next run's; or changes the run, in what can change. */
-  | { type: "use"; text: string }
-  /** The run, or the next one, is to warm up for so many iterations. */
-  | { type: "warmup"; value: number }
-  /** Asks for it as a file. */
-  | { type: "config"; text: string };
+/** An edit of the code that a run took on. */
+export interface Edit {
+  /** the first under the new code */
+  iter: number;
+  /** unified */
+  diff: string;
+}
+
+/** Asks for nothing but `heard`. */
+export interface PingCommand {
+  type: "ping";
+}
+
+/** The immediate answer to every command: the worker's event loop is alive. */
+export interface HeardReport {
+  type: "heard";
+}
+
+/** A sentence for the reader. */
+export interface NoticeReport {
+  type: "notice";
+  message: string;
+}
+
+/** A piece of a file. The message after the last piece says what the file is for. */
+export interface PieceReport {
+  type: "piece";
+  first: boolean;
+  /** where in the file it begins */
+  at: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A file for the reader to keep. Without bytes, it is made of the pieces before. */
+export interface FileReport {
+  type: "file";
+  name: string;
+  mime: string;
+  bytes?: Uint8Array<ArrayBuffer>;
+}
+
+// ---- code --------------------------------------------------------------------------------------
+
+/** Continues the run with other code. */
+export interface ApplyCommand extends WithCopy {
+  type: "apply";
+  files: Files;
+  /** keep the parameters that fit by name and shape, draw the others anew */
+  fit?: boolean;
+  /** also if kernels differ from their NumPy references */
+  anyway?: boolean;
+}
+
+/** Runs what was typed at the console's prompt, against the live run. */
+export interface EvaluateCommand {
+  type: "evaluate";
+  text: string;
+}
+
+/** Ends what was typed there, at its next wait for the device. */
+export interface InterruptCommand {
+  type: "interrupt";
+}
+
+/** A question about a text that is being edited. */
+export interface AtCursor {
+  /** the answer's too */
+  id: number;
+  /** of the source; empty for the console */
+  path: string;
+  text: string;
+  /** the cursor, in UTF-16 code units */
+  at: number;
+}
+
+/** Asks for completions. */
+export interface CompleteCommand extends AtCursor {
+  type: "complete";
+}
+
+/** Asks for documentation. */
+export interface HoverCommand extends AtCursor {
+  type: "hover";
+}
+
+/** Asks for problems. */
+export interface LintCommand {
+  type: "lint";
+  id: number;
+  path: string;
+  text: string;
+}
+
+/** Asks for the project as a file. */
+export interface ZipCommand extends Settings {
+  type: "zip";
+  name: string;
+  files: Files;
+}
+
+/** Brings a project's file, to be read. */
+export interface UnzipCommand {
+  type: "unzip";
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Asks for the project as a link. */
+export interface ShareCodeCommand extends Settings {
+  type: "share_code";
+  name: string;
+  files: Files;
+}
+
+/** Asks what edits a link holds. */
+export interface CodeClaimCommand {
+  type: "code_claim";
+  /** the address's fragment */
+  text: string;
+}
+
+/** A file of the library. */
+export interface Source {
+  path: string;
+  text: string;
+}
+
+/** The Python and WGSL that is about to run. */
+export interface SourcesReport {
+  type: "sources";
+  files: Source[];
+}
+
+/** In a file, `old` is to become `new`; an empty `old` makes a new file. */
+export interface RecipeEdit {
+  path: string;
+  old: string;
+  new: string;
+}
+
+/** A worked edit. */
+export interface Recipe {
+  name: string;
+  title: string;
+  text: string;
+  edits: RecipeEdit[];
+}
+
+/** All recipes. */
+export interface RecipesReport {
+  type: "recipes";
+  recipes: Recipe[];
+}
+
+/** The run goes on with other code. */
+export interface AppliedReport extends Edit {
+  type: "applied";
+  files: string[];
+}
+
+/** The new code was not taken on; the old goes on. */
+export interface RefusedReport {
+  type: "refused";
+  error: CodeError;
+}
+
+/** The new code's parameters are others; nothing has changed yet. */
+export interface FitReport {
+  type: "fit";
+  kept: string[];
+  fresh: string[];
+  dropped: string[];
+}
+
+/** How an edited kernel compares with its NumPy reference. */
+export interface KernelCheck {
+  kernel: string;
+  ok: boolean;
+  /** difference; null if it is not a number */
+  largest: number | null;
+  tolerance: number;
+  where: string;
+  message: string;
+}
+
+/** The checks of edited kernels. Unless all are ok, nothing was applied. */
+export interface KernelsReport {
+  type: "kernels";
+  rows: KernelCheck[];
+}
+
+/** An array in short. */
+export interface ArrayView {
+  shape: number[];
+  dtype: string;
+  mean: number | null;
+  std: number | null;
+  min: number | null;
+  max: number | null;
+  width: number;
+  height: number;
+  /** from 0 to 255, row by row */
+  pixels: number[];
+}
+
+/** Something printed, typed, evaluated or raised. */
+export interface ConsoleEntry {
+  kind: "in" | "out" | "err" | "value" | "array" | "error";
+  text: string;
+  array?: ArrayView;
+  error?: CodeError;
+}
+
+/** What is new in the console. */
+export interface ConsoleReport {
+  type: "console";
+  entries: ConsoleEntry[];
+}
+
+/** What was typed at the prompt has ended; one for each `evaluate`. */
+export interface EvaluatedReport {
+  type: "evaluated";
+}
+
+/** What could be typed next. */
+export interface Completion {
+  label: string;
+  type: string;
+  detail: string;
+  info: string;
+}
+
+/** Completions. They replace the text from `start` to where they were asked for. */
+export interface CompletionsReport {
+  type: "completions";
+  id: number;
+  start: number;
+  options: Completion[];
+}
+
+/** The documentation of what stands from `start` to `end`; empty if there is none. */
+export interface DocReport {
+  type: "doc";
+  id: number;
+  start: number;
+  end: number;
+  signature: string;
+  text: string;
+}
+
+/** What the linter found. */
+export interface Problem {
+  line: number;
+  column: number;
+  endLine: number;
+  endColumn: number;
+  severity: "error" | "warning";
+  message: string;
+}
+
+/** The problems in a text. */
+export interface LintedReport {
+  type: "linted";
+  id: number;
+  path: string;
+  problems: Problem[];
+}
+
+/** A project that was opened, to be read, or what is wrong with it. Nothing of it has run. */
+export interface ProjectReport {
+  type: "project";
+  origin: "zip" | "link";
+  name: string;
+  files: Files;
+  settings: Settings;
+  problem: string;
+}
+
+/** The edits as a link, or why they cannot be one. */
+export interface CodeLinkReport {
+  type: "code_link";
+  /** the address's fragment */
+  text: string;
+  problem: string;
+}
+
+// ---- doctor ------------------------------------------------------------------------------------
+
+/** Examines cases, one after the other, while no run trains. */
+export interface CaseCommand {
+  type: "case";
+  names: string[];
+  iters: number;
+}
+
+/** Stops the case in progress, and those after it. */
+export interface UncaseCommand {
+  type: "uncase";
+}
+
+/** Settings that a diagnosis would change. */
+export interface Fix {
+  lr?: number;
+  iters?: number;
+  warmup?: number;
+}
+
+/** What a loss curve shows. */
+export interface Diagnosis {
+  kind: "early" | "clean" | "fork" | "plateau" | "divergence" | "dead" | "slow" | "spike";
+  title: string;
+  says: string;
+  /** what was measured, and the result */
+  evidence: [string, string][];
+  change: string;
+  fix: Fix;
+  /** the iteration where it shows */
+  at: number | null;
+  healthy: boolean;
+}
+
+/** One of the doctor's runs. */
+export interface Case {
+  name: string;
+  title: string;
+  wrong: string;
+  /** the diagnosis that it should get */
+  expected: string;
+  /** The curve that it should have: share of the run, training loss, validation loss. */
+  shape: [number, number, number][];
+}
+
+/** All cases, and how many iterations they may have. */
+export interface CasesReport {
+  type: "cases";
+  cases: Case[];
+  iters: number;
+  fewest: number;
+  most: number;
+}
+
+/** How far a case is. */
+export interface CaseReport {
+  type: "case";
+  name: string;
+  phase: "running" | "done" | "stopped" | "failed";
+  iters: number;
+  /** The new ones: iteration, training loss, validation loss; null if not finite. */
+  records: [number, number | null, number | null][];
+  message: string;
+  verdict: Diagnosis | null;
+}
+
+/** What the page's own run shows so far. */
+export interface DiagnosisReport {
+  type: "diagnosis";
+  iter: number;
+  verdict: Diagnosis | null;
+}
+
+/** A line on the loss curve, in nats; a band if it has `to`. */
+export interface Level {
+  name: string;
+  label: string;
+  nats: number;
+  to: number | null;
+  says: string;
+}
+
+/** The lines on the loss curve. */
+export interface LevelsReport {
+  type: "levels";
+  levels: Level[];
+}
+
+// ---- inside ------------------------------------------------------------------------------------
+
+/** Looks into a model as it reads a prompt; if it is the run, again and again as it trains. */
+export interface LensCommand {
+  type: "lens";
+  source: VoiceName;
+  prompt: string;
+}
+
+/** The reader looks no more. */
+export interface UnlensCommand {
+  type: "unlens";
+}
+
+/** A character and its probability. */
+export type Guess = [string, number];
+
+/** What n characters do in a model. */
+export interface Look {
+  source: VoiceName;
+  /** of the run */
+  iter: number | null;
+  text: string[];
+  layers: number;
+  heads: number;
+  /** For every layer, before the first and after each, and every position: the likeliest next.
+   * */
+  guesses: Guess[][][];
+  /** uint16, in 65,535ths: attention weights, (layers, heads, n, n) */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A look into a model. */
+export interface LensReport extends Look {
+  type: "lens";
+}
+
+/** How a part of a model fares. */
+export interface Health {
+  name: string;
+  size: number;
+  mean: number | null;
+  rms: number | null;
+  norm: number | null;
+  gradient: number | null;
+  /** as a share of the norm of its weights */
+  update: number | null;
+}
+
+/** The parts of the model that was looked into. */
+export interface LayersReport {
+  type: "layers";
+  source: VoiceName;
+  iter: number | null;
+  rows: Health[];
+}
+
+/** Why there is nothing to see. */
+export interface UnlensReport {
+  type: "unlens";
+  source: VoiceName;
+  message: string;
+}
+
+// ---- inspector ---------------------------------------------------------------------------------
 
 /** Two files can be open in the inspector. */
 export type Slot = "a" | "b";
 
-/** Measures a step on the reader's device, and where its time goes; or ends that. */
-export type SpeedCommand = { type: "speed"; batchSize: number } | { type: "unspeed" };
+/** Opens a file. */
+export interface InspectCommand {
+  type: "inspect";
+  slot: Slot;
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
 
-export type TwinCommand =
-  | { type: "twin"; seeds: [string, string]; iters: number }
-  /** Ends the twin that runs, without a verdict. */
-  | { type: "untwin" }
-  /** Asks for A's file, or B's, once there is a verdict. */
-  | { type: "twin_file"; which: 0 | 1 };
+/** Opens the weights of the run. */
+export interface InspectRunCommand {
+  type: "inspect_run";
+  slot: Slot;
+}
 
-export type DoctorCommand =
-  /** Examines cases, one after the other, while no run trains. */
-  | { type: "case"; names: string[]; iters: number }
-  /** Ends the one on its way, and those to come. */
-  | { type: "uncase" };
+/** Asks for a page of 512 bytes. */
+export interface LookCommand {
+  type: "look";
+  slot: Slot;
+  page: number;
+}
 
-export type LensCommand =
-  /** Looks into a model as it reads a prompt; and into the run again and again as it trains. */
-  | { type: "lens"; source: VoiceName; prompt: string }
-  /** Nobody looks any more. */
-  | { type: "unlens" };
+/** Closes a file. */
+export interface CloseCommand {
+  type: "close";
+  slot: Slot;
+}
 
-export type InspectorCommand =
-  | { type: "inspect"; slot: Slot; name: string; bytes: Uint8Array }
-  | { type: "inspect_run"; slot: Slot }
-  /** Asks for a page of 512 bytes. */
-  | { type: "look"; slot: Slot; page: number }
-  | { type: "close"; slot: Slot };
+/** A tensor in a file. */
+export interface Part {
+  name: string;
+  group: "embedding" | "attention" | "mlp" | "norm";
+  shape: number[];
+  /** where it begins */
+  byte: number;
+  floats: number;
+  mean: number;
+  std: number;
+  min: number;
+  max: number;
+  histogram: number[];
+}
 
-// ---- text and model ----------------------------------------------------------------------------
+/** A kind of parameters, and how many there are. */
+export interface SizeRow {
+  what: string;
+  count: number;
+}
+
+/** Why a file is as large as it is. */
+export interface Explained {
+  rows: SizeRow[];
+  total: number;
+  note: string;
+  sum: string;
+}
+
+/** A file that is open. */
+export interface Inspected {
+  name: string;
+  kind: "weights" | "state";
+  seed: string;
+  iter: number;
+  valLoss: number | null;
+  header: string;
+  /** bytes */
+  size: number;
+  /** the byte of the first float */
+  start: number;
+  /** the byte after the last: a vocabulary follows, or nothing */
+  end: number;
+  explained: Explained;
+  parts: Part[];
+}
+
+/** A file was opened. */
+export interface InspectedReport extends Inspected {
+  type: "inspected";
+  slot: Slot;
+}
+
+/** A file was not opened. */
+export interface UninspectedReport {
+  type: "uninspected";
+  slot: Slot;
+  name: string;
+  message: string;
+}
+
+/** 512 bytes of a file. */
+export interface PageOfBytes {
+  page: number;
+  /** the first byte */
+  at: number;
+  hex: string;
+  /** what every four bytes say */
+  cells: (string | number)[];
+}
+
+/** A page of a file. */
+export interface BytesReport extends PageOfBytes {
+  type: "bytes";
+  slot: Slot;
+}
+
+/** How two tensors differ. */
+export interface Difference {
+  name: string;
+  /** numbers whose bits differ */
+  count: number;
+  floats: number;
+  /** |a - b| */
+  largest: number;
+  /** of a - b */
+  rms: number;
+}
+
+/** How the two open files differ. */
+export interface ComparedReport {
+  type: "compared";
+  text: string;
+  rows: Difference[];
+}
+
+// ---- limits ------------------------------------------------------------------------------------
+
+/** the folder of the library's Python, in the project */
+export const LIBRARY = "py_src/groundling/";
+
+/** and that of its kernels */
+export const SHADERS = "shaders/";
+
+/** a regular expression of the paths that edits may have */
+export const EDITABLE =
+  "py_src/groundling/([a-z]+/){0,2}[a-z_][a-z0-9_]{0,60}\\.py|(shaders/|shaders/tiles/)[a-z][a-z0-9_]{0,60}\\.wgsl";
+
+/** files in a project */
+export const MAX_FILES = 100;
+
+/** bytes of UTF-8 in one of them */
+export const MAX_FILE = 500000;
+
+/** characters in the name of a project */
+export const MAX_NAME = 60;
+
+/** bytes of a project's .zip file */
+export const MAX_ZIP = 4000000;
+
+/** bytes of the reader's own text, all files together */
+export const MAX_TEXT = 100000000;
+
+/** bytes of a config file */
+export const MAX_CONFIG = 100000;
+
+/** characters of a prompt, and of a text that a model writes after it */
+export const MAX_TALK = 2000;
+
+/** iterations of a twin, which is a demonstration */
+export const MAX_TWIN = 1000;
+
+// ---- run ---------------------------------------------------------------------------------------
+
+/** Why the device is not WebGPU: what the browser lacks. Empty if it is. */
+export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter";
+
+/** Starts a run. */
+export interface StartCommand extends Settings {
+  type: "start";
+  /** the code to run it by; without them, by the code of the last run */
+  files?: Files;
+}
+
+/** Pauses the run. */
+export interface PauseCommand {
+  type: "pause";
+}
+
+/** Resumes the run. */
+export interface ResumeCommand {
+  type: "resume";
+}
+
+/** Puts the run aside; after an error, opens the device again. */
+export interface ResetCommand {
+  type: "reset";
+}
+
+/** Brings back the run that the last reset or load put aside. */
+export interface UndoCommand extends WithCopy {
+  type: "undo";
+}
+
+/** Sets the peak learning rate, also while training. */
+export interface LrCommand {
+  type: "lr";
+  value: number;
+}
+
+/** Asks for the weights file, `.bin`. */
+export interface SaveCommand extends WithCopy {
+  type: "save";
+}
+
+/** Asks for the state file, `.state`: the whole run. */
+export interface StateCommand extends WithCopy {
+  type: "state";
+}
+
+/** Asks for the log of losses, as CSV. */
+export interface LogCommand {
+  type: "log";
+}
+
+/** Loads a weights file or a state; the file says which it is. */
+export interface LoadCommand extends Settings {
+  type: "load";
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** as of `start` */
+  files?: Files;
+}
+
+/** Answers `asked`: load it all the same. */
+export interface AnywayCommand {
+  type: "anyway";
+}
+
+/** Continues from the copy of `offer`. */
+export interface ContinueCommand {
+  type: "continue";
+  /** as of `start` */
+  files?: Files;
+}
+
+/** Discards that copy, and those before it. */
+export interface DiscardCommand {
+  type: "discard";
+}
+
+/** Restores the copies that were discarded. */
+export interface UndiscardCommand {
+  type: "undiscard";
+}
+
+/** Tells whether the page is hidden. */
+export interface HiddenCommand {
+  type: "hidden";
+  hidden: boolean;
+}
+
+/** Opens a device. */
+export interface DeviceCommand {
+  type: "device";
+  name: DeviceName;
+  /** from the worker itself, which opens the first */
+  missing?: Missing;
+}
+
+/** What the worker does before it is ready. Some of it overlaps. */
+export type Stage = "download" | "python" | "numpy" | "adapter" | "kernels";
+
+/** How far a stage is: bytes of a download, else a count. */
+export interface StageReport {
+  type: "stage";
+  stage: Stage;
+  done: number;
+  /** 0 if it is not known */
+  total: number;
+  detail: string;
+}
+
+/** The device in use. */
+export interface Adapter {
+  device: DeviceName;
+  name: string;
+  /** slower than it could be: NumPy for lack of WebGPU, or an emulated GPU */
+  fallback: boolean;
+  missing: Missing;
+  detail: string;
+}
+
+/** A device is open. */
+export interface ReadyReport {
+  type: "ready";
+  adapter: Adapter;
+  defaults: Settings;
+  limits: SettingsLimits;
+}
+
+/** The model of the run, or of the next one. */
+export interface ModelReport {
+  type: "model";
+  /** ln(vocabSize), the loss of a uniform guess */
+  uniformLoss: number;
+  vocabSize: number;
+  parameters: number;
+  /** a prompt from its text; null where one of Shakespeare's will do */
+  opening: string | null;
+}
+
+/** The settings of the next run, or those that the run has now. */
+export interface SetupReport {
+  type: "setup";
+  settings: Settings;
+}
+
+/** How many of a new run's initial weights are drawn, where that takes long. */
+export interface DrawingReport {
+  type: "drawing";
+  done: number;
+  total: number;
+}
+
+/** The session is in another phase. */
+export interface PhaseReport {
+  type: "phase";
+  phase: Phase;
+  reason: string;
+  /** the iteration of the run that was put aside, if there is one */
+  undo: number | null;
+}
+
+/** The run that is now the page's: a new one, a loaded one, or one that was brought back. */
+export interface RunReport extends Settings {
+  type: "run";
+  edits: Edit[];
+}
+
+/** One iteration. Losses are in nats per character; null if not finite. */
+export interface Step {
+  iter: number;
+  train: number | null;
+  /** the running average of `train` */
+  smooth: number | null;
+  lr: number;
+  val: number | null;
+}
+
+/** Where a run stands. */
+export interface Progress {
+  iter: number;
+  iters: number;
+  trainLoss: number | null;
+  valLoss: number | null;
+  perplexity: number | null;
+  lr: number | null;
+  itersPerSecond: number | null;
+  tokensPerSecond: number | null;
+  /** seconds of training */
+  elapsed: number;
+}
+
+/** The iterations since the last such message. */
+export interface StepsReport extends Progress {
+  type: "steps";
+  records: Step[];
+}
+
+/** What stopped the run, or a command that failed. */
+export interface ErrorReport extends Panel {
+  type: "error";
+  frames?: Frame[];
+}
+
+/** A copy of the run's state, in case the worker is lost. */
+export interface KeptReport {
+  type: "kept";
+  name: string;
+  iter: number;
+  /** in the browser's storage; else it is the pieces before */
+  here: boolean;
+}
+
+/** A file was loaded. */
+export interface LoadedReport {
+  type: "loaded";
+  kind: "weights" | "state";
+  name: string;
+  seed: string;
+  iter: number;
+  valLoss: number | null;
+  note: string;
+}
+
+/** A state of other code or text: it is loaded once the reader agrees. */
+export interface AskedReport {
+  type: "asked";
+  name: string;
+  seed: string;
+  iter: number;
+  differences: string[];
+}
+
+/** Whether states are kept: not if another tab keeps them, or the browser has no room. */
+export type Keeping = "here" | "taken" | "none";
+
+/** Whether this browser keeps states. */
+export interface KeepingReport {
+  type: "keeping";
+  keeping: Keeping;
+  /** what the browser said if it keeps none */
+  problem: string;
+}
+
+/** A text that is not the one in use. */
+export interface CopyText {
+  hash: string;
+  name: string;
+  ours: boolean;
+}
+
+/** A state that autosave has kept. */
+export interface Copy {
+  seed: string;
+  iter: number;
+  iters: number;
+  valLoss: number | null;
+  createdAt: string;
+  /** the text it was trained on, if another one is in use */
+  text: CopyText | null;
+}
+
+/** The newest copy that autosave has, before a run begins. */
+export interface OfferReport {
+  type: "offer";
+  copy: Copy | null;
+}
+
+/** A state was written to the browser's storage. */
+export interface AutosavedReport {
+  type: "autosaved";
+  iter: number;
+  copies: number;
+}
+
+/** How a text compares with the corpus, as groundling/labs/evidence.py measures it. */
+export interface Measures {
+  /** the share of the vocabulary that it uses */
+  characters: number;
+  /** nats */
+  unigram_kl: number;
+  bigram_kl: number;
+  /** the share of its words that the corpus has */
+  words: number | null;
+}
+
+/** What the run wrote at an iteration. */
+export interface Sample {
+  iter: number;
+  /** the validation loss by then */
+  loss: number | null;
+  /** empty for other models and texts than the default ones */
+  phase: string;
+  /** the phase in a sentence or two */
+  about: string;
+  text: string;
+  measures: Measures;
+}
+
+/** The measures of the corpus's own text, and of uniform guesses. */
+export interface Scale {
+  written: Measures;
+  even: Measures;
+}
+
+/** The run's samples from the `first` on; 0 is a run that is new to the page. */
+export interface SamplesReport {
+  type: "samples";
+  first: number;
+  prompt: string;
+  vocabSize: number;
+  scale: Scale;
+  /** iterations */
+  every: number;
+  samples: Sample[];
+}
+
+// ---- share -------------------------------------------------------------------------------------
+
+/** Asks for the run as a link. */
+export interface ShareCommand {
+  type: "share";
+}
+
+/** Asks what a link claims. */
+export interface ClaimCommand {
+  type: "claim";
+  /** the address's fragment */
+  text: string;
+}
+
+/** Trains a link's run again, beside the page's own, and checks it. */
+export interface ReplayCommand {
+  type: "replay";
+  text: string;
+}
+
+/** Stops that. */
+export interface UnreplayCommand {
+  type: "unreplay";
+}
+
+/** The run as a link, or why it cannot be one. */
+export interface LinkReport {
+  type: "link";
+  text: string;
+  problem: string;
+}
+
+/** What a link claims of a run. Anyone may have written it. */
+export interface Facts extends Settings {
+  iter: number;
+  /** the settings without a field on the page that are not the usual ones, or empty */
+  others: string;
+  model: string;
+  valLoss: number | null;
+  /** that were recorded, by iteration */
+  losses: [number, number][];
+  device: string;
+  sameCode: boolean;
+  /** how the run's code was edited, as a unified diff, or empty */
+  diff: string;
+  sameText: boolean;
+  /** why it cannot be replayed here, or empty */
+  problem: string;
+}
+
+/** What a link claims, or what is wrong with it. */
+export interface ClaimReport {
+  type: "claim";
+  id: string;
+  text: string;
+  problem: string;
+  facts: Facts | null;
+}
+
+/** How far a link's replay is. */
+export interface ReplayReport {
+  type: "replay";
+  /** of its claim */
+  id: string;
+  phase: "running" | "done" | "stopped" | "failed";
+  /** of one that is done */
+  verdict: "" | "identical" | "close" | "different";
+  message: string;
+  iter: number;
+  iters: number;
+  /** its own, where the link has recorded one */
+  losses: [number, number][];
+}
+
+// ---- speed -------------------------------------------------------------------------------------
+
+/** Measures a step on the reader's device, and where its time goes. */
+export interface SpeedCommand {
+  type: "speed";
+  batchSize: number;
+}
+
+/** Stops that. */
+export interface UnspeedCommand {
+  type: "unspeed";
+}
+
+/** How long a step takes; seconds and bytes, as groundling/labs/bench.py measures them. */
+export interface Figures {
+  device: string;
+  model: string;
+  batch_size: number;
+  step: number;
+  spread: [number, number];
+  host: number;
+  /** a step with the same dispatches and no work; null on NumPy */
+  floor: number | null;
+  /** the size of the tiles of matrix products, and why; empty on NumPy */
+  tiles: string;
+  first: number;
+  /** per step, and so are the next four */
+  dispatches: number;
+  submits: number;
+  bind_groups: number;
+  /** how often Python waits for the device, for losses of earlier steps */
+  waits: number;
+  uploaded: number;
+  memory: number;
+  tokens_per_second: number;
+  flops: number;
+  /** the most operations per second that the device reaches */
+  best_flops: number;
+  /** the most bytes per second */
+  best_bytes: number;
+}
+
+/** What a line of Python costs in a step. */
+export interface LineCost {
+  line: string;
+  text: string[];
+  seconds: number;
+  /** how often each kernel runs for it */
+  kernels: Record<string, number>;
+}
+
+/** How far the measurement is. */
+export interface SpeedReport {
+  type: "speed";
+  phase: "running" | "stopped" | "failed" | "done";
+  figures: Figures | null;
+  lines: LineCost[];
+  message: string;
+  /** kernels that have been timed */
+  done: number;
+}
+
+// ---- talk --------------------------------------------------------------------------------------
+
+/** The settings of the sampler. */
+export interface Knobs {
+  temperature: number;
+  topK: number;
+  topP: number;
+}
+
+/** Brings weights or a state, to be read as one of the models. */
+export interface VoiceCommand {
+  type: "voice";
+  source: "reference" | "file";
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Begins a text. */
+export interface TalkCommand extends Knobs {
+  type: "talk";
+  id: number;
+  source: VoiceName;
+  prompt: string;
+  seed: string;
+  /** characters; 0 looks at the prompt and writes nothing */
+  length: number;
+}
+
+/** Stops the text. */
+export interface UntalkCommand {
+  type: "untalk";
+}
+
+/** Asks what a character was chosen from, with these settings. */
+export interface WeighCommand extends Knobs {
+  type: "weigh";
+  turn: number;
+  /** the character's place; null: the last one */
+  at: number | null;
+}
+
+/** Asks for the next characters of the text in Credits. */
+export interface ReciteCommand {
+  type: "recite";
+  prompt: string;
+  seed: string;
+}
+
+/** A model that can write. */
+export interface Voice {
+  /** of its file */
+  name: string;
+  seed: string;
+  iter: number;
+  valLoss: number | null;
+  parameters: number;
+  /** a prompt from its text; null where one of Shakespeare's will do */
+  opening: string | null;
+}
+
+/** A file was read as a model, or why it was not. */
+export interface VoiceReport {
+  type: "voice";
+  source: "reference" | "file";
+  /** with the file's name, or empty */
+  problem: string;
+  voice: Voice | null;
+}
+
+/** How far a text is. */
+export interface TalkReport {
+  type: "talk";
+  id: number;
+  phase: "begun" | "writing" | "done" | "stopped" | "failed";
+  prompt: string | null;
+  /** the new characters */
+  text: string;
+  /** Their surprises; with "begun" those of the prompt, null where there is no context. */
+  nats: (number | null)[];
+  /** the probabilities with which they were drawn */
+  chances: number[];
+  problem: string;
+}
+
+/** Whether a character can be drawn; if not, whether top_p or top_k excludes it. */
+export type Fate = "kept" | "top_p" | "top_k";
+
+/** The character that is there, among those that it was chosen from. */
+export interface Chosen {
+  /** its surprise; null if it is infinite */
+  nats: number | null;
+  rank: number;
+  /** the probability with which it was drawn */
+  drawn: number | null;
+}
+
+/** What the character at a place was chosen from. */
+export interface WeighedReport {
+  type: "weighed";
+  /** of the text */
+  id: number;
+  turn: number;
+  at: number;
+  /** null if it is still to come */
+  character: string | null;
+  /** Characters, the likeliest first: each with its probability at this temperature, its
+   * probability to be drawn, and its fate. */
+  bars: [string, number, number, Fate][];
+  chosen: Chosen | null;
+}
+
+/** The next characters of the text in Credits. */
+export interface RecitedReport {
+  type: "recited";
+  text: string;
+  problem: string;
+}
+
+// ---- text --------------------------------------------------------------------------------------
+
+/** Asks for the presets with their costs on this device, the form's fields, and the config in
+ * force. */
+export interface SetupsCommand {
+  type: "setups";
+}
+
+/** Brings a file of the reader's text. */
+export interface TextCommand {
+  type: "text";
+  turn: number;
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** files of this text that follow */
+  more: number;
+}
+
+/** Goes back to tiny-shakespeare. */
+export interface UntextCommand {
+  type: "untext";
+}
+
+/** Asks what a config costs, or what is wrong with it. */
+export interface DraftCommand {
+  type: "draft";
+  text: string;
+  /** a config file, in place of `text` */
+  bytes?: Uint8Array<ArrayBuffer>;
+}
+
+/** Makes a config the next run's, or changes what can change of the run. */
+export interface UseCommand {
+  type: "use";
+  text: string;
+}
+
+/** Sets the number of warmup iterations, of the run or of the next one. */
+export interface WarmupCommand {
+  type: "warmup";
+  value: number;
+}
+
+/** Asks for a config as a file. */
+export interface ConfigCommand {
+  type: "config";
+  text: string;
+}
 
 export type ConfigValue = number | string | boolean | number[];
-/** A config file of both parts; its keys are those of `FormField`, and some that have no choice. */
-export type Config = Record<"model" | "training", Record<string, ConfigValue>>;
 
+/** A config file. Its keys are those of FormField, and a few that have no choice. */
+export interface Config {
+  model: Record<string, ConfigValue>;
+  training: Record<string, ConfigValue>;
+}
+
+/** A hyper-parameter in the form. */
 export interface FormField {
   part: "model" | "training";
   key: string;
@@ -149,11 +1305,13 @@ export interface FormField {
   about: string;
   min: number;
   max: number;
+  /** whether it is an integer */
   whole: boolean;
-  /** A run keeps it until its end. */
+  /** whether a run keeps it until its end */
   settled: boolean;
 }
 
+/** A model of the table of sizes, with its costs in bytes, operations and seconds. */
 export interface Preset {
   name: string;
   layers: number;
@@ -164,42 +1322,74 @@ export interface Preset {
   weights: number;
   moments: number;
   activations: number;
-  /** They are one block's, which are made again on the way back. */
+  /** the activations are one block's, computed again in the backward pass */
   recomputed: boolean;
   flops: number;
   seconds: number | null;
+  /** why the device cannot train it, or empty */
   refusal: string;
   config: Config;
 }
 
+/** The presets, and the fields of the form. */
+export interface SetupsReport {
+  type: "setups";
+  presets: Preset[];
+  fields: FormField[];
+}
+
+/** What identifies a text. */
+export interface Manifest {
+  /** SHA-256 */
+  dataset_id: string;
+  name: string;
+  raw_bytes: number;
+  token_count: number;
+  tokenizer: string;
+  train_split: number;
+  val_split: number;
+  seed: string;
+}
+
+/** A character that may not be meant to be in the text. */
+export interface Unusual {
+  character: string;
+  name: string;
+  count: number;
+  why: string;
+}
+
+/** What there is to know of a text. */
 export interface TextFacts {
+  /** whether it is tiny-shakespeare */
   ours: boolean;
-  manifest: {
-    dataset_id: string;
-    name: string;
-    raw_bytes: number;
-    token_count: number;
-    tokenizer: string;
-    train_split: number;
-    val_split: number;
-    seed: string;
-  };
+  manifest: Manifest;
   characters: number;
   lines: number;
   words: number;
   distinct: number;
   common: [string, number][];
-  unusual: { character: string; name: string; count: number; why: string }[];
+  unusual: Unusual[];
   nUnusual: number;
+  /** characters per parameter */
   ratio: number;
   advice: string;
 }
 
-/** With a problem, `config` is null where it is none at all, and the rest is missing then. */
+/** The text in use, or why the one that the page has brought is not used. */
+export interface TextReport {
+  type: "text";
+  turn: number | null;
+  problem: string;
+  facts: TextFacts | null;
+}
+
+/** A config and what it costs. With a problem, the costs may be missing. */
 export interface Draft {
   problem: string;
+  /** null if it is not a config at all */
   config: Config | null;
-  /** To a question of the page's. */
+  /** to the page's `draft` */
   answer?: boolean;
   inForce?: boolean;
   parameters?: number;
@@ -209,600 +1399,171 @@ export interface Draft {
   advice?: string;
 }
 
-export type TextReport =
-  | { type: "setups"; presets: Preset[]; fields: FormField[] }
-  | ({ type: "text"; turn: number | null; problem: string } & Partial<TextFacts>)
-  | ({ type: "draft" } & Draft)
-  /** The settings that the next run begins with, or that the run has now. */
-  | { type: "setup"; settings: Settings };
-
-// ---- worker to page ----------------------------------------------------------------------------
-
-/** What the worker does before it is ready, in the order it is shown. Some overlap. */
-export const STAGES = ["download", "python", "numpy", "adapter", "kernels"] as const;
-export type Stage = (typeof STAGES)[number];
-
-/** Why the device is not WebGPU, or "": what the browser lacks. */
-export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter";
-
-export interface Adapter {
-  device: DeviceName;
-  name: string;
-  /** Slower than it could be: NumPy for want of WebGPU, or a GPU that the CPU emulates. */
-  fallback: boolean;
-  missing: Missing;
-  detail: string;
+/** A config that was asked about, or the one in force. */
+export interface DraftReport extends Draft {
+  type: "draft";
 }
 
-export interface Source {
-  path: string;
-  text: string;
-}
+// ---- twin --------------------------------------------------------------------------------------
 
-// The editor, the console and the errors. Lines count from 1, columns from 0 in UTF-16 code units.
-
-/** A place in a traceback; `yours` if the file is one that the reader edited, or the console. */
-export interface Frame {
-  path: string;
-  /** The function's. */
-  name: string;
-  line: number;
-  column: number;
-  endLine: number;
-  endColumn: number;
-  /** The line's. */
-  text: string;
-  yours: boolean;
-}
-
-/** What went wrong in code, the innermost frame last. */
-export interface CodeError {
-  title: string;
-  message: string;
-  hint: string;
-  detail: string;
-  frames: Frame[];
-}
-
-/** A worked edit: in each file, `old` is to become `new`; an empty `old` makes a new file. */
-export interface Recipe {
-  name: string;
-  title: string;
-  text: string;
-  edits: { path: string; old: string; new: string }[];
-}
-
-/** An edit that a run took on: `iter` is the first under the new code; `diff` is a unified one. */
-export interface Edit {
-  iter: number;
-  diff: string;
-}
-
-/** How a changed kernel compares with its NumPy twin. */
-export interface KernelCheck {
-  kernel: string;
-  ok: boolean;
-  /** The largest difference, and where that is; null where it is no number. */
-  largest: number | null;
-  tolerance: number;
-  where: string;
-  message: string;
-}
-
-/** An array in short: `pixels` from 0 to 255, row by row. */
-export interface ArrayView {
-  shape: number[];
-  dtype: string;
-  mean: number | null;
-  std: number | null;
-  min: number | null;
-  max: number | null;
-  width: number;
-  height: number;
-  pixels: number[];
-}
-
-export interface ConsoleEntry {
-  kind: "in" | "out" | "err" | "value" | "array" | "error";
-  text: string;
-  array?: ArrayView;
-  error?: CodeError;
-}
-
-export interface Completion {
-  label: string;
-  type: string;
-  detail: string;
-  info: string;
-}
-
-export interface Problem {
-  line: number;
-  column: number;
-  endLine: number;
-  endColumn: number;
-  severity: "error" | "warning";
-  message: string;
-}
-
-export type CodeReport =
-  | { type: "recipes"; recipes: Recipe[] }
-  | ({ type: "applied"; files: string[] } & Edit)
-  /** The new code was not taken on; the old goes on. */
-  | { type: "refused"; error: CodeError }
-  /** The new code's parameters are others: nothing has changed yet. */
-  | { type: "fit"; kept: string[]; fresh: string[]; dropped: string[] }
-  /** Of an apply with changed kernels. Unless all are ok, nothing was applied. */
-  | { type: "kernels"; rows: KernelCheck[] }
-  | { type: "console"; entries: ConsoleEntry[] }
-  /** What was typed at the prompt has run to its end; one for each `evaluate`. */
-  | { type: "evaluated" }
-  /** They replace what stands from `from` on to where they were asked for. */
-  | { type: "completions"; id: number; from: number; options: Completion[] }
-  /** What stands from `from` to `to`; "" where there is nothing to tell. */
-  | { type: "doc"; id: number; from: number; to: number; signature: string; text: string }
-  | { type: "linted"; id: number; path: string; problems: Problem[] }
-  /** A project that was opened, to be read; or what is wrong with it. It was not run. */
-  | {
-      type: "project";
-      origin: "zip" | "link";
-      name: string;
-      files: Files;
-      settings: Settings;
-      problem: string;
-    }
-  /** The edits as a link's fragment, or why they cannot be one. */
-  | { type: "code_link"; text: string; problem: string };
-
-/** One iteration. Losses are in nats a character. */
-export interface Step {
-  iter: number;
-  /** Null where it is no number any more. */
-  train: number | null;
-  /** The running average of `train`. */
-  smooth: number | null;
-  lr: number;
-  val: number | null;
-}
-
-/** Where a run stands. `elapsed` is in seconds of training. */
-export interface Progress {
-  iter: number;
+/** Trains two runs side by side. */
+export interface TwinCommand {
+  type: "twin";
+  seeds: [string, string];
   iters: number;
-  trainLoss: number | null;
-  valLoss: number | null;
-  perplexity: number | null;
-  lr: number | null;
-  itersPerSecond: number | null;
-  tokensPerSecond: number | null;
-  elapsed: number;
 }
 
-/** A state that autosave has kept. */
-export interface Copy {
-  seed: string;
-  iter: number;
-  iters: number;
-  valLoss: number | null;
-  createdAt: string;
-  /** The text it was trained on, where another one is in use. */
-  text: { hash: string; name: string; ours: boolean } | null;
+/** Stops the twin, without a verdict. */
+export interface UntwinCommand {
+  type: "untwin";
 }
 
-/** Whether states are kept: not when another tab does, or the browser gives no room. */
-export type Keeping = "here" | "taken" | "none";
+/** Asks for the file of one of the two runs, once there is a verdict. */
+export interface TwinFileCommand {
+  type: "twin_file";
+  which: 0 | 1;
+}
 
+/** How the two runs compare. */
 export interface Verdict {
+  /** "weights": they agree, the files do not */
   kind: "identical" | "weights" | "differ";
   text: string;
-  /** SHA-256, and so are `weights`. */
+  /** SHA-256 */
   files: [string, string];
+  /** SHA-256 */
   weights: [string, string];
-  /** What each seed decides, if they are two. */
+  /** what each seed decides, if they are two */
   feeds: string[][];
 }
 
-/** How long a step takes; seconds and bytes, as groundling/bench.py has them. */
-export interface Figures {
-  device: string;
-  model: string;
-  batch_size: number;
-  step: number;
-  spread: [number, number];
-  host: number;
-  /** A step with the same dispatches and next to nothing to do; null on NumPy. */
-  floor: number | null;
-  /** The size of the tiles that products are made in, and why; "" on NumPy. */
-  tiles: string;
-  first: number;
-  dispatches: number;
-  submits: number;
-  bind_groups: number;
-  /** Times that Python waits for the device: for losses of steps before. */
-  waits: number;
-  uploaded: number;
-  memory: number;
-  tokens_per_second: number;
-  flops: number;
-  /** What the device does at its best: operations a second, bytes a second. */
-  best_flops: number;
-  best_bytes: number;
-}
-
-/** What a line of Python costs in a step. */
-export interface LineCost {
-  line: string;
-  text: string[];
-  seconds: number;
-  /** How often each kernel runs for it. */
-  kernels: Record<string, number>;
-}
-
-export interface SpeedReport {
-  type: "speed";
-  phase: "running" | "stopped" | "failed" | "done";
-  figures: Figures | null;
-  lines: LineCost[];
-  message: string;
-  /** Kernels that have been timed. */
-  done: number;
-}
-
+/** How far a twin is. */
 export interface TwinReport {
   type: "twin";
   phase: "running" | "done" | "stopped" | "failed";
-  /** Those that run, whatever the fields hold by now. */
+  /** those that run, whatever the fields hold by now */
   seeds: [string, string];
   iters: number;
-  /** The new ones: iter, and the loss of each, in nats. */
+  /** the new ones: iteration, and each loss in nats */
   records: [number, number, number][];
-  /** The first iteration that differs. */
+  /** the first iteration that differs */
   parted: number | null;
   message: string;
   verdict: Verdict | null;
 }
 
-/** Settings that a verdict would change. */
-export type Fix = Partial<Record<"lr" | "iters" | "warmup", number>>;
-
-/** What a loss curve shows. */
-export interface Diagnosis {
-  kind: "early" | "clean" | "fork" | "plateau" | "divergence" | "dead" | "slow" | "spike";
-  title: string;
-  says: string;
-  /** What was measured, and what came out. */
-  evidence: [string, string][];
-  change: string;
-  fix: Fix;
-  /** The iteration where it shows. */
-  at: number | null;
-  healthy: boolean;
-}
-
-/** One of the doctor's six runs. */
-export interface Case {
-  name: string;
-  title: string;
-  wrong: string;
-  /** The diagnosis that it should get. */
-  expected: string;
-  /** The curve that it should have: [share of the run, training loss, validation loss]. */
-  shape: [number, number, number][];
-}
-
-/** A line on the loss curve, in nats; a band where it has `to`. */
-export interface Level {
-  name: string;
-  label: string;
-  nats: number;
-  to: number | null;
-  says: string;
-}
-
-/** A character and its probability. */
-export type Guess = [string, number];
-
-/** A look into a model: what n characters do in it. */
-export interface Look {
-  source: VoiceName;
-  /** Of the run. */
-  iter: number | null;
-  text: string[];
-  layers: number;
-  heads: number;
-  /** For every layer, before the first and after each, and every position: the likeliest next. */
-  guesses: Guess[][][];
-  /** uint16, in 65,535ths: (layers, heads, n, n), how much each takes from each. */
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
-/** How a part of a model fares; `update` is a share of its weights' norm. */
-export interface Health {
-  name: string;
-  size: number;
-  mean: number | null;
-  rms: number | null;
-  norm: number | null;
-  gradient: number | null;
-  update: number | null;
-}
-
-export type LensReport =
-  | ({ type: "lens" } & Look)
-  | { type: "layers"; source: VoiceName; iter: number | null; rows: Health[] }
-  /** Why there is nothing to see. */
-  | { type: "unlens"; source: VoiceName; message: string };
-
-export type DoctorReport =
-  | { type: "cases"; cases: Case[]; iters: number; fewest: number; most: number }
-  | {
-      type: "case";
-      name: string;
-      phase: "running" | "done" | "stopped" | "failed";
-      iters: number;
-      /** The new ones: iter, training loss, validation loss; null for what is no number. */
-      records: [number, number | null, number | null][];
-      message: string;
-      verdict: Diagnosis | null;
-    }
-  /** What the page's own run shows so far. */
-  | { type: "diagnosis"; iter: number; verdict: Diagnosis | null }
-  | { type: "levels"; levels: Level[] };
-
-/** A tensor in a file; `byte` is where it begins. */
-export interface Part {
-  name: string;
-  group: "embedding" | "attention" | "mlp" | "norm";
-  shape: number[];
-  byte: number;
-  floats: number;
-  mean: number;
-  std: number;
-  min: number;
-  max: number;
-  histogram: number[];
-}
-
-export interface Inspected {
-  name: string;
-  kind: "weights" | "state";
-  seed: string;
-  iter: number;
-  valLoss: number | null;
-  header: string;
-  /** In bytes; `start` is the first float's, `end` what follows the last: a vocabulary, or none. */
-  size: number;
-  start: number;
-  end: number;
-  explained: { rows: { what: string; count: number }[]; total: number; note: string; sum: string };
-  parts: Part[];
-}
-
-/** 512 bytes from `at` on: their digits, and what every four of them say. */
-export interface PageOfBytes {
-  page: number;
-  at: number;
-  hex: string;
-  cells: (string | number)[];
-}
-
-/** How two tensors differ: numbers whose bits do, the largest |a - b|, the root mean square. */
-export interface Difference {
-  name: string;
-  count: number;
-  floats: number;
-  largest: number;
-  rms: number;
-}
-
-export type InspectorReport =
-  | ({ type: "inspected"; slot: Slot } & Inspected)
-  | { type: "uninspected"; slot: Slot; name: string; message: string }
-  | ({ type: "bytes"; slot: Slot } & PageOfBytes)
-  | { type: "compared"; text: string; rows: Difference[] };
-
-/** What a link claims of a run. Anyone may have written it. */
-export interface Facts extends Settings {
-  iter: number;
-  /** The settings that the page has no field for, where they are not the usual ones, or "". */
-  others: string;
-  model: string;
-  valLoss: number | null;
-  /** The recorded losses: [iter, loss]. */
-  losses: [number, number][];
-  device: string;
-  sameCode: boolean;
-  /** How the run's code was edited, as a unified diff, or "". */
-  diff: string;
-  sameText: boolean;
-  /** Why it cannot be replayed here, or "". */
-  problem: string;
-}
-
-/** How far a link's replay is; `id` is that of its claim. */
-export interface ReplayReport {
-  id: string;
-  phase: "running" | "done" | "stopped" | "failed";
-  /** Of one that is done. */
-  verdict: "" | "identical" | "close" | "different";
-  message: string;
-  iter: number;
-  iters: number;
-  /** Its own losses where the link has recorded one: [iter, loss]. */
-  losses: [number, number][];
-}
-
-// ---- what the model writes ----------------------------------------------------------------------
-
-/** How a text compares with the corpus: shares, and divergences in nats (groundling/samples.py). */
-export interface Measures {
-  characters: number;
-  unigram_kl: number;
-  bigram_kl: number;
-  words: number | null;
-}
-
-export interface Sample {
-  iter: number;
-  /** The validation loss by then. */
-  loss: number | null;
-  /** "" for other models and texts than the default ones. */
-  phase: string;
-  /** What the phase is, in a sentence or two. */
-  about: string;
-  text: string;
-  measures: Measures;
-}
-
-/** Samples of the run from the `first` on; 0 is a run that is new to the page. */
-export interface SamplesReport {
-  type: "samples";
-  first: number;
-  prompt: string;
-  vocabSize: number;
-  /** The measures of the corpus's own text, and of even guesses. */
-  scale: { written: Measures; even: Measures };
-  /** In iterations. */
-  every: number;
-  samples: Sample[];
-}
-
-/** The models that can write. */
-export type VoiceName = "reference" | "file" | "run";
-
-export interface Knobs {
-  temperature: number;
-  topK: number;
-  topP: number;
-}
-
-export type TalkCommand =
-  /** Reads weights or a state as one of the models. */
-  | { type: "voice"; source: "reference" | "file"; name: string; bytes: Uint8Array }
-  /** Begins a text. A length of 0 looks at the prompt and writes nothing. */
-  | ({
-      type: "talk";
-      id: number;
-      source: VoiceName;
-      prompt: string;
-      seed: string;
-      length: number;
-    } & Knobs)
-  | { type: "untalk" }
-  /** Asks what the character at a place was chosen from, or the last one: with these knobs. */
-  | ({ type: "weigh"; turn: number; at: number | null } & Knobs)
-  /** Asks for the next characters of the text that Credits shows. */
-  | { type: "recite"; prompt: string; seed: string };
-
-export interface Voice {
-  name: string;
-  seed: string;
-  iter: number;
-  valLoss: number | null;
-  parameters: number;
-  opening: string | null;
-}
-
-/** Why a character cannot be drawn, if it cannot: it is among the top_k, but not in the nucleus;
- * or not among the top_k. */
-export type Fate = "kept" | "top_p" | "top_k";
-
-export type TalkReport =
-  /** A file that was read, or why it was not. */
-  | ({ type: "voice"; source: "reference" | "file"; problem: string } & Partial<Voice>)
-  /** How far a text is. `nats` are the surprises of the new characters, `chances` with which they
-   * were drawn; those of the prompt come with `begun`, null where the model saw nothing before. */
-  | {
-      type: "talk";
-      id: number;
-      phase: "begun" | "writing" | "done" | "stopped" | "failed";
-      prompt: string | null;
-      text: string;
-      nats: (number | null)[];
-      chances: number[];
-      problem: string;
-    }
-  /** What the character at a place was chosen from, the likeliest first: character, its chance at
-   * this temperature, its chance to be drawn, and its fate. */
-  | {
-      type: "weighed";
-      id: number;
-      turn: number;
-      at: number;
-      /** The one that is there; null for the one to come. */
-      character: string | null;
-      bars: [string, number, number, Fate][];
-      /** `nats` is null where it is infinite: where the model had ruled the character out. */
-      chosen: { nats: number | null; rank: number; drawn: number | null } | null;
-    }
-  | { type: "recited"; text: string; problem: string };
+export type Command =
+  | PingCommand
+  | ApplyCommand
+  | EvaluateCommand
+  | InterruptCommand
+  | CompleteCommand
+  | HoverCommand
+  | LintCommand
+  | ZipCommand
+  | UnzipCommand
+  | ShareCodeCommand
+  | CodeClaimCommand
+  | CaseCommand
+  | UncaseCommand
+  | LensCommand
+  | UnlensCommand
+  | InspectCommand
+  | InspectRunCommand
+  | LookCommand
+  | CloseCommand
+  | StartCommand
+  | PauseCommand
+  | ResumeCommand
+  | ResetCommand
+  | UndoCommand
+  | LrCommand
+  | SaveCommand
+  | StateCommand
+  | LogCommand
+  | LoadCommand
+  | AnywayCommand
+  | ContinueCommand
+  | DiscardCommand
+  | UndiscardCommand
+  | HiddenCommand
+  | DeviceCommand
+  | ShareCommand
+  | ClaimCommand
+  | ReplayCommand
+  | UnreplayCommand
+  | SpeedCommand
+  | UnspeedCommand
+  | VoiceCommand
+  | TalkCommand
+  | UntalkCommand
+  | WeighCommand
+  | ReciteCommand
+  | SetupsCommand
+  | TextCommand
+  | UntextCommand
+  | DraftCommand
+  | UseCommand
+  | WarmupCommand
+  | ConfigCommand
+  | TwinCommand
+  | UntwinCommand
+  | TwinFileCommand;
 
 export type Report =
-  | TextReport
-  | DoctorReport
+  | HeardReport
+  | NoticeReport
+  | PieceReport
+  | FileReport
+  | SourcesReport
+  | RecipesReport
+  | AppliedReport
+  | RefusedReport
+  | FitReport
+  | KernelsReport
+  | ConsoleReport
+  | EvaluatedReport
+  | CompletionsReport
+  | DocReport
+  | LintedReport
+  | ProjectReport
+  | CodeLinkReport
+  | CasesReport
+  | CaseReport
+  | DiagnosisReport
+  | LevelsReport
   | LensReport
-  | TwinReport
-  | SpeedReport
-  | InspectorReport
+  | LayersReport
+  | UnlensReport
+  | InspectedReport
+  | UninspectedReport
+  | BytesReport
+  | ComparedReport
+  | StageReport
+  | ReadyReport
+  | ModelReport
+  | SetupReport
+  | DrawingReport
+  | PhaseReport
+  | RunReport
+  | StepsReport
+  | ErrorReport
+  | KeptReport
+  | LoadedReport
+  | AskedReport
+  | KeepingReport
+  | OfferReport
+  | AutosavedReport
   | SamplesReport
+  | LinkReport
+  | ClaimReport
+  | ReplayReport
+  | SpeedReport
+  | VoiceReport
   | TalkReport
-  | CodeReport
-  /** `total` is 0 where it is not known. Bytes for downloads, else a count. */
-  | { type: "stage"; stage: Stage; done: number; total: number; detail: string }
-  /** The Python and WGSL that is about to run. */
-  | { type: "sources"; files: Source[] }
-  | {
-      type: "ready";
-      adapter: Adapter;
-      defaults: Settings;
-      limits: SettingsLimits;
-    }
-  /** The model of the run, or of the next one. uniformLoss is that of an even guess, ln(vocabSize);
-   * opening is a prompt of its text's, null where Shakespeare's will do. */
-  | {
-      type: "model";
-      uniformLoss: number;
-      vocabSize: number;
-      parameters: number;
-      opening: string | null;
-    }
-  /** How many of a new run's first weights are drawn, where that takes long. */
-  | { type: "drawing"; done: number; total: number }
-  /** `undo` is the iteration of the run that was put aside, if one was. */
-  | { type: "phase"; phase: Phase; reason: string; undo: number | null }
-  /** The run that is now the page's: a new one, a loaded one, or one brought back. */
-  | ({ type: "run"; edits?: Edit[] } & Settings)
-  | ({ type: "steps"; records: Step[] } & Progress)
-  /** A piece of a file, and its place in it. The message after its last one says what it is for. */
-  | { type: "piece"; first: boolean; at: number; bytes: Uint8Array<ArrayBuffer> }
-  /** A file for the reader to keep; without bytes, that of the pieces before. */
-  | { type: "file"; name: string; mime: string; bytes?: Uint8Array<ArrayBuffer> }
-  /** A copy of the run's state, in case the worker is lost: in the browser's storage, or `here` is
-   * false and the pieces before are it. */
-  | { type: "kept"; name: string; iter: number; here: boolean }
-  | {
-      type: "loaded";
-      kind: "weights" | "state";
-      name: string;
-      seed: string;
-      iter: number;
-      valLoss: number | null;
-      note: string;
-    }
-  /** A state of other code or text: it is loaded once the reader agrees. */
-  | { type: "asked"; name: string; seed: string; iter: number; differences: string[] }
-  /** `problem` is what the browser said where it keeps none. */
-  | { type: "keeping"; keeping: Keeping; problem: string }
-  /** The newest copy that autosave has, before a run begins. */
-  | { type: "offer"; copy: Copy | null }
-  /** A state was written to the browser's storage. */
-  | { type: "autosaved"; iter: number; copies: number }
-  | { type: "notice"; message: string }
-  | ({ type: "error"; frames?: Frame[] } & Omit<CodeError, "frames">)
-  /** The run as a link, or why it cannot be one. */
-  | { type: "link"; text: string; problem: string }
-  /** What a link claims, or what is wrong with it. */
-  | { type: "claim"; id: string; text: string; problem: string; facts: Facts | null }
-  | ({ type: "replay" } & ReplayReport)
-  /** The answer to every command, at once: the worker's event loop is alive. */
-  | { type: "heard" };
+  | WeighedReport
+  | RecitedReport
+  | SetupsReport
+  | TextReport
+  | DraftReport
+  | TwinReport;

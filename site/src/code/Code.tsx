@@ -17,7 +17,8 @@ import {
   sent,
   sources,
 } from "./state";
-import { LIBRARY, nameOf } from "../base/paths";
+import { nameOf } from "../base/paths";
+import { LIBRARY } from "../base/protocol";
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "./edits";
 import {
   cursor,

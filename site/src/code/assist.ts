@@ -56,7 +56,7 @@ async function complete(context: CompletionContext): Promise<CompletionResult | 
   const options = answer.options.map(({ label, type, detail, info }): Completion => {
     return { label, type, ...(detail ? { detail } : {}), ...(info ? { info } : {}) };
   });
-  return { from: answer.from, options, validFor: /^\w*$/ };
+  return { from: answer.start, options, validFor: /^\w*$/ };
 }
 
 // ---- docs ----------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ async function docAt(state: EditorState, at: number): Promise<Tooltip | null> {
     if (answer.text) dom.appendChild(document.createElement("p")).textContent = answer.text;
     return { dom };
   };
-  return { pos: answer.from, end: answer.to, above: true, create };
+  return { pos: answer.start, end: answer.end, above: true, create };
 }
 
 const setDoc = StateEffect.define<Tooltip | null>();

@@ -2,7 +2,6 @@
 
 import { effect, signal } from "@preact/signals";
 import { address, editsFragment, leaveFragment } from "../base/fragment";
-import { LIBRARY, SHADERS } from "../base/paths";
 import { Copying } from "../base/clipboard";
 import {
   codeLink,
@@ -21,10 +20,9 @@ import { checkedSettings, readSettings } from "../run/settings";
 import { send } from "../run/supervision";
 import * as projects from "./projects";
 import { bytesOf } from "../base/reading";
-import type { Files, Recipe } from "../base/protocol";
+import { type Files, LIBRARY, MAX_ZIP, type Recipe, SHADERS } from "../base/protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "../run/state";
 
-const MOST_ZIP_BYTES = 4_000_000; // as groundling/project.py has it
 const DEAR = 100; // iterations that a run has to have before it is not let go without a word
 
 /** Something was done that can be taken back; it stands until the next such thing. */
@@ -200,7 +198,7 @@ export function deleteProject(): void {
 /** Has Python read a project's file. It comes back as `offered`, to be read. */
 export async function unzip(file: File): Promise<void> {
   trouble.value = "";
-  if (file.size > MOST_ZIP_BYTES) {
+  if (file.size > MAX_ZIP) {
     trouble.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for a project.`;
     return;
   }

@@ -2,22 +2,14 @@
 // had written it. A project is never run by itself.
 
 import { signal } from "@preact/signals";
-import { LIBRARY, SHADERS } from "../base/paths";
 import { drop, keys, recall, remember } from "../base/local";
-import type { Files } from "../base/protocol";
+import { EDITABLE, type Files, MAX_FILE, MAX_FILES, MAX_NAME } from "../base/protocol";
 
 const CURRENT = "groundling-project";
 const PREFIX = "groundling-project:";
 const FIRST = "My edits";
 
-// As groundling/project.py has them.
-const MOST_FILES = 100;
-const MOST_CHARACTERS = 500_000; // of a file
-const MOST_NAME = 60;
-const PATH = new RegExp(
-  `^(?:${LIBRARY}(?:[a-z_]\\w{0,59}/){0,2}[a-z_]\\w{0,59}\\.py|${SHADERS}(?:tiles/)?[a-z_]\\w{0,59}\\.wgsl)$`,
-  "i",
-);
+const PATH = new RegExp(`^(?:${EDITABLE})$`);
 
 /** The names of all projects, in alphabetical order, and the one that is open. */
 export const names = signal<string[]>([]);
@@ -32,11 +24,8 @@ export function checked(value: unknown): Files {
   if (typeof value !== "object" || value === null) return {};
   return Object.fromEntries(
     Object.entries(value)
-      .filter(
-        ([path, text]) =>
-          isPath(path) && typeof text === "string" && text.length <= MOST_CHARACTERS,
-      )
-      .slice(0, MOST_FILES),
+      .filter(([path, text]) => isPath(path) && typeof text === "string" && text.length <= MAX_FILE)
+      .slice(0, MAX_FILES),
   ) as Files;
 }
 
@@ -44,14 +33,14 @@ export function checked(value: unknown): Files {
 export function nameProblem(name: string, but = ""): string {
   const plain = name.trim();
   if (!plain) return "A project needs a name.";
-  if (plain.length > MOST_NAME) return `At most ${MOST_NAME} characters.`;
+  if (plain.length > MAX_NAME) return `At most ${MAX_NAME} characters.`;
   if (plain !== but && names.value.includes(plain)) return "There is a project of that name.";
   return "";
 }
 
 /** A name that is free: the one wished for, or that with a number. */
 export function freeName(wish: string): string {
-  const plain = wish.trim().slice(0, MOST_NAME - 4) || FIRST;
+  const plain = wish.trim().slice(0, MAX_NAME - 4) || FIRST;
   for (let n = 1; ; n++) {
     const name = n === 1 ? plain : `${plain} ${n}`;
     if (!names.value.includes(name)) return name;

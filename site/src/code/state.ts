@@ -4,19 +4,21 @@
 import { computed, signal } from "@preact/signals";
 import type {
   CodeError,
-  CodeReport,
+  CodeLinkReport,
+  CompletionsReport,
+  DocReport,
   Edit,
   Files,
+  FitReport,
   Frame,
   KernelCheck,
+  LintedReport,
+  ProjectReport,
   Recipe,
   Source,
 } from "../base/protocol";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
-
-export type Offered = Extract<CodeReport, { type: "project" }>;
-type Fit = Extract<CodeReport, { type: "fit" }>;
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -37,12 +39,12 @@ export const edits = signal<Edit[]>([]);
 /** What became of the last apply or start. */
 export const applied = signal<{ iter: number; ms: number } | null>(null);
 export const refusal = signal<CodeError | null>(null);
-export const fit = signal<Fit | null>(null);
+export const fit = signal<FitReport | null>(null);
 export const kernels = signal<KernelCheck[] | null>(null);
 /** A project that was opened and is to be read. */
-export const offered = signal<Offered | null>(null);
+export const offered = signal<ProjectReport | null>(null);
 /** The edits as a link, when that was asked for. */
-export const codeLink = signal<Extract<CodeReport, { type: "code_link" }> | null>(null);
+export const codeLink = signal<CodeLinkReport | null>(null);
 
 /** Where the last error was raised, for the editor to underline: in the reader's files, or else at
  * its end.
@@ -64,10 +66,7 @@ export const pendingFiles = computed(() => {
 
 const PATIENCE_MS = 4000;
 
-export type Answer =
-  | Extract<CodeReport, { type: "completions" }>
-  | Extract<CodeReport, { type: "doc" }>
-  | Extract<CodeReport, { type: "linted" }>;
+export type Answer = CompletionsReport | DocReport | LintedReport;
 
 const questions = new Questions<(answer: Answer | null) => void>();
 

@@ -1,7 +1,7 @@
 // What the page knows of the files that are open in the inspector.
 
 import { signal } from "@preact/signals";
-import type { Inspected, InspectorReport, PageOfBytes, Slot } from "../base/protocol";
+import type { ComparedReport, Inspected, PageOfBytes, Slot } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
@@ -11,7 +11,7 @@ export const pages = { a: signal<PageOfBytes | null>(null), b: signal<PageOfByte
 export const refused = { a: signal(""), b: signal("") };
 /** Which of the two is on view. */
 export const shown = signal<Slot>("a");
-export const compared = signal<Extract<InspectorReport, { type: "compared" }> | null>(null);
+export const compared = signal<ComparedReport | null>(null);
 
 export const reports = {
   inspected(message) {

@@ -1,6 +1,6 @@
 import * as format from "../base/format";
 import { again } from "./supervision";
-import { STAGES, type Stage } from "../base/protocol";
+import type { Stage } from "../base/protocol";
 import { compiling, stages } from "./state";
 
 const NAMES: Record<Stage, string> = {
@@ -10,6 +10,7 @@ const NAMES: Record<Stage, string> = {
   adapter: "Finding the GPU",
   kernels: "Compiling kernels",
 };
+const STAGES = Object.keys(NAMES) as Stage[]; // in the order they are shown
 
 function detail(stage: Stage): string {
   const at = stages.value[stage];

@@ -5,12 +5,15 @@ import { computed, signal } from "@preact/signals";
 import { assembled } from "../base/pieces";
 import type {
   Adapter,
+  AskedReport,
+  AutosavedReport,
+  ErrorReport,
+  LoadedReport,
   Config,
   Copy,
   Keeping,
   Phase,
   Progress,
-  Report,
   Sample,
   SamplesReport,
   Settings,
@@ -72,12 +75,12 @@ export const noProgress: Progress = {
 };
 export const progress = signal<Progress>(noProgress);
 
-export type Panel = Omit<Extract<Report, { type: "error" }>, "type">;
+export type Panel = Omit<ErrorReport, "type">;
 export const panel = signal<Panel | null>(null);
 /** The share of a new run's first weights that is drawn, where that takes long. */
 export const drawing = signal<number | null>(null);
 export const notice = signal("");
-export const loaded = signal<Extract<Report, { type: "loaded" }> | null>(null);
+export const loaded = signal<LoadedReport | null>(null);
 /** The iteration of the run that Undo would bring back, if there is one. */
 export const undo = signal<number | null>(null);
 /** The last copy of the run; its file, where the browser's storage does not have it. */
@@ -90,9 +93,9 @@ export const keeping = signal<{ keeping: Keeping; problem: string }>({
   keeping: "here",
   problem: "",
 });
-export const autosaved = signal<Extract<Report, { type: "autosaved" }> | null>(null);
+export const autosaved = signal<AutosavedReport | null>(null);
 /** A state of other code or text, which waits for the reader to agree. */
-export const asked = signal<Extract<Report, { type: "asked" }> | null>(null);
+export const asked = signal<AskedReport | null>(null);
 /** The run ended badly: what is left of it is `kept`. */
 export const rescued = signal(false);
 /** A stop was asked for, and the phase has not changed since. */

@@ -54,10 +54,10 @@ export async function openVoice(file: File): Promise<void> {
 }
 
 export const reports = {
-  voice({ type: _, source, problem, ...voice }) {
-    refused[source].value = problem && `${voice.name}: ${problem}`;
-    if (problem) return;
-    voices[source].value = voice as Voice;
+  voice({ source, problem, voice }) {
+    refused[source].value = problem;
+    if (!voice) return;
+    voices[source].value = voice;
     if (source === "file") taken = offered;
   },
 } satisfies Reports;

@@ -3,16 +3,16 @@
 import { effect, signal } from "@preact/signals";
 import { Copying } from "../base/clipboard";
 import { address, leaveFragment, runFragment } from "../base/fragment";
-import type { ReplayReport } from "../base/protocol";
-import type { Reports, Told } from "../base/reports";
+import type { ClaimReport, LinkReport, ReplayReport } from "../base/protocol";
+import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { adapter, historyVersion, phase } from "../run/state";
 import { send } from "../run/supervision";
 
 /** The run as a link, when it was asked for. */
-export const shared = signal<Extract<Told, { type: "link" }> | null>(null);
+export const shared = signal<LinkReport | null>(null);
 /** What the link of the address claims; and its replay. */
-export const claim = signal<Extract<Told, { type: "claim" }> | null>(null);
+export const claim = signal<ClaimReport | null>(null);
 const replay = signal<ReplayReport | null>(null);
 /** The link of the run that was asked for, on its way to the clipboard. */
 export const copying = new Copying();

@@ -3,21 +3,10 @@ import { untracked, useComputed, useSignal, useSignalEffect } from "@preact/sign
 import { useEffect, useRef } from "preact/hooks";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
-import type { Fate, VoiceName } from "../base/protocol";
+import { type Fate, MAX_TALK, type VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
 import { hasRun, model, phase, progress } from "../run/state";
-import {
-  begin,
-  fields,
-  knobs,
-  LONGEST,
-  PROMPT,
-  picked,
-  problem,
-  text,
-  weigh,
-  weighed,
-} from "./state";
+import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";
 
@@ -426,7 +415,7 @@ export function Talk() {
             id="talk-prompt"
             rows={3}
             spellcheck={false}
-            maxLength={LONGEST}
+            maxLength={MAX_TALK}
             value={fields.prompt.value}
             onInput={(event) => (fields.prompt.value = event.currentTarget.value)}
           />
@@ -457,7 +446,7 @@ export function Talk() {
               type="number"
               inputMode="numeric"
               min={1}
-              max={LONGEST}
+              max={MAX_TALK}
               step={1}
               value={fields.length.value}
               onInput={(event) => (fields.length.value = event.currentTarget.value)}

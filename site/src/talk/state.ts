@@ -1,13 +1,11 @@
 // What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
 
 import { batch, signal, untracked } from "@preact/signals";
-import type { Knobs, TalkReport, VoiceName } from "../base/protocol";
+import { type Knobs, MAX_TALK, type VoiceName, type WeighedReport } from "../base/protocol";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { send } from "../run/supervision";
-
-export const LONGEST = 2000;
 
 export const PROMPT = "ROMEO:\n"; // where the model knows Shakespeare's characters
 
@@ -38,8 +36,7 @@ export interface Text {
   problem: string;
 }
 export const text = signal<Text | null>(null);
-export type Weighed = Extract<TalkReport, { type: "weighed" }>;
-export const weighed = signal<Weighed | null>(null);
+export const weighed = signal<WeighedReport | null>(null);
 /** The place of the character that the reader has picked, or null: the last one. */
 export const picked = signal<number | null>(null);
 
@@ -53,9 +50,11 @@ export const knobs = (): Knobs => ({
 export function problem(): string {
   const length = Number(fields.length.value.trim() || NaN);
   if (fields.prompt.value === "") return "The prompt needs one character at least.";
-  if (fields.prompt.value.length > LONGEST) return "The prompt may have 2,000 characters at most.";
-  if (!Number.isInteger(length) || length < 1 || length > LONGEST)
-    return "Length: a whole number from 1 to 2,000.";
+  const most = MAX_TALK.toLocaleString("en");
+  if (fields.prompt.value.length > MAX_TALK)
+    return `The prompt may have ${most} characters at most.`;
+  if (!Number.isInteger(length) || length < 1 || length > MAX_TALK)
+    return `Length: a whole number from 1 to ${most}.`;
   return "";
 }
 

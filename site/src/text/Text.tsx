@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { send } from "../run/supervision";
 import { parse } from "../base/numbers";
-import type { FormField, Preset } from "../base/protocol";
+import { type FormField, MAX_TEXT, type Preset } from "../base/protocol";
 import { config, adapter, hasRun, phase } from "../run/state";
 import {
   bring,
@@ -124,7 +124,7 @@ function TextPart() {
           </button>
         )}
         <span class="note">
-          UTF-8 or UTF-16, up to 100 MB in all. You can also drop them on the page.
+          UTF-8 or UTF-16, up to {MAX_TEXT / 1e6} MB in all. You can also drop them on the page.
         </span>
       </div>
       <details>

@@ -10,10 +10,17 @@ import { bytesOf } from "../base/reading";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import type { Config, ConfigValue, Draft, FormField, Preset, TextFacts } from "../base/protocol";
+import {
+  type Config,
+  type ConfigValue,
+  type Draft,
+  type FormField,
+  MAX_CONFIG,
+  MAX_TEXT,
+  type Preset,
+  type TextFacts,
+} from "../base/protocol";
 
-export const MOST_BYTES = 100_000_000; // as in texts.py
-const MOST_CONFIG = 200_000; // what is longer is refused for that
 const FOLDER = "texts";
 const NAMES = "groundling.texts";
 
@@ -121,8 +128,8 @@ export async function forgetText(hash: string): Promise<void> {
 /** Hands files to Python, which reads them as one text. */
 export async function bring(files: File[]): Promise<void> {
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  if (size > MOST_BYTES) {
-    const [has, most] = [size, MOST_BYTES].map((n) => n.toLocaleString("en"));
+  if (size > MAX_TEXT) {
+    const [has, most] = [size, MAX_TEXT].map((n) => n.toLocaleString("en"));
     textProblem.value = `The text has ${has} bytes; it may have ${most} in all.`;
     return;
   }
@@ -197,7 +204,7 @@ export function propose(text: string): void {
 
 /** A config from a file, which Python reads: it may be in any encoding of an editor's. */
 export async function openConfig(file: File): Promise<void> {
-  const bytes = await bytesOf(new File([file.slice(0, MOST_CONFIG)], file.name));
+  const bytes = await bytesOf(new File([file.slice(0, MAX_CONFIG + 1)], file.name));
   if (typeof bytes === "string") {
     textProblem.value = bytes;
     return;
@@ -240,12 +247,13 @@ export const reports = {
     const answered = questions.answer(message.turn);
     if (answered || !questions.wait) reading.value = questions.wait;
     textProblem.value = message.problem;
-    if (message.problem) return;
-    facts.value = message as TextFacts & typeof message;
-    if (message.ours) using = [];
+    if (!message.facts) return;
+    facts.value = message.facts;
+    const { ours, manifest } = message.facts;
+    if (ours) using = [];
     else if (answered) using = answered.files;
-    if (answered && !message.ours) {
-      const { dataset_id, name } = message.manifest!;
+    if (answered && !ours) {
+      const { dataset_id, name } = manifest;
       void keep(dataset_id, name, answered.bytes, answered.files.length > 1);
     }
   },

@@ -1,18 +1,10 @@
 import type uPlot from "uplot";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
-import type { Verdict } from "../base/protocol";
+import { MAX_TWIN, type Verdict } from "../base/protocol";
 import { hindrance } from "../run/state";
 import { colour } from "../ui/theme";
-import {
-  beginTwin,
-  curves,
-  curvesVersion,
-  itersProblem,
-  MOST_ITERS,
-  twin,
-  twinFields,
-} from "./state";
+import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
 import { axis, Plot } from "../ui/Plot";
 
 function start(): void {
@@ -187,7 +179,7 @@ export function Twin() {
       <input
         id={`twin-${key}`}
         {...(key === "iters"
-          ? { type: "number", inputMode: "numeric", min: 1, max: MOST_ITERS, step: 1 }
+          ? { type: "number", inputMode: "numeric", min: 1, max: MAX_TWIN, step: 1 }
           : { type: "text", list: undefined, maxLength: 100 })}
         autocomplete="off"
         autocapitalize="off"

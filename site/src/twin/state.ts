@@ -1,7 +1,7 @@
 // What the page knows of its twin.
 
 import { signal } from "@preact/signals";
-import type { TwinReport } from "../base/protocol";
+import { MAX_TWIN, type TwinReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
@@ -19,12 +19,10 @@ export const curves: [number[], number[], number[]] = [[], [], []];
 /** Counts up when `curves` has changed. */
 export const curvesVersion = signal(0);
 
-export const MOST_ITERS = 1000;
-
 export function itersProblem(): string {
   const value = Number(twinFields.iters.value.trim() || NaN);
-  const fine = Number.isInteger(value) && value >= 1 && value <= MOST_ITERS;
-  return fine ? "" : "Iterations: a whole number from 1 to 1,000.";
+  const fine = Number.isInteger(value) && value >= 1 && value <= MAX_TWIN;
+  return fine ? "" : `Iterations: a whole number from 1 to ${MAX_TWIN.toLocaleString("en")}.`;
 }
 
 /** Before its first message, so that pressing the button is seen at once. */

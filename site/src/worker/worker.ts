@@ -1,5 +1,5 @@
 // The worker: boots Pyodide, then carries messages between the page and py_src/browser/main.py.
-// The messages are those of protocol.ts.
+// The messages are those of base/protocol.ts.
 
 import type { PyodideAPI, PyodideConfig } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
