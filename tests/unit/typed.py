@@ -37,7 +37,7 @@ def faults(value: object, kind: object, at: str) -> Iterator[str]:
         yield from [] if [] in found else max(found, key=lambda one: len(one[0]))
     elif is_typeddict(kind) and isinstance(value, dict):
         yield from (f"{at} has no {name}" for name in kind.__required_keys__ - value.keys())
-        yield from (f"{at} has a {name}" for name in value.keys() - hints(kind).keys())
+        yield from (f"{at} may not have {name}" for name in value.keys() - hints(kind).keys())
         for name in value.keys() & hints(kind).keys():
             yield from faults(value[name], hints(kind)[name], f"{at}.{name}")
     elif origin is dict and isinstance(value, dict):
