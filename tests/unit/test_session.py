@@ -13,7 +13,7 @@ import autosave as autosave_module
 import numpy as np
 import pytest
 import session as session_module
-from paging import file_of
+from paging import Posted, file_of
 from test_autosave import FakeStore
 from views import views
 
@@ -110,7 +110,7 @@ class Bench:
         monkeypatch.setattr(groundling.runs.run, "Run", FakeRun)
         monkeypatch.setattr(statefile, "Run", FakeRun)
         monkeypatch.setattr(train, "train", self.train)
-        self.now, self.messages, self.fails = 100.0, [], {}
+        self.now, self.messages, self.fails = 100.0, Posted(), {}
         self.device = SimpleNamespace(
             **dict(name="webgpu", description="a GPU", is_emulated=False, lost=False),
             **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
@@ -940,7 +940,7 @@ def test_an_unforeseen_error_is_told_with_its_traceback(bench):
 
 def train_on_numpy(*commands):
     """Six iterations on NumPy through the commands; returns the losses and the saved file."""
-    messages = []
+    messages = Posted()
     session = Session(messages.append, lambda name, stage: open_device(name), Corpus(TEXT), views)
     session.receive({"type": "device", "name": "numpy"})
     for command in ({"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}, *commands):
@@ -971,7 +971,7 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
     start = {"type": "start", **SETTINGS | {"iters": 6, "lr": 1e-3}}
 
     def session_of(*commands):
-        messages = []
+        messages = Posted()
 
         session = Session(
             messages.append, lambda name, stage: open_device(name), Corpus(TEXT), views
@@ -1023,7 +1023,7 @@ class Waiting:
     """
 
     def __init__(self, monkeypatch, pressed, takes=0.1):
-        self.messages, self.now, self.waits, self.takes = [], 0.0, 0, takes
+        self.messages, self.now, self.waits, self.takes = Posted(), 0.0, 0, takes
         self.pressed = pressed
         open_one = lambda name, stage: open_device(name)  # noqa: E731
         self.session = Session(self.messages.append, open_one, Corpus(TEXT), views, self.clock)
@@ -1142,10 +1142,10 @@ def test_code_that_asks_python_to_exit_ends_the_run_alone(monkeypatch):
 def test_the_fields_have_the_limits_of_every_configuration(bench):
     told = next(message for message in bench.messages if message["type"] == "ready")["limits"]
     assert told == {
-        "seed": (0, 200),
-        "iters": (0, 10_000_000),
-        "batchSize": (1, 4096),
-        "lr": (0.0, 1000.0),
+        "seed": [0, 200],
+        "iters": [0, 10_000_000],
+        "batchSize": [1, 4096],
+        "lr": [0.0, 1000.0],
     }
     bench.start(batchSize=3, iters=2, lr=0)
     bench.until("done")
