@@ -107,7 +107,7 @@ class LiveView(View):
             session.leave(device)
             return
         try:
-            copy = session.copy_of(old, message) if session.phase == "error" else None
+            copy = session.copies.of(old, message) if session.phase == "error" else None
             state = copy.state if copy else old.run.state()
             fit = message.get("fit", False)
             run = live.carry(old.run, state, session.corpus, session.device, fit)

@@ -18,9 +18,9 @@ from groundling_js import sfc32 as js_sfc32
 from groundling_js import store as js_store
 from groundling_js import wake
 from pyodide.ffi import JsBuffer, JsException, to_js
-from session import Message, Session
+from session import Session
 from views import views
-from wire import text_of, unsent
+from wire import Message, text_of, unsent
 
 import groundling.devices.base
 import groundling.devices.open

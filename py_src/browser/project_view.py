@@ -6,6 +6,7 @@ site/src/project.ts has what this posts; the reader sees it as a diff and decide
 from __future__ import annotations
 
 from beside import sentence
+from facts import settings
 from view import Message, View
 
 import groundling.config
@@ -44,10 +45,8 @@ class ProjectView(View):
         files, config = {}, groundling.config.TrainConfig()
         if found:
             name, files, config = found.name, found.files, found.config
-        settings = {"seed": config.seed, "iters": config.iters}
-        settings |= {"batchSize": config.batch_size, "lr": config.lr}
         told = {"type": "project", "origin": origin, "name": name, "files": files}
-        self.post({**told, "settings": settings, "problem": problem})
+        self.post({**told, "settings": settings(config), "problem": problem})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
         """Tell it where the page waits for an answer."""

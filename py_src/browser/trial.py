@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import groundling.runs.statefile
 from groundling import sources
 
 if TYPE_CHECKING:
@@ -52,6 +53,18 @@ class Aside:
     corpus: Corpus
     seconds: float
     overlay: dict[str, str]
+
+    @classmethod
+    def of(cls, trial: Trial | Aside | None, spoiled: bool) -> Aside | None:
+        """A run without its device: as it is, or if an error may have left it in the middle of an
+        iteration, by its last copy.
+        """
+        if not isinstance(trial, Trial):
+            return trial
+        saved = None if spoiled else groundling.runs.statefile.snapshot(trial.run)
+        if saved is None and trial.kept is None:
+            return None
+        return cls(saved, trial.kept, trial.run.corpus, trial.seconds, trial.overlay)
 
     @property
     def iter(self) -> int:

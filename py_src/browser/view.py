@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from explain import explain
 from wire import Message
 
 if TYPE_CHECKING:
-    from trial import Aside, Trial
+    from copies import Copies
+    from trial import Trial
 
     from groundling.data import Corpus
     from groundling.devices.base import Device
     from groundling.runs.configfile import Setup
     from groundling.runs.records import Record
     from groundling.runs.run import Run
-    from groundling.runs.statefile import Saved
 
 FRAME = 1 / 60  # seconds: messages come no more often
+RESTING = ("ready", "paused", "done")
+"""The phases in which a view may begin work of its own."""
 
 
 class Refused(Exception):
@@ -35,6 +38,8 @@ class PageSession(Protocol):
     setup: Setup  # of the next run
     corpus: Corpus
     device: Device | None
+    copies: Copies
+    asking: Message | None  # a load of another origin, to be made anyway or not
     trial: Trial | None  # the page's run, and what the page knows of it
 
     @property
@@ -50,8 +55,17 @@ class PageSession(Protocol):
     def post_changed(self) -> None:
         """Tell the page that settings of the run were changed; one that was done may go on."""
 
-    def copy_of(self, trial: Trial | Aside, message: Message) -> Saved | None:
-        """The last copy of a run that is lost, which the command may bring with it."""
+    def replacing(self, message: Message) -> AbstractContextManager[None]:
+        """In the block another run takes the place of the page's, or all is left as it was."""
+
+    def take(self, trial: Trial) -> None:
+        """Make a run the page's, and put the one before it aside."""
+
+    def rest(self) -> None:
+        """Enter the phase of a run that does not train: paused, or done."""
+
+    def resume(self) -> None:
+        """Train on, if the run is paused."""
 
     def go_on_with(self, old: Trial) -> None:
         """The run has taken the place of `old`, which it goes on from."""

@@ -3,6 +3,7 @@
 from assist_view import AssistView
 from console_view import ConsoleView
 from doctor_view import DoctorView
+from files_view import FilesView
 from inspector_view import InspectorView
 from lens_view import LensView
 from link_view import LinkView
@@ -22,6 +23,7 @@ def views(session: PageSession) -> list[View]:
     return [
         LiveView(session),
         SamplesView(session),
+        FilesView(session),
         SpeedView(session),
         talk,
         TwinView(session),

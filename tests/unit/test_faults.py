@@ -13,6 +13,7 @@ import pytest
 from autosave import Autosave, StoreError, StoreFull
 from paging import CORPUS
 from test_autosave import FakeStore
+from views import views
 
 from groundling import sources
 from groundling.config import GPTConfig
@@ -88,8 +89,9 @@ class Page(paging.Page):
     def boot(self) -> None:
         """What a reload of the page does, or the end of a worker."""
         live.restore(self.library)
+        autosave = Autosave(self.shelf)
         made = type(self.session)(
-            self.posted.append, self.open_device, CORPUS, self.clock, Autosave(self.shelf)
+            self.posted.append, self.open_device, CORPUS, views, self.clock, autosave
         )
         self.session, made.setup = made, replace(made.setup, model=MODEL)
         self.tell("device", name="numpy")

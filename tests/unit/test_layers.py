@@ -39,7 +39,8 @@ views
 session *_view
 beside
 view
-trial
+copies facts
+trial stops
 explain wire plans assist lint autosave
 messages.[!b]*
 messages.base

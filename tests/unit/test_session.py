@@ -10,6 +10,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import autosave as autosave_module
+import files_view
 import numpy as np
 import pytest
 import session as session_module
@@ -908,7 +909,7 @@ def test_a_command_that_breaks_is_told_and_the_run_is_as_it_was(bench, monkeypat
     with monkeypatch.context() as patch:
         for owner, name in ((checkpoint, "stream"), (statefile, "stream_run"), (FakeRun, "set_lr")):
             patch.setattr(owner, name, breaks)
-        patch.setattr(session_module, "row", breaks)
+        patch.setattr(files_view, "row", breaks)
         patch.setattr(statefile, "snapshot", breaks)
         bench.tell(command, value=1e-3)
     assert (bench.session.phase, bench.session.run.iter) == ("paused", at)

@@ -1,0 +1,198 @@
+"""The files of the page's run: weights, states and logs, saved and loaded, and the copies in this
+browser.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from copies import post_pieces
+from explain import LOST
+from facts import row, train_config
+from trial import Trial
+from view import RESTING, View
+
+import groundling.data
+import groundling.runs.checkpoint
+import groundling.runs.run
+import groundling.runs.statefile
+import groundling.runs.texts
+from groundling.runs.checkpoint import CheckpointError
+from groundling.runs.run import NonFiniteLoss
+from groundling.runs.statefile import OtherOrigin
+
+if TYPE_CHECKING:
+    from copies import Pieces
+    from wire import Message
+
+    from groundling.data import Corpus
+    from groundling.runs.run import Run
+    from groundling.runs.statefile import Saved
+
+
+class FilesView(View):
+    """What of the run is saved, and what takes its place."""
+
+    commands = "load", "anyway", "continue", "discard", "undiscard", "save", "state"
+    live = ("log",)
+
+    def do_load(self, message: Message) -> None:
+        if self.session.phase in ("booting", "error"):
+            raise CheckpointError("There is no device to load it on. Reset, and load it again.")
+        if groundling.runs.statefile.is_state(message["bytes"]):
+            self._load_state(message, groundling.runs.statefile.loads(message["bytes"]))
+        else:
+            with self.session.replacing(message):
+                self._load_weights(message)
+
+    def _load_weights(self, message: Message) -> None:
+        ckpt = groundling.runs.checkpoint.loads(message["bytes"])
+        corpus = self._corpus_of(ckpt.vocab_hash)
+        groundling.runs.checkpoint.require_vocab(ckpt, corpus.vocab_hash)
+        config = replace(train_config(message, self.session.setup.train), seed=ckpt.seed)
+        run = groundling.runs.run.Run(config, corpus, self.session.device, ckpt.config)
+        run.sample_every = self.session.setup.sample_interval
+        run.load(ckpt)
+        note = (
+            "The file holds weights only: AdamW's averages and the order of the batches begin anew."
+        )
+        if ckpt.iter >= config.iters:
+            note += (
+                f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go "
+                "on, Reset, raise Iterations, and load it again."
+            )
+        self._take("weights", message["name"], run, note)
+
+    def _load_state(self, message: Message, saved: Saved, anyway: bool = False) -> bool:
+        """Make the run of a state the page's, or ask, with nothing changed so far; True if it is
+        the page's now.
+        """
+        self.session.asking = None
+        try:
+            with self.session.replacing(message):
+                self._resume(message["name"], saved, anyway)
+        except OtherOrigin as error:
+            self.session.asking = {"message": message, "saved": saved}
+            at, differences = saved.state, error.differences
+            asked = {"name": message["name"], "seed": at.config.seed, "iter": at.iter}
+            self.post({"type": "asked", **asked, "differences": differences})
+            return False
+        return True
+
+    def _resume(self, name: str, saved: Saved, anyway: bool) -> None:
+        corpus = self._corpus_of(saved.vocab_hash)
+        run = groundling.runs.statefile.resume(saved, corpus, self.session.device, anyway)
+        note = "This is the whole run: it goes on as if it had never stopped"
+        here = groundling.runs.statefile.device_of(run)
+        if anyway:
+            note = "The run goes on from here by other code or on another text than it began with."
+        elif saved.device != here:
+            note += f", but on another device ({here}; it was {saved.device}), whose sums may round"
+            note += " otherwise."
+        else:
+            note += ", bit for bit."
+        self._take("state", name, run, note)
+
+    def _corpus_of(self, vocab_hash: str) -> Corpus:
+        """The text, by the tokenizer of a file's vocabulary."""
+        tokenizer = groundling.data.tokenizer_of(vocab_hash)
+        return groundling.runs.texts.read_as(self.session.corpus, tokenizer)
+
+    def _take(self, kind: str, name: str, run: Run, note: str) -> None:
+        """Make a run that was read the page's, and put the one before it aside."""
+        self.session.take(Trial(run))
+        told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
+        self.post({"type": "loaded", "kind": kind, "name": name, **told})
+        self.session.rest()
+
+    def do_anyway(self, message: Message) -> None:
+        """The answer to `asked`."""
+        if self.session.asking and self.session.phase in RESTING:
+            self._load_state(**self.session.asking, anyway=True)
+
+    def do_continue(self, message: Message) -> None:
+        """Go on from the newest copy of autosave."""
+        if self.session.phase != "ready" or not self.session.copies.autosave:
+            return
+        message = message | {"name": "The copy in this browser"}
+        if not (saved := self.session.copies.stored(lambda autosave: autosave.newest())):
+            self.session.copies.offer(self.session.corpus)
+        elif saved.corpus_hash != self.session.corpus.sha256:
+            name = repr(saved.dataset.name) if saved.dataset else "another text"
+            raise ValueError(
+                f"The run was trained on {name} (SHA-256 {saved.corpus_hash[:12]}…), which is not "
+                "the text in use. Bring it under Text and model, then Continue."
+            )
+        elif self._load_state(message, saved):
+            self.session.copies.note(self.session.trial, saved, self.session.copies.autosave.serial)
+            self.session.resume()
+
+    def do_discard(self, message: Message) -> None:
+        """Let the copies of autosave go."""
+        self.session.copies.stored(lambda autosave: autosave.discard())
+        self.session.copies.offer(self.session.corpus)
+
+    def do_undiscard(self, message: Message) -> None:
+        """Bring them back, if no other copy has been kept since."""
+        self.session.copies.stored(lambda autosave: autosave.restore())
+        self.session.copies.offer(self.session.corpus)
+
+    def do_save(self, message: Message) -> None:
+        def of_copy(saved: Saved) -> Pieces:
+            return groundling.runs.checkpoint.stream(groundling.runs.statefile.weights_of(saved))
+
+        def of_run(run: Run) -> Pieces:
+            return groundling.runs.checkpoint.stream(run.checkpoint())
+
+        self._save(message, groundling.runs.checkpoint.file_name, of_run, of_copy)
+
+    def do_state(self, message: Message) -> None:
+        def of_copy(saved: Saved) -> Pieces:
+            at = saved.state
+            return groundling.runs.statefile.stream(saved, [at.weights, at.m, at.v])
+
+        files = groundling.runs.statefile
+        self._save(message, files.file_name, files.stream_run, of_copy)
+
+    def _save(
+        self,
+        message: Message,
+        file_name: Callable[[str, int], str],
+        of_run: Callable[[Run], Pieces],
+        of_copy: Callable[[Saved], Pieces],
+    ) -> None:
+        """Give the page a file of the run, or of its last copy where the run is lost or spoiled."""
+        if not self.session.trial:
+            self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
+            return
+        run, iter = self.session.run, self.session.run.iter
+        try:
+            post_pieces(self.post, of_run(run))
+        except (*LOST, NonFiniteLoss, ValueError, RuntimeError):
+            text = "The run as it is now is lost or spoiled. "
+            if not (copy := self.session.copies.of(self.session.trial, message)):
+                text += "There is nothing to save: no copy of it had been made yet."
+                self.post({"type": "notice", "message": text})
+                return
+            post_pieces(self.post, of_copy(copy))
+            iter = copy.state.iter
+            text += f"What was saved is the last good copy, of iteration {iter:,}."
+            self.post({"type": "notice", "message": text})
+        name = file_name(run.config.seed, iter, run.model.config)
+        self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
+
+    def do_log(self, message: Message) -> None:
+        if not (trial := self.session.trial):
+            return
+        out = io.StringIO()
+        rows = csv.DictWriter(out, ["iter", "train", "smooth", "lr", "val"], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(map(row, trial.run.log))
+        seed, model = trial.run.config.seed, trial.run.model.config
+        name = groundling.runs.checkpoint.file_name(seed, trial.iter, model)
+        file = {"name": name.replace(".bin", ".csv"), "mime": "text/csv"}
+        self.post({"type": "file", **file, "bytes": out.getvalue().encode()})
