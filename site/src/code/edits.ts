@@ -103,7 +103,8 @@ export function revert(path: string): void {
 export function placeOf(name: string): { path: string; problem: string } {
   const path = (name.endsWith(".wgsl") ? SHADERS : LIBRARY) + name;
   let problem = "";
-  if (!projects.isPath(path)) problem = "A name such as my_op.py or my_op.wgsl, in letters and _.";
+  if (!projects.isPath(path))
+    problem = "A name such as my_op.py or my_op.wgsl, in lower-case letters, digits and _.";
   else if (originals.peek().has(path) || path in overlay.peek()) problem = "That file exists.";
   return { path, problem };
 }
