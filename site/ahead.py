@@ -21,7 +21,8 @@ STDLIB, NUMPY, LIBRARY = "/lib/python314.zip/", "/app/lib/", "/app/"
 HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 
 sys.path[:0] = ["/app/py_src/browser", "/app/py_src", "/app/lib"]
-import session  # noqa: E402, F401  and with it all that main.py imports
+import session  # noqa: E402, F401  with these all that main.py imports
+import views  # noqa: E402, F401
 
 from groundling import sources  # noqa: E402
 from groundling.devices.webgpu import device as webgpu  # noqa: E402
