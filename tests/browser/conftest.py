@@ -37,6 +37,7 @@ PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, those of the browser share one: two browsers at once
     starve each other.
