@@ -1,6 +1,6 @@
 """What helps at the keyboard: lint, completion and documentation, answered at once.
 
-Nothing is run, and the device is not touched; site/src/editor.ts draws what this posts.
+Nothing is run, and the device is not touched; site/src/code/assist.ts draws what this posts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The page's console: what Python prints as it prints it, and a prompt into the live run.
 
 What the reader types is run between two iterations, with the run at hand; nothing else ever is.
-site/src/components/Console.tsx draws what this posts.
+site/src/code/Console.tsx draws what this posts.
 """
 
 from __future__ import annotations

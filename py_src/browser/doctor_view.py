@@ -1,6 +1,6 @@
 """The page's doctor: it reads the run's curve as it grows, and trains cases beside it.
 
-It knows nothing of the browser; site/src/doctor.ts draws what it posts.
+It knows nothing of the browser; site/src/doctor draws what it posts.
 """
 
 from __future__ import annotations

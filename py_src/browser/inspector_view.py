@@ -1,7 +1,7 @@
 """The page's inspector: what is in a weights or a state file, and how two of them differ.
 
 It knows nothing of the browser. Two files at most are open, in the slots "a" and "b";
-site/src/inspector.ts draws what it posts. Bytes are shown a page of 512 at a time, so that the
+site/src/inspector draws what it posts. Bytes are shown a page of 512 at a time, so that the
 header is a page of its own.
 """
 

@@ -1,7 +1,7 @@
 """The page's links: what a link claims, its run trained again, and this page's run as a link.
 
 It knows nothing of the browser. A replay is a run of its own beside the session's, which it leaves
-as it is. site/src/components/Link.tsx draws what this posts.
+as it is. site/src/share/Link.tsx draws what this posts.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def sources() -> list[Message]:
 
 
 class PrivateFiles:
-    """site/src/opfs.ts as a Store."""
+    """site/src/worker/opfs.ts as a Store."""
 
     def size(self, name: str) -> int:
         return self._do("size", name)
@@ -115,7 +115,7 @@ def autosave() -> Autosave | None:
 
 
 class Notes:
-    """site/src/opfs.ts as what devices/webgpu/memory.py remembers in."""
+    """site/src/worker/opfs.ts as what devices/webgpu/memory.py remembers in."""
 
     host = js.navigator.userAgent
 
@@ -128,7 +128,7 @@ class Notes:
 
 
 def sfc32(state: groundling.rng.State, n: int) -> tuple[np.ndarray, groundling.rng.State]:
-    """rng.sfc32, by site/src/sfc32.ts: 10 million draws take Python 13 s here."""
+    """rng.sfc32, by site/src/worker/sfc32.ts: 10 million draws take Python 13 s here."""
     words = np.frombuffer(js_sfc32(*state, n).to_py(), np.uint32)
     return words[:n], tuple(words[n:].tolist())
 

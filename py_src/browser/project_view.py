@@ -1,6 +1,6 @@
 """The page's projects: edits written as a zip or a link, and read from one; nothing of them is run.
 
-site/src/project.ts has what this posts; the reader sees it as a diff and decides.
+site/src/code/projects.ts has what this posts; the reader sees it as a diff and decides.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The page's sample stream: what the run has written, the phase it was in, and what was measured.
 
-It knows nothing of the browser; site/src/samples.ts draws what it posts.
+It knows nothing of the browser; site/src/run/SampleList.tsx draws what it posts.
 """
 
 from __future__ import annotations

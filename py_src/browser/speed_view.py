@@ -1,7 +1,7 @@
 """The page's figures of speed: how long a step takes on the reader's device, and which lines of the
 Python each millisecond of it is of.
 
-It knows nothing of the browser; site/src/speed.ts keeps what it posts.
+It knows nothing of the browser; site/src/speed keeps what it posts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The page's twin: two runs side by side, their losses as they come, and how they compare.
 
-It knows nothing of the browser; site/src/twin.ts draws what it posts.
+It knows nothing of the browser; site/src/twin draws what it posts.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from groundling import sources
+from groundling.edits import recipes
 from groundling.sources import LIBRARY, module_of
 
 # Each may import what stands in a line below its own.
@@ -45,6 +47,7 @@ explain wire plans assist lint autosave
 messages.[!b]*
 messages.base
 """
+NAMED = re.compile(r"(?<![\w./-])(?:[\w-]+/)+[a-z][\w-]*\.(?:tsx?|py|wgsl|css)\b")
 
 
 def imports(module: str, is_package: bool, text: str) -> Iterator[str]:
@@ -168,3 +171,20 @@ def test_an_arrow_upwards_or_beside_in_the_page_is_found(module: str, line: str,
     texts = page_modules()
     texts[module] += f"\n{line}\n"
     assert page_faults(texts) == [(module, name)]
+
+
+@pytest.mark.native
+def test_files_that_a_text_names_are_there():
+    """As py_src/groundling/model.py, or shorter from a folder of the library or of the page."""
+    root = Path(__file__).parents[2]
+    tops = ("py_src", "shaders", "site/src")
+    files = [path for top in tops for path in (root / top).rglob("*.*") if path.suffix != ".pyc"]
+    bases = [root, *(root / base for base in ("py_src", "py_src/groundling", "site", "site/src"))]
+    made = {edit.path for recipe in recipes.RECIPES for edit in recipe.edits if not edit.old}
+    missing = [
+        f"{path.relative_to(root)} names {name}"
+        for path in files
+        for name in NAMED.findall(path.read_text(encoding="utf-8"))
+        if name not in made and not any((base / name).is_file() for base in bases)
+    ]
+    assert missing == []
