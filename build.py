@@ -731,7 +731,7 @@ def test(arguments: list[str]) -> int:
         say(f"{name}: {engine(name)}")
     build_site()
     failed = lint()
-    whole = ("--numprocesses=2", "--dist=loadgroup")  # the browser's tests beside all others
+    whole = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
     code = subprocess.call([python(), "-m", "pytest", *(arguments or whole)], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")

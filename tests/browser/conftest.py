@@ -37,14 +37,18 @@ PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, those of the browser share one: two browsers at once
-    starve each other.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where tests run in several processes (`build.py test`), those of the browser share one, after
+    all others: two browsers at once starve each other.
     """
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BrowserTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+    return BrowserTogether(config, log)
 
 
 @pytest.fixture(scope="session")
