@@ -34,7 +34,7 @@ from groundling.runs.decoding import decode
 from groundling.runs.run import Run
 from groundling.train import train
 
-CASES = int(os.environ.get("GROUNDLING_FUZZ", 30 if sys.platform == "emscripten" else 500))
+CASES = int(os.environ.get("GROUNDLING_FUZZ", 100 if sys.platform == "emscripten" else 500))
 TEXT = "To be, or not to be, that is the question:\n" * 3
 TOKENS = (
     *('"', "{", "}", "[", "]", ",", ":", "-1", "0", "1e999", "2", "4294967296", "1e-400", "NaN"),
