@@ -465,6 +465,7 @@ def test_a_refused_config_never_reaches_the_device(monkeypatch, tmp_path, capsys
 # the command line
 
 
+@pytest.mark.native
 def test_the_command_line_trains_a_config_on_own_text_and_samples_from_the_file(
     monkeypatch, tmp_path, capsys
 ):
