@@ -37,6 +37,7 @@ import { current } from "./projects";
 import { asked, hasRun, phase } from "../run/state";
 import { formatter } from "./ruff";
 import { Console } from "./Console";
+import { NameForm } from "./NameForm";
 import { News } from "./News";
 import { Projects } from "./ProjectDrawer";
 import { Recipes } from "./Recipes";
@@ -91,46 +92,19 @@ const remark = (path: string): string => {
 };
 
 function NewFile({ done }: { done: () => void }) {
-  const name = useSignal("");
-  const tried = useSignal(false);
-  const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  const { path, problem } = placeOf(name.value.trim());
   return (
-    <form
-      class="naming"
-      onSubmit={(event) => {
-        event.preventDefault();
-        tried.value = true;
-        if (problem) return field.current?.focus();
-        addFile(path);
+    <NameForm
+      label="Name of the new file"
+      action="Make it"
+      placeholder="my_op.py, my_op.wgsl"
+      problemOf={(name) => placeOf(name.trim()).problem}
+      take={(name) => {
+        addFile(placeOf(name).path);
         done();
         theView()?.focus();
       }}
-      onKeyDown={(event) => event.key === "Escape" && done()}
-    >
-      <label>
-        <span>Name of the new file</span>
-        <input
-          ref={field}
-          placeholder="my_op.py, my_op.wgsl"
-          value={name.value}
-          autocomplete="off"
-          autocapitalize="off"
-          spellcheck={false}
-          aria-invalid={tried.value && problem !== ""}
-          aria-describedby="new-file-problem"
-          onInput={(event) => (name.value = event.currentTarget.value)}
-        />
-      </label>
-      <button type="submit">Make it</button>
-      <button type="button" class="link" onClick={done}>
-        Cancel
-      </button>
-      <p class="problem" id="new-file-problem">
-        {tried.value && problem}
-      </p>
-    </form>
+      done={done}
+    />
   );
 }
 

@@ -13,52 +13,40 @@ import {
   unzip,
 } from "./edits";
 import { flush } from "./editor";
+import { NameForm } from "./NameForm";
 import { current, nameProblem, names, notKept, rename } from "./projects";
 
-/** A name to be typed, for a new project or for the one that is open. */
-function Naming({ what, done }: { what: "New" | "Rename"; done: () => void }) {
-  const name = useSignal(what === "Rename" ? current.peek() : "");
-  const tried = useSignal(false);
-  const field = useRef<HTMLInputElement>(null);
-  useLayoutEffect(() => field.current?.select(), []);
-  const problem = nameProblem(name.value, what === "Rename" ? current.value : "");
+function NewProject({ done }: { done: () => void }) {
   return (
-    <form
-      class="naming"
-      onSubmit={(event) => {
-        event.preventDefault();
-        tried.value = true;
-        if (problem) return field.current?.focus();
-        if (what === "New") newProject(name.value.trim(), {});
-        else {
-          flush();
-          rename(name.value.trim(), overlay.peek());
-        }
+    <NameForm
+      label="Name of the new project"
+      action="Make it"
+      maxLength={60}
+      problemOf={(name) => nameProblem(name, "")}
+      take={(name) => {
+        newProject(name, {});
         done();
       }}
-      onKeyDown={(event) => event.key === "Escape" && done()}
-    >
-      <label>
-        <span>{what === "New" ? "Name of the new project" : "Another name for it"}</span>
-        <input
-          ref={field}
-          value={name.value}
-          maxLength={60}
-          autocomplete="off"
-          spellcheck={false}
-          aria-invalid={tried.value && problem !== ""}
-          aria-describedby="naming-problem"
-          onInput={(event) => (name.value = event.currentTarget.value)}
-        />
-      </label>
-      <button type="submit">{what === "New" ? "Make it" : "Rename it"}</button>
-      <button type="button" class="link" onClick={done}>
-        Cancel
-      </button>
-      <p class="problem" id="naming-problem">
-        {tried.value && problem}
-      </p>
-    </form>
+      done={done}
+    />
+  );
+}
+
+function RenameProject({ done }: { done: () => void }) {
+  return (
+    <NameForm
+      label="Another name for it"
+      action="Rename it"
+      initial={current.peek()}
+      maxLength={60}
+      problemOf={(name) => nameProblem(name, current.value)}
+      take={(name) => {
+        flush();
+        rename(name, overlay.peek());
+        done();
+      }}
+      done={done}
+    />
   );
 }
 
@@ -122,9 +110,8 @@ export function Projects() {
           Delete
         </button>
       </div>
-      {naming.value && (
-        <Naming key={naming.value} what={naming.value} done={() => (naming.value = null)} />
-      )}
+      {naming.value === "New" && <NewProject done={() => (naming.value = null)} />}
+      {naming.value === "Rename" && <RenameProject done={() => (naming.value = null)} />}
       <div class="row">
         <button type="button" onClick={downloadZip}>
           Download .zip

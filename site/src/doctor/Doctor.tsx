@@ -18,7 +18,7 @@ import { parse } from "../base/numbers";
 import type { Case, Diagnosis, Fix } from "../base/protocol";
 import { adapter, config, fields, hasRun, hindrance, model } from "../run/state";
 import { colour } from "../ui/theme";
-import { axis, Plot } from "../ui/Plot";
+import { axis, Plot, type PlotOptions } from "../ui/Plot";
 import { Explained, Term } from "../ui/Term";
 
 const busy = () =>
@@ -136,18 +136,14 @@ function columns(one: Case): uPlot.AlignedData {
 const powers = (_: uPlot, ticks: number[]) =>
   ticks.map((tick) => (Number.isInteger(Math.round(1e6 * Math.log10(tick)) / 1e6) ? tick : null));
 
-function options(one: Case): (width: number, height: number) => uPlot.Options {
-  return (width, height) => {
+function options(one: Case): () => PlotOptions {
+  return () => {
     const { uniformLoss } = model.peek();
     const wild = Math.max(...one.shape.map((row) => row[1])) > 3 * uniformLoss;
     const forked = one.shape.some(([, train, val]) => train !== val);
     const expected = { width: 1.5, dash: [5, 4], points: { show: false } };
     return {
-      width,
-      height,
       padding: [8, 16, 0, 0],
-      legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: false, range: (plot) => [0, plot.data[0].length - 1] },
         y: wild

@@ -8,7 +8,7 @@ import { send } from "./supervision";
 import { curve, drawing, historyVersion, hasRun, model, phase, progress } from "./state";
 import { colour } from "../ui/theme";
 import { Boot } from "./Boot";
-import { axis, Plot } from "../ui/Plot";
+import { axis, Plot, type PlotOptions } from "../ui/Plot";
 import { Term } from "../ui/Term";
 
 /** The end of the x axis: round, and not far beyond what has been trained. */
@@ -27,15 +27,11 @@ export interface Overlay {
   lowest?: () => number[];
 }
 
-function options(overlays: Overlay[], width: number, height: number): uPlot.Options {
+function options(overlays: Overlay[]): PlotOptions {
   const uniform = model.value.uniformLoss;
   const ink = colour("--muted");
   return {
-    width,
-    height,
     padding: [6, 20, 0, 0],
-    legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
       x: {
         time: false,
@@ -154,7 +150,7 @@ export function Chart({ overlays, children }: Props) {
       </header>
       <Plot
         label="Loss curve: arrow keys read it out"
-        options={(width, height) => options(overlays, width, height)}
+        options={() => options(overlays)}
         data={() => curve.drawn()}
         version={version}
         points={() => curve.get("iter")}

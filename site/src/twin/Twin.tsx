@@ -1,11 +1,10 @@
-import type uPlot from "uplot";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import { MAX_TWIN, type Verdict } from "../base/protocol";
 import { hindrance } from "../run/state";
 import { colour } from "../ui/theme";
 import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
-import { axis, Plot } from "../ui/Plot";
+import { axis, Plot, type PlotOptions } from "../ui/Plot";
 
 function start(): void {
   const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
@@ -14,14 +13,10 @@ function start(): void {
   send({ type: "twin", seeds, iters });
 }
 
-function options(width: number, height: number): uPlot.Options {
+function options(): PlotOptions {
   const end = () => Math.max(1, (twin.peek()?.iters ?? 40) - 1);
   return {
-    width,
-    height,
     padding: [8, 16, 0, 0],
-    legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false, range: () => [0, end()] } },
     axes: [
       {

@@ -4,11 +4,14 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { colour, colours } from "./theme";
 
+/** A chart's own part of the options: its size and cursor are those of every chart. */
+export type PlotOptions = Omit<uPlot.Options, "width" | "height" | "legend" | "cursor">;
+
 interface Props {
   /** What it shows, for those who do not see it. */
   label: string;
   /** Made anew when a theme or a signal that it reads changes. */
-  options: (width: number, height: number) => uPlot.Options;
+  options: () => PlotOptions;
   data: () => uPlot.AlignedData;
   /** Another one when the data have changed. */
   version: ReadonlySignal<unknown>;
@@ -23,6 +26,12 @@ interface Props {
   /** In front of it. */
   over?: ComponentChildren;
 }
+
+/** What every chart has in common. */
+const SHARED = {
+  legend: { show: false },
+  cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+};
 
 /** What the axes of every chart have in common. */
 export function axis(): uPlot.Axis {
@@ -72,8 +81,10 @@ export function Plot({ label, options, data, version, points, tell, children, ov
         hovered.value = keyed.current ?? pointed;
       };
       const setCursor = [read];
-      const made = options(...size());
-      plot.current = new uPlot({ ...made, hooks: { ...made.hooks, setCursor } }, data(), element);
+      const [width, height] = size();
+      const own = options();
+      const made = { ...SHARED, width, height, ...own, hooks: { ...own.hooks, setCursor } };
+      plot.current = new uPlot(made, data(), element);
     });
     let frame = 0;
     const follow = effect(() => {
