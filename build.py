@@ -41,6 +41,9 @@ SITE = ROOT / "site"
 DIST = SITE / "dist"
 VENV = ROOT / ".venv"
 NODE_MODULES = SITE / "node_modules"
+KERNELS = ROOT / "shaders/wasm/kernels.wasm"
+# Sections of a WebAssembly module that the kernels' must not have: its memory is another's.
+UNSAFE = {4: "a table", 5: "a memory", 6: "globals", 8: "a start function", 9: "a table", 11: "data"}
 
 
 class BuildError(Exception):
@@ -347,7 +350,7 @@ def node_folder() -> Path:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm:
         major = run(node, "--version").strip().lstrip("v").partition(".")[0]
-        if major.isdecimal() and int(major) >= 18:
+        if major.isdecimal() and int(major) >= 20:
             return Path(node).parent
     ours = python().parent
     if not shutil.which("npm", path=str(ours)):
@@ -560,6 +563,43 @@ def bundle(out: Path, *entries: Path) -> None:
     run(*command, env=node_environment(), cwd=SITE)
 
 
+def kernels() -> None:
+    """Compiles the kernels for the CPU, if what they are made from has changed."""
+    sources = files(SITE.parent / "shaders/wasm")
+    sources = [path for path in sources if path.suffix == ".ts"]
+    digest = digest_of(SITE / "package-lock.json", *sources)
+    if stamped("kernels", digest, KERNELS):
+        return
+    options = "-O3 --noAssert --runtime stub --importMemory --noExportMemory --enable simd"
+    with step("Compiling the kernels for the CPU"), tempfile.TemporaryDirectory(dir=VENV) as folder:
+        out = Path(folder, KERNELS.name)
+        run(node_tool("asc"), *sources, *options.split(), "-o", out, env=node_environment())
+        found = sections(out.read_bytes()) & UNSAFE.keys()
+        if found:
+            raise BuildError(
+                f"{KERNELS.name} has {', '.join(UNSAFE[section] for section in sorted(found))}, "
+                "which would lie in the memory of Python."
+            )
+        replace(KERNELS, out.read_bytes())
+    stamp("kernels", digest)
+
+
+def sections(module: bytes) -> set[int]:
+    """The numbers of a WebAssembly module's sections."""
+    found, at = set(), 8  # after its magic number and version
+    while at < len(module):
+        found.add(module[at])
+        size = shift = 0
+        while True:  # LEB128: seven bits a byte, the lowest first
+            at += 1
+            size |= (module[at] & 127) << shift
+            shift += 7
+            if module[at] < 128:
+                break
+        at += 1 + size
+    return found
+
+
 def manifest(folder: Path) -> str:
     """The line of JavaScript that tells the service worker every file's SHA-256."""
     hashes = {
@@ -583,6 +623,7 @@ def build_site() -> Path:
     make_venv()
     node_modules()
     assets = {asset: fetch(asset) for asset in ASSETS}
+    kernels()
     run(sys.executable, SITE / "protocol.py")
     ours = files(ROOT / "py_src", ROOT / "shaders")
     page = [SITE / "index.html", *files(SITE / "public")]
@@ -684,6 +725,7 @@ def server(roots: dict[str, Path], port: int = 0) -> Server:
 def setup() -> None:
     library()
     node_modules()
+    kernels()
     for asset in ASSETS:
         fetch(asset)
     command = python().with_name("groundling").relative_to(ROOT)

@@ -63,7 +63,7 @@ def adapter(device: Device, missing: str, detail: str) -> Message:
     return {
         "device": device.name,
         "name": device.description,
-        "fallback": bool(missing) or device.is_emulated,
+        "fallback": device.name != "webgpu" or device.is_emulated,
         "missing": missing,
         "detail": detail,
     }

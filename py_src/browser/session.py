@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from groundling.runs.run import Run
 
 MOST_RECORDS = 5_000  # in a message: a long run that comes back would be hundreds of MB as one
+INSTEAD = {"webgpu": "wasm", "wasm": "numpy"}  # of a device that cannot be had
 LIVE = ("lr", "interrupt")
 """Commands that need not wait until nothing is in flight; the views have more."""
 
@@ -149,8 +150,8 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device: NumPy where there is no WebGPU, and the page is told what is missing. The
-        run of the device before is put aside.
+        """Open a device, or the next of INSTEAD where it cannot be had, and tell the page what is
+        missing. The run of the device before is put aside.
         """
         aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
         self.trial, self.discarded = None, aside
@@ -158,13 +159,19 @@ class Session:
         self._enter("booting")
         if self.device:
             self.device.close()
-        try:
-            self.device = self.open_device(name, self._stage)
-        except DeviceError as error:
-            if name == "numpy":
-                raise
-            missing, detail = "adapter", str(error)
-            self.device = self.open_device("numpy", self._stage)
+        device = None
+        while not device:
+            try:
+                device = self.open_device(name, self._stage)
+            except DeviceError as error:
+                if name not in INSTEAD:
+                    raise
+                if name == "webgpu":
+                    missing, detail = "adapter", str(error)
+                else:
+                    self.post({"type": "notice", "message": f"{error} NumPy trains, more slowly."})
+                name = INSTEAD[name]
+        self.device = device
         told = {"adapter": adapter(self.device, missing, detail), "limits": limits()}
         self.post({"type": "ready", **told, "defaults": settings(self.setup.train)})
         self._enter("ready")

@@ -67,7 +67,7 @@ def paths() -> list[str]:
 def _on_disk() -> frozenset[str]:
     return frozenset(
         prefix + path.relative_to(folder(prefix)).as_posix()
-        for prefix, kind in ((LIBRARY, "py"), (SHADERS, "wgsl"))
+        for prefix, kind in ((LIBRARY, "py"), (SHADERS, "wgsl"), (SHADERS, "ts"))
         for path in folder(prefix).rglob(f"*.{kind}")
     )
 
@@ -98,8 +98,8 @@ def kernels() -> list[str]:
 
 
 def is_kernel(path: str) -> bool:
-    """Whether a file is a kernel's, and not a template of several."""
-    return path.startswith(SHADERS) and not path.startswith(TEMPLATES)
+    """Whether a file is the WGSL of one kernel."""
+    return path.endswith(".wgsl") and not path.startswith(TEMPLATES)
 
 
 @cache

@@ -16,7 +16,7 @@ class Report(TypedDict):
 
 
 Phase = Literal["booting", "ready", "training", "paused", "done", "error"]
-DeviceName = Literal["webgpu", "numpy"]
+DeviceName = Literal["webgpu", "wasm", "numpy"]
 VoiceName = Literal["reference", "file", "run"]
 """The models that can write: the reference checkpoint, a file of the reader's, and the run."""
 Files = dict[str, str]

@@ -16,8 +16,10 @@ from .base import (
     WithCopy,
 )
 
-Missing = Literal["", "insecure", "webgpu", "jspi", "adapter"]
-"""Why the device is not WebGPU: what the browser lacks. Empty if it is."""
+Missing = Literal["", "insecure", "webgpu", "jspi", "adapter", "emulated"]
+"""Why the device is not WebGPU: what the browser lacks, or that its GPU is emulated by the CPU. Empty
+if it is, or if the reader chose so.
+"""
 
 # ---- commands ------------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Adapter(TypedDict):
 
     device: DeviceName
     name: str
-    fallback: bool  # slower than it could be: NumPy for lack of WebGPU, or an emulated GPU
+    fallback: bool  # slower than a GPU: on the CPU, or on a GPU that it emulates
     missing: Missing
     detail: str
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..data import CHARACTERS, Corpus, Vocabulary, shakespeare, tokenizer_of
 from ..devices.base import Device, DeviceError
-from ..devices.open import open_device
+from ..devices.open import DEVICES, open_device
 from ..labs.link import LinkError
 from ..runs import checkpoint, texts
 from ..runs.checkpoint import Checkpoint, CheckpointError
@@ -50,9 +50,8 @@ def about_file(path: str) -> Iterator[None]:
 
 def add_device(add: Callable, purpose: str = "compute") -> None:
     """Add --device."""
-    about = f"device to {purpose} on: auto (a GPU if there is one), webgpu or numpy {DEFAULT}"
-    choices = "auto", "webgpu", "numpy"
-    add("--device", metavar="DEVICE", choices=choices, default="auto", help=about)
+    about = f"device to {purpose} on: auto (a GPU if there is one), {', '.join(DEVICES)} {DEFAULT}"
+    add("--device", metavar="DEVICE", choices=("auto", *DEVICES), default="auto", help=about)
 
 
 def chosen_device(args: argparse.Namespace) -> Device:

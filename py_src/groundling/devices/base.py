@@ -1,4 +1,4 @@
-"""The base class of the devices: `webgpu` (a GPU, by WGSL) and `numpy`.
+"""The base class of the devices: `webgpu` (a GPU, by WGSL), `wasm` and `numpy` (the CPU).
 
 A device makes tensors, copies numbers into and out of them, and runs kernels by name:
 
@@ -104,7 +104,7 @@ class Device:
     `_execute`, `_replay`, `_write`, `_read`, `source`, `is_original` and `ring`.
     """
 
-    name: str  # "webgpu" or "numpy"
+    name: str  # one of open.DEVICES
     description: str  # of the adapter, in words
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`

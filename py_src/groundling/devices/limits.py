@@ -44,7 +44,7 @@ def limits(device: Device) -> Limits:
         device.workgroup_bytes,
         device.most_turns,
         host,
-        device.name == "numpy" or device.is_emulated,
+        device.name != "webgpu" or device.is_emulated,
     )
 
 

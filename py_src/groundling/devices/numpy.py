@@ -78,11 +78,15 @@ class NumPyDevice(Device):
         parts = [(kernel, arrays, params)]
         if JOINED in kernel:
             parts = split(kernel, arrays, params, self._n_buffers)
-        calls = [_halves(self.kernels[name], mine, own) for name, mine, own in parts]
+        calls = [self._pieces(*part) for part in parts]
         if all(len(halves) == 1 for halves in calls):
             return partial(_run_all, [call for (call,) in calls])
         first, second = ([halves[i] for halves in calls if len(halves) > i] for i in (0, 1))
         return partial(share, first + second[::-1])
+
+    def _pieces(self, kernel: str, arrays: list[np.ndarray], params: dict) -> list[Callable]:
+        """A call of a kernel's function, or two of half the work each."""
+        return _halves(self.kernels[kernel], arrays, params)
 
     def _n_buffers(self, kernel: str) -> int:
         return self.kernels[kernel].__code__.co_argcount

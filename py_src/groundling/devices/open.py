@@ -8,9 +8,11 @@ from importlib import import_module
 
 from .base import Device, DeviceError
 
+DEVICES = "webgpu", "wasm", "numpy"
+
 
 def open_device(name: str = "auto", **options) -> Device:
-    """The device of that name: "webgpu", "numpy" or "auto", which is WebGPU on a real adapter, else
+    """The device of that name: one of DEVICES, or "auto", which is WebGPU on a real adapter, else
     NumPy. If there is no adapter at all, the device's `instead_of` says why.
 
     Raises DeviceError if there is no such device here.
@@ -19,6 +21,10 @@ def open_device(name: str = "auto", **options) -> Device:
         from .numpy import NumPyDevice
 
         return NumPyDevice(**options)
+    if name == "wasm":
+        from .wasm.device import WasmDevice
+
+        return WasmDevice(**options)
     if name == "webgpu":
         with _no_display():
             try:
@@ -29,7 +35,8 @@ def open_device(name: str = "auto", **options) -> Device:
 
             return WebGPUDevice(**options)
     if name != "auto":
-        raise DeviceError(f"There is no device {name!r}; the devices are auto, webgpu and numpy.")
+        known = ", ".join(DEVICES)
+        raise DeviceError(f"There is no device {name!r}; the devices are auto, {known}.")
     try:
         device = open_device("webgpu", **options)
     except DeviceError as error:

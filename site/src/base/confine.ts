@@ -29,4 +29,6 @@ function confine(): string {
   return URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 }
 
-export const startWorker = () => new Worker((address ||= confine()), { type: "module" });
+/** Starts a worker, which opens the device of that name if it is given one. */
+export const startWorker = (device: string) =>
+  new Worker((address ||= confine()), { type: "module", name: device });

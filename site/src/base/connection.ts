@@ -3,8 +3,11 @@
 
 import { startWorker } from "./confine";
 import { faultOfScript, STALL_MS } from "./host";
-import type { Command, Report } from "./protocol";
+import { recall, remember } from "./local";
+import type { Command, DeviceName, Report } from "./protocol";
 import type { Told } from "./reports";
+
+const DEVICE = "groundling-device"; // the reader's choice
 
 let hear: (message: Told) => void;
 let worker: Worker;
@@ -29,6 +32,12 @@ export function post(command: Command, transfer: Transferable[] = []): void {
   worker.postMessage(command, transfer);
 }
 
+/** Opens the device that the reader chooses, now and from now on. */
+export function choose(name: DeviceName): void {
+  remember(DEVICE, name);
+  post({ type: "device", name });
+}
+
 /** Asks for a sign of life. */
 export function ping(): void {
   unanswered++;
@@ -37,7 +46,7 @@ export function ping(): void {
 
 function boot(): Worker {
   let silent = true;
-  const fresh = startWorker();
+  const fresh = startWorker(recall(DEVICE) ?? "");
   fresh.onmessage = ({ data }: MessageEvent<Report>) => {
     if (fresh !== worker) return; // it was ended, and what it had said before comes too late
     silent = false;

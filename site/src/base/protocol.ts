@@ -5,7 +5,7 @@
 
 export type Phase = "booting" | "ready" | "training" | "paused" | "done" | "error";
 
-export type DeviceName = "webgpu" | "numpy";
+export type DeviceName = "webgpu" | "wasm" | "numpy";
 
 /** The models that can write: the reference checkpoint, a file of the reader's, and the run. */
 export type VoiceName = "reference" | "file" | "run";
@@ -671,8 +671,9 @@ export const MAX_TWIN = 1000;
 
 // ---- run ---------------------------------------------------------------------------------------
 
-/** Why the device is not WebGPU: what the browser lacks. Empty if it is. */
-export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter";
+/** Why the device is not WebGPU: what the browser lacks, or that its GPU is emulated by the CPU.
+ * Empty if it is, or if the reader chose so. */
+export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter" | "emulated";
 
 /** Starts a run. */
 export interface StartCommand extends Settings {
@@ -784,7 +785,7 @@ export interface StageReport {
 export interface Adapter {
   device: DeviceName;
   name: string;
-  /** slower than it could be: NumPy for lack of WebGPU, or an emulated GPU */
+  /** slower than a GPU: on the CPU, or on a GPU that it emulates */
   fallback: boolean;
   missing: Missing;
   detail: string;

@@ -42,9 +42,10 @@ import { help, lints, offset, pathOf } from "./assist";
 import { originals, overlay, raised, sources } from "./state";
 import { nameOf } from "../base/paths";
 import { looks } from "./looks";
+import { isPath } from "./projects";
 import type { Files, Frame } from "../base/protocol";
 import { UNSEEN } from "../ui/reveal";
-import { wgsl } from "./wgsl";
+import { assemblyScript, wgsl } from "./wgsl";
 
 const SETTLE_MS = 150; // of no typing, then the overlay follows
 
@@ -116,7 +117,7 @@ const raisedField = StateField.define<DecorationSet>({
 
 // ---- states --------------------------------------------------------------------------------------
 
-/** In WGSL, what a line that ends in a brace opens: up to the line that closes it. */
+/** What a line that ends in a brace opens: up to the line that closes it. */
 const bracesFold = foldService.of((state, start) => {
   const first = state.doc.lineAt(start);
   if (!first.text.trimEnd().endsWith("{")) return null;
@@ -133,6 +134,7 @@ const bracesFold = foldService.of((state, start) => {
 const languages: Record<string, Extension> = {
   py: [python(), indentUnit.of("    ")],
   wgsl: [wgsl, indentUnit.of("  "), bracesFold],
+  ts: [assemblyScript, EditorState.readOnly.of(true), bracesFold],
 };
 
 /** The view of a changed file against its original: what was taken out stands above its place. */
@@ -183,7 +185,7 @@ function stateOf(path: string): EditorState {
         indentWithTab,
       ]),
       EditorView.contentAttributes.of({
-        "aria-label": `${nameOf(path)}, to edit`,
+        "aria-label": `${nameOf(path)}, to ${isPath(path) ? "edit" : "read"}`,
         tabindex: "0",
       }),
       EditorView.updateListener.of((update) => {

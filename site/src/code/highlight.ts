@@ -4,11 +4,13 @@ import { pythonLanguage } from "@codemirror/lang-python";
 import { highlightCode } from "@lezer/highlight";
 import { tokens } from "./looks";
 import type { Source } from "../base/protocol";
-import { wgsl } from "./wgsl";
+import { assemblyScript, wgsl } from "./wgsl";
+
+const LANGUAGES = { py: pythonLanguage, ts: assemblyScript, wgsl };
 
 /** The text in runs: of what class each is, or "", and its characters. */
 export function highlight({ path, text }: Source): [string, string][] {
-  const { parser } = path.endsWith(".wgsl") ? wgsl : pythonLanguage;
+  const { parser } = LANGUAGES[path.split(".").at(-1) as keyof typeof LANGUAGES];
   const runs: [string, string][] = [];
   highlightCode(
     text,

@@ -1,10 +1,10 @@
-// The device that trains: which one, and what a browser lacks where it is not the GPU.
+// The device that trains: the GPU or the CPU, and what a browser lacks where it is not the GPU.
 
+import { choose } from "../base/connection";
 import type { Missing } from "../base/protocol";
 import { Panel } from "../ui/Panel";
 import { doing } from "./Boot";
 import { adapter, hasRun, phase } from "./state";
-import { send } from "./supervision";
 
 type Lack = Exclude<Missing, "">;
 
@@ -45,6 +45,16 @@ const lacks = (): Record<Lack, { title: string; what: string; ways: Ways | strin
       WebKitGTK: ELSEWHERE,
     },
   },
+  emulated: {
+    title: "The GPU here is emulated by the CPU",
+    what: "This browser's WebGPU has no graphics processor behind it. It works, and GPU chooses it, but our own kernels for the CPU are several times as fast.",
+    ways: {
+      "Chrome, Edge and their kin": ACCELERATION,
+      Firefox: "Update the GPU's driver; about:support tells what is blocked and why.",
+      Safari: "Update the system, and the GPU's driver with it.",
+      WebKitGTK: ELSEWHERE,
+    },
+  },
   adapter: {
     title: "The GPU could not be used",
     what: "This browser has WebGPU, but gave no device that our kernels run on.",
@@ -64,7 +74,7 @@ function thisBrowser(): Browser {
   return /Linux|X11/.test(userAgent) ? "WebKitGTK" : "Safari";
 }
 
-/** What is missing for the GPU and how to get it. NumPy is open meanwhile and trains. */
+/** What is missing for the GPU and how to get it. The CPU trains meanwhile. */
 export function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const { title, what, ways } = lacks()[missing];
   const here = thisBrowser();
@@ -92,7 +102,7 @@ export function Lacking({ missing, detail }: { missing: Lack; detail: string }) 
   if (hasRun.value) {
     return (
       <details class="panel advice">
-        <summary>{title}, so NumPy trains on the CPU</summary>
+        <summary>{title}, so the CPU trains</summary>
         {body}
       </details>
     );
@@ -100,32 +110,38 @@ export function Lacking({ missing, detail }: { missing: Lack; detail: string }) 
   return (
     <Panel tone="advice" title={title}>
       <p>
-        <strong>Start trains all the same, with NumPy on the CPU:</strong> the same Python, slower.
+        <strong>Start trains all the same, on the CPU:</strong> the same Python, with kernels in
+        WebAssembly.
       </p>
       {body}
     </Panel>
   );
 }
 
+/** What keeps this browser from WebGPU whatever is tried, if anything does. */
+const hopeless = () => ["insecure", "webgpu", "jspi"].includes(adapter.value?.missing ?? "");
+
 /** Which device trains, and the choice of the other one while nothing is at stake. */
 export function Device() {
   const now = adapter.value;
-  const free = ["ready", "error"].includes(phase.value);
-  const none = now !== null && now.missing !== "" && now.missing !== "adapter";
+  const free = now && ["ready", "error"].includes(phase.value);
   return (
     <>
       <div class="switch" role="group" aria-label="Device">
-        {(["webgpu", "numpy"] as const).map((name) => (
-          <button
-            key={name}
-            type="button"
-            aria-pressed={now?.device === name}
-            disabled={!free || !now || now.device === name || (name === "webgpu" && none)}
-            onClick={() => send({ type: "device", name })}
-          >
-            {name === "webgpu" ? "WebGPU" : "NumPy"}
-          </button>
-        ))}
+        {(["webgpu", "wasm"] as const).map((name) => {
+          const isNow = now !== null && (now.device === "webgpu") === (name === "webgpu");
+          return (
+            <button
+              key={name}
+              type="button"
+              aria-pressed={isNow}
+              disabled={!free || isNow || (name === "webgpu" && hopeless())}
+              onClick={() => choose(name)}
+            >
+              {name === "webgpu" ? "GPU" : "CPU"}
+            </button>
+          );
+        })}
       </div>
       <p class="adapter">{phase.value === "booting" ? doing() : now?.name}</p>
     </>

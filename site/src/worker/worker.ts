@@ -45,11 +45,16 @@ onmessage = ({ data }: MessageEvent<Command>) => {
 
 // ---- Python ------------------------------------------------------------------------------------
 
-/** What the reader's browser has, and so which device to open. */
-function choose(): { name: DeviceName; missing: Missing } {
-  if (!isSecureContext) return { name: "numpy", missing: "insecure" };
-  if (!navigator.gpu) return { name: "numpy", missing: "webgpu" };
-  if (!("Suspending" in WebAssembly)) return { name: "numpy", missing: "jspi" };
+/** Which device to open: the one that the worker is named by, if it can be had; else a real GPU;
+ * else the CPU, which is faster than a GPU that it emulates.
+ */
+async function choose(): Promise<{ name: DeviceName; missing: Missing }> {
+  if (!isSecureContext) return { name: "wasm", missing: "insecure" };
+  if (!navigator.gpu) return { name: "wasm", missing: "webgpu" };
+  if (!("Suspending" in WebAssembly)) return { name: "wasm", missing: "jspi" };
+  if (self.name === "wasm") return { name: "wasm", missing: "" };
+  const adapter = self.name ? null : await navigator.gpu.requestAdapter();
+  if (adapter?.info.isFallbackAdapter) return { name: "wasm", missing: "emulated" };
   return { name: "webgpu", missing: "" };
 }
 
@@ -145,7 +150,7 @@ async function drive(python: Main): Promise<never> {
 }
 
 async function live(): Promise<void> {
-  const device = choose();
+  const device = await choose();
   const kernels = async () => {
     const list = await bytesOf("kernels.json");
     const told = (done: number, total: number) => stage("kernels", done, total);

@@ -1,0 +1,106 @@
+"""The wasm device: the kernels of `shaders/wasm/`, on the CPU. It is the page's device where there is
+no GPU, and trains to the same bytes there, in any browser, as natively in wasmtime.
+
+A kernel stands for the NumPy function of its name while that function is the original; what has
+been edited, what has no kernel, and what a kernel cannot do run on NumPy.
+"""
+
+import ast
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+
+import numpy as np
+
+from ... import sources
+from .. import kernels
+from ..numpy import NumPyDevice
+from .hosts import open_host
+from .sizes import SIZES, fits, told
+
+REFERENCES = f"{sources.LIBRARY}devices/kernels.py"
+MOST_WORKSPACE = 2**28  # bytes
+
+
+class WasmDevice(NumPyDevice):
+    """Runs kernels at once, in WebAssembly, on one core. DeviceError."""
+
+    name = "wasm"
+
+    def __init__(self):
+        super().__init__()
+        self.host = open_host()
+        self.description = "WebAssembly on the CPU"
+        self.workspace = self.host.allocate(2**16)
+
+    def _allocate(self, n_bytes: int) -> np.ndarray:
+        return self.host.allocate(n_bytes)
+
+    def _release(self, buffer: np.ndarray) -> None:
+        self.host.release(buffer)
+
+    def _pieces(self, kernel: str, arrays: list[np.ndarray], params: dict) -> list[Callable]:
+        params = {name: np.asarray(value).item() for name, value in params.items()}
+        call = self._call(kernel, arrays, params)
+        return [call or partial(self.kernels[kernel], *arrays, **params)]
+
+    def _call(self, kernel: str, arrays: list[np.ndarray], params: dict) -> Callable | None:
+        """The call of a kernel's export, or None if it cannot stand for its function."""
+        function = self.kernels[kernel]
+        if kernel not in SIZES or getattr(kernels, kernel, None) is not function:
+            return None
+        names = function.__code__.co_varnames[len(arrays) :][: function.__code__.co_kwonlyargcount]
+        if set(names) != set(params) or not is_original(kernel):
+            return None
+        own = [params[name] for name in names]
+        sizes = [array.size for array in arrays]
+        if not fits(kernel, sizes, params) or not self._make_room(kernel, own):
+            return None
+        call = partial(
+            self.host.exports[kernel],
+            *map(self.host.address, [self.workspace, *arrays]),
+            *own,
+            *told(kernel, sizes, params),
+        )
+        call.held = self.workspace, arrays  # as long as their addresses are
+        return call
+
+    def _make_room(self, kernel: str, params: Iterable[float]) -> bool:
+        """Let the workspace have what a kernel needs; False if that is too much."""
+        needs = self.host.exports.get(f"{kernel}_workspace")
+        size = needs(*params) if needs else 0
+        if not 0 <= size <= MOST_WORKSPACE:
+            return False
+        if size > self.workspace.size:
+            self.workspace = self.host.allocate(size)
+        return True
+
+
+def is_original(kernel: str) -> bool:
+    """Whether a kernel's function, and all of its file that it uses, were not edited."""
+    text = sources.overlay.get(REFERENCES)
+    return text is None or _uses(text, kernel) == _uses(sources.original(REFERENCES), kernel)
+
+
+@cache
+def _definitions(text: str) -> dict[str, str]:
+    """What a module defines at its top, by name, as code without comments and layout."""
+    found = {}
+    for node in ast.parse(text).body:
+        names = [getattr(node, "name", "")]
+        if isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.asname or alias.name for alias in node.names]
+        found |= dict.fromkeys(names, node)
+    return found
+
+
+def _uses(text: str, name: str) -> dict[str, str]:
+    """The definition of a name, and of each that it uses."""
+    definitions, found, new = _definitions(text), {}, [name]
+    while new:
+        if (name := new.pop()) in definitions and name not in found:
+            node = definitions[name]
+            found[name] = ast.dump(node)
+            new += [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+    return found
