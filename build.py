@@ -565,15 +565,14 @@ def bundle(out: Path, *entries: Path) -> None:
 
 def kernels() -> None:
     """Compiles the kernels for the CPU, if what they are made from has changed."""
-    sources = files(SITE.parent / "shaders/wasm")
-    sources = [path for path in sources if path.suffix == ".ts"]
+    sources = sorted(KERNELS.parent.glob("*.ts"))
     digest = digest_of(SITE / "package-lock.json", *sources)
     if stamped("kernels", digest, KERNELS):
         return
     options = "-O3 --noAssert --runtime stub --importMemory --noExportMemory --enable simd"
     with step("Compiling the kernels for the CPU"), tempfile.TemporaryDirectory(dir=VENV) as folder:
         out = Path(folder, KERNELS.name)
-        run(node_tool("asc"), *sources, *options.split(), "-o", out, env=node_environment())
+        run(node_tool("asc"), KERNELS.with_suffix(".ts"), *options.split(), "-o", out, env=node_environment())
         found = sections(out.read_bytes()) & UNSAFE.keys()
         if found:
             raise BuildError(

@@ -388,6 +388,8 @@ class Replay:
     def _who(self) -> str:
         if self.link.device == self.device:
             who = f"Both ran on {self.device}."
+            if self.device.startswith("wasm:"):
+                who += " That has the same bytes on every machine."
         else:
             who = f"The link's run was on {self.link.device}; this one on {self.device}."
         return f"{who} The code is other code." if self.other_code else who

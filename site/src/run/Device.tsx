@@ -2,9 +2,8 @@
 
 import { choose } from "../base/connection";
 import type { Missing } from "../base/protocol";
-import { Panel } from "../ui/Panel";
 import { doing } from "./Boot";
-import { adapter, hasRun, phase } from "./state";
+import { adapter, phase } from "./state";
 
 type Lack = Exclude<Missing, "">;
 
@@ -47,7 +46,7 @@ const lacks = (): Record<Lack, { title: string; what: string; ways: Ways | strin
   },
   emulated: {
     title: "The GPU here is emulated by the CPU",
-    what: "This browser's WebGPU has no graphics processor behind it. It works, and GPU chooses it, but our own kernels for the CPU are several times as fast.",
+    what: "This browser's WebGPU has no graphics processor behind it. It works, and the switch above chooses it, but our kernels for the CPU, in WebAssembly, are several times as fast.",
     ways: {
       "Chrome, Edge and their kin": ACCELERATION,
       Firefox: "Update the GPU's driver; about:support tells what is blocked and why.",
@@ -78,8 +77,9 @@ function thisBrowser(): Browser {
 export function Lacking({ missing, detail }: { missing: Lack; detail: string }) {
   const { title, what, ways } = lacks()[missing];
   const here = thisBrowser();
-  const body = (
-    <>
+  return (
+    <details class="panel advice">
+      <summary>{title}, so the CPU trains</summary>
       <p>{what}</p>
       {detail && <pre>{detail}</pre>}
       <p>{typeof ways === "string" ? ways : ways[here]}</p>
@@ -97,24 +97,7 @@ export function Lacking({ missing, detail }: { missing: Lack; detail: string }) 
           </ul>
         </details>
       )}
-    </>
-  );
-  if (hasRun.value) {
-    return (
-      <details class="panel advice">
-        <summary>{title}, so the CPU trains</summary>
-        {body}
-      </details>
-    );
-  }
-  return (
-    <Panel tone="advice" title={title}>
-      <p>
-        <strong>Start trains all the same, on the CPU:</strong> the same Python, with kernels in
-        WebAssembly.
-      </p>
-      {body}
-    </Panel>
+    </details>
   );
 }
 

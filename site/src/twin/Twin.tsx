@@ -1,7 +1,7 @@
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import { MAX_TWIN, type Verdict } from "../base/protocol";
-import { hindrance } from "../run/state";
+import { adapter, hindrance } from "../run/state";
 import { colour } from "../ui/theme";
 import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
 import { axis, Plot, type PlotOptions } from "../ui/Plot";
@@ -190,7 +190,9 @@ export function Twin() {
     <div class="body" data-twin-verdict={outcome()}>
       <p class="intro">
         All chance in a run comes from its seed. With one seed, two runs end in the same file to the
-        last byte. Change a single character, and they are apart at the first loss.
+        last byte
+        {adapter.value?.device === "wasm" && ", on the CPU in any browser on any machine"}. Change a
+        single character, and they are apart at the first loss.
       </p>
       <div class="ask">
         {field("a", "Seed A")}
