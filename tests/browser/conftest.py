@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import without_gpu
+from driving import with_gpu
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
@@ -116,8 +116,8 @@ def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(request: pytest.FixtureRequest, chromium: Browser, site_url: str) -> Iterator[Page]:
-    """A page in a fresh context, which has WebGPU only if the test is marked `gpu`: a run begins
-    slowly on the software GPU. Whatever the test does, nothing is fetched from another origin.
+    """A page in a fresh context, which trains on the GPU only if the test is marked `gpu`: a run
+    begins slowly on the software one. Whatever it does, nothing is fetched from another origin.
     """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
     origin, strangers = site_url.removesuffix(SUB_PATH), []
@@ -131,8 +131,8 @@ def page(request: pytest.FixtureRequest, chromium: Browser, site_url: str) -> It
         ),
     )
     page = context.new_page()
-    if request.node.get_closest_marker("gpu") is None:
-        without_gpu(page)
+    if request.node.get_closest_marker("gpu"):
+        with_gpu(page)
     yield page
     context.close()
     assert strangers == [], "the page asked another origin for something"
@@ -173,7 +173,7 @@ class Worker:
       globalThis.seen = [];
       globalThis.files = [];
       let pieces = [];
-      globalThis.worker = new Worker(url, { type: "module" });
+      globalThis.worker = new Worker(url, { type: "module", name: "webgpu" });
       worker.onmessage = ({ data: { bytes, ...message } }) => {
         if (message.type === "piece") {
           if (message.first) pieces = [];

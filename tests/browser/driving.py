@@ -81,6 +81,11 @@ def hold_workers(page: Page) -> None:
     )
 
 
-def without_gpu(page: Page) -> None:
-    """Let the page train on NumPy, which is faster here than the software GPU."""
-    in_worker(page, "delete WorkerNavigator.prototype.gpu")
+def with_gpu(page: Page) -> None:
+    """Let the page train on the software GPU, which it would not choose by itself."""
+    page.add_init_script("localStorage.setItem('groundling-device', 'webgpu')")
+
+
+def device(page: Page) -> str:
+    """Which of the two is chosen: "GPU" or "CPU"."""
+    return page.get_by_role("group", name="Device").locator("[aria-pressed=true]").inner_text()

@@ -1,6 +1,6 @@
 """Runs as links, in a real Chromium: made, opened, replayed and refused.
 
-Most runs are on NumPy, which is faster here than the software GPU.
+Most runs are on the CPU, which is faster here than the software GPU.
 """
 
 import re
@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from groundling.edits import project
 from groundling.labs import link
 
-pytestmark = pytest.mark.gpu  # which is chosen or not in each
 SEED = "<img src=x onerror=alert(1)>"
 
 
@@ -22,15 +21,6 @@ def wait_for_verdict(page: Page, verdict: str) -> Locator:
     place = page.locator("[data-replay-verdict]")
     expect(place).to_have_attribute("data-replay-verdict", verdict)
     return place
-
-
-def use_numpy(page: Page) -> None:
-    wait_for(page, "ready")
-    button(page, "NumPy").click()
-    expect(page.get_by_role("group", name="Device").locator("[aria-pressed=true]")).to_have_text(
-        "NumPy"
-    )
-    wait_for(page, "ready")
 
 
 def train(page: Page, seed: str, iters: int) -> None:
@@ -49,11 +39,11 @@ def copy(page: Page) -> str:
 
 @pytest.fixture(scope="module")
 def address(chromium: Browser, site_url: str) -> str:
-    """The link of a run of five iterations on NumPy, whose seed is markup."""
+    """The link of a run of five iterations on the CPU, whose seed is markup."""
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto(site_url)
-    use_numpy(page)
+    wait_for(page, "ready")
     expect(button(page, "Copy link")).to_be_disabled()
     train(page, SEED, 5)
     address = copy(page)
@@ -99,7 +89,7 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
         """
     )
     page.goto(site_url)
-    use_numpy(page)
+    wait_for(page, "ready")
     train(page, "mine", 1)
     link = copy(page)
     expect(page.get_by_label(re.compile("^The link, .*: copied$"))).to_be_visible()
@@ -130,7 +120,7 @@ def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(
     page.evaluate("document.querySelector('.news').scrollIntoView()")
     button(page, "Not now").click()
     expect(offered).to_have_count(0)
-    use_numpy(page)
+    wait_for(page, "ready")
     fill(page, Iterations="1", Batch_size="8")
     button(page, "Start").click()
     wait_for(page, "done")  # what the link would have been asked for before has been answered
@@ -145,10 +135,10 @@ def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("dialog", lambda dialog: errors.append(dialog.message))
     page.goto(address)
-    use_numpy(page)
+    wait_for(page, "ready")
     panel = wait_for_verdict(page, "none")
     claimed = link.loads(address)
-    for fact in (SEED, "5 of 5 iterations", "numpy: NumPy", "the same as here"):
+    for fact in (SEED, "5 of 5 iterations", "wasm: WebAssembly on the CPU", "the same as here"):
         expect(panel).to_contain_text(fact)
     expect(panel).to_contain_text(f"{claimed.val_loss:.4f}")
     assert panel.locator("img, script").count() == 0
@@ -171,6 +161,7 @@ def test_a_link_shows_what_it_claims_and_a_replay_is_bit_identical(
     assert errors == []
 
 
+@pytest.mark.gpu
 def test_another_adapter_is_within_tolerance_and_both_are_named(
     page: Page, site_url: str, address: str
 ) -> None:
@@ -183,7 +174,7 @@ def test_another_adapter_is_within_tolerance_and_both_are_named(
     page.keyboard.press("Enter")
     wait_for_verdict(page, "close")
     expect(panel).to_contain_text("Within tolerance, not to the bit")
-    expect(panel).to_contain_text("The link's run was on numpy: NumPy")
+    expect(panel).to_contain_text("The link's run was on wasm: WebAssembly on the CPU")
     expect(panel).to_contain_text("this one on webgpu: ")
     expect(button(page, "Replay")).to_be_focused()
 
@@ -194,7 +185,7 @@ def test_a_claim_that_is_not_so_is_found_out_and_a_replay_can_be_stopped(
     claimed = link.loads(address)
     false = replace(claimed, losses=claimed.losses | {3: claimed.losses[3] - 0.5})
     page.goto(f"{site_url}#{link.dumps(false)}")
-    use_numpy(page)
+    wait_for(page, "ready")
     button(page, "Replay").click()
     panel = wait_for_verdict(page, "different")
     expect(panel).to_contain_text("Different: from iter 3 on")
@@ -253,7 +244,7 @@ def test_what_is_no_link_is_refused_and_nothing_runs(
 def test_axe_finds_nothing(page: Page, address: str, axe: Callable) -> None:
     """Of a claim, a verdict, a link made, a refusal."""
     page.goto(address)
-    use_numpy(page)
+    wait_for(page, "ready")
     axe("claim")
     button(page, "Replay").click()
     wait_for_verdict(page, "identical")

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import fill, press, wait_for, wait_for_iteration, without_gpu
+from driving import fill, press, wait_for, wait_for_iteration
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 READY_MS = 120_000
@@ -191,8 +191,6 @@ def test_two_builds_never_meet_and_the_run_survives_the_second(
     context = chromium.new_context(service_workers="allow" if keeps else "block")
     page, asked = context.new_page(), []
     context.on("response", lambda answer: asked.append((answer.status, answer.url)))
-    if not keeps:
-        without_gpu(page)
     visit_and_keep(page, host.url) if keeps else visit(page, host.url)
     first = build.folder_of(host.folder).name
     fill(page, Iterations="100000", Batch_size="1")

@@ -12,6 +12,7 @@ import pytest
 from driving import (
     WAIT_MS,
     button,
+    device,
     fill,
     hold_workers,
     in_worker,
@@ -23,7 +24,7 @@ from driving import (
     wait_for,
     wait_for_iteration,
     wait_until_kept,
-    without_gpu,
+    with_gpu,
 )
 from playwright.sync_api import Browser, Download, Page, Route, expect
 
@@ -56,7 +57,7 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     open_page(page, site_url)
-    assert "WebGPU" in page.get_by_role("group", name="Device").inner_text()
+    assert device(page) == "GPU"
     assert readout(page, "iter") == "0 / 2000"
     fill(page, Iterations="12", Batch_size="8", Peak_learning_rate="0.001")
 
@@ -234,7 +235,7 @@ def test_what_comes_up_is_announced_and_the_focus_is_never_lost(page: Page, site
     """News, offers and questions; and after a panel has closed, by its button or by a key."""
     open_page(page, site_url)
     status, alert = (page.locator(f"#said [role={role}]") for role in ("status", "alert"))
-    expect(status).to_contain_text("This browser offers no WebGPU")
+    expect(status).to_contain_text("The GPU here is emulated")
     picker = page.locator(".runner input[type=file]")
     picker.set_input_files({"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"})
     expect(alert).to_contain_text("This file was refused")
@@ -284,7 +285,6 @@ def test_on_a_phone_fields_do_not_zoom_and_links_are_as_large_as_fingers(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
     )
     page = context.new_page()
-    without_gpu(page)
     open_page(page, site_url)
     for tab in ("Text and model", "Talk", "Look inside", "Doctor", "Twin", "Inspector"):
         page.get_by_role("tab", name=tab, exact=True).click()
@@ -398,7 +398,7 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     page.goto(site_url)
     axe("booting")
     wait_for(page, "ready")
-    axe("ready, without WebGPU")
+    axe("ready, with an emulated GPU")
     fill(page, Iterations="1000", Batch_size="8")
     press(page, "Start")
     wait_for(page, "training")
@@ -524,13 +524,16 @@ def test_a_run_takes_the_learning_rate_that_arrow_keys_set(page: Page, site_url:
         ("secure address", "Object.defineProperty(self, 'isSecureContext', { value: false })"),
     ],
 )
-def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_numpy(
+def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
     page: Page, site_url: str, missing: str, script: str
 ) -> None:
     in_worker(page, script)
+    with_gpu(page)
     open_page(page, site_url)
-    expect(page.get_by_role("heading", name=missing)).to_be_visible()
-    expect(page.get_by_role("main").get_by_text("with NumPy on the CPU")).to_be_visible()
+    told = page.get_by_role("main").get_by_text("so the CPU trains")
+    expect(told).to_contain_text(missing)
+    told.click()
+    assert device(page) == "CPU"
     if "Pipeline" in script:
         expect(
             page.get_by_role("main").get_by_text(re.compile("Kernel adamw does not compile"))
@@ -560,6 +563,7 @@ def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> Non
         }
         """,
     )
+    with_gpu(page)
     open_page(page, site_url)
     fill(page, Batch_size="8")
     press(page, "Start")
@@ -588,8 +592,6 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     hold_workers(page)
     in_worker(page, "on.push(() => { for (;;); })")
     open_page(page, site_url)
-    press(page, "NumPy")
-    wait_for(page, "ready")
     page.get_by_role("tab", name="Talk", exact=True).click()
     talk = page.locator(".tool.talk")
     reference = talk.locator("[data-voice=reference]")
@@ -640,8 +642,6 @@ def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(
     busy = "const until = performance.now() + 1000; while (performance.now() < until);"
     in_worker(page, f"on.push(() => {{ {busy} }})")
     open_page(page, site_url)
-    press(page, "NumPy")
-    wait_for(page, "ready")
     fill(page, Iterations="1", Batch_size="8")
     press(page, "Start")
     wait_for(page, "done")
@@ -660,8 +660,6 @@ def test_a_python_that_fails_as_a_whole_says_so_and_another_can_be_started(
     failing = "MessageChannel = function () { throw new Error('memory access out of bounds') }"
     in_worker(page, f"on.push(() => {{ {failing} }})")
     open_page(page, site_url)
-    press(page, "NumPy")
-    wait_for(page, "ready")
     fill(page, Batch_size="8")
     press(page, "Start")
     wait_for_iteration(page, 2)

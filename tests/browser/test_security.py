@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from driving import open_page, without_gpu
+from driving import open_page
 from playwright.sync_api import Browser, Page, expect
 
 # Each is a way out for JavaScript in a worker: typed at the console, Python has all of JavaScript.
@@ -95,7 +95,6 @@ def test_code_in_the_worker_reaches_no_other_origin(
 ) -> None:
     context = chromium.new_context(service_workers="block")  # its requests may fail, as they do
     page = context.new_page()
-    without_gpu(page)
     open_page(page, site_url)
     away = f"http://127.0.0.1:{stranger.server_port}/"
     console = page.get_by_role("log", name="Console")

@@ -11,6 +11,7 @@ import pytest
 from driving import (
     WAIT_MS,
     button,
+    device,
     fill,
     iteration,
     open_page,
@@ -77,7 +78,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     """On WebGPU: through a file, with a pause and a hidden tab; then through autosave."""
     page.add_init_script(VISIBILITY)
     open_page(page, site_url)
-    assert "webgpu" in page.get_by_role("button", pressed=True).first.inner_text().lower()
+    assert device(page) == "GPU"
     start(page)
     wait_for(page, "done", 2 * WAIT_MS)
     straight = statefile.loads(save_state(page))

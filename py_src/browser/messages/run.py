@@ -17,8 +17,8 @@ from .base import (
 )
 
 Missing = Literal["", "insecure", "webgpu", "jspi", "adapter", "emulated"]
-"""Why the device is not WebGPU: what the browser lacks, or that its GPU is emulated by the CPU. Empty
-if it is, or if the reader chose so.
+"""Why the device is not WebGPU: what the browser lacks, or that the CPU emulates its GPU. Empty if
+it is, or if the reader chose so.
 """
 
 # ---- commands ------------------------------------------------------------------------------------

@@ -671,8 +671,8 @@ export const MAX_TWIN = 1000;
 
 // ---- run ---------------------------------------------------------------------------------------
 
-/** Why the device is not WebGPU: what the browser lacks, or that its GPU is emulated by the CPU.
- * Empty if it is, or if the reader chose so. */
+/** Why the device is not WebGPU: what the browser lacks, or that the CPU emulates its GPU. Empty
+ * if it is, or if the reader chose so. */
 export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter" | "emulated";
 
 /** Starts a run. */

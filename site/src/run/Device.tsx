@@ -3,6 +3,7 @@
 import { choose } from "../base/connection";
 import type { Missing } from "../base/protocol";
 import { doing } from "./Boot";
+import { Panel } from "../ui/Panel";
 import { adapter, phase } from "./state";
 
 type Lack = Exclude<Missing, "">;
@@ -78,26 +79,28 @@ export function Lacking({ missing, detail }: { missing: Lack; detail: string }) 
   const { title, what, ways } = lacks()[missing];
   const here = thisBrowser();
   return (
-    <details class="panel advice">
-      <summary>{title}, so the CPU trains</summary>
-      <p>{what}</p>
-      {detail && <pre>{detail}</pre>}
-      <p>{typeof ways === "string" ? ways : ways[here]}</p>
-      {typeof ways !== "string" && (
-        <details>
-          <summary>Other browsers</summary>
-          <ul>
-            {Object.entries(ways)
-              .filter(([browser]) => browser !== here)
-              .map(([browser, way]) => (
-                <li key={browser}>
-                  {browser}: {way}
-                </li>
-              ))}
-          </ul>
-        </details>
-      )}
-    </details>
+    <Panel tone="advice">
+      <details>
+        <summary>{title}, so the CPU trains</summary>
+        <p>{what}</p>
+        {detail && <pre>{detail}</pre>}
+        <p>{typeof ways === "string" ? ways : ways[here]}</p>
+        {typeof ways !== "string" && (
+          <details>
+            <summary>Other browsers</summary>
+            <ul>
+              {Object.entries(ways)
+                .filter(([browser]) => browser !== here)
+                .map(([browser, way]) => (
+                  <li key={browser}>
+                    {browser}: {way}
+                  </li>
+                ))}
+            </ul>
+          </details>
+        )}
+      </details>
+    </Panel>
   );
 }
 

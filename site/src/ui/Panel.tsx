@@ -19,7 +19,7 @@ interface Props {
 export function Panel({ tone, title, level = 2, label, class: more = "", children }: Props) {
   const box = useRef<HTMLElement>(null);
   useLayoutEffect(() => {
-    const parts = [...box.current!.querySelectorAll<HTMLElement>("h2, h3, p")].slice(0, 2);
+    const parts = [...box.current!.querySelectorAll<HTMLElement>("h2, h3, summary, p")].slice(0, 2);
     announce(parts.map((part) => part.innerText).join(" "), tone === "error");
   }, []);
   const Heading = `h${level}` as const;

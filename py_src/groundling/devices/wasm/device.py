@@ -1,5 +1,5 @@
-"""The wasm device: the kernels of `shaders/wasm/`, on the CPU. It is the page's device where there is
-no GPU, and trains to the same bytes there, in any browser, as natively in wasmtime.
+"""The wasm device: the kernels of `shaders/wasm/`, on the CPU. It is the page's device where there
+is no GPU, and trains to the same bytes there, in any browser, as natively in wasmtime.
 
 A kernel stands for the NumPy function of its name while that function is the original; what has
 been edited, what has no kernel, and what a kernel cannot do run on NumPy.

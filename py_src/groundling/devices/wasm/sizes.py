@@ -108,8 +108,6 @@ SIZES: dict[str, Callable[..., tuple]] = {
         *(3 * n_head * head_size, 1, ANY, n_head * head_size),
     ),
     "keep_row": lambda size, **_: (size, 1, ANY),
-    "sample_token": lambda vocab_size, block_size: (
-        *(vocab_size, ANY, 3, block_size, 1, ANY, 1),
-    ),
+    "sample_token": lambda vocab_size, block_size: (*(vocab_size, ANY, 3, block_size, 1, ANY, 1),),
 }
 """By kernel, a function of its parameters: the numbers of each buffer, in the order of bindings."""
