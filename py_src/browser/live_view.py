@@ -183,7 +183,7 @@ class LiveView(View):
         now = live.loaded()
         anew = {name for name in now if now[name] is not modules.get(name)}
         try:
-            if "groundling.devices.base" in anew:  # its tensors are other classes now
+            if type(device).__module__ in anew:  # its kernels or tensors are others now
                 session.device = session.open_device(device.name, lambda *_: None)
             if "groundling.data" in anew:
                 text = corpus.decode(np.concatenate([corpus.train, corpus.val]))

@@ -13,11 +13,13 @@ import numpy as np
 
 from ... import sources
 from .. import kernels
+from ..base import writable
 from ..numpy import NumPyDevice
 from .hosts import open_host
 from .sizes import SIZES, fits, told
 
 REFERENCES = f"{sources.LIBRARY}devices/kernels.py"
+TEXT = sources.text(REFERENCES)  # as it was when this module was made
 MOST_WORKSPACE = 2**28  # bytes
 
 
@@ -55,8 +57,11 @@ class WasmDevice(NumPyDevice):
         sizes = [array.size for array in arrays]
         if not fits(kernel, sizes, params) or not self._make_room(kernel, own):
             return None
-        call = partial(
-            self.host.exports[kernel],
+        written = zip(arrays, writable(self.source(kernel)), strict=True)
+        if any(_overlap(array, arrays) for array, writes in written if writes):
+            return None
+        call = self.host.call(
+            kernel,
             *map(self.host.address, [self.workspace, *arrays]),
             *own,
             *told(kernel, sizes, params),
@@ -66,8 +71,8 @@ class WasmDevice(NumPyDevice):
 
     def _make_room(self, kernel: str, params: Iterable[float]) -> bool:
         """Let the workspace have what a kernel needs; False if that is too much."""
-        needs = self.host.exports.get(f"{kernel}_workspace")
-        size = needs(*params) if needs else 0
+        needs = f"{kernel}_workspace"
+        size = self.host.call(needs, *params)() if needs in self.host.exports else 0
         if not 0 <= size <= MOST_WORKSPACE:
             return False
         if size > self.workspace.size:
@@ -75,10 +80,15 @@ class WasmDevice(NumPyDevice):
         return True
 
 
-def is_original(kernel: str) -> bool:
-    """Whether a kernel's function, and all of its file that it uses, were not edited."""
-    text = sources.overlay.get(REFERENCES)
-    return text is None or _uses(text, kernel) == _uses(sources.original(REFERENCES), kernel)
+def _overlap(array: np.ndarray, arrays: list[np.ndarray]) -> bool:
+    """Whether an array shares memory with another one of these, which NumPy's functions allow."""
+    return sum(np.may_share_memory(array, other) for other in arrays) > 1
+
+
+def is_original(kernel: str, text: str = TEXT) -> bool:
+    """Whether a kernel's function, and all of its file that it uses, were not edited in `text`."""
+    original = sources.original(REFERENCES)
+    return text == original or _uses(text, kernel) == _uses(original, kernel)
 
 
 @cache

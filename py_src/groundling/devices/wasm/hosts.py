@@ -50,6 +50,10 @@ class Pyodide:
             raise DeviceError(f"The kernels for the CPU do not start here: {error}.") from error
         self.exports: dict[str, Callable] = dict(Object.entries(instance.exports))
 
+    def call(self, name: str, *arguments: float) -> Callable[[], int | None]:
+        """A call of an export."""
+        return partial(self.exports[name], *arguments)
+
     def allocate(self, n_bytes: int) -> np.ndarray:
         """Uninitialized bytes."""
         return np.empty(n_bytes, np.uint8)
@@ -78,14 +82,21 @@ class Wasmtime:
         self.store = wasmtime.Store(engine)
         self.memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
         instance = wasmtime.Instance(self.store, wasmtime.Module(engine, code), [self.memory])
-        self.exports: dict[str, Callable] = {
-            name: partial(function, self.store)
-            for name, function in instance.exports(self.store).items()
-        }
+        self.exports = dict(instance.exports(self.store).items())
         self.start = ctypes.addressof(self.memory.data_ptr(self.store).contents)
         memory = (ctypes.c_ubyte * RESERVED).from_address(self.start)
         self.bytes = np.frombuffer(memory, np.uint8)  # of which some are there yet
         self.free = [(ALIGNED, PAGE - ALIGNED)]  # address and size, by address; 0 stays unused
+
+    def call(self, name: str, *arguments: float) -> Callable[[], int | None]:
+        """A call of an export."""
+        function = self.exports[name]
+        types = [str(each) for each in function.type(self.store).params]
+        values = [
+            float(value) if kind.startswith("f") else value
+            for kind, value in zip(types, arguments, strict=True)
+        ]
+        return partial(function, self.store, *values)
 
     def allocate(self, n_bytes: int) -> np.ndarray:
         """Uninitialized bytes: the first that are free. MemoryError."""
