@@ -1,4 +1,4 @@
-"""A training step in Chromium on its software adapter: ours and that of @jax-js/jax, by turns.
+"""A training step in Chromium, on the CPU and on its software adapter: ours and that of @jax-js/jax, by turns.
 
 `python build.py bench` runs it. The two take turns in one browser, a window of steps each, so that
 whatever else the machine does meets both alike.
@@ -23,7 +23,7 @@ OURS = """async (message) => {
   worker.postMessage(message);
   return answer;
 }"""
-STEPS = {"webgpu": 3, "numpy": 3, "jax-js webgpu": 2, "jax-js wasm": 4}  # in a window
+STEPS = {"wasm": 8, "webgpu": 3, "numpy": 3, "jax-js webgpu": 2, "jax-js wasm": 4}  # in a window
 
 
 def bench_chromium(
@@ -45,16 +45,16 @@ def bench_chromium(
             if i:  # the first compiles
                 times[name].append(answer["ms"])
     print(f"\nIn Chromium {chromium.version}, batch {BATCH}, by turns, {ROUNDS} windows each:")
-    ours = median(times["webgpu"])
+    ours = median(times["wasm"])
     for name, values in times.items():
         middle, low, high = median(values), min(values), max(values)
         print(
-            f"  {name:14} {middle:8.1f} ms a step ({low:.1f} to {high:.1f}), {middle / ours:.2f}x"
+            f"  {name:14} {middle:8.1f} ms a step ({low:.1f} to {high:.1f}), {middle / ours:.2f} x wasm"
         )
     for name, values in losses.items():
         assert values[-1] < values[0], f"{name} does not learn: {values}"
     figures = {}
-    for name in ("webgpu", "numpy"):
+    for name in ("wasm", "webgpu", "numpy"):
         answer = windows[name]({"figures": True, "batch": BATCH})
         figures[name] = json.loads(answer["figures"])
         print(bench.report(figures[name]))

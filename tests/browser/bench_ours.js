@@ -11,7 +11,8 @@ from groundling.labs import bench
 from groundling.config import TrainConfig
 from groundling.data import shakespeare
 from groundling.devices.open import open_device
-from groundling.train import Run, train
+from groundling.runs.run import Run
+from groundling.train import train
 
 def begin(name, batch):
     global device, run

@@ -113,13 +113,40 @@ def test_it_trains_on_the_cpu_pauses_and_goes_on(reader: Reader) -> None:
     assert float(reader.read("[data-readout=train-nll]")) < 4.17
 
 
+def test_the_default_run_makes_the_golden_bytes(reader: Reader, golden: dict) -> None:
+    """Those of Chromium, and of wasmtime natively."""
+    if reader.phase != "ready":
+        reader.press("Reset")
+        reader.wait_for("ready")
+    reader.fill("iters", "20")
+    reader.fill("batchSize", "32")
+    reader.press("Start")
+    reader.wait_for("done")
+    keep_what_is_saved(reader)
+    reader.press("Save weights")
+    reader.until("a file is offered", lambda: reader.js("return window.saved?.size"))
+    reader.js(
+        """window.saved.arrayBuffer()
+        .then((file) => crypto.subtle.digest("SHA-256", file.slice(512)))
+        .then((hash) => (window.hash = new Uint8Array(hash).toHex()));"""
+    )
+    found = reader.until("it is hashed", lambda: reader.js("return window.hash"))
+    assert found == golden["wasm"]["SHA-256 after 20 iterations of the default run"]["weights"]
+
+
+def keep_what_is_saved(reader: Reader) -> None:
+    """Let the next file that is offered be `saved`."""
+    reader.js(
+        """window.saved = null;
+        window.make ??= URL.createObjectURL; // globalThis is not the page's in Firefox
+        URL.createObjectURL = (blob) => window.make.call(URL, (window.saved = blob));"""
+    )
+
+
 def test_what_is_saved_can_be_loaded(reader: Reader) -> None:
     reader.start_afresh(5)
     reader.wait_for("done")
-    reader.js(
-        """const make = URL.createObjectURL; // globalThis is not the page's in Firefox
-        URL.createObjectURL = (blob) => make.call(URL, (window.saved = blob));"""
-    )
+    keep_what_is_saved(reader)
     reader.press("Save state")
     reader.until("a file is offered", lambda: reader.js("return window.saved?.size"))
     reader.press("Reset")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 RUN = "py_src/groundling/runs/run.py"
+KERNELS = "py_src/groundling/devices/kernels.py"
 SETTINGS = {"seed": "hamlet", "iters": 12, "batchSize": 2, "lr": 3e-4}
 
 
@@ -91,6 +92,22 @@ def test_an_edit_takes_over_at_one_iteration_and_loses_nothing(untouched):
     assert page.session.run.edits == [(k, applied["diff"])]
     steps = [step["iter"] for message in page.of("steps") for step in message["records"]]
     assert steps == list(range(12)) and len(page.of("run")) == 1  # the curve goes on
+
+
+@pytest.mark.parametrize("device", ["numpy", "wasm"])
+def test_an_edited_kernel_of_the_cpus_takes_over(device):
+    """Here the mean of the losses is doubled."""
+    page = Page()
+    page.tell("device", name=device)
+    page.started().until(5)
+    page.tell("apply", files=edit(KERNELS, ("y[0] = x.mean()", "y[0] = 2 * x.mean()")))
+    page.finish()
+    [applied] = page.of("applied")
+    losses = [record.train for record in page.session.run.log]
+    k = applied["iter"]
+    assert page.session.device.name == device
+    assert losses[k] == pytest.approx(2 * losses[k - 1], rel=0.05)
+    assert losses[0] == pytest.approx(losses[k - 1], rel=0.05)
 
 
 def test_an_edit_of_nothing_changes_no_bit(untouched):

@@ -105,7 +105,7 @@ export function Lacking({ missing, detail }: { missing: Lack; detail: string }) 
 }
 
 /** What keeps this browser from WebGPU whatever is tried, if anything does. */
-const hopeless = () => ["insecure", "webgpu", "jspi"].includes(adapter.value?.missing ?? "");
+export const hopeless = () => ["insecure", "webgpu", "jspi"].includes(adapter.value?.missing ?? "");
 
 /** Which device trains, and the choice of the other one while nothing is at stake. */
 export function Device() {

@@ -1,6 +1,7 @@
 import { send } from "../run/supervision";
 import type { Figures, LineCost } from "../base/protocol";
-import { beginSpeed, speed } from "./state";
+import { beginSpeed, speed, steps } from "./state";
+import { hopeless } from "../run/Device";
 import { hindrance } from "../run/state";
 import { Term } from "../ui/Term";
 
@@ -30,6 +31,9 @@ const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toF
 
 /** What follows the first colon. */
 const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
+
+/** The other devices that were measured in this visit. */
+const others = (f: Figures) => [...steps.value].filter(([device]) => device !== f.device);
 
 function Facts({ of: f }: { of: Figures }) {
   const rate = f.flops / f.step;
@@ -68,7 +72,7 @@ function Facts({ of: f }: { of: Figures }) {
       f.submits
         ? `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
           `${whole(f.uploaded)} bytes uploaded`
-        : "each of them a function of NumPy",
+        : "each of them a function that the CPU runs",
     ],
     ...(f.waits
       ? ([
@@ -79,6 +83,11 @@ function Facts({ of: f }: { of: Figures }) {
           ],
         ] satisfies [string, string, string][])
       : []),
+    ...others(f).map(([device, step]): [string, string, string] => [
+      "Beside it",
+      time(step),
+      `a step on ${device}: ${(step / f.step).toPrecision(2)} times as long`,
+    ]),
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
   ];
   return (
@@ -197,6 +206,12 @@ export function Speed() {
         />
       )}
       {now?.figures && <Facts of={now.figures} />}
+      {now?.figures && !others(now.figures).length && !hopeless() && (
+        <p class="note">
+          To compare the GPU and the CPU, choose the other one at the top of the page, and measure
+          again.
+        </p>
+      )}
       {now && now.lines.length > 0 && <Lines lines={now.lines} />}
     </div>
   );
