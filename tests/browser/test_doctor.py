@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from driving import WAIT_MS, fill, open_page
 from playwright.sync_api import Page, expect
 
@@ -50,8 +49,7 @@ def number(text: str) -> float:
     return float(re.match(r"[\d.,]+", text)[0].replace(",", ""))
 
 
-@pytest.mark.gpu
-def test_cases_show_on_the_gpu_what_they_should_and_the_levels_are_told(
+def test_cases_show_what_they_should_and_the_levels_are_told(
     page: Page, site_url: str, axe: Callable
 ) -> None:
     """With a model of one layer, which is code that the reader may have put in force."""

@@ -4,6 +4,7 @@ Chromium has only a software GPU here, on which a step takes about a second: run
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from driving import (
 from playwright.sync_api import Browser, Download, Page, Route, expect
 
 from groundling.data import shakespeare
+from groundling.devices.webgpu import tiles
 from groundling.runs import checkpoint, statefile
 
 HERE = Path(__file__).parent
@@ -43,6 +45,12 @@ def save(page: Page) -> Download:
     with page.expect_download() as download:
         press(page, "Save weights")
     return download.value
+
+
+ADAPTERS = """async () => {
+    const root = await navigator.storage.getDirectory();
+    return (await (await root.getFileHandle("adapters.json")).getFile()).text();
+}"""
 
 
 # ---- the main way through ------------------------------------------------------------------------
@@ -88,6 +96,10 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     # The same run again: reset, and this time without a pause.
     press(page, "Reset")
     wait_for(page, "ready")
+    [tiles_here] = json.loads(
+        page.evaluate(ADAPTERS)
+    ).values()  # for the next start, which has them
+    assert tiles_here in tiles.FORMS
     assert readout(page, "iter") == "0 / 12"
     press(page, "Start")
     wait_for(page, "done")

@@ -22,6 +22,11 @@ def test_the_library_passes_its_unit_tests_inside_pyodide(run_pytest_in_pyodide:
     assert_all_passed(run_pytest_in_pyodide(["tests/unit"]), at_least=10)
 
 
+def test_the_kernels_for_the_cpu_do_what_they_do_in_wasmtime(run_pytest_in_pyodide: Callable):
+    files = ["tests/wasm/test_device.py", "tests/wasm/test_kernels.py"]
+    assert_all_passed(run_pytest_in_pyodide(files), at_least=10)
+
+
 def test_the_wgpu_shim_conforms_to_wgpu_py(run_pytest_in_pyodide: Callable):
     assert_all_passed(run_pytest_in_pyodide(["tests/wgpu"]), at_least=10)
 

@@ -174,7 +174,6 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     assert write(page, 8) == generate(reference, corpus, ASKED, 8, "hamlet")
 
 
-@pytest.mark.gpu
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
     corpus = shakespeare()
     tool = open_tab(page, site_url, "Talk")

@@ -1,5 +1,6 @@
-"""What these tests share: their device is NumPy, which every host has (tests/gpu runs many of them
-on WebGPU), and they may import the modules of py_src/browser.
+"""What these tests share: their device is NumPy, or within a page the one that it has for the CPU
+(tests/gpu and tests/wasm run many of them on theirs), and they may import the modules of
+py_src/browser.
 """
 
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.wasm.device import WasmDevice
 
 BROWSER = Path(__file__).parents[2] / "py_src/browser"
 
@@ -40,5 +42,5 @@ def well_typed() -> Iterator[None]:
 
 @pytest.fixture
 def device() -> NumPyDevice:
-    """A NumPy device in float32."""
-    return NumPyDevice()
+    """A device in float32, on the CPU."""
+    return WasmDevice() if sys.platform == "emscripten" else NumPyDevice()
