@@ -1,4 +1,4 @@
-"""A training step in Chromium, on the CPU and on its software adapter: ours and that of @jax-js/jax, by turns.
+"""A training step in Chromium, on the CPU and its software adapter: ours and jax-js's, by turns.
 
 `python build.py bench` runs it. The two take turns in one browser, a window of steps each, so that
 whatever else the machine does meets both alike.
@@ -48,9 +48,8 @@ def bench_chromium(
     ours = median(times["wasm"])
     for name, values in times.items():
         middle, low, high = median(values), min(values), max(values)
-        print(
-            f"  {name:14} {middle:8.1f} ms a step ({low:.1f} to {high:.1f}), {middle / ours:.2f} x wasm"
-        )
+        ratio = f"{middle / ours:.2f} of wasm's"
+        print(f"  {name:14} {middle:8.1f} ms a step ({low:.1f} to {high:.1f}), {ratio}")
     for name, values in losses.items():
         assert values[-1] < values[0], f"{name} does not learn: {values}"
     figures = {}
