@@ -41,7 +41,7 @@ function scores(
     for (let i = j; i < time; i += 4) {
       const to = s + <usize>i * rs + bytes(j);
       const from = a + <usize>i * ra;
-      if (i + 4 <= time) tile(from, ra, 4, packed, k, to, rs, 0, false);
+      if (i + 4 <= time) tile(from, ra, 4, packed, k, to, rs, 0);
       else edge(from, ra, 4, packed, k, to, rs, 0, time - i, 8, w);
     }
   }
@@ -76,7 +76,7 @@ function product(
       const to = y + <usize>i * ry + bytes(j);
       const r = accumulate ? to : 0;
       const panel = packed + panelBytes(first);
-      if (cols == 8 && rows == 4) tile(from, ra, ca, panel, k, to, ry, r, false);
+      if (cols == 8 && rows == 4) tile(from, ra, ca, panel, k, to, ry, r);
       else edge(from, ra, ca, panel, k, to, ry, r, rows, cols, w);
     }
   }

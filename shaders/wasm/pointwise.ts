@@ -30,12 +30,16 @@ function geluSlope(x: v128): v128 {
 }
 
 export function gelu(w: usize, x: usize, y: usize, size: i32): void {
-  for (; size > 0; size -= 4) {
-    const v = read(x, size);
-    write(y, f32x4.mul(v, share(v, f32x4.mul(v, v))), size);
+  for (; size >= 4; size -= 4) {
+    v128.store(y, gelu4(v128.load(x)));
     x += 16;
     y += 16;
   }
+  if (size > 0) write(y, gelu4(read(x, size)), size);
+}
+
+function gelu4(x: v128): v128 {
+  return f32x4.mul(x, share(x, f32x4.mul(x, x)));
 }
 
 export function gelu_backward(
@@ -46,12 +50,13 @@ export function gelu_backward(
   size: i32,
   accumulate: i32,
 ): void {
-  for (; size > 0; size -= 4) {
-    put(dx, f32x4.mul(read(dy, size), geluSlope(read(x, size))), size, accumulate);
+  for (; size >= 4; size -= 4) {
+    put(dx, f32x4.mul(v128.load(dy), geluSlope(v128.load(x))), 4, accumulate);
     x += 16;
     dy += 16;
     dx += 16;
   }
+  if (size > 0) put(dx, f32x4.mul(read(dy, size), geluSlope(read(x, size))), size, accumulate);
 }
 
 export function relu(w: usize, x: usize, y: usize, size: i32): void {

@@ -9,7 +9,7 @@
 
 import { bytes, sumOf } from "./math";
 import { gelu_backward } from "./pointwise";
-import { SCRATCH, packColumns, packRows, panel, panelBytes, tile } from "./tiles";
+import { SCRATCH, packColumns, packFour, packRows, panel, panelBytes, tilePacked } from "./tiles";
 
 /** y = a b + r. */
 function multiplyRows(
@@ -144,7 +144,7 @@ export function matmul_tn(
       packRows(b + bytes(start * n + j), bytes(n), length, min(8, n - j), packed);
       for (let i = 0; i < m; i += 4) {
         const to = sums + <usize>i * width + bytes(j);
-        tile(rows + bytes(i * length), 4, 16, packed, length, to, width, 0, start > 0);
+        tilePacked(rows + bytes(i * length), packed, length, to, width, start > 0);
       }
     }
   }
@@ -153,15 +153,5 @@ export function matmul_tn(
     if (accumulate) sumOf(y, from, y, n);
     else memory.copy(y, from, bytes(n));
     y += bytes(n);
-  }
-}
-
-/** Packs `cols` columns of A, of k rows `ra` bytes apart, at p: k rows of four. */
-function packFour(a: usize, ra: usize, k: i32, cols: i32, p: usize): void {
-  for (const end = p + bytes(4 * k); p < end; p += 16) {
-    if (cols == 4) v128.store(p, v128.load(a));
-    else
-      for (let i = 0; i < 4; i++) store<f32>(p + bytes(i), i < cols ? load<f32>(a + bytes(i)) : 0);
-    a += ra;
   }
 }

@@ -16,7 +16,7 @@ export function panelBytes(k: i32): usize {
   return (<usize>k) << 5;
 }
 
-/** y = A B + r for four rows of A and a panel of B. With `goOn`, the sums start from those in y. */
+/** y = A B + r for four rows of A and a panel of B. */
 export function tile(
   a: usize,
   ra: usize,
@@ -26,7 +26,6 @@ export function tile(
   y: usize,
   ry: usize,
   r: usize,
-  goOn: bool,
 ): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
@@ -39,16 +38,6 @@ export function tile(
   const y1 = y + ry;
   const y2 = y1 + ry;
   const y3 = y2 + ry;
-  if (goOn) {
-    c00 = v128.load(y);
-    c01 = v128.load(y, 16);
-    c10 = v128.load(y1);
-    c11 = v128.load(y1, 16);
-    c20 = v128.load(y2);
-    c21 = v128.load(y2, 16);
-    c30 = v128.load(y3);
-    c31 = v128.load(y3, 16);
-  }
   let a1 = a + ra;
   let a2 = a1 + ra;
   let a3 = a2 + ra;
@@ -76,6 +65,53 @@ export function tile(
   finish(y1, c10, c11, r ? r + ry : 0);
   finish(y2, c20, c21, r ? r + 2 * ry : 0);
   finish(y3, c30, c31, r ? r + 3 * ry : 0);
+}
+
+/** The same for A packed as `packFour` does, which is a tenth faster, where y is the workspace's.
+ *  With `goOn` the sums start from those in y. */
+export function tilePacked(a: usize, b: usize, k: i32, y: usize, ry: usize, goOn: bool): void {
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  const y1 = y + ry;
+  const y2 = y1 + ry;
+  const y3 = y2 + ry;
+  if (goOn) {
+    c00 = v128.load(y);
+    c01 = v128.load(y, 16);
+    c10 = v128.load(y1);
+    c11 = v128.load(y1, 16);
+    c20 = v128.load(y2);
+    c21 = v128.load(y2, 16);
+    c30 = v128.load(y3);
+    c31 = v128.load(y3, 16);
+  }
+  for (const end = b + panelBytes(k); b < end; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const x0 = v128.load32_splat(a);
+    c00 = madd(x0, b0, c00);
+    c01 = madd(x0, b1, c01);
+    const x1 = v128.load32_splat(a, 4);
+    c10 = madd(x1, b0, c10);
+    c11 = madd(x1, b1, c11);
+    const x2 = v128.load32_splat(a, 8);
+    c20 = madd(x2, b0, c20);
+    c21 = madd(x2, b1, c21);
+    const x3 = v128.load32_splat(a, 12);
+    c30 = madd(x3, b0, c30);
+    c31 = madd(x3, b1, c31);
+    a += 16;
+  }
+  finish(y, c00, c01, 0);
+  finish(y1, c10, c11, 0);
+  finish(y2, c20, c21, 0);
+  finish(y3, c30, c31, 0);
 }
 
 /** Stores a row of a tile. */
@@ -111,7 +147,7 @@ export function edge(
   cols: i32,
   w: usize,
 ): void {
-  if (rows == 4) tile(a, ra, ca, b, k, w, 32, 0, false);
+  if (rows == 4) tile(a, ra, ca, b, k, w, 32, 0);
   else for (let i = 0; i < rows; i++) row(a + <usize>i * ra, ca, b, k, w + panelBytes(i));
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < cols; j++) {
@@ -138,7 +174,7 @@ export function panel(
   w: usize,
 ): void {
   for (let i = 0; i < m; i += 4) {
-    if (cols == 8 && i + 4 <= m) tile(a, ra, ca, b, k, y, ry, r, false);
+    if (cols == 8 && i + 4 <= m) tile(a, ra, ca, b, k, y, ry, r);
     else edge(a, ra, ca, b, k, y, ry, r, min(4, m - i), cols, w);
     a += 4 * ra;
     y += 4 * ry;
@@ -173,5 +209,15 @@ export function packColumns(b: usize, rb: usize, k: i32, cols: i32, p: usize): v
       from += 4;
       to += 32;
     }
+  }
+}
+
+/** Packs `cols` columns of A's transpose, of k rows `ra` bytes apart, at p: k rows of four. */
+export function packFour(a: usize, ra: usize, k: i32, cols: i32, p: usize): void {
+  for (const end = p + bytes(4 * k); p < end; p += 16) {
+    if (cols == 4) v128.store(p, v128.load(a));
+    else
+      for (let i = 0; i < 4; i++) store<f32>(p + bytes(i), i < cols ? load<f32>(a + bytes(i)) : 0);
+    a += ra;
   }
 }
