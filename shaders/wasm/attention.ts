@@ -3,7 +3,8 @@
 //   qkv (batch, time, 3 n_embd): q, k, v of all heads   y (batch, time, n_embd)
 //   lse (batch, n_head, time): the log of each softmax's denominator
 // attention_backward, with D[t] = y[t] . dy[t] and dS = P (dy v^T - D) / sqrt(head_size):
-//   dv = P^T dy   dq = dS k   dk = dS^T q; dqkv is laid out as qkv, and added to if `accumulate` is 1
+//   dv = P^T dy   dq = dS k   dk = dS^T q
+//   dqkv (batch, time, 3 n_embd): dq, dk, dv, added to what is there if `accumulate` is 1
 // attention_at: one query, of the last of `length` positions; its k and v enter the cache first.
 //   qkv (3 n_embd)   length (1)   cache (positions, 3 n_embd), its first third unused   y (n_embd)
 // Workspace: the T x T scores of one head at a time, their gradients, and a panel for the products.
@@ -23,7 +24,7 @@ function packedBytes(time: i32, head_size: i32): usize {
   return panelBytes(max(time, head_size));
 }
 
-/** S = A B^T on and below the diagonal, in whole tiles; A, B (time, k), rows ra and rb bytes apart. */
+/** S = A B^T on and below the diagonal, in whole tiles. A, B (time, k), rows ra, rb bytes apart. */
 function scores(
   a: usize,
   ra: usize,
@@ -47,8 +48,8 @@ function scores(
   }
 }
 
-/** y = S B, or y = S^T B, added to y with `accumulate`. S is zero above the diagonal; B, y (time, n),
- *  rows rb and ry bytes apart. */
+/** y = S B, or y = S^T B if `transposed`; S is zero above the diagonal. B, y (time, n), rows rb, ry
+ *  bytes apart. */
 function product(
   s: usize,
   transposed: bool,

@@ -1,8 +1,8 @@
 // What the kernels share: reading and writing four numbers at a time, sums, exp and log.
 // A v128 holds four float32. Every sum has one order, and a product is rounded before it is added,
-// so that every engine computes the same bits. A loop over whole vectors and one step for what is
-// left take two thirds of the time of a loop that asks each time how much is left. AssemblyScript's Math is not used, as its tables
-// would need a data segment, which the memory of another program has no room for.
+// so that every engine computes the same bits. Where time matters, a loop over whole vectors comes
+// before one step for the rest: it takes two thirds of the time of a loop of `read` and `write`.
+// AssemblyScript's Math is not used: its tables would be data in a memory that is not ours.
 
 /** The size in bytes of n float32. */
 export function bytes(n: i32): usize {

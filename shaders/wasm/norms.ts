@@ -2,7 +2,8 @@
 //   layernorm   y = (x - mean) rstd weight + bias, rstd = 1 / sqrt(variance + eps)
 //   rmsnorm     y = x / sqrt(mean(x^2) + eps) for the first `normed` of every `period` rows
 //   x, y, dx, dy (rows, n_embd)   weight, bias (n_embd)   stats (rows, 2): mean and rstd
-//   layernorm_matmul (_gelu)   h = layernorm(x), then y = h b   (u = h b, y = gelu(u)); b (n_embd, n)
+//   layernorm_matmul        h = layernorm(x), y = h b             b (n_embd, n)   y (rows, n)
+//   layernorm_matmul_gelu   h = layernorm(x), u = h b, y = gelu(u)   u (rows, n)
 // Gradients, with g = dy weight and h = (x - mean) rstd:
 //   dx = rstd (g - mean(g) - h mean(g h))   dweight = the sum of dy h   dbias = the sum of dy
 //   dx = r (dy - r^2 x mean(x dy)), r = 1 / sqrt(mean(x^2) + eps), of rmsnorm

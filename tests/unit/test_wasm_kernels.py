@@ -78,6 +78,7 @@ class Module:
         for size in (workspace, *(array.nbytes for array in arrays)):
             places.append(slice(at, at + size))
             at += size + 4 * int(rng.integers(16, 64))
+        at += 4096
         memory = np.frombuffer(self.memory.get_buffer_ptr(self.store), np.uint8)[:at]
         memory[:] = rng.integers(0, 256, at, np.uint8)
         for place, array in zip(places[1:], arrays, strict=True):
@@ -110,11 +111,11 @@ def wasm(tmp_path_factory: pytest.TempPathFactory) -> Module:
     return Module(out.read_bytes())
 
 
-Case = pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments()))
-EveryKernel = pytest.mark.parametrize("kernel", KERNELS)
+each_case = pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments()))
+each_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
 
-@Case
+@each_case
 def test_a_kernel_does_what_its_reference_does(wasm: Module, rng, kernel, buffers, params):
     arrays = make_inputs(kernel, buffers, params, rng)
     check(kernel, arrays, wasm.call(kernel, arrays, params, rng), reference(kernel, arrays, params))
@@ -174,7 +175,7 @@ def test_a_tokens_gradient_adds_up_in_order(wasm: Module, rng):
         np.testing.assert_array_equal(result, expected)
 
 
-@EveryKernel
+@each_kernel
 def test_a_kernel_writes_the_same_bytes_twice(wasm: Module, rng, kernel: str):
     """Wherever its buffers are, and whatever lies around them and in the workspace."""
     for buffers, params in CASES[kernel][-9:]:
@@ -184,7 +185,7 @@ def test_a_kernel_writes_the_same_bytes_twice(wasm: Module, rng, kernel: str):
             np.testing.assert_array_equal(one, other)
 
 
-@EveryKernel
+@each_kernel
 def test_no_input_makes_a_kernel_write_elsewhere(wasm: Module, rng, kernel: str):
     for buffers, params in CASES[kernel][-20:]:
         arrays = make_inputs(kernel, buffers, params, rng)
@@ -249,7 +250,7 @@ def test_sampling_draws_the_token_that_the_reference_draws(wasm: Module, rng):
     """One after the other, into a window that fills up and then slides. The reference may round
     its sums to the other side of u, or of top_p: whichever tokens lie within 1e-5 of it are right.
     """
-    for _ in range(100):
+    for _ in range(50):
         V, T, draws = int(rng.integers(1, 300)), int(rng.integers(1, 9)), 12
         logits = rng.standard_normal(V) * rng.choice([0.1, 2, 20])
         if rng.random() < 0.5:
@@ -304,7 +305,7 @@ def test_what_is_no_number_stays_none(wasm: Module, rng, kernel: str):
     assert np.isnan(y[-1])
 
 
-@EveryKernel
+@each_kernel
 def test_a_kernel_takes_what_its_reference_takes(wasm: Module, kernel: str):
     buffers = 1 + len(bindings(kernel))  # and the workspace
     taken = [str(kind) for kind in wasm.exports[kernel].type(wasm.store).params]
