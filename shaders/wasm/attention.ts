@@ -12,7 +12,7 @@
 // eight is given scores of -inf, hence zeros in P and dS: the products read no further.
 
 import { bytes, countAt, dot, exp1, exp4, log1, madd, max4, read, sum4, write } from "./math";
-import { SCRATCH, edge, packColumns, packRows, whole } from "./tiles";
+import { SCRATCH, packColumns, packRows, tile, whole } from "./tiles";
 
 /** The bytes of a row of scores: whole tiles. */
 function rowBytes(time: i32): usize {
@@ -45,7 +45,7 @@ function scores(
     const rows = min(4, time - i);
     packColumns(a, ra, k, rows, 4, strip);
     for (let j = 0; j <= i; j += 8) {
-      edge(strip, 16, panels + bytes(j * k), k, s + bytes(j), rowBytes(time), 0, rows, 8, w);
+      tile(strip, 16, panels + bytes(j * k), k, s + bytes(j), rowBytes(time), 0, rows, 8, w);
     }
     a += 4 * ra;
     s += 4 * rowBytes(time);
@@ -82,7 +82,7 @@ function product(
     for (let j = 0; j < n; j += 8) {
       const panel = panels + bytes(j * time + 8 * first);
       const to = y + bytes(j);
-      edge(from, stride, panel, k, to, ry, accumulate ? to : 0, rows, min(8, n - j), w);
+      tile(from, stride, panel, k, to, ry, accumulate ? to : 0, rows, min(8, n - j), w);
     }
     y += 4 * ry;
   }

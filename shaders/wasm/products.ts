@@ -9,7 +9,7 @@
 
 import { bytes, sumOf } from "./math";
 import { gelu_backward } from "./pointwise";
-import { SCRATCH, edge, packColumns, packRows, tile, whole } from "./tiles";
+import { SCRATCH, packColumns, packRows, tile, whole, wholeTile } from "./tiles";
 
 // How many rows of a are packed at once, and so how much of it stays in the second cache.
 const BLOCK: i32 = 256;
@@ -41,7 +41,7 @@ function product(
       for (let i = start; i < end; i += 4) {
         const at = bytes(i * n + j);
         const strip = strips + bytes((i - start) * k);
-        edge(strip, 16, packed, k, y + at, bytes(n), r ? r + at : 0, min(4, m - i), cols, w);
+        tile(strip, 16, packed, k, y + at, bytes(n), r ? r + at : 0, min(4, m - i), cols, w);
       }
     }
   }
@@ -149,7 +149,7 @@ export function matmul_tn(
       packRows(b + bytes(start * n + j), bytes(n), length, min(8, n - j), 8, packed);
       for (let i = 0; i < m; i += 4) {
         const to = sums + <usize>i * width + bytes(j);
-        tile(strips + bytes(i * length), 16, packed, length, to, width, 0, start > 0);
+        wholeTile(strips + bytes(i * length), 16, packed, length, to, width, 0, start > 0);
       }
     }
   }

@@ -4,9 +4,9 @@
 // strips of four rows, both of which hold the numbers of one k side by side.
 // Each sum is over k in order, as a plain loop would compute it. Strides are in bytes.
 
-import { bytes, madd } from "./math";
+import { bytes, madd, read } from "./math";
 
-/** The bytes of workspace for `edge`. */
+/** The bytes of workspace for `tile`. */
 export const SCRATCH: usize = 128;
 
 /** n rounded up to a multiple of `size`, a power of two. */
@@ -17,7 +17,7 @@ export function whole(n: i32, size: i32): i32 {
 /** y = A B + r for a strip of A, the numbers of whose k are `ca` apart, and a panel of B. The rows
  *  of y and r are `ry` apart; where r is 0, nothing is added. With `goOn` the sums start from those
  *  in y. */
-export function tile(
+export function wholeTile(
   a: usize,
   ca: usize,
   b: usize,
@@ -78,7 +78,7 @@ function finish(y: usize, c0: v128, c1: v128, r: usize): void {
 }
 
 /** A tile of which `rows` rows and `cols` columns are stored; where not all, by way of w. */
-export function edge(
+export function tile(
   a: usize,
   ca: usize,
   b: usize,
@@ -91,10 +91,10 @@ export function edge(
   w: usize,
 ): void {
   if (rows == 4 && cols == 8) {
-    tile(a, ca, b, k, y, ry, r, false);
+    wholeTile(a, ca, b, k, y, ry, r, false);
     return;
   }
-  tile(a, ca, b, k, w, 32, 0, false);
+  wholeTile(a, ca, b, k, w, 32, 0, false);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < cols; j++) {
       const v = load<f32>(w + bytes(8 * i + j));
@@ -115,14 +115,8 @@ export function packRows(
   p: usize,
 ): void {
   for (; k > 0; k--) {
-    if (count == width) {
-      v128.store(p, v128.load(from));
-      if (width == 8) v128.store(p, v128.load(from, 16), 16);
-    } else {
-      for (let j = 0; j < width; j++) {
-        store<f32>(p + bytes(j), j < count ? load<f32>(from + bytes(j)) : 0);
-      }
-    }
+    v128.store(p, read(from, count));
+    if (width == 8) v128.store(p, count > 4 ? read(from + 16, count - 4) : f32x4.splat(0), 16);
     from += stride;
     p += bytes(width);
   }
