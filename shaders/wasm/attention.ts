@@ -3,27 +3,29 @@
 //   qkv (batch, time, 3 n_embd): q, k, v of all heads   y (batch, time, n_embd)
 //   lse (batch, n_head, time): the log of each softmax's denominator
 // attention_backward, with D[t] = y[t] . dy[t] and dS = P (dy v^T - D) / sqrt(head_size):
-//   dv = P^T dy   dq = dS k   dk = dS^T q; dqkv is laid out as qkv, and added to if `accumulate` is 1
+//   dv = P^T dy   dq = dS k   dk = dS^T q
+//   dqkv (batch, time, 3 n_embd): dq, dk, dv, added to what is there if `accumulate` is 1
 // attention_at: one query, of the last of `length` positions; its k and v enter the cache first.
 //   qkv (3 n_embd)   length (1)   cache (positions, 3 n_embd), its first third unused   y (n_embd)
-// Workspace: the T x T scores of one head at a time, their gradients, and a panel for the products.
+// Workspace: the T x T scores of one head at a time, their gradients, and packed matrices.
 // Only tiles on and below the diagonal are computed, and a row's rest up to the next multiple of
 // eight is given scores of -inf, hence zeros in P and dS: the products read no further.
 
 import { bytes, countAt, dot, exp1, exp4, log1, madd, max4, read, sum4, write } from "./math";
-import { SCRATCH, edge, packColumns, packRows, panelBytes, tile } from "./tiles";
+import { SCRATCH, packColumns, packRows, tile, whole } from "./tiles";
 
 /** The bytes of a row of scores: whole tiles. */
 function rowBytes(time: i32): usize {
-  return bytes((time + 7) & ~7);
+  return bytes(whole(time, 8));
 }
 
-/** The bytes of a panel of any of the products here. */
+/** The bytes of workspace before the scores: a strip, and all panels of any of the products. */
 function packedBytes(time: i32, head_size: i32): usize {
-  return panelBytes(max(time, head_size));
+  const panels = whole(time, 8) * whole(head_size, 8);
+  return SCRATCH + bytes(4 * max(time, head_size) + panels);
 }
 
-/** S = A B^T on and below the diagonal, in whole tiles; A, B (time, k), rows ra and rb bytes apart. */
+/** S = A B^T on and below the diagonal, in whole tiles. A, B (time, k), rows ra, rb bytes apart. */
 function scores(
   a: usize,
   ra: usize,
@@ -32,23 +34,26 @@ function scores(
   time: i32,
   k: i32,
   s: usize,
-  packed: usize,
   w: usize,
 ): void {
-  const rs = rowBytes(time);
+  const strip = w + SCRATCH;
+  const panels = strip + bytes(4 * k);
   for (let j = 0; j < time; j += 8) {
-    packColumns(b + <usize>j * rb, rb, k, min(8, time - j), packed);
-    for (let i = j; i < time; i += 4) {
-      const to = s + <usize>i * rs + bytes(j);
-      const from = a + <usize>i * ra;
-      if (i + 4 <= time) tile(from, ra, 4, packed, k, to, rs, 0, false);
-      else edge(from, ra, 4, packed, k, to, rs, 0, time - i, 8, w);
+    packColumns(b + <usize>j * rb, rb, k, min(8, time - j), 8, panels + bytes(j * k));
+  }
+  for (let i = 0; i < time; i += 4) {
+    const rows = min(4, time - i);
+    packColumns(a, ra, k, rows, 4, strip);
+    for (let j = 0; j <= i; j += 8) {
+      tile(strip, 16, panels + bytes(j * k), k, s + bytes(j), rowBytes(time), 0, rows, 8, w);
     }
+    a += 4 * ra;
+    s += 4 * rowBytes(time);
   }
 }
 
-/** y = S B, or y = S^T B, added to y with `accumulate`. S is zero above the diagonal; B, y (time, n),
- *  rows rb and ry bytes apart. */
+/** y = S B, or y = S^T B if `transposed`; S is zero above the diagonal. B, y (time, n), rows rb, ry
+ *  bytes apart. */
 function product(
   s: usize,
   transposed: bool,
@@ -59,26 +64,27 @@ function product(
   y: usize,
   ry: usize,
   accumulate: i32,
-  packed: usize,
   w: usize,
 ): void {
-  const rs = rowBytes(time);
-  const ra = transposed ? <usize>4 : rs;
-  const ca = transposed ? rs : 4;
+  const strip = w + SCRATCH;
+  const panels = strip + bytes(4 * time);
   for (let j = 0; j < n; j += 8) {
-    const cols = min(8, n - j);
-    packRows(b + bytes(j), rb, time, cols, packed);
-    for (let i = 0; i < time; i += 4) {
-      const rows = min(4, time - i);
-      const first = transposed ? i : 0; // of k, from the diagonal on or up to it
-      const k = transposed ? time - i : i + rows;
-      const from = s + <usize>i * ra + <usize>first * ca;
-      const to = y + <usize>i * ry + bytes(j);
-      const r = accumulate ? to : 0;
-      const panel = packed + panelBytes(first);
-      if (cols == 8 && rows == 4) tile(from, ra, ca, panel, k, to, ry, r, false);
-      else edge(from, ra, ca, panel, k, to, ry, r, rows, cols, w);
+    packRows(b + bytes(j), rb, time, min(8, n - j), 8, panels + bytes(j * time));
+  }
+  for (let i = 0; i < time; i += 4) {
+    const rows = min(4, time - i);
+    const first = transposed ? i : 0; // of k, from the diagonal on or up to it
+    const k = transposed ? time - i : i + rows;
+    // Four columns of S are a strip as they are.
+    const from = transposed ? s + <usize>i * rowBytes(time) + bytes(i) : strip;
+    const stride = transposed ? rowBytes(time) : 16;
+    if (!transposed) packColumns(s + <usize>i * rowBytes(time), rowBytes(time), k, rows, 4, strip);
+    for (let j = 0; j < n; j += 8) {
+      const panel = panels + bytes(j * time + 8 * first);
+      const to = y + bytes(j);
+      tile(from, stride, panel, k, to, ry, accumulate ? to : 0, rows, min(8, n - j), w);
     }
+    y += 4 * ry;
   }
 }
 
@@ -90,7 +96,7 @@ function mask(row: usize, n: i32): usize {
 }
 
 export function attention_workspace(batch: i32, time: i32, n_head: i32, head_size: i32): i32 {
-  return <i32>(SCRATCH + packedBytes(time, head_size) + <usize>time * rowBytes(time));
+  return <i32>(packedBytes(time, head_size) + <usize>time * rowBytes(time));
 }
 
 export function attention(
@@ -103,22 +109,21 @@ export function attention(
   n_head: i32,
   head_size: i32,
 ): void {
-  const packed = w + SCRATCH;
-  const s = packed + packedBytes(time, head_size);
+  const s = w + packedBytes(time, head_size);
   const width = bytes(n_head * head_size);
   const scale = f32x4.splat(1 / sqrt<f32>(<f32>head_size));
   for (let head = 0; head < batch * n_head; head++) {
     const b = head / n_head;
     const column = bytes((head % n_head) * head_size);
     const q = qkv + <usize>(b * time) * 3 * width + column;
-    scores(q, 3 * width, q + width, 3 * width, time, head_size, s, packed, w);
+    scores(q, 3 * width, q + width, 3 * width, time, head_size, s, w);
     for (let i = 0; i < time; i++) {
       const row = s + <usize>i * rowBytes(time);
       store<f32>(lse, softmax(row, mask(row, i + 1), scale));
       lse += 4;
     }
     const to = y + <usize>(b * time) * width + column;
-    product(s, false, q + 2 * width, 3 * width, time, head_size, to, width, 0, packed, w);
+    product(s, false, q + 2 * width, 3 * width, time, head_size, to, width, 0, w);
   }
 }
 
@@ -150,7 +155,7 @@ export function attention_backward_workspace(
   head_size: i32,
   accumulate: i32,
 ): i32 {
-  return <i32>(SCRATCH + packedBytes(time, head_size) + 2 * <usize>time * rowBytes(time));
+  return <i32>(packedBytes(time, head_size) + 2 * <usize>time * rowBytes(time));
 }
 
 export function attention_backward(
@@ -166,8 +171,7 @@ export function attention_backward(
   head_size: i32,
   accumulate: i32,
 ): void {
-  const packed = w + SCRATCH;
-  const p = packed + packedBytes(time, head_size);
+  const p = w + packedBytes(time, head_size);
   const rs = rowBytes(time);
   const ds = p + <usize>time * rs;
   const width = bytes(n_head * head_size);
@@ -179,8 +183,8 @@ export function attention_backward(
     const q = qkv + rows * stride + column;
     const out = y + rows * width + column;
     const dout = dy + rows * width + column;
-    scores(q, stride, q + width, stride, time, head_size, p, packed, w);
-    scores(dout, width, q + 2 * width, stride, time, head_size, ds, packed, w);
+    scores(q, stride, q + width, stride, time, head_size, p, w);
+    scores(dout, width, q + 2 * width, stride, time, head_size, ds, w);
     for (let i = 0; i < time; i++) {
       const at = <usize>i * width;
       const along = f32x4.splat(dot(out + at, dout + at, head_size));
@@ -198,9 +202,9 @@ export function attention_backward(
     const dq = dqkv + rows * stride + column;
     const dk = dq + width;
     const dv = dk + width;
-    product(p, true, dout, width, time, head_size, dv, stride, accumulate, packed, w);
-    product(ds, false, q + width, stride, time, head_size, dq, stride, accumulate, packed, w);
-    product(ds, true, q, stride, time, head_size, dk, stride, accumulate, packed, w);
+    product(p, true, dout, width, time, head_size, dv, stride, accumulate, w);
+    product(ds, false, q + width, stride, time, head_size, dq, stride, accumulate, w);
+    product(ds, true, q, stride, time, head_size, dk, stride, accumulate, w);
   }
 }
 

@@ -24,12 +24,7 @@ export function cross_entropy(
     }
     let top = max4(highest);
     for (let v = vocab_size & ~3; v < vocab_size; v++) top = max(top, load<f32>(logits + bytes(v)));
-    let sums = f32x4.splat(0);
-    for (let at: usize = 0, left = vocab_size; left > 0; at += 16, left -= 4) {
-      const v = exp4(f32x4.sub(read(logits + at, left), f32x4.splat(top)));
-      sums = f32x4.add(sums, cut(v, left));
-    }
-    const log = top + log1(sum4(sums));
+    const log = top + log1(denominator(logits, f32x4.splat(top), vocab_size));
     let loss = log - load<f32>(logits + bytes(tokenAt(targets, vocab_size)));
     if (label_smoothing != 0) {
       const uniform = log - sum(logits, vocab_size) / <f32>vocab_size;
@@ -42,6 +37,17 @@ export function cross_entropy(
     losses += 4;
     lse += 4;
   }
+}
+
+/** The sum of exp(logits - top) over n numbers. */
+function denominator(logits: usize, top: v128, n: i32): f32 {
+  let sums = f32x4.splat(0);
+  for (; n >= 4; n -= 4) {
+    sums = f32x4.add(sums, exp4(f32x4.sub(v128.load(logits), top)));
+    logits += 16;
+  }
+  if (n > 0) sums = f32x4.add(sums, cut(exp4(f32x4.sub(read(logits, n), top)), n));
+  return sum4(sums);
 }
 
 export function cross_entropy_backward(

@@ -2,7 +2,8 @@
 //   layernorm   y = (x - mean) rstd weight + bias, rstd = 1 / sqrt(variance + eps)
 //   rmsnorm     y = x / sqrt(mean(x^2) + eps) for the first `normed` of every `period` rows
 //   x, y, dx, dy (rows, n_embd)   weight, bias (n_embd)   stats (rows, 2): mean and rstd
-//   layernorm_matmul (_gelu)   h = layernorm(x), then y = h b   (u = h b, y = gelu(u)); b (n_embd, n)
+//   layernorm_matmul        h = layernorm(x), y = h b             b (n_embd, n)   y (rows, n)
+//   layernorm_matmul_gelu   h = layernorm(x), u = h b, y = gelu(u)   u (rows, n)
 // Gradients, with g = dy weight and h = (x - mean) rstd:
 //   dx = rstd (g - mean(g) - h mean(g h))   dweight = the sum of dy h   dbias = the sum of dy
 //   dx = r (dy - r^2 x mean(x dy)), r = 1 / sqrt(mean(x^2) + eps), of rmsnorm
@@ -26,14 +27,17 @@ export function layernorm(
   for (; rows > 0; rows--) {
     const mean = sum(x, n_embd) / <f32>n_embd;
     const means = f32x4.splat(mean);
-    let squares = f32x4.splat(0);
-    for (let at: usize = 0, left = n_embd; left > 0; at += 16, left -= 4) {
-      const d = cut(f32x4.sub(read(x + at, left), means), left);
-      squares = madd(d, d, squares);
+    const rstd: f32 = 1 / sqrt<f32>(squares(x, means, n_embd) / <f32>n_embd + eps);
+    const rstds = f32x4.splat(rstd);
+    let at: usize = 0;
+    let left = n_embd;
+    for (; left >= 4; left -= 4) {
+      const h = f32x4.mul(f32x4.sub(v128.load(x + at), means), rstds);
+      v128.store(y + at, madd(h, v128.load(weight + at), v128.load(bias + at)));
+      at += 16;
     }
-    const rstd: f32 = 1 / sqrt<f32>(sum4(squares) / <f32>n_embd + eps);
-    for (let at: usize = 0, left = n_embd; left > 0; at += 16, left -= 4) {
-      const h = f32x4.mul(f32x4.sub(read(x + at, left), means), f32x4.splat(rstd));
+    if (left > 0) {
+      const h = f32x4.mul(f32x4.sub(read(x + at, left), means), rstds);
       write(y + at, madd(h, read(weight + at, left), read(bias + at, left)), left);
     }
     store<f32>(stats, mean);
@@ -42,6 +46,21 @@ export function layernorm(
     y += bytes(n_embd);
     stats += 8;
   }
+}
+
+/** The sum of (x - mean)^2 over n numbers. */
+function squares(x: usize, mean: v128, n: i32): f32 {
+  let sums = f32x4.splat(0);
+  for (; n >= 4; n -= 4) {
+    const d = f32x4.sub(v128.load(x), mean);
+    sums = madd(d, d, sums);
+    x += 16;
+  }
+  if (n > 0) {
+    const d = cut(f32x4.sub(read(x, n), mean), n);
+    sums = madd(d, d, sums);
+  }
+  return sum4(sums);
 }
 
 export function layernorm_backward(
@@ -58,19 +77,20 @@ export function layernorm_backward(
   for (; rows > 0; rows--) {
     const means = v128.load32_splat(stats);
     const rstd = load<f32>(stats, 4);
-    let sums = f32x4.splat(0);
-    let products = sums;
-    for (let at: usize = 0, left = n_embd; left > 0; at += 16, left -= 4) {
-      const g = f32x4.mul(read(dy + at, left), read(weight + at, left));
-      sums = f32x4.add(sums, g);
-      products = madd(g, f32x4.sub(read(x + at, left), means), products);
+    const mean = f32x4.splat(dot(dy, weight, n_embd) / <f32>n_embd);
+    const product = products(dy, weight, x, means, n_embd) * ((rstd * rstd) / <f32>n_embd);
+    const along = f32x4.splat(product);
+    let at: usize = 0;
+    let left = n_embd;
+    for (; left >= 4; left -= 4) {
+      const g = f32x4.sub(f32x4.mul(v128.load(dy + at), v128.load(weight + at)), mean);
+      const d = f32x4.sub(g, f32x4.mul(f32x4.sub(v128.load(x + at), means), along));
+      put(dx + at, f32x4.mul(d, f32x4.splat(rstd)), 4, accumulate);
+      at += 16;
     }
-    const mean = f32x4.splat(sum4(sums) / <f32>n_embd);
-    const along = f32x4.splat(sum4(products) * ((rstd * rstd) / <f32>n_embd));
-    for (let at: usize = 0, left = n_embd; left > 0; at += 16, left -= 4) {
-      const g = f32x4.mul(read(dy + at, left), read(weight + at, left));
-      const passed = f32x4.mul(f32x4.sub(read(x + at, left), means), along);
-      const d = f32x4.sub(f32x4.sub(g, mean), passed);
+    if (left > 0) {
+      const g = f32x4.sub(f32x4.mul(read(dy + at, left), read(weight + at, left)), mean);
+      const d = f32x4.sub(g, f32x4.mul(f32x4.sub(read(x + at, left), means), along));
       put(dx + at, f32x4.mul(d, f32x4.splat(rstd)), left, accumulate);
     }
     x += bytes(n_embd);
@@ -78,6 +98,23 @@ export function layernorm_backward(
     dx += bytes(n_embd);
     stats += 8;
   }
+}
+
+/** The sum of dy weight (x - mean) over n numbers. */
+function products(dy: usize, weight: usize, x: usize, mean: v128, n: i32): f32 {
+  let sums = f32x4.splat(0);
+  for (; n >= 4; n -= 4) {
+    const g = f32x4.mul(v128.load(dy), v128.load(weight));
+    sums = madd(g, f32x4.sub(v128.load(x), mean), sums);
+    dy += 16;
+    weight += 16;
+    x += 16;
+  }
+  if (n > 0) {
+    const g = f32x4.mul(read(dy, n), read(weight, n));
+    sums = madd(g, f32x4.sub(read(x, n), mean), sums);
+  }
+  return sum4(sums);
 }
 
 export function layernorm_backward_params(

@@ -2,8 +2,9 @@
 //   sum_squares   partial[i] = the sum of x^2 over the i-th of 256 equal parts of x
 //   clip          norm = sqrt(sum of partial); x = x min(1, max_norm / (norm + 1e-6))
 //   adamw         m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
-//                 w = w (1 - lr weight_decay) - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
-//   clip_adamw    both, the gradients g being scaled in place
+//                 w = w (1 - lr weight_decay) - lr m' / (sqrt(v') + eps)
+//                 with m' = m / (1 - beta1^t), v' = v / (1 - beta2^t)
+//   clip_adamw    both; the gradients g are scaled in place
 //   partial (256)   hyper (3): lr, 1 - beta1^t, sqrt(1 - beta2^t)   g, w, m, v (size)
 // (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".)
 

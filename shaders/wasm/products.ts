@@ -5,17 +5,21 @@
 //   matmul_residual          z = a b + x      as matmul_nn
 //   matmul_nt_gelu_backward  dx = (a b^T) gelu'(x)   as matmul_nt
 // Added to y if `accumulate` is 1. Each sum is over k in order, whatever the sizes.
-// Workspace: a panel of b, and for matmul_tn also a block of a and the sums so far.
+// Workspace: a panel of b, a block of a, and for matmul_tn the sums so far.
 
 import { bytes, sumOf } from "./math";
 import { gelu_backward } from "./pointwise";
-import { SCRATCH, packColumns, packRows, panel, panelBytes, tile } from "./tiles";
+import { SCRATCH, packColumns, packRows, tile, whole, wholeTile } from "./tiles";
 
-/** y = a b + r. */
-function multiplyRows(
+// How many rows of a are packed at once, and so how much of it stays in the second cache.
+const BLOCK: i32 = 256;
+
+/** y = a b + r, or a b^T + r; where r is 0, nothing is added. */
+function product(
   w: usize,
   a: usize,
   b: usize,
+  transposed: bool,
   y: usize,
   r: usize,
   m: i32,
@@ -23,16 +27,28 @@ function multiplyRows(
   n: i32,
 ): void {
   const packed = w + SCRATCH;
-  for (let j = 0; j < n; j += 8) {
-    const cols = min(8, n - j);
-    const at = bytes(j);
-    packRows(b + at, bytes(n), k, cols, packed);
-    panel(a, bytes(k), 4, m, k, packed, y + at, bytes(n), r ? r + at : 0, cols, w);
+  const strips = packed + bytes(8 * k);
+  for (let start = 0; start < m; start += BLOCK) {
+    const end = min(start + BLOCK, m);
+    for (let i = start; i < end; i += 4) {
+      const to = strips + bytes((i - start) * k);
+      packColumns(a + bytes(i * k), bytes(k), k, min(4, m - i), 4, to);
+    }
+    for (let j = 0; j < n; j += 8) {
+      const cols = min(8, n - j);
+      if (transposed) packColumns(b + bytes(j * k), bytes(k), k, cols, 8, packed);
+      else packRows(b + bytes(j), bytes(n), k, cols, 8, packed);
+      for (let i = start; i < end; i += 4) {
+        const at = bytes(i * n + j);
+        const strip = strips + bytes((i - start) * k);
+        tile(strip, 16, packed, k, y + at, bytes(n), r ? r + at : 0, min(4, m - i), cols, w);
+      }
+    }
   }
 }
 
 export function matmul_nn_workspace(m: i32, k: i32, n: i32, accumulate: i32): i32 {
-  return <i32>(SCRATCH + panelBytes(k));
+  return <i32>(SCRATCH + bytes((8 + whole(min(m, BLOCK), 4)) * k));
 }
 
 export function matmul_nn(
@@ -45,7 +61,7 @@ export function matmul_nn(
   n: i32,
   accumulate: i32,
 ): void {
-  multiplyRows(w, a, b, y, accumulate ? y : 0, m, k, n);
+  product(w, a, b, false, y, accumulate ? y : 0, m, k, n);
 }
 
 export function matmul_residual_workspace(m: i32, k: i32, n: i32): i32 {
@@ -62,7 +78,7 @@ export function matmul_residual(
   k: i32,
   n: i32,
 ): void {
-  multiplyRows(w, a, b, z, x, m, k, n);
+  product(w, a, b, false, z, x, m, k, n);
 }
 
 export function matmul_nt_workspace(m: i32, k: i32, n: i32, accumulate: i32): i32 {
@@ -79,13 +95,7 @@ export function matmul_nt(
   n: i32,
   accumulate: i32,
 ): void {
-  const packed = w + SCRATCH;
-  for (let j = 0; j < n; j += 8) {
-    const cols = min(8, n - j);
-    const to = y + bytes(j);
-    packColumns(b + bytes(j * k), bytes(k), k, cols, packed);
-    panel(a, bytes(k), 4, m, k, packed, to, bytes(n), accumulate ? to : 0, cols, w);
-  }
+  product(w, a, b, true, y, accumulate ? y : 0, m, k, n);
 }
 
 export function matmul_nt_gelu_backward_workspace(m: i32, k: i32, n: i32): i32 {
@@ -106,18 +116,13 @@ export function matmul_nt_gelu_backward(
   gelu_backward(w, x, dx, dx, m * n, 0);
 }
 
-// In matmul_tn, k is all the tokens of a batch. It is taken in blocks of this many rows, so that
-// what a tile reads stays in the first cache, and each sum goes on from where the last block left
-// it. m and n are rounded up to whole tiles, with zeros in a and b.
-const BLOCK: i32 = 256;
-
-function whole(n: i32, tile: i32): i32 {
-  return (n + tile - 1) & -tile;
-}
+// In matmul_tn, k is all the tokens of a batch. It is taken in blocks, so that what a tile reads
+// stays in the first cache, and each sum goes on from where the last block left it, in the
+// workspace.
 
 export function matmul_tn_workspace(m: i32, k: i32, n: i32, accumulate: i32): i32 {
   const sums = bytes(whole(m, 4) * whole(n, 8));
-  return <i32>(panelBytes(BLOCK) + bytes(BLOCK * whole(m, 4)) + sums);
+  return <i32>(bytes(BLOCK * (8 + whole(m, 4))) + sums);
 }
 
 export function matmul_tn(
@@ -131,20 +136,20 @@ export function matmul_tn(
   accumulate: i32,
 ): void {
   const packed = w;
-  const rows = packed + panelBytes(BLOCK);
-  const sums = rows + bytes(BLOCK * whole(m, 4));
+  const strips = packed + bytes(8 * BLOCK);
+  const sums = strips + bytes(BLOCK * whole(m, 4));
   const width = bytes(whole(n, 8));
   for (let start = 0; start < k; start += BLOCK) {
     const length = min(BLOCK, k - start);
     for (let i = 0; i < m; i += 4) {
-      const from = a + bytes(start * m + i);
-      packFour(from, bytes(m), length, min(4, m - i), rows + bytes(i * length));
+      const to = strips + bytes(i * length);
+      packRows(a + bytes(start * m + i), bytes(m), length, min(4, m - i), 4, to);
     }
     for (let j = 0; j < n; j += 8) {
-      packRows(b + bytes(start * n + j), bytes(n), length, min(8, n - j), packed);
+      packRows(b + bytes(start * n + j), bytes(n), length, min(8, n - j), 8, packed);
       for (let i = 0; i < m; i += 4) {
         const to = sums + <usize>i * width + bytes(j);
-        tile(rows + bytes(i * length), 4, 16, packed, length, to, width, 0, start > 0);
+        wholeTile(strips + bytes(i * length), 16, packed, length, to, width, 0, start > 0);
       }
     }
   }
@@ -153,15 +158,5 @@ export function matmul_tn(
     if (accumulate) sumOf(y, from, y, n);
     else memory.copy(y, from, bytes(n));
     y += bytes(n);
-  }
-}
-
-/** Packs `cols` columns of A, of k rows `ra` bytes apart, at p: k rows of four. */
-function packFour(a: usize, ra: usize, k: i32, cols: i32, p: usize): void {
-  for (const end = p + bytes(4 * k); p < end; p += 16) {
-    if (cols == 4) v128.store(p, v128.load(a));
-    else
-      for (let i = 0; i < 4; i++) store<f32>(p + bytes(i), i < cols ? load<f32>(a + bytes(i)) : 0);
-    a += ra;
   }
 }

@@ -10,8 +10,8 @@
 // Workspace of sample_token, for each token of the vocabulary: a key of 8 bytes and a probability.
 //
 // A key orders tokens by falling logit, equal ones by rising token, and NaN last. The keys are a
-// heap, the smallest first, of which only top_k are taken: it takes vocab_size + top_k log(vocab_size)
-// comparisons.
+// heap, the smallest first, of which only top_k are taken: that takes in the order of
+// vocab_size + top_k log(vocab_size) comparisons.
 
 import { bytes, countAt, exp1 } from "./math";
 
@@ -65,7 +65,7 @@ function draw(w: usize, logits: usize, u: f32, settings: usize, vocab_size: i32)
   const highest = load<f32>(logits + bytes(<i32>load<u64>(keys)));
   let total: f32 = 0;
   for (let rank = 0; rank < top_k; rank++) {
-    const size = vocab_size - rank - 1; // what is left of the heap; the taken follow it, the last first
+    const size = vocab_size - rank - 1; // of the heap; after it are those taken, the first last
     const best = load<u64>(keys);
     store<u64>(keys, load<u64>(keyAt(keys, size)));
     store<u64>(keyAt(keys, size), best);

@@ -1,25 +1,24 @@
-// The inner loops of all products of matrices. A product is computed in tiles of 4 x 8 sums, which
+// The inner loop of all products of matrices. A product is computed in tiles of 4 x 8 sums, which
 // stay in registers: each step of k reads four numbers of A and eight of B for 32 multiply-adds.
-// B is packed before in panels eight columns wide, so that a tile reads it in order.
-// Each sum is over k in order, as a plain loop would compute it.
-//
-// A's rows are `ra` bytes apart and its columns `ca`, so that A may be a transpose; the rows of y
-// are `ry` apart. What r points to, laid out as y is, is added to the product; nothing if r is 0.
+// So that a tile reads both in order, they are packed before: B in panels of eight columns, A in
+// strips of four rows, both of which hold the numbers of one k side by side.
+// Each sum is over k in order, as a plain loop would compute it. Strides are in bytes.
 
-import { bytes, madd } from "./math";
+import { bytes, madd, read } from "./math";
 
-/** The bytes of workspace for `edge`. */
+/** The bytes of workspace for `tile`. */
 export const SCRATCH: usize = 128;
 
-/** The bytes of a panel of k rows. */
-export function panelBytes(k: i32): usize {
-  return (<usize>k) << 5;
+/** n rounded up to a multiple of `size`, a power of two. */
+export function whole(n: i32, size: i32): i32 {
+  return (n + size - 1) & -size;
 }
 
-/** y = A B + r for four rows of A and a panel of B. With `goOn`, the sums start from those in y. */
-export function tile(
+/** y = A B + r for a strip of A, the numbers of whose k are `ca` apart, and a panel of B. The rows
+ *  of y and r are `ry` apart; where r is 0, nothing is added. With `goOn` the sums start from those
+ *  in y. */
+export function wholeTile(
   a: usize,
-  ra: usize,
   ca: usize,
   b: usize,
   k: i32,
@@ -49,28 +48,22 @@ export function tile(
     c30 = v128.load(y3);
     c31 = v128.load(y3, 16);
   }
-  let a1 = a + ra;
-  let a2 = a1 + ra;
-  let a3 = a2 + ra;
-  for (const end = b + panelBytes(k); b < end; b += 32) {
+  for (const end = b + bytes(8 * k); b < end; b += 32) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     const x0 = v128.load32_splat(a);
     c00 = madd(x0, b0, c00);
     c01 = madd(x0, b1, c01);
-    const x1 = v128.load32_splat(a1);
+    const x1 = v128.load32_splat(a, 4);
     c10 = madd(x1, b0, c10);
     c11 = madd(x1, b1, c11);
-    const x2 = v128.load32_splat(a2);
+    const x2 = v128.load32_splat(a, 8);
     c20 = madd(x2, b0, c20);
     c21 = madd(x2, b1, c21);
-    const x3 = v128.load32_splat(a3);
+    const x3 = v128.load32_splat(a, 12);
     c30 = madd(x3, b0, c30);
     c31 = madd(x3, b1, c31);
     a += ca;
-    a1 += ca;
-    a2 += ca;
-    a3 += ca;
   }
   finish(y, c00, c01, r);
   finish(y1, c10, c11, r ? r + ry : 0);
@@ -84,23 +77,9 @@ function finish(y: usize, c0: v128, c1: v128, r: usize): void {
   v128.store(y, r ? f32x4.add(v128.load(r, 16), c1) : c1, 16);
 }
 
-/** One row of a tile, without r. */
-function row(a: usize, ca: usize, b: usize, k: i32, y: usize): void {
-  let c0 = f32x4.splat(0);
-  let c1 = c0;
-  for (const end = b + panelBytes(k); b < end; b += 32) {
-    const x = v128.load32_splat(a);
-    c0 = madd(x, v128.load(b), c0);
-    c1 = madd(x, v128.load(b, 16), c1);
-    a += ca;
-  }
-  finish(y, c0, c1, 0);
-}
-
-/** A tile of which only `rows` rows and `cols` columns exist, by way of w. */
-export function edge(
+/** A tile of which `rows` rows and `cols` columns are stored; where not all, by way of w. */
+export function tile(
   a: usize,
-  ra: usize,
   ca: usize,
   b: usize,
   k: i32,
@@ -111,8 +90,11 @@ export function edge(
   cols: i32,
   w: usize,
 ): void {
-  if (rows == 4) tile(a, ra, ca, b, k, w, 32, 0, false);
-  else for (let i = 0; i < rows; i++) row(a + <usize>i * ra, ca, b, k, w + panelBytes(i));
+  if (rows == 4 && cols == 8) {
+    wholeTile(a, ca, b, k, y, ry, r, false);
+    return;
+  }
+  wholeTile(a, ca, b, k, w, 32, 0, false);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < cols; j++) {
       const v = load<f32>(w + bytes(8 * i + j));
@@ -123,55 +105,62 @@ export function edge(
   }
 }
 
-/** y = A B + r for all of A's m rows and a panel of B of which `cols` columns exist. */
-export function panel(
-  a: usize,
-  ra: usize,
-  ca: usize,
-  m: i32,
+/** Packs k rows of `count` numbers, `stride` apart, at p: k rows of `width`, filled up by zeros. */
+export function packRows(
+  from: usize,
+  stride: usize,
   k: i32,
-  b: usize,
-  y: usize,
-  ry: usize,
-  r: usize,
-  cols: i32,
-  w: usize,
+  count: i32,
+  width: i32,
+  p: usize,
 ): void {
-  for (let i = 0; i < m; i += 4) {
-    if (cols == 8 && i + 4 <= m) tile(a, ra, ca, b, k, y, ry, r, false);
-    else edge(a, ra, ca, b, k, y, ry, r, min(4, m - i), cols, w);
-    a += 4 * ra;
-    y += 4 * ry;
-    if (r) r += 4 * ry;
+  for (; k > 0; k--) {
+    v128.store(p, read(from, count));
+    if (width == 8) v128.store(p, count > 4 ? read(from + 16, count - 4) : f32x4.splat(0), 16);
+    from += stride;
+    p += bytes(width);
   }
 }
 
-/** Packs `cols` columns of B, of k rows `rb` bytes apart, as a panel at p: k rows of eight. */
-export function packRows(b: usize, rb: usize, k: i32, cols: i32, p: usize): void {
-  const end = p + panelBytes(k);
-  if (cols == 8) {
-    for (; p < end; p += 32) {
-      v128.store(p, v128.load(b));
-      v128.store(p, v128.load(b, 16), 16);
-      b += rb;
+/** Packs the transpose of `count` rows of k numbers, in the same form: four rows at a time. */
+export function packColumns(
+  from: usize,
+  stride: usize,
+  k: i32,
+  count: i32,
+  width: i32,
+  p: usize,
+): void {
+  for (let j = 0; j < width; j += 4) {
+    const rows = count - j;
+    let i = 0;
+    if (rows >= 4) {
+      for (; i + 4 <= k; i += 4)
+        transpose(from + bytes(i), stride, p + bytes(i * width), bytes(width));
     }
-    return;
-  }
-  for (; p < end; p += 32) {
-    for (let j = 0; j < 8; j++) store<f32>(p + bytes(j), j < cols ? load<f32>(b + bytes(j)) : 0);
-    b += rb;
+    for (; i < k; i++) {
+      for (let q = 0; q < 4; q++) {
+        const x: f32 = q < rows ? load<f32>(from + <usize>q * stride + bytes(i)) : 0;
+        store<f32>(p + bytes(i * width + q), x);
+      }
+    }
+    from += 4 * stride;
+    p += 16;
   }
 }
 
-/** Packs B's transpose: `cols` rows of k numbers, `rb` bytes apart, become a panel's columns. */
-export function packColumns(b: usize, rb: usize, k: i32, cols: i32, p: usize): void {
-  for (let j = 0; j < 8; j++) {
-    let from = b + <usize>j * rb;
-    let to = p + bytes(j);
-    for (let i = 0; i < k; i++) {
-      store<f32>(to, j < cols ? load<f32>(from) : 0);
-      from += 4;
-      to += 32;
-    }
-  }
+/** Transposes 4 x 4 numbers, `stride` apart, to rows that are `rp` apart. */
+function transpose(from: usize, stride: usize, p: usize, rp: usize): void {
+  const a = v128.load(from);
+  const b = v128.load(from + stride);
+  const c = v128.load(from + 2 * stride);
+  const d = v128.load(from + 3 * stride);
+  const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+  const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+  v128.store(p, v128.shuffle<i64>(ab, cd, 0, 2));
+  v128.store(p + rp, v128.shuffle<i64>(ab, cd, 1, 3));
+  const ab2 = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+  const cd2 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+  v128.store(p + 2 * rp, v128.shuffle<i64>(ab2, cd2, 0, 2));
+  v128.store(p + 3 * rp, v128.shuffle<i64>(ab2, cd2, 1, 3));
 }
