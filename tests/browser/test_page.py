@@ -516,6 +516,20 @@ def test_a_run_takes_the_learning_rate_that_arrow_keys_set(page: Page, site_url:
     assert statefile.loads(Path(download.value.path()).read_bytes()).state.config.lr == 0.00035
 
 
+def test_on_the_cpu_the_default_run_makes_the_golden_bytes(
+    page: Page, site_url: str, golden: dict
+) -> None:
+    """Those of wasmtime, and of the other engines: see test_engines.py."""
+    open_page(page, site_url)
+    assert device(page) == "CPU"
+    fill(page, Iterations="20")
+    press(page, "Start")
+    wait_for(page, "done")
+    data = Path(save(page).path()).read_bytes()
+    told = golden["wasm"]["SHA-256 after 20 iterations of the default run"]
+    assert sha256(data) == told["weights"]
+
+
 # ---- what is missing, and what goes wrong --------------------------------------------------------
 
 
