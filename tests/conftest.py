@@ -4,6 +4,7 @@ import groundling  # noqa: F401  before NumPy, which then takes one thread
 
 # isort: split
 import json
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,17 @@ HERE = Path(__file__).parent
 def golden() -> dict[str, Any]:
     """Facts of the default model, to the bit where bits are promised (tests/golden.json)."""
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(
+    scope="session", params=[20, 200, 2000] if os.environ.get("GROUNDLING_LONG") else [20]
+)
+def cpu_run(request: pytest.FixtureRequest, golden: dict[str, Any]) -> tuple[int, str]:
+    """The iterations of a default run on the wasm device, and the SHA-256 of its weights; the long
+    ones too if GROUNDLING_LONG is set.
+    """
+    [hashes] = golden["wasm"].values()
+    return request.param, hashes[str(request.param)]
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,15 @@ its parameters, and keeps each index below it.
 
 
 def fits(kernel: str, sizes: Sequence[int], params: Mapping[str, float]) -> bool:
-    """Whether buffers of these sizes, in numbers, are as large as a kernel's parameters ask for."""
+    """Whether buffers of these sizes, in numbers, are as large as a kernel's parameters ask for, and
+    none is for nothing.
+    """
     whole = [value for value in params.values() if isinstance(value, int)]
     if not all(0 <= value < 2**31 for value in whole):
         return False
     needed = SIZES[kernel](**params)
     return len(sizes) == len(needed) and all(
-        least is ANY or size >= least for size, least in zip(sizes, needed, strict=True)
+        least is ANY or 0 < least <= size for size, least in zip(sizes, needed, strict=True)
     )
 
 
@@ -107,7 +109,7 @@ SIZES: dict[str, Callable[..., tuple]] = {
     "attention_at": lambda n_head, head_size: (
         *(3 * n_head * head_size, 1, ANY, n_head * head_size),
     ),
-    "keep_row": lambda size, **_: (size, 1, ANY),
+    "keep_row": lambda size, stride: (size, 1, ANY if stride else math.inf),
     "sample_token": lambda vocab_size, block_size: (*(vocab_size, ANY, 3, block_size, 1, ANY, 1),),
 }
 """By kernel, a function of its parameters: the numbers of each buffer, in the order of bindings."""
