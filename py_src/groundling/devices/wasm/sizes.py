@@ -14,8 +14,8 @@ its parameters, and keeps each index below it.
 
 
 def fits(kernel: str, sizes: Sequence[int], params: Mapping[str, float]) -> bool:
-    """Whether buffers of these sizes, in numbers, are as large as a kernel's parameters ask for, which
-    is more than nothing.
+    """Whether buffers of these sizes, in numbers, are as large as a kernel's parameters ask for, and
+    they ask for some.
     """
     whole = [value for value in params.values() if isinstance(value, int)]
     if not all(0 <= value < 2**31 for value in whole):
