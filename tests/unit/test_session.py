@@ -194,13 +194,22 @@ def test_a_device_is_opened_and_the_page_told_what_it_is(bench):
     assert bench.of("model")[-1]["uniformLoss"] == math.log(len(set(TEXT)))
 
 
-def test_without_an_adapter_numpy_takes_over_and_the_page_is_told_why(bench):
+def test_without_an_adapter_the_cpu_takes_over_and_the_page_is_told_why(bench):
     bench.fails["webgpu"] = DeviceError("No adapter.")
     bench.tell("device", name="webgpu")
     adapter = bench.of("ready")[-1]["adapter"]
-    assert (adapter["device"], adapter["missing"]) == ("numpy", "adapter")
+    assert (adapter["device"], adapter["missing"]) == ("wasm", "adapter")
     assert adapter["detail"] == "No adapter."
     assert bench.session.phase == "ready"
+
+
+def test_where_webassembly_refuses_the_kernels_numpy_takes_over_and_the_page_is_told_why(bench):
+    bench.fails["wasm"] = DeviceError("They do not start.")
+    bench.tell("device", name="wasm", missing="jspi")
+    adapter = bench.of("ready")[-1]["adapter"]
+    assert (adapter["device"], adapter["missing"]) == ("numpy", "jspi")
+    [notice] = bench.of("notice")
+    assert notice["message"] == "They do not start. NumPy trains, more slowly."
 
 
 def test_what_the_browser_lacks_is_passed_on(bench):

@@ -14,7 +14,7 @@ its parameters, and keeps each index below it.
 
 
 def fits(kernel: str, sizes: Sequence[int], params: Mapping[str, float]) -> bool:
-    """Whether buffers of these sizes, in numbers, are as large as a kernel's parameters ask for, and
+    """Whether buffers of these sizes, in numbers, are as large as the parameters ask for, and
     they ask for some.
     """
     whole = [value for value in params.values() if isinstance(value, int)]
