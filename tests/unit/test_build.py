@@ -218,3 +218,11 @@ def test_an_engine_that_cannot_be_had_is_told_and_ends_nothing(build, monkeypatc
     assert build.engine("WebKit") == (
         "not to be had (this system has no apt-get), so its tests are skipped"
     )
+
+
+def test_the_sections_of_a_webassembly_module_are_found(build: ModuleType):
+    """Among them those of an instance's own memory, with which the kernels are refused."""
+    head, long = b"\0asm\1\0\0\0", b"\3\xc8\1" + bytes(200)  # whose size takes two bytes
+    assert build.sections(head) == set()
+    assert build.sections(head + long + b"\6\1\0" + b"\x0b\0") == {3, 6, 11}
+    assert build.sections(head + long + b"\6\1\0") & build.UNSAFE.keys() == {6}

@@ -1,14 +1,11 @@
-"""Every kernel of shaders/wasm against its reference, run by wasmtime.
+"""Every kernel of shaders/wasm against its reference, in wasmtime or, in a page, in the browser.
 
-All of the memory around the buffers and the workspace is checked after each call, and random before
+The memory around the buffers and the workspace is checked after each call, and random before
 it: a kernel that writes anywhere else is caught, and one that reads there gives other numbers.
 """
 
 import inspect
-import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,24 +13,10 @@ from cases import CASES, arguments, bindings, check, make_inputs
 
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.wasm.device import WasmDevice
+from groundling.devices.wasm.hosts import Pyodide, Wasmtime
+from groundling.devices.wasm.sizes import told
 
-wasmtime = pytest.importorskip("wasmtime")
-pytestmark = pytest.mark.native
-
-ROOT = Path(__file__).parents[2]
-ASC = os.environ.get("GROUNDLING_ASC", ROOT / "site/node_modules/.bin/asc")
-OPTIONS = "-O3 --noAssert --runtime stub --importMemory --noExportMemory --enable simd"
-HELPERS = {"math.ts", "tiles.ts"}
-
-# The buffers whose sizes a kernel is told, as its parameters don't say how long they are.
-SIZED = {
-    "gather_batch": ["corpus"],
-    "last_row": ["x"],
-    "embedding_at": ["window", "wpe"],
-    "attention_at": ["cache"],
-    "keep_row": ["y"],
-    "sample_token": ["uniforms", "out"],
-}
 # The kernels that equal NumPy to the bit in float32.
 EXACT = ["gather_batch", "embedding", "embedding_position", "embedding_at", "last_row", "keep_row"]
 EXACT += ["position_embedding", "position_embedding_backward", "relu", "relu_backward", "adamw"]
@@ -51,21 +34,10 @@ def keywords(kernel: str) -> list[str]:
 
 
 class Module:
-    """The compiled kernels, in a memory of 64 MiB."""
+    """The compiled kernels, on stretches of a device's memory."""
 
-    def __init__(self, code: bytes) -> None:
-        self.code = code
-        self.store = wasmtime.Store()
-        module = wasmtime.Module(self.store.engine, code)
-        self.memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1024, None)))
-        self.exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
-        self.names = set(self.exports)
-
-    def invoke(self, name: str, *arguments: float) -> int | None:
-        function = self.exports[name]
-        kinds = [str(kind) for kind in function.type(self.store).params]
-        typed = zip(kinds, arguments, strict=True)
-        return function(self.store, *(float(v) if k[0] == "f" else int(v) for k, v in typed))
+    def __init__(self, host: Pyodide | Wasmtime):
+        self.host = host
 
     def call(
         self, name: str, arrays: list[np.ndarray], params: dict, rng: np.random.Generator
@@ -73,42 +45,35 @@ class Module:
         """What each buffer holds after the kernel. Fails if anything else has changed."""
         values = [params[keyword] for keyword in keywords(name)]
         needed = f"{name}_workspace"
-        workspace = self.invoke(needed, *values) if needed in self.names else 0
+        workspace = self.host.call(needed, *values)() if needed in self.host.exports else 0
         at, places = 4 * int(rng.integers(16, 64)), []
         for size in (workspace, *(array.nbytes for array in arrays)):
             places.append(slice(at, at + size))
             at += size + 4 * int(rng.integers(16, 64))
-        at += 4096
-        memory = np.frombuffer(self.memory.get_buffer_ptr(self.store), np.uint8)[:at]
-        memory[:] = rng.integers(0, 256, at, np.uint8)
+        memory = self.host.allocate(at + 4096)
+        memory[:] = rng.integers(0, 256, memory.size, np.uint8)
         for place, array in zip(places[1:], arrays, strict=True):
             memory[place] = array.view(np.uint8)
-        before = memory.copy()
-        names = [buffer for _, buffer, _ in bindings(name)]
-        sizes = [arrays[names.index(buffer)].size for buffer in SIZED.get(name, [])]
-        self.invoke(name, *(place.start for place in places), *values, *sizes)
-        changed = memory != before
+        before, start = memory.copy(), self.host.address(memory)
+        sizes = told(name, [array.size for array in arrays], params)
+        self.host.call(name, *(start + place.start for place in places), *values, *sizes)()
+        after = memory.copy()
+        self.host.release(memory)
+        changed = after != before
         changed[places[0]] = False
         for (access, _, _), place in zip(bindings(name), places[1:], strict=True):
             if access == "read_write":
                 changed[place] = False
         assert not changed.any(), f"{name} wrote outside of what it may write"
         return [
-            memory[place].copy().view(array.dtype)
-            for place, array in zip(places[1:], arrays, strict=True)
+            after[place].view(array.dtype) for place, array in zip(places[1:], arrays, strict=True)
         ]
 
 
 @pytest.fixture(scope="module")
-def wasm(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    if not Path(ASC).exists():
-        pytest.skip("needs AssemblyScript's compiler")
-    folder = ROOT / "shaders/wasm"
-    out = tmp_path_factory.mktemp("wasm") / "kernels.wasm"
-    files = sorted(file.name for file in folder.glob("*.ts") if file.name not in HELPERS)
-    command = [ASC, *files, "-o", out, *OPTIONS.split(), "--disableWarning", "112"]
-    subprocess.run(command, cwd=folder, check=True)
-    return Module(out.read_bytes())
+def wasm(device: WasmDevice) -> Module:
+    """The kernels."""
+    return Module(device.host)
 
 
 each_case = pytest.mark.parametrize(("kernel", "buffers", "params"), list(arguments()))
@@ -305,34 +270,15 @@ def test_what_is_no_number_stays_none(wasm: Module, rng, kernel: str):
     assert np.isnan(y[-1])
 
 
+@pytest.mark.native
 @each_kernel
 def test_a_kernel_takes_what_its_reference_takes(wasm: Module, kernel: str):
     buffers = 1 + len(bindings(kernel))  # and the workspace
-    taken = [str(kind) for kind in wasm.exports[kernel].type(wasm.store).params]
-    assert taken[:buffers] == ["i32"] * buffers
+    kinds = [str(kind) for kind in wasm.host.exports[kernel].type(wasm.host.store).params]
+    assert kinds[:buffers] == ["i32"] * buffers
     real = [keyword in REAL for keyword in keywords(kernel)]
-    sizes = [False for _ in SIZED.get(kernel, [])]
-    assert [kind in ("f32", "f64") for kind in taken[buffers:]] == real + sizes
-
-
-def test_the_module_has_the_kernels_and_nothing_that_another_memory_has_no_place_for(wasm: Module):
-    names = {name.removesuffix("_workspace") for name in wasm.names}
-    assert names == set(KERNELS)
-    types, imports, functions, exports, code = 1, 2, 3, 7, 10
-    assert set(sections(wasm.code)) <= {types, imports, functions, exports, code}
-
-
-def sections(code: bytes) -> list[int]:
-    """The kinds of a module's sections, in order."""
-    at, kinds = 8, []
-    while at < len(code):
-        kinds.append(code[at])
-        size, shift = 0, 0
-        while True:
-            at += 1
-            size |= (code[at] & 127) << shift
-            shift += 7
-            if code[at] < 128:
-                break
-        at += 1 + size
-    return kinds
+    buffers, params = CASES[kernel][0]
+    sizes = told(kernel, [1] * len(buffers), params)
+    assert [kind in ("f32", "f64") for kind in kinds[1 + len(buffers) :]] == real + [False] * len(
+        sizes
+    )
