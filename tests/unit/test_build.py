@@ -220,7 +220,7 @@ def test_an_engine_that_cannot_be_had_is_told_and_ends_nothing(build, monkeypatc
     )
 
 
-def test_the_sections_of_a_webassembly_module_are_found(build: ModuleType):
+def test_the_sections_of_a_webassembly_module_are_found(build):
     """Among them those of an instance's own memory, with which the kernels are refused."""
     head, long = b"\0asm\1\0\0\0", b"\3\xc8\1" + bytes(200)  # whose size takes two bytes
     assert build.sections(head) == set()
