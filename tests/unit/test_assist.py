@@ -47,7 +47,7 @@ def page():
 # ---- lint ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sources.paths())
+@pytest.mark.parametrize("path", [path for path in sources.paths() if not path.endswith(".ts")])
 def test_the_library_itself_has_no_problems(page, path):
     assert page.lint(sources.text(path), path) == []
 

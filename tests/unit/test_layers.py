@@ -178,7 +178,12 @@ def test_files_that_a_text_names_are_there():
     """As py_src/groundling/model.py, or shorter from a folder of the library or of the page."""
     root = Path(__file__).parents[2]
     tops = ("py_src", "shaders", "site/src")
-    files = [path for top in tops for path in (root / top).rglob("*.*") if path.suffix != ".pyc"]
+    files = [
+        path
+        for top in tops
+        for path in (root / top).rglob("*.*")
+        if path.suffix not in (".pyc", ".wasm")
+    ]
     bases = [root, *(root / base for base in ("py_src", "py_src/groundling", "site", "site/src"))]
     made = {edit.path for recipe in recipes.RECIPES for edit in recipe.edits if not edit.old}
     missing = [

@@ -172,8 +172,7 @@ function stateOf(path: string): EditorState {
       highlightSelectionMatches(),
       search({ top: true }),
       raisedField,
-      help,
-      lints,
+      isPath(path) ? [help, lints] : [],
       looks,
       languages[path.split(".").at(-1)!] ?? [],
       keymap.of([

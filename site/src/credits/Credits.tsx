@@ -24,6 +24,10 @@ function about({ path, text }: Source): { chips: string[]; says: string } {
     const head = text.split("\n", 1)[0]!.replace(/^\/\/\s*/, "");
     return { chips: ["WGSL", kind, lines], says: head };
   }
+  if (path.endsWith(".ts")) {
+    const head = /^\/\/ (.*?[.:])\s/s.exec(text)?.[1]?.replaceAll("\n// ", " ") ?? "";
+    return { chips: ["AssemblyScript", "kernels", lines], says: head };
+  }
   const kind = path.includes("/devices/") ? "device" : "library";
   const head = /^"""(.*?)(?:\n\n|""")/s.exec(text)?.[1]?.replaceAll("\n", " ") ?? "";
   return { chips: ["Python", kind, lines], says: head };
