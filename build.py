@@ -757,7 +757,7 @@ def lint() -> list[str]:
     checks = {
         "ruff check": (python(), "-m", "ruff", "check", "--output-format=concise"),
         "ruff format": (python(), "-m", "ruff", "format", "--check", "--output-format=concise"),
-        "prettier": (node_tool("prettier"), "--check", "site", "tests/browser"),
+        "prettier": (node_tool("prettier"), "--check", "site", "shaders", "tests/browser"),
         "tsc": (node_tool("tsc"), "--noEmit", "-p", SITE),
         "tsc of the worker": (node_tool("tsc"), "--noEmit", "-p", SITE / "src/worker"),
         "tsc of the service worker": (node_tool("tsc"), "--noEmit", "-p", SITE / "src/offline"),
