@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from explain import LOST, REFUSALS, explain
-from view import FRAME, View
+from view import FRAME, Message, View
 
 if TYPE_CHECKING:
     from view import PageSession
@@ -22,22 +22,22 @@ GONE = "The device went away before this was done."
 
 
 class Beside(View):
-    """A view with work of its own, one piece at a time: a generator that is advanced for about a
-    frame, then waits for the next.
-    """
+    """A view with work of its own: a generator that is advanced for about a frame at a time."""
 
     work: Generator | None = None
 
     # ---- what a view says of its work -----------------------------------------------------------
 
+    def tell(self, phase: str, message: str = "") -> None:
+        """Post how far the work is: "running", "done", "stopped" or "failed", and why."""
+        raise NotImplementedError
+
     def shown(self) -> None:
         """Post what has come in this frame."""
 
     def stopped(self) -> None:
-        """Tell the page that the work was ended early."""
-
-    def failed(self, why: str) -> None:
-        """Tell the page that the work has ended, and why."""
+        """Post that the work was ended early."""
+        self.tell("stopped")
 
     def let_go(self) -> None:
         """Drop what the work held: its memory is free for the next."""
@@ -55,6 +55,10 @@ class Beside(View):
     def running(self) -> bool:
         """Whether there is more to do."""
         return self.work is not None
+
+    def end_early(self, message: Message) -> None:
+        """Obey a command that stops the work."""
+        self.stop()
 
     def begin(self, work: Generator) -> None:
         """Take up work in place of what there was, as far as its first `yield`."""
@@ -75,7 +79,7 @@ class Beside(View):
     def drop(self) -> None:
         """Let it go with its device."""
         if self.work is not None:
-            self.failed(GONE)
+            self.tell("failed", GONE)
         self._end()
 
     def _step(self) -> None:
@@ -96,7 +100,7 @@ class Beside(View):
             step()
 
     def _fail(self, error: BaseException) -> None:
-        self.failed(sentence(error, self.session, self.edits()))
+        self.tell("failed", sentence(error, self.session, self.edits()))
         self._end()
 
     def _end(self) -> None:
@@ -109,8 +113,8 @@ class Beside(View):
 
 @contextmanager
 def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
-    """In the block is work beside the run. What it raises ends here, and is told; and however the
-    block is left, the run's device, tape and model are as they were. A lost device is raised.
+    """Run work beside the run in the block. What it raises is passed to `tell`, except that the
+    device was lost; the run's device, tape and model are afterwards as they were before.
     """
     device, run = session.device, session.run
     model = getattr(run, "model", None)

@@ -95,9 +95,7 @@ class DoctorView(Beside):
         self.iters = message["iters"]
         self.begin(self._examine(list(message["names"])))
 
-    def do_uncase(self, message: Message) -> None:
-        """End it early, and those after it."""
-        self.stop()
+    do_uncase = Beside.end_early
 
     def _examine(self, names: list[str]) -> Iterator[None]:
         for self.name in names:
@@ -106,7 +104,7 @@ class DoctorView(Beside):
             case, session = groundling.labs.doctor.CASES[self.name], self.session
             make = groundling.labs.doctor.Examination
             self.exam = make(case, session.corpus, session.device, self.iters)
-            self._post("running")
+            self.tell("running")
             yield
             for record in self.exam.train():
                 self.records.append([record.iter, record.train, record.val])
@@ -114,28 +112,25 @@ class DoctorView(Beside):
             curve = self.exam.curve
             if self.exam.ended:  # by a record that was not among those that came
                 self.records.append([curve.iter[-1], curve.train[-1], curve.val[-1]])
-            self._post("done", self.exam.ended, curve and self.exam.verdict())
+            self.tell("done", self.exam.ended, curve and self.exam.verdict())
             self.exam = None  # and with it its memory
 
     def shown(self) -> None:
         """Post the losses that have come."""
         if self.records:
-            self._post("running")
+            self.tell("running")
 
     def stopped(self) -> None:
         """The verdict is on what there is."""
         curve = self.exam.curve
-        self._post("stopped", verdict=curve and self.exam.verdict())
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+        self.tell("stopped", verdict=curve and self.exam.verdict())
 
     def let_go(self) -> None:
         """Free the case's memory."""
         self.exam, self.records = None, []
 
-    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+    def tell(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        """Post how far the case is, and its verdict."""
         records, self.records = self.records, []
         where = {"name": self.name, "phase": phase, "iters": self.iters, "records": records}
         verdict = told(verdict) if verdict else None

@@ -89,12 +89,12 @@ class LinkView(Beside):
             own = closing(device)
         with own:
             self.replay = groundling.labs.link.Replay(link, self.session.corpus, device)
-            self._post("running", so_far(self.replay))
+            self.shown()
             yield
             for _ in self.replay.train():
                 yield
             verdict = self.replay.verdict()
-            self._post("done", verdict.message, verdict.kind)
+            self.tell("done", verdict.message, verdict.kind)
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -107,9 +107,7 @@ class LinkView(Beside):
             self.code = in_force()  # with what it has imported since
             live.restore(ours)
 
-    def do_unreplay(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
+    do_unreplay = Beside.end_early
 
     def edits(self) -> dict[str, str]:
         """The link's."""
@@ -118,22 +116,19 @@ class LinkView(Beside):
     def shown(self) -> None:
         """Post how far it agrees."""
         if self.replay:
-            self._post("running", so_far(self.replay))
+            self.tell("running", so_far(self.replay))
 
     def stopped(self) -> None:
         """Say how far it agreed."""
         where = f"Stopped at iter {done(self.replay):,} of {self.replay.link.iter:,}."
-        self._post("stopped", f"{where} {so_far(self.replay)}")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+        self.tell("stopped", f"{where} {so_far(self.replay)}")
 
     def let_go(self) -> None:
         """Free the memory of its run."""
         self.replay = None
 
-    def _post(self, phase: str, message: str, verdict: str = "") -> None:
+    def tell(self, phase: str, message: str = "", verdict: str = "") -> None:
+        """Post how far the replay is, and its verdict."""
         at = {"iter": 0, "iters": 0, "losses": []}
         if replay := self.replay:
             found = {record.iter: record.train for record in replay.run.log}

@@ -28,45 +28,30 @@ class SpeedView(Beside):
         """Begin to measure, with this many texts an update."""
         self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 
-    def do_unspeed(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
-
-    def stopped(self) -> None:
-        """Tell the page that there are no figures."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", message=why)
+    do_unspeed = Beside.end_early
 
     def _measure(self, batch_size: int) -> Iterator[None]:
-        self._post("running")
+        self.tell("running")
         yield
         bench, device, corpus = groundling.labs.bench, self.session.device, self.session.corpus
         figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
         figures = {"floor": None, "tiles": ""} | figures
         best = bench.ceilings(device)
         figures |= {"best_flops": best["flops"], "best_bytes": best["bytes"]}
-        self._post("running", figures)
+        self.tell("running", figures=figures)
         commands = []
         for command in bench.profile_step_by_step(device, corpus, batch_size):
             commands.append(command)
             if len(commands) % 10 == 0:
-                self._post("running", figures, done=len(commands))
+                self.tell("running", figures=figures, done=len(commands))
             yield
-        self._post("done", figures, by_line(commands), done=len(commands))
+        lines = by_line(commands)
+        self.tell("done", figures=figures, lines=lines, done=len(commands))
 
-    def _post(
-        self,
-        phase: str,
-        figures: dict | None = None,
-        lines: list[Message] | None = None,
-        message: str = "",
-        done: int = 0,
-    ) -> None:
-        told = {"figures": figures, "lines": lines or [], "message": message, "done": done}
-        self.post({"type": "speed", "phase": phase, **told})
+    def tell(self, phase: str, message: str = "", **more: object) -> None:
+        """Post how far the measurement is, and what is known of `figures`, `lines` and `done`."""
+        usual = {"figures": None, "lines": [], "message": message, "done": 0}
+        self.post({"type": "speed", "phase": phase, **usual, **more})
 
 
 def by_line(commands: list[dict]) -> list[Message]:

@@ -106,9 +106,7 @@ class TalkView(Beside):
         self.text = Text(message["id"], self.session.corpus, settings, message["prompt"])
         self.begin(self._write(self.text, message["source"], message["length"], message["seed"]))
 
-    def do_untalk(self, message: Message) -> None:
-        """End the text early."""
-        self.stop()
+    do_untalk = Beside.end_early
 
     def do_weigh(self, message: Message) -> None:
         """Tell what the character at a place was chosen from, or the last one, with these settings.
@@ -141,7 +139,7 @@ class TalkView(Beside):
             chosen = {
                 "nats": float(groundling.sampling.surprise(logits, np.array(token))),
                 "rank": int(np.flatnonzero(one.ranked == token)[0]) + 1,
-                "drawn": self._chance(at) if at >= len(text.prompt) else None,
+                "drawn": self._probability(at) if at >= len(text.prompt) else None,
             }
         self.post({**told, "character": character, "bars": bars, "chosen": chosen})
 
@@ -185,7 +183,7 @@ class TalkView(Beside):
                 )
         text.logits = self._of_prompt(model, text.corpus, prompt)
         begun = [self._surprise(i) for i in range(len(prompt))]
-        self._post("begun", prompt=prompt, nats=begun)
+        self.tell("begun", prompt=prompt, nats=begun)
         if length:
             yield
             for part in groundling.runs.writer.stream(
@@ -197,7 +195,7 @@ class TalkView(Beside):
                 self.written.append(part)
                 yield
             self.shown()
-        self._post("done")
+        self.tell("done")
 
     def shown(self) -> None:
         """Post what was written in this frame."""
@@ -209,28 +207,20 @@ class TalkView(Beside):
         text.written += written
         text.logits[first:], text.new[:] = text.new, []  # the one to come is behind us
         self.written.clear()
-        self._post("writing", **self._since(first))
-
-    def stopped(self) -> None:
-        """The text ends here."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", problem=why)
+        self.tell("writing", **self._since(first))
 
     def let_go(self) -> None:
         """Forget what was written and not shown."""
         self.written.clear()
 
     def _since(self, first: int) -> Message:
-        """What was written from a place on, and of each character its surprise and its chance."""
+        """What was written from a place on, each character with its surprise and probability."""
         text = self.text
         places = range(first, len(text.prompt) + len(text.written))
         return {
             "text": text.written[first - len(text.prompt) :],
             "nats": [self._surprise(i) for i in places],
-            "chances": [self._chance(i) for i in places],
+            "chances": [self._probability(i) for i in places],
         }
 
     def model_of(self, source: str) -> tuple[GPT, Vocabulary]:
@@ -273,15 +263,16 @@ class TalkView(Beside):
         token = text.corpus.vocab.index((text.prompt + text.written)[at])
         return float(groundling.sampling.surprise(logits, np.array(token)))
 
-    def _chance(self, at: int) -> float:
-        """The chance with which the character at a place was drawn, with the text's settings."""
+    def _probability(self, at: int) -> float:
+        """The probability with which the character at a place was drawn."""
         text = self.text
         token = text.corpus.vocab.index(text.written[at - len(text.prompt)])
         one = groundling.sampling.distribution(text.logits[at], **text.settings)
         return float(one.drawn[token])
 
-    def _post(self, phase: str, **more: object) -> None:
-        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": ""}
+    def tell(self, phase: str, message: str = "", **more: object) -> None:
+        """Post how far the text is: the new characters, or why there are no more."""
+        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": message}
         self.post({"type": "talk", "id": self.text.id, "phase": phase, **usual, **more})
 
 

@@ -43,9 +43,7 @@ class TwinView(Beside):
         self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
         self.begin(self._train())
 
-    def do_untwin(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
+    do_untwin = Beside.end_early
 
     def do_twin_file(self, message: Message) -> None:
         """Give the page one of the two files that the last verdict is about."""
@@ -64,26 +62,18 @@ class TwinView(Beside):
         model = live.again(groundling.config.GPTConfig, setup.model)
         make, where = groundling.labs.twin.Twin, (session.corpus, session.device)
         self.twin = make(self.seeds, *where, self.iters, usual, model)
-        self._post("running")
+        self.tell("running")
         yield
         for a, b in self.twin.train():
             self.records.append([a.iter, a.train, b.train])
             yield
         self.files = self._named(self.twin.files())
-        self._post("done", verdict=self.twin.verdict())
+        self.tell("done", verdict=self.twin.verdict())
 
     def shown(self) -> None:
         """Post the losses that have come."""
         if self.records:
-            self._post("running")
-
-    def stopped(self) -> None:
-        """There is no verdict on half a twin."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+            self.tell("running")
 
     def let_go(self) -> None:
         """Free the memory of both runs."""
@@ -100,7 +90,8 @@ class TwinView(Beside):
             for mark, name, data in zip("AB", names, files, strict=True)
         ]
 
-    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+    def tell(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        """Post how far the two runs are, and their verdict."""
         records, self.records = self.records, []
         self.post(
             {
