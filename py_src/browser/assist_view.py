@@ -14,6 +14,7 @@ import lint
 from view import Message, View
 
 if TYPE_CHECKING:
+    import messages.code
     from view import PageSession
 
 CONSOLE = "run", "model", "optimizer", "sample", "corpus", "device", "np", "groundling", "_"
@@ -29,7 +30,7 @@ class AssistView(View):
         super().__init__(session)
         self.assist, self.known = assist.Assist(), known
 
-    def do_lint(self, message: Message) -> None:
+    def do_lint(self, message: messages.code.LintCommand) -> None:
         """Post what is wrong with a text."""
         path, text = message["path"], message["text"]
         if path.endswith(".wgsl"):
@@ -42,7 +43,7 @@ class AssistView(View):
             problem["endColumn"] = problem.pop("end_column")
         self.post({"type": "linted", "id": message["id"], "path": path, "problems": problems})
 
-    def do_complete(self, message: Message) -> None:
+    def do_complete(self, message: messages.code.CompleteCommand) -> None:
         """Post what could be typed next."""
         path = message["path"]
         start, options = self.assist.complete(
@@ -51,7 +52,7 @@ class AssistView(View):
         found = [asdict(option) for option in options]
         self.post({"type": "completions", "id": message["id"], "start": start, "options": found})
 
-    def do_hover(self, message: Message) -> None:
+    def do_hover(self, message: messages.code.HoverCommand) -> None:
         """Post what a name means."""
         path, at = message["path"], message["at"]
         doc = self.assist.hover(path, message["text"], at, self._names(path))

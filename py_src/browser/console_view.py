@@ -24,6 +24,7 @@ import groundling.runs.writer
 from groundling.edits.errors import CONSOLE
 
 if TYPE_CHECKING:
+    import messages.code
     from view import PageSession
 
 EVERY = 1 / 20  # seconds: messages come no more often
@@ -148,7 +149,7 @@ class ConsoleView(View):
         self.posted = -EVERY
         self.flush()
 
-    def do_evaluate(self, message: Message) -> None:
+    def do_evaluate(self, message: messages.code.EvaluateCommand) -> None:
         """Run what was typed, and show its value; whatever it raises is shown too."""
         text = message["text"]
         self.output.add({"kind": "in", "text": text[:MAX_TEXT]})

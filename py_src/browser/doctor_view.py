@@ -19,6 +19,7 @@ import groundling.labs.entropy
 from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
+    import messages.doctor
     from view import PageSession
 
     from groundling.data import Corpus
@@ -89,7 +90,7 @@ class DoctorView(Beside):
 
     # ---- the cases ------------------------------------------------------------------------------
 
-    def do_case(self, message: Message) -> None:
+    def do_case(self, message: messages.doctor.CaseCommand) -> None:
         """Examine cases, one after the other."""
         self.stop()
         self.iters = message["iters"]

@@ -26,6 +26,7 @@ from groundling.runs.run import NonFiniteLoss
 from groundling.runs.statefile import OtherOrigin
 
 if TYPE_CHECKING:
+    import messages.run
     from copies import Pieces
     from wire import Message
 
@@ -40,7 +41,7 @@ class FilesView(View):
     commands = "load", "anyway", "continue", "discard", "undiscard", "save", "state"
     live = ("log",)
 
-    def do_load(self, message: Message) -> None:
+    def do_load(self, message: messages.run.LoadCommand) -> None:
         if self.session.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
         if groundling.runs.statefile.is_state(message["bytes"]):
@@ -109,12 +110,12 @@ class FilesView(View):
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
         self.session.rest()
 
-    def do_anyway(self, message: Message) -> None:
+    def do_anyway(self, message: messages.run.AnywayCommand) -> None:
         """The answer to `asked`."""
         if self.session.asking and self.session.phase in RESTING:
             self._load_state(**self.session.asking, anyway=True)
 
-    def do_continue(self, message: Message) -> None:
+    def do_continue(self, message: messages.run.ContinueCommand) -> None:
         """Go on from the newest copy of autosave."""
         if self.session.phase != "ready" or not self.session.copies.autosave:
             return
@@ -131,17 +132,17 @@ class FilesView(View):
             self.session.copies.note(self.session.trial, saved, self.session.copies.autosave.serial)
             self.session.resume()
 
-    def do_discard(self, message: Message) -> None:
+    def do_discard(self, message: messages.run.DiscardCommand) -> None:
         """Let the copies of autosave go."""
         self.session.copies.stored(lambda autosave: autosave.discard())
         self.session.copies.offer(self.session.corpus)
 
-    def do_undiscard(self, message: Message) -> None:
+    def do_undiscard(self, message: messages.run.UndiscardCommand) -> None:
         """Bring them back, if no other copy has been kept since."""
         self.session.copies.stored(lambda autosave: autosave.restore())
         self.session.copies.offer(self.session.corpus)
 
-    def do_save(self, message: Message) -> None:
+    def do_save(self, message: messages.run.SaveCommand) -> None:
         def of_copy(saved: Saved) -> Pieces:
             return groundling.runs.checkpoint.stream(groundling.runs.statefile.weights_of(saved))
 
@@ -150,7 +151,7 @@ class FilesView(View):
 
         self._save(message, groundling.runs.checkpoint.file_name, of_run, of_copy)
 
-    def do_state(self, message: Message) -> None:
+    def do_state(self, message: messages.run.StateCommand) -> None:
         def of_copy(saved: Saved) -> Pieces:
             at = saved.state
             return groundling.runs.statefile.stream(saved, [at.weights, at.m, at.v])
@@ -185,7 +186,7 @@ class FilesView(View):
         name = file_name(run.config.seed, iter, run.model.config)
         self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
 
-    def do_log(self, message: Message) -> None:
+    def do_log(self, message: messages.run.LogCommand) -> None:
         if not (trial := self.session.trial):
             return
         out = io.StringIO()

@@ -19,6 +19,7 @@ import groundling.runs.inspector
 from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError
 
 if TYPE_CHECKING:
+    import messages.inspector
     from view import PageSession
 
     from groundling.runs.inspector import Contents, Part
@@ -39,11 +40,11 @@ class InspectorView(View):
         super().__init__(session)
         self.open: dict[str, Contents] = {}
 
-    def do_inspect(self, message: Message) -> None:
+    def do_inspect(self, message: messages.inspector.InspectCommand) -> None:
         """Open a file."""
         self.read(message["slot"], message["name"], message["bytes"])
 
-    def do_inspect_run(self, message: Message) -> None:
+    def do_inspect_run(self, message: messages.inspector.InspectRunCommand) -> None:
         """Open the weights of now, as Save weights would write them."""
         slot, name, run = message["slot"], "the current run", self.session.run
         if not run:
@@ -53,11 +54,11 @@ class InspectorView(View):
         name = groundling.runs.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
         self.read(slot, name, groundling.runs.checkpoint.dumps(ckpt))
 
-    def do_look(self, message: Message) -> None:
+    def do_look(self, message: messages.inspector.LookCommand) -> None:
         """Show a page of a file's bytes."""
         self.look(message["slot"], message["page"])
 
-    def do_close(self, message: Message) -> None:
+    def do_close(self, message: messages.inspector.CloseCommand) -> None:
         """Empty a slot."""
         self.open.pop(message["slot"], None)
 

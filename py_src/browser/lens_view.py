@@ -19,6 +19,7 @@ from view import Message, View
 import groundling.labs.lens
 
 if TYPE_CHECKING:
+    import messages.inside
     from view import PageSession
 
     from groundling.data import Vocabulary
@@ -49,12 +50,12 @@ class LensView(View):
         self.heard, self.pace = -math.inf, 0.0  # the last records, and seconds for each
         self.cost = 0.0  # of a look, in seconds
 
-    def do_lens(self, message: Message) -> None:
+    def do_lens(self, message: messages.inside.LensCommand) -> None:
         """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
         self.asked, self.following = message, message["source"] == "run"
         self._look()
 
-    def do_unlens(self, message: Message) -> None:
+    def do_unlens(self, message: messages.inside.UnlensCommand) -> None:
         """Look no more: nobody sees it."""
         self.following = False
 

@@ -27,6 +27,7 @@ from groundling.labs.link import LinkError
 from groundling.sources import hash_of
 
 if TYPE_CHECKING:
+    import messages.share
     from view import PageSession
 
     from groundling.data import Corpus
@@ -47,7 +48,7 @@ class LinkView(Beside):
         self.files: dict[str, str] = {}  # its edits
         self.code = Loaded({}, {})  # what it is replayed by
 
-    def do_share(self, message: Message) -> None:
+    def do_share(self, message: messages.share.ShareCommand) -> None:
         """Post the run as a link, or why it cannot be one."""
         if self.session.phase not in ("paused", "done"):
             return
@@ -55,7 +56,7 @@ class LinkView(Beside):
         text = groundling.labs.link.dumps(groundling.labs.link.claim(saved))
         self.post({"type": "link", "text": text, "problem": ""})
 
-    def do_claim(self, message: Message) -> None:
+    def do_claim(self, message: messages.share.ClaimCommand) -> None:
         """Post what a link claims, or what is wrong with it. Nothing runs."""
         text = message["text"]
         known = facts(groundling.labs.link.loads(text), self.session.corpus)
@@ -73,7 +74,7 @@ class LinkView(Beside):
         else:
             super().on_failure(message, error)
 
-    def do_replay(self, message: Message) -> None:
+    def do_replay(self, message: messages.share.ReplayCommand) -> None:
         """Train a link's run again, in place of the replay before."""
         self.stop()
         self.id, self.code, self.files = identity(message["text"]), in_force(), {}

@@ -23,6 +23,7 @@ from groundling.edits.live import Loaded, OtherShapes
 from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
+    import messages.code
     from trial import Trial
     from view import PageSession
 
@@ -94,7 +95,7 @@ class LiveView(View):
 
     # ---- commands --------------------------------------------------------------------------------
 
-    def do_apply(self, message: Message) -> None:
+    def do_apply(self, message: messages.code.ApplyCommand) -> None:
         """Go on with new code from the next iteration on."""
         session = self.session
         if session.phase == "booting":

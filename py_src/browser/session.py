@@ -36,6 +36,8 @@ from groundling.edits import live
 from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
+    import messages.code
+    import messages.run
     from autosave import Autosave
 
     from groundling.config import GPTConfig
@@ -297,7 +299,7 @@ class Session:
             raise
         self.leave(device)
 
-    def _do_start(self, message: Message) -> None:
+    def _do_start(self, message: messages.run.StartCommand) -> None:
         if self.phase != "ready":
             return
         with self.replacing(message):
@@ -310,12 +312,12 @@ class Session:
             self._begin(Trial(run))
             self._enter("training")
 
-    def _do_pause(self, message: Message) -> None:
+    def _do_pause(self, message: messages.run.PauseCommand) -> None:
         if self.phase == "training" or self.reason == "hidden":
             self._enter("paused", "hand")
             self.copies.keep(self.trial)
 
-    def _do_resume(self, message: Message) -> None:
+    def _do_resume(self, message: messages.run.ResumeCommand) -> None:
         self.resume()
 
     def resume(self) -> None:
@@ -324,7 +326,7 @@ class Session:
             self.discarded = None
             self._enter("training")
 
-    def _do_hidden(self, message: Message) -> None:
+    def _do_hidden(self, message: messages.run.HiddenCommand) -> None:
         self.hidden = message["hidden"]
         if self.hidden and self.phase == "training":
             self._enter("paused", "hidden")
@@ -332,7 +334,7 @@ class Session:
         elif not self.hidden and self.reason == "hidden":
             self._enter("training")
 
-    def _do_reset(self, message: Message) -> None:
+    def _do_reset(self, message: messages.run.ResetCommand) -> None:
         if self.phase == "booting":
             return
         if self.phase == "error":
@@ -341,7 +343,7 @@ class Session:
             self._put_aside()
             self._enter("ready")
 
-    def _do_undo(self, message: Message) -> None:
+    def _do_undo(self, message: messages.run.UndoCommand) -> None:
         if not self.discarded or self.phase not in RESTING:
             return
         with self.replacing(message):
@@ -369,10 +371,10 @@ class Session:
             self.trial.recapture()  # what is put aside needs no memory for steps
             self.discarded, self.trial = self.trial, None
 
-    def _do_interrupt(self, message: Message) -> None:
+    def _do_interrupt(self, message: messages.code.InterruptCommand) -> None:
         """Nothing, once what it was to end has ended."""
 
-    def _do_lr(self, message: Message) -> None:
+    def _do_lr(self, message: messages.run.LrCommand) -> None:
         if self.trial:
             self.trial.run.set_lr(message["value"])
 
@@ -381,7 +383,7 @@ class Session:
         if message["device"] is self.device and self.phase != "error":
             raise DeviceLost(message["message"])
 
-    def _do_device(self, message: Message) -> None:
+    def _do_device(self, message: messages.run.DeviceCommand) -> None:
         if self.phase in ("booting", "ready", "error"):
             self.open(message["name"], message.get("missing", ""))
 

@@ -7,12 +7,16 @@ It knows nothing of the browser; site/src/speed keeps what it posts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from beside import Beside
 from view import Message
 
 import groundling.labs.bench
 from groundling import sources
+
+if TYPE_CHECKING:
+    import messages.speed
 
 WINDOWS = 4  # of steps, after three to warm up
 MOST_BATCH = 256
@@ -24,7 +28,7 @@ class SpeedView(Beside):
     commands = ends = ("unspeed",)
     begins = ("speed",)
 
-    def do_speed(self, message: Message) -> None:
+    def do_speed(self, message: messages.speed.SpeedCommand) -> None:
         """Begin to measure, with this many texts an update."""
         self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 

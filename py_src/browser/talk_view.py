@@ -25,6 +25,7 @@ import groundling.runs.writer
 import groundling.sampling
 
 if TYPE_CHECKING:
+    import messages.talk
     from view import PageSession
 
     from groundling.data import Vocabulary
@@ -74,7 +75,7 @@ class TalkView(Beside):
 
     # ---- commands -------------------------------------------------------------------------------
 
-    def do_voice(self, message: Message) -> None:
+    def do_voice(self, message: messages.talk.VoiceCommand) -> None:
         """Read a file as one of the models. One that is refused leaves the model as it was."""
         source = message["source"]
         ckpt = groundling.runs.inspector.Contents(message["bytes"]).ckpt
@@ -96,7 +97,7 @@ class TalkView(Beside):
         }
         self.post({"type": "voice", "source": source, "problem": "", "voice": voice})
 
-    def do_talk(self, message: Message) -> None:
+    def do_talk(self, message: messages.talk.TalkCommand) -> None:
         """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
         settings = {
             "temperature": message["temperature"],
@@ -108,7 +109,7 @@ class TalkView(Beside):
 
     do_untalk = Beside.end_early
 
-    def do_weigh(self, message: Message) -> None:
+    def do_weigh(self, message: messages.talk.WeighCommand) -> None:
         """Tell what the character at a place was chosen from, or the last one, with these settings.
 
         No model runs: it is arithmetic on the logits that were read.
@@ -143,7 +144,7 @@ class TalkView(Beside):
             }
         self.post({**told, "character": character, "bars": bars, "chosen": chosen})
 
-    def do_recite(self, message: Message) -> None:
+    def do_recite(self, message: messages.talk.ReciteCommand) -> None:
         """Tell the next characters of an endless text by the reference model."""
         if "reference" not in self.voices:
             return

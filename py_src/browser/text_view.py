@@ -17,6 +17,7 @@ import groundling.runs.presets
 import groundling.runs.texts
 
 if TYPE_CHECKING:
+    import messages.text
     from view import PageSession
 
     from groundling.data import Corpus
@@ -43,7 +44,7 @@ class TextView(View):
 
     # ---- commands -------------------------------------------------------------------------------
 
-    def do_setups(self, message: Message) -> None:
+    def do_setups(self, message: messages.text.SetupsCommand) -> None:
         """Tell the presets, as this device can train them, and the form's fields; then how long
         each would take, when that is measured, which takes a second or some.
         """
@@ -56,7 +57,7 @@ class TextView(View):
             self._post_setups()
             self._post_draft(self._in_force())
 
-    def do_text(self, message: Message) -> None:
+    def do_text(self, message: messages.text.TextCommand) -> None:
         """Take a file of the text; with no `more` of them to come, read it."""
         if message["turn"] != self.turn:
             self.files, self.turn = [], message["turn"]  # of another one not all has come
@@ -68,19 +69,19 @@ class TextView(View):
         corpus = groundling.runs.texts.read(files, self.session.setup.tokenizer)
         self._take(self.session.setup, corpus, message["turn"])
 
-    def do_untext(self, message: Message) -> None:
+    def do_untext(self, message: messages.text.UntextCommand) -> None:
         """Go back to tiny-shakespeare."""
         self._require_rest()
         setup = self.session.setup
         self._take(setup, groundling.data.shakespeare(setup.tokenizer))
 
-    def do_draft(self, message: Message) -> None:
+    def do_draft(self, message: messages.text.DraftCommand) -> None:
         """Check a config, as JSON or as a file has it, and tell what it costs."""
         raw = message.get("bytes") or message["text"].encode()
         setup = groundling.runs.configfile.loads(raw, self._in_force())
         self._post_draft(setup, answer=True)
 
-    def do_use(self, message: Message) -> None:
+    def do_use(self, message: messages.text.UseCommand) -> None:
         """Make a config that of the next run; or change the run, as far as it can change."""
         setup = groundling.runs.configfile.loads(message["text"].encode(), self._in_force())
         if self.session.run:
@@ -89,7 +90,7 @@ class TextView(View):
         self._require_rest()
         self._take(setup, groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer))
 
-    def do_warmup(self, message: Message) -> None:
+    def do_warmup(self, message: messages.text.WarmupCommand) -> None:
         """Have the run, or the next one, warm up for so many iterations, as the doctor advises."""
         setup = self._in_force()
         setup = replace(setup, train=replace(setup.train, warmup=message["value"]))
@@ -99,7 +100,7 @@ class TextView(View):
         self.session.setup = setup
         self._post_draft(setup)
 
-    def do_config(self, message: Message) -> None:
+    def do_config(self, message: messages.text.ConfigCommand) -> None:
         """Give the page a config as a file."""
         setup = groundling.runs.configfile.loads(message["text"].encode(), self.session.setup)
         data = groundling.runs.configfile.dumps(setup).encode()

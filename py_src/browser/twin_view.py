@@ -18,6 +18,7 @@ import groundling.runs.checkpoint
 from groundling.edits import live
 
 if TYPE_CHECKING:
+    import messages.twin
     from view import PageSession
 
     from groundling.labs.twin import Twin, Verdict
@@ -37,7 +38,7 @@ class TwinView(Beside):
         self.records: list[list[float]] = []  # that the page does not have yet
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
-    def do_twin(self, message: Message) -> None:
+    def do_twin(self, message: messages.twin.TwinCommand) -> None:
         """Begin a twin in place of the one before."""
         self.stop()
         self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
@@ -45,7 +46,7 @@ class TwinView(Beside):
 
     do_untwin = Beside.end_early
 
-    def do_twin_file(self, message: Message) -> None:
+    def do_twin_file(self, message: messages.twin.TwinFileCommand) -> None:
         """Give the page one of the two files that the last verdict is about."""
         if not self.files:
             text = "These files went with the Python that made them. Run the twin again."
