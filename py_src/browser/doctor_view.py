@@ -14,6 +14,7 @@ from beside import Beside
 from view import Message
 
 import groundling.labs.curve
+import groundling.labs.diagnosis
 import groundling.labs.doctor
 import groundling.labs.entropy
 from groundling.runs.run import NonFiniteLoss
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from groundling.data import Corpus
     from groundling.labs.curve import Curve
-    from groundling.labs.doctor import Examination, Verdict
+    from groundling.labs.diagnosis import Verdict
+    from groundling.labs.doctor import Examination
     from groundling.runs.records import Record
     from groundling.runs.run import Run
 
@@ -83,7 +85,7 @@ class DoctorView(Beside):
 
     def _diagnose(self) -> None:
         uniform = math.log(self.session.corpus.vocab_size)
-        verdict = groundling.labs.doctor.diagnose(self.curve, uniform)
+        verdict = groundling.labs.diagnosis.diagnose(self.curve, uniform)
         self.read = self.session.clock(), len(self.curve)
         at = self.curve.iter[-1] if self.curve else 0
         self.post({"type": "diagnosis", "iter": at, "verdict": told(verdict)})
@@ -152,7 +154,7 @@ def cases(uniform: float) -> Message:
                 "name": case.name,
                 "title": case.title,
                 "wrong": case.wrong,
-                "expected": doctor.TITLES[case.expected],
+                "expected": groundling.labs.diagnosis.TITLES[case.expected],
                 "shape": case.shape(uniform),
             }
             for case in doctor.CASES.values()
@@ -165,13 +167,4 @@ def cases(uniform: float) -> Message:
 
 def told(verdict: Verdict) -> Message:
     """A verdict as the page shows it."""
-    return {
-        "kind": verdict.kind,
-        "title": verdict.title,
-        "says": verdict.says,
-        "evidence": [list(pair) for pair in verdict.evidence],
-        "change": verdict.change,
-        "fix": verdict.fix,
-        "at": verdict.at,
-        "healthy": verdict.healthy,
-    }
+    return asdict(verdict) | {"title": verdict.title, "healthy": verdict.healthy}

@@ -12,6 +12,7 @@ from ..devices.base import DeviceError
 from ..devices.limits import limits
 from ..labs import bench, doctor
 from ..labs.curve import read_log
+from ..labs.diagnosis import diagnose
 from ..labs.twin import ITERS, Twin, feeds
 from ..runs import presets
 from ..runs.run import NonFiniteLoss
@@ -110,7 +111,7 @@ def doctor_command(args: argparse.Namespace) -> int:
         except DeviceError as error:
             return complain(error, code=1)
         curve = exam.curve
-    verdict = doctor.diagnose(curve)
+    verdict = diagnose(curve)
     print(f"{verdict.title}. {verdict.says}")
     print()
     for what, value in verdict.evidence:
