@@ -6,7 +6,7 @@ bytes of which journal belong to it, then the facts and the floats, as a state f
 
     journal   blocks of: two little-endian uint64, records and bytes of samples; then both, as in
               groundling/runs/statefile.py
-    slot      512 bytes of compact ASCII JSON, HEADER_KEYS; metaBytes of facts; the floats
+    slot      512 bytes of compact ASCII JSON, HEADER; metaBytes of facts; the floats
 
 There is one slot more than there are copies to keep. A new copy is written to a slot that holds
 none: its journal first, then its body, its header last, each flushed before the next, and only then
@@ -32,11 +32,10 @@ import numpy as np
 import groundling.model
 import groundling.runs.records
 import groundling.runs.statefile
-from groundling.config import check_number
 from groundling.runs import strict
 from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError, read_header
 from groundling.runs.records import COLUMNS, ROW
-from groundling.runs.strict import HASH, TIME, check_keys, check_text
+from groundling.runs.strict import COUNT, HASH, TEXT, TIME, check
 
 if TYPE_CHECKING:
     from groundling.runs.records import Log
@@ -47,10 +46,9 @@ KEEP = 3  # copies
 SLOTS = [f"{i}.state" for i in range(KEEP + 1)]
 JOURNALS = [f"{i}.log" for i in range(KEEP + 1)]
 FORMAT = "groundling-copy-v1"
-HEADER_KEYS = (
-    *("format", "serial", "iter", "journal", "journalBytes", "journalSha256", "metaBytes"),
-    *("floats", "sha256", "createdAt"),
-)
+HEADER = {"format": TEXT, "journal": (0, len(JOURNALS) - 1), "createdAt": TIME}
+HEADER |= dict.fromkeys(("serial", "iter", "journalBytes", "metaBytes", "floats"), COUNT)
+HEADER |= dict.fromkeys(("journalSha256", "sha256"), HASH)
 PIECE = 2**22  # bytes that are read at a time
 BLOCK_BYTES = 16  # of a journal's block, before its records
 
@@ -334,14 +332,9 @@ def _header(raw: bytes) -> dict:
         raw, FORMAT, groundling.runs.statefile.FORMAT, groundling.runs.statefile.FORMAT_1
     )
     try:
-        check_text("createdAt", header.get("createdAt"), *TIME)
+        check("createdAt", header.get("createdAt"), TIME)
         if header["format"] == FORMAT:
-            check_keys("it", header, HEADER_KEYS)
-            for name in ("serial", "iter", "journalBytes", "metaBytes", "floats"):
-                check_number(name, header[name], groundling.runs.statefile.SIZE)
-            check_number("journal", header["journal"], (0, len(JOURNALS) - 1))
-            for name in ("journalSha256", "sha256"):
-                check_text(name, header[name], *HASH)
+            check("it", header, HEADER)
     except ValueError as error:
         raise CheckpointError(f"The copy's header is wrong: {error}") from None
     return header

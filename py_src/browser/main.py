@@ -151,11 +151,4 @@ def receive(text: str, data: JsBuffer | None = None) -> None:
     session.receive(message)
 
 
-def advance() -> bool:
-    """Train and obey; True when there is more to do now."""
-    return session.advance()
-
-
-def flush() -> None:
-    """Show what is known while `advance` waits for more."""
-    session.flush()
+advance, flush = session.advance, session.flush

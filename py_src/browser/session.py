@@ -402,7 +402,7 @@ class Session:
         self._post_steps()
 
     def take(self, trial: Trial) -> None:
-        """Make a run the page's, and put the one before it aside."""
+        """Make a run the page's, and put the one before it aside for Undo."""
         self._put_aside()
         self._begin(trial)
 

@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class PageSession(Protocol):
-    """What a view may use of the session."""
+    """What a view may use of the session: see session.py."""
 
     post: Callable[[Message], None]
     clock: Callable[[], float]
@@ -43,35 +43,16 @@ class PageSession(Protocol):
     trial: Trial | None  # the page's run, and what the page knows of it
 
     @property
-    def run(self) -> Run | None:
-        """The run that is the page's now."""
-
-    def ask_boundary(self) -> None:
-        """Have every view's `between` called once the run is between two iterations."""
-
-    def post_setup(self) -> None:
-        """Tell the page of another setup or corpus, and enter the phase "ready"."""
-
-    def post_changed(self) -> None:
-        """Tell the page that settings of the run were changed; one that was done may go on."""
-
-    def replacing(self, message: Message) -> AbstractContextManager[None]:
-        """In the block another run takes the place of the page's, or all is left as it was."""
-
-    def take(self, trial: Trial) -> None:
-        """Make a run the page's, and put the one before it aside."""
-
-    def rest(self) -> None:
-        """Enter the phase of a run that does not train: paused, or done."""
-
-    def resume(self) -> None:
-        """Train on, if the run is paused."""
-
-    def go_on_with(self, old: Trial) -> None:
-        """The run has taken the place of `old`, which it goes on from."""
-
-    def leave(self, device: Device) -> None:
-        """Close a device, unless the session or a run that was put aside is on it."""
+    def run(self) -> Run | None: ...
+    def ask_boundary(self) -> None: ...
+    def post_setup(self) -> None: ...
+    def post_changed(self) -> None: ...
+    def replacing(self, message: Message) -> AbstractContextManager[None]: ...
+    def take(self, trial: Trial) -> None: ...
+    def rest(self) -> None: ...
+    def resume(self) -> None: ...
+    def go_on_with(self, old: Trial) -> None: ...
+    def leave(self, device: Device) -> None: ...
 
 
 class View:
@@ -129,21 +110,12 @@ class View:
 
 
 class EditsView(Protocol):
-    """What the session asks of the view that has the reader's edits, beside what a View does."""
+    """What the session asks of the view of the reader's edits: see live_view.py."""
 
     change: object | None  # new code that has not taken its first step yet
 
-    def use(self, message: Message) -> Callable[[], None]:
-        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
-
-    def rehearse(self) -> None:
-        """Take the first step of new code, and take it back, while the run rests."""
-
-    def adopt(self) -> None:
-        """The new code has taken its first step: let the run under the old code go."""
-
-    def refuse(self, error: BaseException) -> None:
-        """New code has raised this before that: go back to the old."""
-
-    def carried(self, trial: Trial) -> Trial:
-        """A run that was put aside, under the code and on the device in force."""
+    def use(self, message: Message) -> Callable[[], None]: ...
+    def rehearse(self) -> None: ...
+    def adopt(self) -> None: ...
+    def refuse(self, error: BaseException) -> None: ...
+    def carried(self, trial: Trial) -> Trial: ...

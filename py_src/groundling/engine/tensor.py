@@ -21,9 +21,7 @@ _recording = True
 
 
 class Device(Protocol):
-    """The part of a device that tensors, operations, the tape and a model's parameters use: see
-    devices/base.py.
-    """
+    """The part of devices.base.Device that tensors, the tape and a model's parameters use."""
 
     name: str
     largest_tensor: int  # bytes
@@ -31,23 +29,12 @@ class Device(Protocol):
     one: Tensor  # the number 1
     line_of_gradient: str  # in backward(): the line whose gradient is being computed
 
-    def tensor(self, numbers: np.ndarray) -> Tensor:
-        """A tensor of these values."""
-
-    def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
-        """An uninitialized tensor."""
-
-    def write(self, tensor: Tensor, numbers: np.ndarray) -> None:
-        """Overwrite a tensor's values."""
-
-    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
-        """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
-
-    def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers. Waits for them."""
-
-    def asking_line(self) -> str:
-        """The innermost line of Python outside of engine/ and devices/."""
+    def tensor(self, numbers: np.ndarray) -> Tensor: ...
+    def empty(self, *shape: int, dtype: str = "f32") -> Tensor: ...
+    def write(self, tensor: Tensor, numbers: np.ndarray) -> None: ...
+    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None: ...
+    def read(self, tensor: Tensor) -> np.ndarray: ...
+    def asking_line(self) -> str: ...
 
 
 class Storage:

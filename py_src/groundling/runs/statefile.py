@@ -24,7 +24,6 @@ it), `save_state` for the whole run (three times as large: to train on exactly).
 
 import hashlib
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -39,7 +38,6 @@ from ..config import (
     begun_with,
     changed,
     check_changes,
-    check_number,
 )
 from ..data import Corpus, known_vocabulary
 from ..devices.base import Device
@@ -48,31 +46,18 @@ from ..model import parameter_shapes
 from ..rng import Stream
 from ..sources import code_hash
 from . import checkpoint, strict, texts
-from .checkpoint import (
-    HEADER_BYTES,
-    Checkpoint,
-    CheckpointError,
-    check_finite,
-    finite,
-    joined,
-    now,
-    read_header,
-)
+from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, joined
 from .configfile import Setup
 from .records import COLUMNS, ROW, Log
 from .run import STREAMS, Run, State
 from .samples import Sample
-from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
+from .strict import ANY, COUNT, FINITE, HASH, LOSS, TEXT, TIME, WORD, check, each, or_none
 from .texts import Manifest, check_manifest, manifest
 
 FORMAT, FORMAT_1 = "groundling-state-v2", "groundling-state-v1"
-HEADER_KEYS = (
-    *("format", "iter", "metaBytes", "records", "sampleBytes", "floats", "sha256", "createdAt"),
-)
-HEADER_KEYS_1 = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
-SIZE = 0, 2**53
-WORD = 0, 2**32 - 1
-LOSS = 0.0, sys.float_info.max
+HEADER_1 = {"format": TEXT, "sha256": HASH, "createdAt": TIME}
+HEADER_1 |= dict.fromkeys(("iter", "metaBytes", "floats"), COUNT)
+HEADER = HEADER_1 | {"records": COUNT, "sampleBytes": COUNT}
 
 
 @dataclass
@@ -104,13 +89,6 @@ def save_weights(run: Run) -> bytes:
     return checkpoint.dumps(run.checkpoint())
 
 
-def load_weights(run: Run, data: bytes) -> Checkpoint:
-    """Go on from the weights in a `.bin`; AdamW and the streams begin anew. See Run.load."""
-    ckpt = checkpoint.loads(data, run.corpus.vocab_hash)
-    run.load(ckpt)
-    return ckpt
-
-
 def save_state(run: Run) -> bytes:
     """The whole run as a state file. It must not be in the middle of `train`; see Run.state."""
     return joined(stream_run(run))
@@ -133,7 +111,7 @@ def facts(run: Run) -> Saved:
     hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
     dataset = manifest(run.corpus, run.config.seed)
     vocab = None if known_vocabulary(run.corpus.vocab_hash) else run.corpus.vocab
-    return Saved(run.facts(), *hashes, device_of(run), now(), dataset, vocab)
+    return Saved(run.facts(), *hashes, device_of(run), checkpoint.now(), dataset, vocab)
 
 
 def device_of(run: Run) -> str:
@@ -202,11 +180,6 @@ def weights_of(saved: Saved) -> Checkpoint:
     )
 
 
-def dumps_weights(saved: Saved) -> bytes:
-    """The weights in a state as a `.bin`."""
-    return checkpoint.dumps(weights_of(saved))
-
-
 def dumps(saved: Saved) -> bytes:
     """The bytes of the file. CheckpointError for what `loads` would refuse."""
     return joined(stream(saved, [saved.state.weights, saved.state.m, saved.state.v]))
@@ -248,8 +221,8 @@ def check_floats(
     """The bytes of weights, m and v, in pieces, each checked. CheckpointError."""
     floats, count = iter(floats), parameter_count(shapes)
     for what in ("weights", "m"):
-        yield from finite(_some(floats, count), shapes, what)
-    yield from finite(_squares(_some(floats, count)), shapes, "v")
+        yield from checkpoint.finite(_some(floats, count), shapes, what)
+    yield from checkpoint.finite(_squares(_some(floats, count)), shapes, "v")
 
 
 def _squares(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -275,18 +248,14 @@ def rows_bytes(rows: np.ndarray) -> bytes:
 
 def loads(data: bytes) -> Saved:
     """Read the file. CheckpointError."""
-    header = read_header(data, FORMAT, FORMAT_1)
+    header = checkpoint.read_header(data, FORMAT, FORMAT_1)
     first = header["format"] == FORMAT_1
     try:
-        check_keys("it", header, HEADER_KEYS_1 if first else HEADER_KEYS)
-        if first:
-            header |= {"records": 0, "sampleBytes": 0}
-        for name in ("iter", "metaBytes", "records", "sampleBytes", "floats"):
-            check_number(name, header[name], SIZE)
-        check_text("sha256", header["sha256"], *HASH)
-        check_text("createdAt", header["createdAt"], *TIME)
+        check("it", header, HEADER_1 if first else HEADER)
     except ValueError as error:
         raise CheckpointError(f"The file's header is wrong: {error}") from None
+    if first:
+        header |= {"records": 0, "sampleBytes": 0}
     parts = header["metaBytes"], ROW * header["records"], header["sampleBytes"]
     start = HEADER_BYTES + sum(parts)
     found, expected = len(data), start + 4 * header["floats"]
@@ -334,7 +303,7 @@ def set_floats(saved: Saved, floats: np.ndarray) -> None:
     state, shapes = saved.state, parameter_shapes(saved.state.model)
     state.weights, state.m, state.v = floats.reshape(3, -1)
     for what in ("weights", "m", "v"):
-        check_finite(getattr(state, what), shapes, what)
+        checkpoint.check_finite(getattr(state, what), shapes, what)
     check_squares(state.v)
 
 
@@ -347,12 +316,21 @@ def check_squares(v: np.ndarray, start: int = 0) -> None:
         )
 
 
-META_KEYS = (
-    *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),
-    "sample_every",
-)
-META_KEYS_1 = *META_KEYS, "samples", "log"
+META = {
+    **dict.fromkeys(("model", "config", "vocab", "edits", "changes"), ANY),
+    "first": COUNT,
+    "iter": COUNT,
+    "val_loss": or_none(LOSS),
+    "step": TRAIN_LIMITS["iters"],
+    "streams": {name: [WORD] * 4 for name in STREAMS},
+    "vocab_hash": HASH,
+    "corpus_hash": HASH,
+    "code_hash": HASH,
+    "device": TEXT,
+    "dataset": or_none(lambda name, value: check_manifest(value)),
+    "sample_every": (0, 10_000_000),
+}
+META_1 = META | {"samples": ANY, "log": ANY}
 
 
 def dump_meta(saved: Saved) -> bytes:
@@ -387,7 +365,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
     """
     try:
         meta = strict.parse(raw)
-    except NotJSON as error:
+    except strict.NotJSON as error:
         raise CheckpointError(
             f"The file's state is wrong: byte {HEADER_BYTES + error.at} {error.problem}"
         ) from None
@@ -400,27 +378,14 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             meta.setdefault("vocab", None)
             meta.setdefault("changes", [])  # and from before settings could change, this
             meta.setdefault("sample_every", Setup.sample_interval)
-        check_keys("it", meta, META_KEYS_1 if first else META_KEYS)
-        model = check_config("model", meta["model"], GPTConfig)
-        config = check_config("config", meta["config"], TrainConfig)
-        check_number("iter", meta["iter"], (0, 2**53))
-        check_number("first", meta["first"], (0, meta["iter"]))
-        check_number("step", meta["step"], (0, TRAIN_LIMITS["iters"][1]))
-        if meta["val_loss"] is not None:
-            check_number("val_loss", meta["val_loss"], LOSS)
+        _add_sampling(meta)
+        check("it", meta, META_1 if first else META)
+        check("first", meta["first"], (0, meta["iter"]))
+        check("edits", meta["edits"], each([(0, meta["iter"]), TEXT]))
+        model = strict.check_config("model", meta["model"], GPTConfig)
+        config = strict.check_config("config", meta["config"], TrainConfig)
         streams = meta["streams"]
-        if isinstance(streams, dict):  # files from before runs had samples lack that stream
-            streams.setdefault("sampling", list(Stream(f"{config.seed}:sample").state))
-        check_keys("streams", streams, STREAMS)
-        for name, words in streams.items():
-            check_list(f"streams.{name}", words, 4)
-            for i, word in enumerate(words):
-                check_number(f"streams.{name}[{i}]", word, WORD)
-        for name in ("vocab_hash", "corpus_hash", "code_hash"):
-            check_text(name, meta[name], *HASH)
-        check_text("device", meta["device"])
-        check_number("sample_every", meta["sample_every"], (0, 10_000_000))
-        dataset = None if meta["dataset"] is None else check_manifest(meta["dataset"])
+        dataset = None if meta["dataset"] is None else Manifest(**meta["dataset"])
         if dataset and dataset.dataset_id != meta["corpus_hash"]:
             raise ValueError("dataset.dataset_id is not corpus_hash.")
         if meta["vocab"] is not None:
@@ -436,7 +401,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             **{name: tuple(streams[name]) for name in STREAMS},
             log=_read_log(meta["log"], meta["first"], meta["iter"]) if first else Log(),
             samples=_read_samples(meta["samples"]) if first else [],
-            edits=_read_edits(meta["edits"], meta["iter"]),
+            edits=[(at, diff) for at, diff in meta["edits"]],
             changes=_read_changes(meta["changes"], config, meta["iter"]),
             sample_every=meta["sample_every"],
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
@@ -445,6 +410,13 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     hashes = meta["vocab_hash"], meta["corpus_hash"], meta["code_hash"]
     return Saved(state, *hashes, meta["device"], created_at, dataset, meta["vocab"])
+
+
+def _add_sampling(meta: object) -> None:
+    """Files from before runs had samples lack that stream: begin it."""
+    match meta:
+        case {"streams": dict(streams), "config": {"seed": str(seed)}}:
+            streams.setdefault("sampling", list(Stream(f"{seed}:sample").state))
 
 
 def _read_changes(value: object, config: TrainConfig, iter: int) -> list[Change]:
@@ -502,18 +474,12 @@ def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
 
 def _read_log(log: object, first: int, iter: int) -> Log:
     """The log in the JSON of a file of the first version."""
-    check_keys("log", log, (*LOG, "val"))
-    for name, limits in LOG.items():
-        check_list(f"log.{name}", log[name], iter - first)
-        for i, value in enumerate(log[name]):
-            if not (name == "grad_norm" and value is None):
-                check_number(f"log.{name}[{i}]", value, (limits[0], LOSS[1]))
-    check_list("log.val", log["val"])
+    numbers = {name: [(low, LOSS[1])] * (iter - first) for name, (low, _) in LOG.items()}
+    numbers["grad_norm"] = [or_none(LOSS)] * (iter - first)
+    check("log", log, {**numbers, "val": each([COUNT, LOSS])})
     rows, last = np.full((iter - first, len(COLUMNS)), math.nan), first - 1
     for i, pair in enumerate(log["val"]):
-        check_list(f"log.val[{i}]", pair, 2)
-        check_number(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
-        check_number(f"log.val[{i}][1]", pair[1], LOSS)
+        check(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
         last = pair[0]
         rows[last - first, COLUMNS.index("val")] = pair[1]
     for name in LOG:
@@ -536,20 +502,5 @@ def read_samples(raw: bytes) -> list[Sample]:
 
 
 def _read_samples(samples: object) -> list[Sample]:
-    check_list("samples", samples)
-    for i, sample in enumerate(samples):
-        check_list(f"samples[{i}]", sample, 3)
-        check_number(f"samples[{i}][0]", sample[0], (0, 2**53))
-        if sample[1] is not None:
-            check_number(f"samples[{i}][1]", sample[1], LOSS)
-        check_text(f"samples[{i}][2]", sample[2])
+    check("samples", samples, each([COUNT, or_none(LOSS), TEXT]))
     return [Sample(it, None if loss is None else float(loss), text) for it, loss, text in samples]
-
-
-def _read_edits(edits: object, iter: int) -> list[tuple[int, str]]:
-    check_list("edits", edits)
-    for i, edit in enumerate(edits):
-        check_list(f"edits[{i}]", edit, 2)
-        check_number(f"edits[{i}][0]", edit[0], (0, iter))
-        check_text(f"edits[{i}][1]", edit[1])
-    return [(it, diff) for it, diff in edits]
