@@ -1,4 +1,5 @@
-"""Groundling's one entry point. Needs Python 3.11 or newer; it fetches the rest itself.
+"""Groundling's one entry point. Needs Python 3.11 or newer; it fetches the rest itself. It is long
+because it is one file that runs before anything is installed, with the standard library alone.
 
 python build.py setup        the .venv with the library, the page's packages, the pinned assets
 python build.py build        the page, in site/dist, for any static host
@@ -31,7 +32,7 @@ import urllib.parse
 import urllib.request
 import webbrowser
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,31 +73,17 @@ class Url:
 
 @dataclass(frozen=True)
 class InWheel:
-    """A file inside a Python package's wheel, which pip downloads as this machine has it set up."""
+    """A Python package's wheel, or a file in it. pip downloads it, as it is set up here."""
 
     requirement: str
-    member: str
-
-    def fetch(self) -> bytes:
-        with zipfile.ZipFile(io.BytesIO(Wheel(self.requirement).fetch())) as packed:
-            return packed.read(self.member)
-
-    def __str__(self) -> str:
-        return f"the Python package {self.requirement}"
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A Python package's wheel itself, which pip downloads as this machine has it set up."""
-
-    requirement: str
+    member: str = ""
 
     def fetch(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", folder)
             pip("download", *options, self.requirement)
             [wheel] = Path(folder).glob("*.whl")
-            return wheel.read_bytes()
+            return unpacked(wheel)[self.member] if self.member else wheel.read_bytes()
 
     def __str__(self) -> str:
         return f"the Python package {self.requirement}"
@@ -122,6 +109,13 @@ class Asset:
     name: str
     sha256: str
     sources: tuple[Source, ...]
+
+
+def served(asset: Asset) -> str:
+    """An asset's name in site/dist. Some servers have no type for .mjs, and browsers run no script
+    without one.
+    """
+    return Path(asset.name).name.replace(".mjs", ".js")
 
 
 PYODIDE = "314.0.7"
@@ -157,12 +151,11 @@ SHAKESPEARE = Asset(
 PYFLAKES = Asset(
     "pyflakes-4.1.0-py2.py3-none-any.whl",
     "b2e05e6bac8e49b67be2a6ffa63422c60f7193fc72e8180255907b41ec997dc1",
-    (Wheel("pyflakes==4.1.0"),),
+    (InWheel("pyflakes==4.1.0"),),
 )
 ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE, PYFLAKES)
 FETCHED = (  # what the worker fetches of site/dist, and checks the size of
-    *(f"pyodide/{name}" for name in ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm")),
-    *(f"pyodide/{name}" for name in ("pyodide-lock.json", "python_stdlib.zip")),
+    *(f"pyodide/{served(asset)}" for asset in PYODIDE_FILES),
     *("numpy.zip", "groundling.zip", f"data/{SHAKESPEARE.name}", "kernels.json"),
 )
 RUFF_FILES = ("ruff_wasm.js", "ruff_wasm_bg.wasm")  # which site/package-lock.json pins
@@ -226,9 +219,8 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator:
-    """Says what is being done, once it takes a moment, with a dot a second, and how long it took.
-
-    Yields a function that takes another ending than the time.
+    """Says what is being done, if it takes a moment, and how long it took. Yields a function that
+    takes another ending than the time.
     """
     start, ended, ending, shown = time.monotonic(), threading.Event(), [], []
 
@@ -504,9 +496,9 @@ def files(*folders: Path) -> list[Path]:
     )
 
 
-def named(paths: Iterable[Path], base: Path = ROOT) -> dict[str, bytes]:
-    """The files' bytes by their names from `base`."""
-    return {path.relative_to(base).as_posix(): path.read_bytes() for path in paths}
+def named(paths: list[Path]) -> dict[str, bytes]:
+    """The files' bytes by their names in the repository."""
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
 
 def archive(members: dict[str, bytes]) -> bytes:
@@ -530,14 +522,13 @@ def runs(name: str) -> bool:
 
 
 def pyodide_lock(original: bytes) -> bytes:
-    """Pyodide's list of packages, cut to none: the worker puts NumPy in place itself."""
+    """Pyodide's list of packages, made empty: the worker puts NumPy in place itself."""
     return json.dumps(json.loads(original) | {"packages": {}}).encode()
 
 
 def ahead(pyodide: Path, numpy: Path, library: bytes, kernels: Path) -> dict[str, dict]:
-    """Has the very Pyodide that the page starts do what can be done ahead: see site/ahead.py.
-    Returns bytecode, as files for the zips of the "stdlib", of "numpy" and of the "library", and
-    writes the list of kernels to compile.
+    """Runs site/ahead.py in the page's Pyodide. Returns bytecode, as files for the zips of the
+    "stdlib", "numpy" and the "library", and writes the list of kernels to compile.
     """
     with tempfile.TemporaryDirectory(dir=VENV) as scratch:
         zipped, made = Path(scratch, "library.zip"), Path(scratch, "bytecode.zip")
@@ -571,8 +562,8 @@ def manifest(folder: Path) -> str:
 
 
 def folder_of(dist: Path) -> Path:
-    """The folder in site/dist that has all but index.html and sw.js. It is named by what is in it,
-    so that a page never gets a file of another build, whatever is deployed or kept meanwhile.
+    """The folder in site/dist that has all but index.html and sw.js. It is named by a hash of its
+    files, so that a page never gets a file of another build.
     """
     [folder] = dist.glob("build-*")
     return folder
@@ -602,9 +593,7 @@ def build_site() -> Path:
             shutil.copyfile(NODE_MODULES / "@astral-sh/ruff-wasm-web" / name, new / "ruff" / name)
         (new / "pyodide").mkdir()
         for asset in PYODIDE_FILES:
-            # Some servers know no .mjs, and browsers run no script that comes as another type.
-            name = assets[asset].name.replace(".mjs", ".js")
-            shutil.copyfile(assets[asset], new / "pyodide" / name)
+            shutil.copyfile(assets[asset], new / "pyodide" / served(asset))
         lock, stdlib = new / "pyodide/pyodide-lock.json", new / "pyodide/python_stdlib.zip"
         lock.write_bytes(pyodide_lock(lock.read_bytes()))
         library = named(ours)

@@ -316,8 +316,9 @@ def check_squares(v: np.ndarray, start: int = 0) -> None:
         )
 
 
-META = {
-    **dict.fromkeys(("model", "config", "vocab", "edits", "changes"), ANY),
+META = {  # in the order of the file
+    "model": ANY,
+    "config": ANY,
     "first": COUNT,
     "iter": COUNT,
     "val_loss": or_none(LOSS),
@@ -328,6 +329,9 @@ META = {
     "code_hash": HASH,
     "device": TEXT,
     "dataset": or_none(lambda name, value: check_manifest(value)),
+    "vocab": ANY,
+    "edits": ANY,
+    "changes": ANY,
     "sample_every": (0, 10_000_000),
 }
 META_1 = META | {"samples": ANY, "log": ANY}
@@ -335,27 +339,11 @@ META_1 = META | {"samples": ANY, "log": ANY}
 
 def dump_meta(saved: Saved) -> bytes:
     """The facts of a state: all but what grows with every iteration, and the floats."""
-    state = saved.state
-    meta = strict.dumps(
-        {
-            "model": asdict(state.model),
-            "config": asdict(state.config),
-            "first": state.first,
-            "iter": state.iter,
-            "val_loss": state.val_loss,
-            "step": state.step,
-            "streams": {name: getattr(state, name) for name in STREAMS},
-            "vocab_hash": saved.vocab_hash,
-            "corpus_hash": saved.corpus_hash,
-            "code_hash": saved.code_hash,
-            "device": saved.device,
-            "dataset": None if saved.dataset is None else asdict(saved.dataset),
-            "vocab": saved.vocab,
-            "edits": state.edits,
-            "changes": state.changes,
-            "sample_every": state.sample_every,
-        }
-    ).encode("ascii")
+    facts = vars(saved) | vars(saved.state)
+    for name in ("model", "config", "dataset"):
+        facts[name] = facts[name] and asdict(facts[name])
+    facts["streams"] = {name: facts[name] for name in STREAMS}
+    meta = strict.dumps({name: facts[name] for name in META}).encode("ascii")
     return meta + b" " * (-len(meta) % 8)
 
 
@@ -384,26 +372,21 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
         check("edits", meta["edits"], each([(0, meta["iter"]), TEXT]))
         model = strict.check_config("model", meta["model"], GPTConfig)
         config = strict.check_config("config", meta["config"], TrainConfig)
-        streams = meta["streams"]
         dataset = None if meta["dataset"] is None else Manifest(**meta["dataset"])
         if dataset and dataset.dataset_id != meta["corpus_hash"]:
             raise ValueError("dataset.dataset_id is not corpus_hash.")
-        if meta["vocab"] is not None:
-            size = model.vocab_size
-            checkpoint.check_vocab("vocab", meta["vocab"], size, meta["vocab_hash"])
+        if (vocab := meta["vocab"]) is not None:
+            checkpoint.check_vocab("vocab", vocab, model.vocab_size, meta["vocab_hash"])
         state = State(
             model=model,
             config=config,
-            first=meta["first"],
-            iter=meta["iter"],
+            **{name: meta[name] for name in ("first", "iter", "step", "sample_every")},
             val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
-            step=meta["step"],
-            **{name: tuple(streams[name]) for name in STREAMS},
+            **{name: tuple(meta["streams"][name]) for name in STREAMS},
             log=_read_log(meta["log"], meta["first"], meta["iter"]) if first else Log(),
             samples=_read_samples(meta["samples"]) if first else [],
             edits=[(at, diff) for at, diff in meta["edits"]],
             changes=_read_changes(meta["changes"], config, meta["iter"]),
-            sample_every=meta["sample_every"],
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
         )
     except ValueError as error:
