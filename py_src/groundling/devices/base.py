@@ -12,6 +12,7 @@ calls, and a read waits for them.
 import math
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,12 +97,9 @@ class Counts:
     waited: float = 0.0  # seconds, in all of them
 
 
-class Device:
-    """A pool of memory, and the capture and replay of plans.
-
-    A subclass defines `_bytes`, `_allocate`, `_release`, `_check` (raises DeviceError for an
-    impossible dispatch), `_prepare` (returns a dispatch that can run any number of times),
-    `_execute`, `_replay`, `_write`, `_read`, `source`, `is_original` and `ring`.
+class Device(ABC):
+    """A pool of memory, and the capture and replay of plans. Subclasses define the abstract methods
+    at its end.
     """
 
     name: str  # "webgpu" or "numpy"
@@ -215,7 +213,7 @@ class Device:
                 self._give_back(free.pop(0))  # the oldest first
             self._idle[n_bytes] = len(free)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Free the device and all of its memory."""
 
     # Kernels
@@ -313,5 +311,30 @@ class Device:
         finally:
             self._plan, self.line_of_gradient = None, ""
 
-    def submit(self) -> None:
+    def submit(self) -> None:  # noqa: B027
         """Submit what was asked for so far, on a device that collects work."""
+
+    # What a subclass defines. `_check` raises DeviceError for a dispatch that cannot be.
+
+    @abstractmethod
+    def ring(self) -> Any: ...  # scalars that are read back: see webgpu/ring.py
+    @abstractmethod
+    def is_original(self, kernel: str, digest: str) -> bool: ...  # whether it was not edited
+    @abstractmethod
+    def _bytes(self, size: int, dtype: str) -> int: ...  # of so many numbers
+    @abstractmethod
+    def _allocate(self, n_bytes: int) -> Any: ...  # a buffer
+    @abstractmethod
+    def _release(self, buffer: Any) -> None: ...
+    @abstractmethod
+    def _write(self, tensor: Tensor, array: Any) -> None: ...
+    @abstractmethod
+    def _read(self, tensor: Tensor) -> np.ndarray: ...
+    @abstractmethod
+    def _check(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> None: ...
+    @abstractmethod
+    def _prepare(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> Any: ...
+    @abstractmethod
+    def _execute(self, prepared: Any) -> None: ...  # what `_prepare` returned, any number of times
+    @abstractmethod
+    def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None: ...
