@@ -116,9 +116,7 @@ class Autosave:
         return header.get("serial", 0), header["createdAt"]
 
     def newest(self, floats: bool = True) -> Saved | None:
-        """The newest copy that is whole, or None; without its floats if they are not asked for.
-        Newer ones that are not whole are erased.
-        """
+        """The newest whole copy, or None, perhaps without floats. Damaged newer ones are erased."""
         while self.slots:
             with suppress(ValueError):
                 saved, self.journal = self._read(self.slots[0], floats)
@@ -140,11 +138,9 @@ class Autosave:
         return self._age(self.slots[0])[0] if self.slots else 0
 
     def save(self, facts: Saved, floats: Callable[[], Iterable[np.ndarray]]) -> bool:
-        """Keep a run: its facts, and what gives its floats, in pieces. True if older copies had to
-        go sooner, for want of room.
-
-        StoreFull when there is no room beside the newest copy, which stays. If this is cut short,
-        at any byte, or fails, the newest copy stays too.
+        """Save a run: its facts, and its floats in pieces. True if older copies were erased to make
+        room. StoreFull if there is no room beside the newest copy, which stays, as it does if this
+        is cut short.
         """
         self.discarded = {}
         for slot in self.slots[KEEP:]:
@@ -167,9 +163,7 @@ class Autosave:
         return dropped
 
     def discard(self) -> None:
-        """Let all copies go. Until another one is saved, `restore` can bring them back: only their
-        headers are erased, without which no copy is read, in the next visit either.
-        """
+        """Erase the headers of all copies. `restore` can bring them back until the next save."""
         for slot in self.slots:
             self.discarded[slot] = self.headers.pop(slot), self.store.read(slot, 0, HEADER_BYTES)
             self._write_header(slot, bytes(HEADER_BYTES))

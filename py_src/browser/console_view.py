@@ -213,9 +213,8 @@ class ConsoleView(View):
         temperature: float = 0.8,
         **settings,
     ) -> str:
-        """The prompt (the beginning of the validation text), and `length` characters that the model
-        goes on with; also top_k, top_p and seed (the run's, and so the same text until the weights
-        change).
+        """The prompt (by default the beginning of the validation text) and `length` characters that
+        continue it. Other settings are top_k, top_p and seed (by default the run's).
         """
         run = self.session.run
         if run is None:
@@ -235,9 +234,7 @@ class ConsoleView(View):
 
 
 def can_change(text: str) -> bool:
-    """Whether what was typed may change what a step computes: it binds or calls something, and
-    does not only look.
-    """
+    """Whether what was typed may change what a step computes: it binds or calls something."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -307,9 +304,7 @@ def shortened(text: str) -> str:
 
 
 def picture(numbers: np.ndarray, dtype: object) -> Message:
-    """An array's shape and statistics, and its numbers as pixels: rows of its last axis, from
-    black for the least to white for the largest, averaged where they are too many.
-    """
+    """An array's shape, statistics and pixels: black is the least number, white the greatest."""
     finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers.reshape(-1)
     facts = dict.fromkeys(("mean", "std", "min", "max"))
     if finite.size:

@@ -34,9 +34,7 @@ KEEP_SHARE = 0.05  # of the time at most goes to copying
 
 
 def post_pieces(post: Callable[[Message], None], pieces: Pieces) -> None:
-    """Give the page a file piece by piece, each with its place; the next message says what it is
-    for.
-    """
+    """Post a file in pieces, each with its offset. The next message says what the file is for."""
     first = True
     for at, piece in pieces:
         post({"type": "piece", "first": first, "at": at, "bytes": piece})
@@ -61,9 +59,7 @@ class Copies:
         self.last = self.clock(), trial.iter
 
     def keep(self, trial: Trial) -> None:
-        """Copy the run to where it outlasts this worker: the browser's storage, or else the page.
-        Where that fails the run goes on, and the page is told.
-        """
+        """Copy the run to the browser's storage, else to the page. A failure is only reported."""
         began, run = self.clock(), trial.run
         try:
             facts = groundling.runs.statefile.facts(run)
@@ -161,9 +157,7 @@ class Copies:
         return enough and seconds > self.every
 
     def of(self, trial: Trial | Aside, message: Message) -> Saved | None:
-        """The last copy of a run that is lost or spoiled; where the page has it, it has sent it
-        with the command.
-        """
+        """The last copy of a lost or spoiled run. If the page has it, it is in the message."""
         if trial.kept and trial.kept.serial is not None:
             return self.stored(lambda autosave: autosave.read(trial.kept.serial))
         return groundling.runs.statefile.loads(message["bytes"]) if message.get("bytes") else None

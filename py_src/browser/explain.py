@@ -16,9 +16,7 @@ LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 
 
 def explain(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
-    """An error as a panel: title, message (what happened), hint (what to do), detail, frames.
-    files as for code_error. It never raises.
-    """
+    """An error as a panel: title, message, hint, detail, frames; see code_error. Never raises."""
     try:
         return _explained(error, files)
     except BaseException as another:  # of a class whose own methods raise, or for want of memory
@@ -43,9 +41,7 @@ def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, 
 
 
 def code_error(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
-    """An error in code that the reader may have edited, as the page has it; files are the edits,
-    where they are not those in force.
-    """
+    """An error in edited code, as the page has it. files: the edits, by default those in force."""
     edits = groundling.sources.overlay if files is None else files
     told = asdict(groundling.edits.errors.describe(error, edits))
     for frame in told["frames"]:

@@ -130,9 +130,7 @@ def limits() -> Message:
 
 
 def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
-    """The run that the page's fields ask for, and for the rest the usual one, with the defaults of
-    the code in force, which an edit may have changed. ValueError for what cannot be.
-    """
+    """The page's fields over the usual settings, by the code in force. ValueError."""
     config = replace(
         groundling.config.with_peak(usual, message["lr"]),
         seed=message["seed"],

@@ -69,9 +69,7 @@ class FilesView(View):
         self._take("weights", message["name"], run, note)
 
     def _load_state(self, message: Message, saved: Saved, anyway: bool = False) -> bool:
-        """Make the run of a state the page's, or ask, with nothing changed so far; True if it is
-        the page's now.
-        """
+        """Make the run of a state the page's, and return True; or ask first, with no change."""
         self.session.asking = None
         try:
             with self.session.replacing(message):

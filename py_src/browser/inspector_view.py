@@ -186,10 +186,7 @@ def explained(contents: Contents) -> Message:
 
 
 def page_of(contents: Contents, page: int) -> Message:
-    """A page of bytes: its hexadecimal digits, and of every four bytes what they say.
-
-    A cell is text before the first float and after the last, and a number between them.
-    """
+    """A page of bytes: in hexadecimal, and each four as a number, or as text outside the floats."""
     at = PAGE * page
     raw = bytes(contents.data[at : at + PAGE])
     cells: list[str | float] = []

@@ -71,9 +71,7 @@ class LensView(View):
             self._look()
 
     def on_records(self, records: list) -> None:
-        """Ask for a look, if it is time for one. The last one has cost what it took the run to go
-        on, less what these records would have taken anyway.
-        """
+        """Ask for a look if one is due. The last one's cost is the time that the run has lost."""
         if self.session.phase != "training":
             return
         now = self.session.clock()
@@ -119,9 +117,7 @@ class LensView(View):
         return {"source": source, "iter": run.iter if source == "run" else None}
 
     def _told(self, look: Look, corpus: Vocabulary, tokens: np.ndarray) -> tuple[Message, bytes]:
-        """A look as the page has it: the likeliest characters of each guess, and the attention in
-        65,535ths, as uint16.
-        """
+        """The likeliest characters of each guess, and the attention in 65,535ths, as uint16."""
         if not (np.isfinite(look.lens).all() and np.isfinite(look.attention).all()):
             raise ValueError("The model's numbers are no longer finite: there is nothing to see.")
         order = np.argsort(-look.lens, axis=-1)[..., :TOP]

@@ -75,9 +75,7 @@ class LiveView(View):
         self._refused(error, files)
 
     def carried(self, trial: Trial) -> Trial:
-        """A run that was put aside, under the code and on the device in force. OtherShapes where it
-        does not fit.
-        """
+        """A run that was put aside, on the code and device in force. OtherShapes."""
         session, diff = self.session, live.diff(trial.overlay, sources.overlay)
         if not diff and trial.run.device is session.device:
             return trial
@@ -129,9 +127,7 @@ class LiveView(View):
             self.rehearse()
 
     def rehearse(self) -> None:
-        """Take the first step, and take it back: the run is at rest, and stays where it is. The
-        page has the old run meanwhile, and no record of this step.
-        """
+        """Take the new code's first step and undo it. Meanwhile the page has the old run."""
         session = self.session
         new, session.trial = session.trial, self.change.trial
         run = new.run

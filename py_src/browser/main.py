@@ -42,9 +42,7 @@ def bytes_for_js(data: bytes | memoryview) -> js.Uint8Array:
 
 
 def post(message: Message) -> None:
-    """Send a message to the page, or word of it where it is too large to be sent. Without one of
-    its pieces a file is none: MemoryError.
-    """
+    """Post a message, or a notice if it is too large. MemoryError for a piece of a file."""
     data = message.get("bytes")
     try:
         post_text(text_of(message), None if data is None else bytes_for_js(data))

@@ -38,9 +38,7 @@ def run_plan(
     target: GPUBuffer | None,
     at: int,
 ) -> float:
-    """See groundling/devices/webgpu/plans.py. Does not wait. The array must be the same one each
-    time for a first plan; what it holds then is what is written.
-    """
+    """See groundling/devices/webgpu/plans.py. Does not wait. A first plan always has one array."""
     device._raise_if_lost()
     plan, times = runs[0]
     others = to_js([(other.internal, n) for other, n in runs[1:]]) if len(runs) > 1 else None

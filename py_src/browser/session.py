@@ -51,12 +51,10 @@ LIVE = ("lr", "interrupt")
 
 
 class Session:
-    """One page's training: at most one run, on one device.
-
-    post(message) sends a message to the page; its values are plain, but for `bytes`.
-    open_device(name, stage) opens a device; it may call stage(name, done, total, detail) meanwhile.
-    views(session) makes its views, of which the first is the one of the reader's edits. clock() is
-    in seconds. Without an autosave, copies of the run go to the page only.
+    """One page's training: at most one run, on one device. post(message) sends plain values, and
+    `bytes`, to the page. open_device(name, stage) opens a device; it may call stage(name, done,
+    total, detail). views(session) makes the views, that of the edits first. clock() is in seconds.
+    Without an autosave, copies of the run go to the page only.
     """
 
     def __init__(
@@ -129,18 +127,13 @@ class Session:
         return self.phase == "training" or beside or bool(self.inbox)
 
     def after_wait(self) -> None:
-        """End code that goes on waiting for the device though it was asked to stop.
-
-        The host calls it after each wait; an iteration that ends, as it should, is never ended so.
-        """
+        """Called by the host after each wait: ends code that was asked to stop and does not."""
         rate = None if self.live.change else self.rate  # of the code that runs
         preparing = self.phase == "booting" or self.device.preparing
         self.stops.after_wait(self.inbox, self.phase, rate, preparing)
 
     def flush(self) -> None:
-        """Post what has gathered. The host may call it while `advance` waits, so what fails here
-        is left for `advance` to meet.
-        """
+        """Post what has gathered, also while `advance` waits; `advance` meets what fails here."""
         with suppress(BaseException):
             self._flush()
 
@@ -151,9 +144,7 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device: NumPy where there is no WebGPU, and the page is told what is missing. The
-        run of the device before is put aside.
-        """
+        """Open a device, NumPy where there is no WebGPU, and put the run of the former aside."""
         aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
         self.trial, self.discarded = None, aside
         self.asked, detail = (name, missing), ""
@@ -196,7 +187,7 @@ class Session:
         return self.trial.run if self.trial else None
 
     def ask_boundary(self) -> None:
-        """Have every view's `between` called once the run is between two iterations."""
+        """Call every view's `between` once the run is between two iterations."""
         self.receive({"type": "boundary"})
 
     # ---- training -------------------------------------------------------------------------------
@@ -283,9 +274,7 @@ class Session:
 
     @contextmanager
     def replacing(self, message: Message) -> Iterator[None]:
-        """In the block another run takes the place of the page's, under the edits of the command.
-        What is raised, also by these edits, leaves all as it was: run, text, settings and code.
-        """
+        """Replace the page's run in the block, under the command's edits, or change nothing."""
         was, device = (self.trial, self.discarded, self.setup, self.corpus), self.device
         undo = self.live.use(message)
         try:
@@ -414,9 +403,7 @@ class Session:
             self.rest()
 
     def leave(self, device: Device) -> None:
-        """Let a device go, if edited code has opened another in its place; but a run that was put
-        aside may be on it, and then it stays open.
-        """
+        """Close a device that edited code has replaced, unless a run put aside is on it."""
         if device is not self.device:
             self._ask_all("drop")
             if not self.discarded:
@@ -458,9 +445,7 @@ class Session:
             self._ask(view, what, *arguments)
 
     def _ask(self, view: View, what: str, *arguments: object) -> None:
-        """Have a view do something. What fails there ends nothing else, and is told once, since it
-        may fail at every frame.
-        """
+        """Call a method of a view. A failure is told once, since it may come at every frame."""
         try:
             getattr(view, what)(*arguments)
         except BaseException as error:
@@ -473,9 +458,7 @@ class Session:
                 self.post({"type": "notice", "message": f"A part of the page failed. {words}"})
 
     def _stumble(self, error: BaseException) -> None:
-        """Meet what `advance` has met with: back to the old code, or stop and say why. What fails
-        on the way is told in the fewest words, and the session obeys on.
-        """
+        """Return to the old code, or stop and say why; what fails meanwhile is told in short."""
         self.stream = None
         try:
             if self.live.change and not isinstance(error, LOST):

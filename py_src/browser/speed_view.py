@@ -59,9 +59,7 @@ class SpeedView(Beside):
 
 
 def by_line(commands: list[dict]) -> list[Message]:
-    """Each line of Python (or lines, where kernels were joined) with its kernels and seconds, and
-    the text of the line; the costliest first.
-    """
+    """The cost of each line of Python: its text, seconds and kernels; the costliest first."""
     found: dict[str, Message] = {}
     for command in commands:
         line = found.setdefault(

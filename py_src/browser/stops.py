@@ -23,10 +23,7 @@ STOP_FIRST = 8.0  # seconds for them, where nobody knows yet how long an iterati
 
 
 class Stops:
-    """When a session was asked to stop, and how often its code has waited for the device since.
-
-    enders are the commands that end what a view has begun.
-    """
+    """When a session was asked to stop, and its waits since. `enders` end the work of a view."""
 
     def __init__(self, clock: Callable[[], float], enders: Collection[str]):
         self.clock, self.enders = clock, enders
@@ -54,9 +51,7 @@ class Stops:
     def after_wait(
         self, commands: Iterable[Message], phase: str, rate: float | None, preparing: bool
     ) -> None:
-        """End code that goes on waiting for the device though it was asked to stop. rate is that of
-        the code that runs, in iterations per second, where it is known.
-        """
+        """End code that was asked to stop and does not. rate: its iterations a second, if known."""
         typed = any(message["type"] == "interrupt" for message in commands)
         if self.asked_at == math.inf or not (sources.overlay or typed):
             return  # the library's own code comes to an end, however slow the device is

@@ -110,10 +110,7 @@ class TalkView(Beside):
     do_untalk = Beside.end_early
 
     def do_weigh(self, message: messages.talk.WeighCommand) -> None:
-        """Tell what the character at a place was chosen from, or the last one, with these settings.
-
-        No model runs: it is arithmetic on the logits that were read.
-        """
+        """Post what a character (null: the last one) was drawn from. No model runs."""
         text = self.text
         if text is None or not text.logits:
             return

@@ -45,9 +45,7 @@ class TextView(View):
     # ---- commands -------------------------------------------------------------------------------
 
     def do_setups(self, message: messages.text.SetupsCommand) -> None:
-        """Tell the presets, as this device can train them, and the form's fields; then how long
-        each would take, when that is measured, which takes a second or some.
-        """
+        """Post the presets and the form; then, once it is measured, the time of each preset."""
         known = self._rate(measure=False)
         self._post_setups()
         self.shown, self.told = True, self.session.run

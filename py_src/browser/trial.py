@@ -44,9 +44,7 @@ class Trial:
 
 @dataclass
 class Aside:
-    """What Undo brings a run back from where its device is gone: a copy of its state, here or where
-    the last copy is kept.
-    """
+    """What Undo restores a run from whose device is gone: a copy of its state, here or stored."""
 
     saved: Saved | None
     kept: Kept | None
@@ -56,9 +54,7 @@ class Aside:
 
     @classmethod
     def of(cls, trial: Trial | Aside | None, spoiled: bool) -> Aside | None:
-        """A run without its device: as it is, or if an error may have left it in the middle of an
-        iteration, by its last copy.
-        """
+        """A run without its device: its state, or after an error its last copy."""
         if not isinstance(trial, Trial):
             return trial
         saved = None if spoiled else groundling.runs.statefile.snapshot(trial.run)

@@ -109,9 +109,7 @@ class TwinView(Beside):
 
 
 def told(verdict: Verdict) -> Message:
-    """A verdict as the page shows it. `kind` is "identical", "weights" (they agree, the files do
-    not) or "differ".
-    """
+    """A verdict as the page shows it."""
     a, b = verdict.seeds
     same_weights = verdict.weights[0] == verdict.weights[1]
     kind = "identical" if verdict.identical else "weights" if same_weights else "differ"

@@ -95,9 +95,7 @@ class View:
         self.post({"type": "error", **explain(error)})
 
     def between(self) -> None:
-        """The run is between two iterations with nothing in flight, as `session.ask_boundary`
-        asked.
-        """
+        """The run is between two iterations, as `session.ask_boundary` asked."""
 
     def on_phase(self, phase: str) -> None:
         """The session has entered a phase."""

@@ -12,9 +12,7 @@ Message = dict[str, Any]
 
 
 def text_of(message: Message) -> str:
-    """A message as JSON, without its `bytes`. A number that is not finite crosses as null. One that
-    cannot be sent at all is told of in its place, so that this never raises.
-    """
+    """A message as JSON, without its `bytes`. One that cannot be sent becomes a notice."""
     try:
         facts = {name: value for name, value in message.items() if name != "bytes"}
         try:
@@ -26,9 +24,7 @@ def text_of(message: Message) -> str:
 
 
 def plain(value: object) -> Any:
-    """A value in JSON's types: None for a number that is not finite, and NumPy's scalars and arrays
-    as Python's numbers and lists. TypeError for what JSON has no type for.
-    """
+    """A value in JSON's types, also NumPy's; None for a number that is not finite. TypeError."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if isinstance(value, float):

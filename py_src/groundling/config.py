@@ -186,9 +186,7 @@ def changed(config: TrainConfig, changes: list[Change], it: int) -> TrainConfig:
 
 
 def check_changes(value: object, begun: TrainConfig, iter: int) -> list[Change]:
-    """The changes of a run, from their JSON: in order, up to an iteration, each from what it was.
-    ValueError.
-    """
+    """A run's changes from JSON: in order, up to `iter`, each from what it was. ValueError."""
     changes: list[Change] = []
     if not isinstance(value, list):
         raise ValueError(f"changes is {shown(value)}; it must be a list.")

@@ -35,9 +35,7 @@ INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
 
 def asking_line() -> str:
-    """The innermost line of Python outside of engine/ and devices/ that is being executed, for
-    instance "model.py:73" or "labs/lens.py:40".
-    """
+    """The innermost line of Python outside engine/ and devices/, such as "model.py:73"."""
     frame = sys._getframe(1)
     while frame and frame.f_globals.get("__name__", "").startswith(INNER):
         frame = frame.f_back
@@ -163,9 +161,7 @@ class Device(ABC):
         return Inputs(self, arrays)
 
     def write(self, tensor: Tensor, array) -> None:
-        """Copy an array into a tensor, after all kernels that were run before. RuntimeError within
-        a capture.
-        """
+        """Copy an array into a tensor, after all kernels run before. RuntimeError in a capture."""
         if self._plan:
             raise RuntimeError(
                 "write() cannot be used inside a jitted function: what changes from call to call "
@@ -251,9 +247,7 @@ class Device(ABC):
         self.replay(plan, inputs)
 
     def replay(self, plan: Plan, inputs: Inputs | None = None, times: int = 1) -> None:
-        """Run a captured plan again, once or `times` times in a row, on the present contents of its
-        buffers and inputs.
-        """
+        """Run a captured plan `times` times on the present contents of its buffers and inputs."""
         self.require_no_capture()
         self._replayed = ref(plan)
         self._replay(plan, inputs, times)

@@ -99,9 +99,7 @@ def _frames(error: BaseException, files: Mapping[str, str]) -> list[Frame]:
 
 
 def _walk(trace: TracebackType | None, files: Mapping[str, str]) -> list[Frame]:
-    """The outermost and the innermost frames, without those of what runs the code: the page, the
-    importer. Of an endless recursion the middle says nothing new.
-    """
+    """The outermost and the innermost frames, without those of what runs the code."""
     outer, inner = [], deque(maxlen=MAX_FRAMES // 2)
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -261,9 +259,7 @@ def _attribute_hint(error: AttributeError) -> str:
 
 
 def attributes(value: object) -> dict[str, object]:
-    """What an object, its class and the classes it derives from hold, by name. Unlike getattr and
-    dir this calls nothing of its class's own, which may do anything: a property is a property.
-    """
+    """The attributes of an object and its classes, by name, read without calling their code."""
     is_class = issubclass(type(value), type)
     kinds = MRO(value if is_class else type(value))
     found = {name: item for kind in reversed(kinds) for name, item in DICT(kind).items()}

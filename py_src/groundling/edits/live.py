@@ -58,9 +58,7 @@ def references() -> dict[str, Callable]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was in force before a `load`: the edits, the modules that they made, and the references
-    that those had registered.
-    """
+    """What was in force before a `load`: edits, the modules made from them, and references."""
 
     overlay: dict[str, str]
     modules: dict[str, ModuleType]
@@ -90,9 +88,7 @@ def check(overlay: object) -> dict[str, str]:
 
 
 def _has_folder(path: str) -> bool:
-    """Whether the library has the folder of a file, and nothing else of the file's module name. Of
-    templates there are no new ones.
-    """
+    """Whether a file's folder exists and its module's name is free. Templates cannot be new."""
     if path.startswith(TEMPLATES):
         return sources.original(path) is not None
     folder = path.rpartition("/")[0]
@@ -101,10 +97,8 @@ def _has_folder(path: str) -> bool:
 
 
 def load(overlay: dict[str, str]) -> Loaded:
-    """Put these edits in force in place of those before; give what it returns to `restore`.
-
-    Whatever their code raises as it is compiled and imported is raised here, and nothing changes.
-    ValueError for what cannot be edited.
+    """Put these edits in force in place of those before. Returns what `restore` takes. What their
+    code raises is raised here, and nothing changes. ValueError for what cannot be edited.
     """
     overlay = {p: text for p, text in check(overlay).items() if text != sources.original(p)}
     before = Loaded(sources.overlay, loaded())
@@ -225,9 +219,7 @@ def _fitted(old: np.ndarray, shapes: dict, new: np.ndarray, now: dict) -> np.nda
 
 
 def again(kind: type, value: Any) -> Any:
-    """A configuration as the code in force has it. Where an edit has changed a default, what had
-    the old default has the new one.
-    """
+    """A configuration under the code in force: what had an old default has the new one."""
     values = vars(value).copy()
     new = {each.name: each.default for each in fields(kind)}
     for each in fields(value):
@@ -276,9 +268,7 @@ sys.meta_path.insert(0, _finder)
 
 
 def _keep_exceptions(old: ModuleType, text: str, new: ModuleType, now: str) -> None:
-    """Let exceptions that are defined as they were stay the same classes, so that what was written
-    to catch them still does.
-    """
+    """Keep the classes of exceptions whose text is the same, so that handlers still catch them."""
     for name, kind in vars(old).items():
         is_error = isinstance(kind, type) and issubclass(kind, BaseException)
         its_own = is_error and kind.__module__ == old.__name__

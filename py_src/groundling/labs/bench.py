@@ -134,9 +134,7 @@ def _land(run: Run, training: Iterator) -> None:
 
 
 def flops(command: Command) -> float:
-    """The floating-point operations of a command that count: products of matrices, and attention's
-    (half of each square of scores; what the backward pass makes again is not counted).
-    """
+    """The floating-point operations of a command in matrix products and causal attention."""
     if JOINED in command.kernel:
         parts = split(command.kernel, (), command.params, lambda _: 0)
         return sum(flops(Command(name, (), params)) for name, _, params in parts)
@@ -152,9 +150,7 @@ def flops(command: Command) -> float:
 
 
 def ceilings(device: Device, size: int = 384) -> dict:
-    """What the device does at its best with our kernels: `flops` per second in a product of two
-    square matrices, `bytes` per second in a copy of 16 MiB.
-    """
+    """The device's best `flops` per second (a matrix product) and `bytes` per second (a copy)."""
     a, b, y = (device.empty(size, size) for _ in range(3))
     device.run("fill", a, size=size * size, value=0.5)
     device.run("fill", b, size=size * size, value=0.5)
@@ -169,9 +165,7 @@ def ceilings(device: Device, size: int = 384) -> dict:
 
 
 def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> list[dict]:
-    """Where a step's time goes: for each of its commands the `kernel`, the `line` of Python that
-    asked for it, and its `seconds` by itself. Waits for the device.
-    """
+    """Each command of a step: its `kernel`, `line` of Python and `seconds` by itself. Waits."""
     return list(profile_step_by_step(device, corpus, batch_size))
 
 
@@ -307,9 +301,7 @@ def dumps(figures: dict) -> str:
 
 
 def _seconds(device: Device, work: Callable[[], None]) -> float:
-    """How long some dispatches take: the least of three times, each over as many rounds as take a
-    while. By the device's clock where it has one, else by ours, less what waiting takes by itself.
-    """
+    """The seconds of some dispatches: the least of three times, without the time of a wait."""
 
     def wait() -> float:
         device.read(device.one)

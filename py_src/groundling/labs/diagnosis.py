@@ -29,11 +29,9 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a curve shows: which of TITLES, in a sentence, and what gives it away.
-
-    `evidence` is pairs of what was measured and what came out. `fix` has settings of a TrainConfig
-    by name, to use instead; it is empty where none would help. `at` is the iteration where it
-    shows.
+    """What a curve shows: one of TITLES, and a sentence. `evidence` is pairs of what was measured
+    and the result; `fix` is settings of a TrainConfig to use instead; `at` is the iteration where
+    it shows.
     """
 
     kind: str
@@ -55,9 +53,7 @@ class Verdict:
 
 
 def diagnose(curve: Curve, uniform: float | None = None) -> Verdict:
-    """What a loss curve shows. `uniform` is the loss of an even guess, if that is known: a curve
-    that begins in the middle of a run is then measured from there.
-    """
+    """The diagnosis of a curve. `uniform`, ln V, is the start of one that begins later."""
     if not curve:
         return Verdict("early", "There is no record yet.")
     seen = _Seen(curve, uniform)
@@ -66,9 +62,7 @@ def diagnose(curve: Curve, uniform: float | None = None) -> Verdict:
 
 
 class _Seen:
-    """What is measured of a curve, once. Levels are medians, so that single records do not matter;
-    noise is that of the differences between neighbours, by their median too.
-    """
+    """Measurements of a curve. Levels and noise are medians, so that no single record decides."""
 
     def __init__(self, curve: Curve, uniform: float | None):
         it, x = np.array(curve.iter), np.array(curve.train, np.float64)

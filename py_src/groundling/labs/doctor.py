@@ -32,10 +32,8 @@ Shape = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Case:
-    """A run of the page's own model with at most one thing wrong.
-
-    `expected` is its diagnosis. `train_shape` and `val_shape` are the curve it should have, by
-    points: a share of the run, and a loss as a multiple of the first.
+    """A run of the default model with at most one fault. `expected` is its diagnosis. The shapes
+    are points of the curve it should have: (share of the run, multiple of the first loss).
     """
 
     name: str
@@ -144,10 +142,7 @@ CASES = {
 
 
 class Examination:
-    """A case on its way: a run beside any other, and the curve so far.
-
-    `ended` is why it stopped before its last iteration, or "".
-    """
+    """A case's run, and its curve so far. `ended` is why it stopped early, or ""."""
 
     def __init__(self, case: Case, corpus: Corpus, device: Device, iters: int = ITERS):
         self.case, self.curve, self.ended = case, Curve(), ""

@@ -50,9 +50,7 @@ class Lens:
         self._forward, self._padded = forward, np.zeros((1, T), np.uint32)
 
     def look(self, tokens: np.ndarray) -> Look:
-        """What the model does with tokens, uint32 (n,). ValueError unless n is from 1 to its
-        context.
-        """
+        """What the model does with tokens, uint32 (n,). ValueError unless 1 <= n <= its context."""
         n, config = len(tokens), self.model.config
         if not 1 <= n <= config.block_size:
             raise ValueError(f"A look takes 1 to {config.block_size} characters, not {n}.")
@@ -99,9 +97,7 @@ class _Tap:
         return [params["n_head"] for kernel, _, params in self.calls if kernel == "attention"]
 
     def read_out(self, logits: Tensor, model: GPT) -> list[Tensor]:
-        """The logits that the residual stream would give at the entry of each layer, and `logits`:
-        whatever the model does from its last norm on, done to each of them.
-        """
+        """The logits at each layer's entry, by what follows the last norm; and `logits`."""
         norms = [
             i
             for i, (kernel, tensors, _) in enumerate(self.calls)
@@ -168,9 +164,7 @@ class Health:
 
 
 def health(run: Run) -> list[Health]:
-    """How each part fares: the embeddings, then attention, MLP and norms of each layer, and the
-    last norm. Reads weights, gradients and AdamW's averages; waits for the device.
-    """
+    """The health of each part: embeddings, each layer's parts, last norm. Waits for the device."""
     model, optimizer, config = run.model, run.optimizer, run.config
     w = model.weights().astype(np.float64)
     g = step = None

@@ -304,9 +304,7 @@ def corpus_of(link: Link, corpus: Corpus) -> Corpus:
 
 
 class Replay:
-    """A link's run, trained again from nothing, by the code that is in force: so have its edits
-    loaded before. LinkError when the text is not the one it names.
-    """
+    """A link's run, trained again by the code in force. LinkError if the text is another."""
 
     def __init__(self, link: Link, corpus: Corpus, device: Device):
         corpus = corpus_of(link, corpus)
@@ -323,9 +321,8 @@ class Replay:
         return self.link.code_hash != self.run.code_hash
 
     def train(self) -> Iterator[tuple[Record, float | None]]:
-        """Train; yields each record, and the loss that the link claims where it has recorded one.
-
-        Ends when a loss is too far away. Pause the run, and it ends; call it again, and it goes on.
+        """Train; yields each record, and the loss that the link claims for it, if any. Ends when a
+        loss is too far away, or at a pause, after which it can be called again.
         """
         run, changes = self.run, self.link.changes
         while run.iter < self.link.iter:

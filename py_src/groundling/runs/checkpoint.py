@@ -141,9 +141,7 @@ def stream(ckpt: Checkpoint) -> Iterator[tuple[int, bytes | memoryview]]:
 def finite(
     numbers: Iterable[np.ndarray], shapes: dict[str, tuple[int, ...]], what: str
 ) -> Iterator[memoryview]:
-    """The bytes of such numbers, which are `what` of parameters of these shapes, piece by piece.
-    CheckpointError for the first that is not a finite number, or if they are too many or too few.
-    """
+    """The bytes of `what` of parameters of these shapes, in pieces, checked. CheckpointError."""
     count = parameter_count(shapes)
     at = 0
     for piece in numbers:
@@ -274,9 +272,7 @@ def read_header(data: bytes, *formats: str) -> dict:
 def check_finite(
     numbers: np.ndarray, shapes: dict[str, tuple[int, ...]], what: str, start: int = 0
 ) -> None:
-    """CheckpointError when one of the numbers, `what` of parameters of these shapes from the float
-    `start` on, is not finite. The sentence names its place.
-    """
+    """CheckpointError, with the place, for a number that is not finite. `start`: the first one."""
     bad = ~np.isfinite(numbers)
     if not bad.any():
         return

@@ -75,9 +75,7 @@ def cost(setup: Setup) -> Cost:
 
 
 def recomputes(model: GPTConfig, train: TrainConfig) -> bool:
-    """Whether a run forgets a block's activations after it, and makes them again for its gradients:
-    where all of them would be more than MOST_KEPT. The numbers are the same.
-    """
+    """Whether activations are computed again in the backward pass: if they exceed MOST_KEPT."""
     return 4 * model.n_layer * _block(model, train) > MOST_KEPT
 
 

@@ -14,10 +14,7 @@ from .checkpoint import HEADER_BYTES, Checkpoint
 
 @dataclass(frozen=True)
 class Part:
-    """One tensor in a file. In a state there are three of each parameter: `wte`, `m.wte`, `v.wte`.
-
-    A moment's name begins with the moment's.
-    """
+    """A tensor in a file. A state has three of each parameter: `wte`, `m.wte`, `v.wte`."""
 
     name: str
     shape: tuple[int, ...]

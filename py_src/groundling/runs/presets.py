@@ -55,9 +55,8 @@ PROBE = Setup("probe", BYTES, GPTConfig(256, 64, 1, 4, 128, 512), replace(GUIDE,
 
 
 def rate(device: Device, patience: float = 0.5) -> float:
-    """FLOPs a second of forward and backward passes on a device, from a small model of one layer.
-
-    The best of a few passes, within about `patience` seconds. A larger model uses a GPU better.
+    """FLOPs a second of training a small model, the best of some passes within `patience` seconds.
+    A larger model uses a GPU better.
     """
     import numpy as np
 
@@ -85,9 +84,7 @@ def seconds(setup: Setup, rate: float) -> float:
 
 
 def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[dict]:
-    """A row for each preset: its shape and cost, and on a device also the time of a step, and why
-    it is refused there.
-    """
+    """A row for each preset: shape and cost, and on a device its time and why it is refused."""
     for name, setup in PRESETS.items():
         need, model = cost(setup), setup.model
         yield {

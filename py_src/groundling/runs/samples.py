@@ -33,9 +33,7 @@ def prompt(corpus: Corpus) -> str:
 
 
 def beginning(vocabulary: Vocabulary) -> str:
-    """What to go on from where there may be no text: as `prompt`, for tiny-shakespeare without it;
-    else a line break, or the first of the characters.
-    """
+    """A prompt that needs no text: Shakespeare's, else a line break or the first character."""
     if isinstance(vocabulary, Corpus):
         return prompt(vocabulary)
     if vocabulary.vocab == SHAKESPEARE_VOCAB:

@@ -75,9 +75,7 @@ class Saved:
 
 
 class OtherOrigin(CheckpointError):
-    """The state was made by other code or on another text; to continue it anyway is possible, but
-    not exact. `differences` are sentences.
-    """
+    """The state is of other code or another text (see `differences`): resuming is not exact."""
 
     def __init__(self, differences: list[str]):
         super().__init__(" ".join(differences))
@@ -125,10 +123,7 @@ def file_name(seed: str, iter: int, config: GPTConfig = checkpoint.DEFAULT) -> s
 
 
 def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
-    """The run in a state file, ready to `train`. CheckpointError.
-
-    OtherOrigin when the code or the text is not the one it was saved with, unless anyway.
-    """
+    """The run in a state file, ready to `train`. CheckpointError; OtherOrigin unless anyway."""
     return resume(loads(data), corpus, device, anyway)
 
 
@@ -186,9 +181,8 @@ def dumps(saved: Saved) -> bytes:
 
 
 def stream(saved: Saved, floats: Iterable[np.ndarray]) -> Iterator[tuple[int, bytes | memoryview]]:
-    """The file in pieces, each with its place in bytes: the header comes last, when the rest is
-    written. `floats` are the weights, m and v, in pieces. CheckpointError, perhaps on the way, for
-    what `loads` would refuse.
+    """The file in pieces with their offsets, the header last. `floats` are the weights, m and v, in
+    pieces. CheckpointError, perhaps on the way, for what `loads` would refuse.
     """
     state = saved.state
     log, meta = Log(state.first, state.log), dump_meta(saved)
@@ -348,9 +342,7 @@ def dump_meta(saved: Saved) -> bytes:
 
 
 def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
-    """The facts, each checked; of a file of the first version with its log and samples. The floats
-    are still to come. CheckpointError.
-    """
+    """The facts, checked; in the first version with log and samples. CheckpointError."""
     try:
         meta = strict.parse(raw)
     except strict.NotJSON as error:
@@ -438,9 +430,7 @@ def check_log(log: Log, first: int, iter: int) -> None:
 
 
 def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
-    """CheckpointError unless each number of these rows of a log, from iter `at` on, is in its
-    range.
-    """
+    """CheckpointError unless these rows of a log, from iter `at` on, are in range."""
     for rows in blocks:
         for name, numbers in zip(COLUMNS, rows.T, strict=True):
             low, high = LOG.get(name, VAL)

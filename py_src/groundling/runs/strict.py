@@ -37,10 +37,7 @@ FINITE = -sys.float_info.max, sys.float_info.max
 
 
 class NotJSON(ValueError):
-    """What is not JSON at all, and the first byte or character that shows it: what of it is wrong.
-
-    `where` names its place as a person finds it.
-    """
+    """Not JSON: the first byte (or character) that shows it, its place in words, and why."""
 
     def __init__(
         self, at: int, problem: str = "is not what ASCII JSON has there.", where: str = ""

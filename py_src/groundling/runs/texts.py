@@ -52,9 +52,7 @@ def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Cor
 
 
 def read_as(corpus: Corpus, tokenizer: str) -> Corpus:
-    """The same text by a tokenizer: this corpus, where it is its own. ValueError for bytes that are
-    to be read as characters and are no text.
-    """
+    """The text by a tokenizer. ValueError for bytes that cannot be read as characters."""
     if tokenizer == corpus.tokenizer:
         return corpus
     tokens = np.concatenate([corpus.train, corpus.val])

@@ -121,8 +121,7 @@ export interface HeardReport {
 
 // ---- code --------------------------------------------------------------------------------------
 
-/** How one kernel compares with its reference. Numbers of the worst place; the error is None
- * where there is none, or where a number is not finite and should be. */
+/** How a kernel compares with its reference at the worst place; None if not finite. */
 export interface KernelCheck {
   kernel: string;
   ok: boolean;
@@ -363,8 +362,7 @@ export interface CodeLinkReport extends LinkText {
 
 // ---- doctor ------------------------------------------------------------------------------------
 
-/** A level of the loss, in nats a character, and what it says of a model that is there. `to` is
- * the level's upper end where it is a range. */
+/** A level of the loss in nats, or a range up to `to`, and what it means. */
 export interface Level {
   name: string;
   label: string;

@@ -81,9 +81,7 @@ class Products:
         return self.right.get((name, variant)) or self.plain(name)
 
     def form(self, name: str, variant: str) -> Kernel:
-        """A kernel in a variant of another form, whether its numbers are right here or not.
-        DeviceError.
-        """
+        """A kernel in a variant of another form, right or not. DeviceError."""
         if variant == tiles.PLAIN:
             return self.plain(name)
         if (name, variant) not in self._made:
@@ -92,9 +90,7 @@ class Products:
         return self._made[name, variant]
 
     def _decide(self, remembered: str) -> tuple[str, Right]:
-        """The form of the products with the reason for it, in words, and the kernels that are right
-        in it. A remembered form is not timed.
-        """
+        """The form with the reason for it, and the kernels that are right in it; see `choose`."""
         ours = {name: self.plain(name) for name in tiles.KINDS if self.plain(name).is_original}
         if ONE not in ours:
             return f"{tiles.PLAIN}: that is how the edited {ONE} has them", {}

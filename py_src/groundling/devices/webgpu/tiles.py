@@ -91,9 +91,7 @@ def templates() -> list[str]:
 
 
 def text(variant: str, name: str, code: str) -> str:
-    """The WGSL of a kernel in another form: its template, filled in. `code` is the kernel's own.
-    DeviceError where the template is not well formed.
-    """
+    """A kernel's WGSL in another form: its template, filled in from `code`. DeviceError."""
     kind, path = KINDS[name], TEMPLATES[SHARED if variant.startswith(SHARED) else WIDE]
     words = {kind, *re.findall("deep|ones", variant)}
     parts = wgsl.declarations(code).values()
