@@ -135,15 +135,13 @@ class ConsoleView(View):
         """Whether something waits to be posted."""
         return bool(self.output)
 
-    def advance(self) -> None:
-        """Post what waits, if it is time to."""
-        self.flush()
-
     def flush(self) -> None:
         """Post what waits, if it is time to."""
         if self.output and (now := self.session.clock()) - self.posted >= EVERY:
             self.posted = now
             self.post({"type": "console", "entries": self.output.take()})
+
+    advance = flush
 
     def _flush_now(self) -> None:
         self.posted = -EVERY
@@ -171,27 +169,22 @@ class ConsoleView(View):
             self._flush_now()
             self.post({"type": "evaluated"})
 
-    def known(self) -> dict:
-        """Every name that means something at the prompt now."""
-        self._give()
-        return self.names
-
     def _evaluate(self, text: str) -> object:
         """The value of the last expression, or None."""
-        self._give()
+        names = self.known()
         name = f"{CONSOLE} {self.count}>"
         self.count += 1
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         linecache.cache.pop(f"{CONSOLE} {self.count - KEPT}>", None)
         tree = compile(text, name, "exec", ast.PyCF_ONLY_AST)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, name, "exec"), self.names)
+        exec(compile(tree, name, "exec"), names)
         if last is None:
             return None
-        return eval(compile(ast.Expression(last.value), name, "eval"), self.names)
+        return eval(compile(ast.Expression(last.value), name, "eval"), names)
 
-    def _give(self) -> None:
-        """Name what there is now, but for names that the reader has given another meaning."""
+    def known(self) -> dict:
+        """The names at the prompt: what there is now, unless the reader has used its name."""
         session, run = self.session, self.session.run
         now = {"np": np, "groundling": sys.modules["groundling"], "corpus": session.corpus}
         if session.device:
@@ -205,6 +198,7 @@ class ConsoleView(View):
                 if name in now:
                     self.names[name] = now[name]
         self.given = now
+        return self.names
 
     def _sample(
         self,

@@ -26,6 +26,8 @@ from groundling.runs.run import NonFiniteLoss
 from groundling.runs.statefile import OtherOrigin
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import messages.run
     from copies import Pieces
     from wire import Message
@@ -141,26 +143,22 @@ class FilesView(View):
         self.session.copies.offer(self.session.corpus)
 
     def do_save(self, message: messages.run.SaveCommand) -> None:
-        def of_copy(saved: Saved) -> Pieces:
-            return groundling.runs.checkpoint.stream(groundling.runs.statefile.weights_of(saved))
-
-        def of_run(run: Run) -> Pieces:
-            return groundling.runs.checkpoint.stream(run.checkpoint())
-
-        self._save(message, groundling.runs.checkpoint.file_name, of_run, of_copy)
+        files, weights_of = groundling.runs.checkpoint, groundling.runs.statefile.weights_of
+        self._save(
+            message,
+            files,
+            lambda run: files.stream(run.checkpoint()),
+            lambda saved: files.stream(weights_of(saved)),
+        )
 
     def do_state(self, message: messages.run.StateCommand) -> None:
-        def of_copy(saved: Saved) -> Pieces:
-            at = saved.state
-            return groundling.runs.statefile.stream(saved, [at.weights, at.m, at.v])
-
         files = groundling.runs.statefile
-        self._save(message, files.file_name, files.stream_run, of_copy)
+        self._save(message, files, files.stream_run, files.stream)
 
     def _save(
         self,
         message: Message,
-        file_name: Callable[[str, int], str],
+        files: ModuleType,
         of_run: Callable[[Run], Pieces],
         of_copy: Callable[[Saved], Pieces],
     ) -> None:
@@ -181,7 +179,7 @@ class FilesView(View):
             iter = copy.state.iter
             text += f"What was saved is the last good copy, of iteration {iter:,}."
             self.post({"type": "notice", "message": text})
-        name = file_name(run.config.seed, iter, run.model.config)
+        name = files.file_name(run.config.seed, iter, run.model.config)
         self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
 
     def do_log(self, message: messages.run.LogCommand) -> None:

@@ -44,7 +44,7 @@ class SpeedView(Beside):
         figures |= {"best_flops": best["flops"], "best_bytes": best["bytes"]}
         self.tell("running", figures=figures)
         commands = []
-        for command in bench.profile_step_by_step(device, corpus, batch_size):
+        for command in bench.profile(device, corpus, batch_size):
             commands.append(command)
             if len(commands) % 10 == 0:
                 self.tell("running", figures=figures, done=len(commands))

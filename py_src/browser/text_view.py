@@ -173,19 +173,11 @@ class TextView(View):
             survey = groundling.runs.texts.survey(corpus)
             parameters = groundling.runs.cost.cost(setup).parameters
             ratio, advice = groundling.runs.texts.advice(corpus, parameters)
-            facts = {
-                "ours": corpus.name == OURS,
-                "manifest": asdict(groundling.runs.texts.manifest(corpus, setup.train.seed)),
-                "characters": survey.characters,
-                "lines": survey.lines,
-                "words": survey.words,
-                "distinct": survey.distinct,
-                "common": survey.common,
-                "unusual": [asdict(one) for one in survey.unusual[:SHOWN]],
-                "nUnusual": survey.n_unusual,
-                "ratio": ratio,
-                "advice": advice,
-            }
+            manifest = groundling.runs.texts.manifest(corpus, setup.train.seed)
+            facts = asdict(survey) | {"ratio": ratio, "advice": advice}
+            facts |= {"ours": corpus.name == OURS, "manifest": asdict(manifest)}
+            facts["unusual"] = facts["unusual"][:SHOWN]
+            facts["nUnusual"] = facts.pop("n_unusual")
         self.post({"type": "text", "turn": turn, "problem": problem, "facts": facts})
 
     def _post_setups(self) -> None:

@@ -36,15 +36,8 @@ def position_embedding(x: Tensor, weight: Tensor) -> Tensor:
 
     def backward(dy, into):
         dweight, accumulate = into(weight)
-        run = dy.device.run
-        run(
-            "position_embedding_backward",
-            dy,
-            dweight,
-            **sizes,
-            total=weight.size,
-            accumulate=accumulate,
-        )
+        more = dict(total=weight.size, accumulate=accumulate)
+        dy.device.run("position_embedding_backward", dy, dweight, **sizes, **more)
         into.pass_on(x)
 
     return record(y, (x, weight), backward)
@@ -137,24 +130,22 @@ def causal_attention(qkv: Tensor, n_head: int) -> Tensor:
 
 def gelu(x: Tensor) -> Tensor:
     """GELU in its tanh form, element by element."""
-    y = x.device.empty(*x.shape)
-    x.device.run("gelu", x, y, size=x.size)
-
-    def backward(dy, into):
-        dx, accumulate = into(x)
-        dy.device.run("gelu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
-
-    return record(y, (x,), backward)
+    return _of_each("gelu", x)
 
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), element by element."""
+    return _of_each("relu", x)
+
+
+def _of_each(kernel: str, x: Tensor) -> Tensor:
+    """A function of each element, by the kernels `kernel` and `kernel`_backward."""
     y = x.device.empty(*x.shape)
-    x.device.run("relu", x, y, size=x.size)
+    x.device.run(kernel, x, y, size=x.size)
 
     def backward(dy, into):
         dx, accumulate = into(x)
-        dy.device.run("relu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
+        dy.device.run(f"{kernel}_backward", x, dy, dx, size=x.size, accumulate=accumulate)
 
     return record(y, (x,), backward)
 

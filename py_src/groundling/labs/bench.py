@@ -164,13 +164,8 @@ def ceilings(device: Device, size: int = 384) -> dict:
     return {"flops": 2 * size**3 / product, "bytes": 8 * n / moved}
 
 
-def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> list[dict]:
+def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> Iterator[dict]:
     """Each command of a step: its `kernel`, `line` of Python and `seconds` by itself. Waits."""
-    return list(profile_step_by_step(device, corpus, batch_size))
-
-
-def profile_step_by_step(device: Device, corpus: Corpus, batch_size: int) -> Iterator[dict]:
-    """`profile`, a command at a time."""
     config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
     run = Run(config, corpus, device)
     training = train(run)
@@ -203,7 +198,7 @@ def all_figures(device: Device, corpus: Corpus, batch_size: int) -> dict:
     return {
         "step": measure(device, corpus, batch_size),
         "ceilings": ceilings(device),
-        "commands": profile(device, corpus, batch_size),
+        "commands": list(profile(device, corpus, batch_size)),
         "characters_per_second": sampling(device, corpus),
     }
 

@@ -95,6 +95,9 @@ class Link:
     changes: list[Change] = field(default_factory=list)  # of the settings, on the way
 
 
+AS_IT_IS = "iter", "tokenizer", "device", "weights", "trajectory"  # fields that JSON has so too
+
+
 def implied(model: GPTConfig) -> str:
     """The tokenizer of a link that does not say it: 256 tokens are bytes."""
     return BYTES if model.vocab_size == 256 else CHARACTERS
@@ -266,17 +269,13 @@ def _check(value: dict) -> Link:
     return Link(
         config=config,
         model=model,
-        iter=value["iter"],
         val_loss=None if value["val_loss"] is None else float(value["val_loss"]),
-        tokenizer=value["tokenizer"],
         corpus_hash=value["corpus"],
         code_hash=value["code"],
-        device=value["device"],
-        weights=value["weights"],
-        trajectory=value["trajectory"],
         losses=dict(zip(places, losses.tolist(), strict=True)),
         edits=value["edits"] or {},
         changes=changes,
+        **{name: value[name] for name in AS_IT_IS},
     )
 
 

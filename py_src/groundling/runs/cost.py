@@ -41,13 +41,8 @@ class Cost:
 def cost(setup: Setup) -> Cost:
     """What a setup needs. FLOPs as in Chowdhery et al. 2022, "PaLM", appendix B."""
     model, train = setup.model, setup.train
-    V, T, C, F, L = (
-        model.vocab_size,
-        model.block_size,
-        model.n_embd,
-        model.d_ff,
-        model.n_layer,
-    )
+    V, T, C = model.vocab_size, model.block_size, model.n_embd
+    F, L = model.d_ff, model.n_layer
     shapes = parameter_shapes(model)
     parameters = parameter_count(shapes)
     padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())

@@ -83,6 +83,9 @@ def seconds(setup: Setup, rate: float) -> float:
     return cost(setup).flops / rate
 
 
+COSTS = "parameters", "weights", "moments", "activations", "recomputed", "flops"
+
+
 def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[dict]:
     """A row for each preset: shape and cost, and on a device its time and why it is refused."""
     for name, setup in PRESETS.items():
@@ -93,12 +96,7 @@ def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[d
             "heads": model.n_head,
             "width": model.n_embd,
             "context": model.block_size,
-            "parameters": need.parameters,
-            "weights": need.weights,
-            "moments": need.moments,
-            "activations": need.activations,
-            "recomputed": need.recomputed,
-            "flops": need.flops,
+            **{name: getattr(need, name) for name in COSTS},
             "seconds": seconds(setup, rate) if rate else None,
             "refusal": refusal(setup, limits) if limits else "",
         }

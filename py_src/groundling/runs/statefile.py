@@ -177,14 +177,18 @@ def weights_of(saved: Saved) -> Checkpoint:
 
 def dumps(saved: Saved) -> bytes:
     """The bytes of the file. CheckpointError for what `loads` would refuse."""
-    return joined(stream(saved, [saved.state.weights, saved.state.m, saved.state.v]))
+    return joined(stream(saved))
 
 
-def stream(saved: Saved, floats: Iterable[np.ndarray]) -> Iterator[tuple[int, bytes | memoryview]]:
+def stream(
+    saved: Saved, floats: Iterable[np.ndarray] | None = None
+) -> Iterator[tuple[int, bytes | memoryview]]:
     """The file in pieces with their offsets, the header last. `floats` are the weights, m and v, in
-    pieces. CheckpointError, perhaps on the way, for what `loads` would refuse.
+    pieces, by default those in `saved`. CheckpointError, perhaps on the way, for what `loads` would
+    refuse.
     """
     state = saved.state
+    floats = floats or (state.weights, state.m, state.v)
     log, meta = Log(state.first, state.log), dump_meta(saved)
     shapes = parameter_shapes(read_meta(meta, saved.created_at).state.model)
     check_log(log, state.first, state.iter)
