@@ -34,7 +34,7 @@ def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, 
     asked = isinstance(error, (KeyboardInterrupt, SystemExit))
     if asked or not known and any(frame["yours"] for frame in told["frames"]):
         return told
-    title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
+    title, hint = next((words for kind, *words in WORDS if isinstance(error, kind)), UNKNOWN)
     detail = "" if known or isinstance(error, ValueError) else told["detail"]
     message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
     return _panel(title, hint, message, detail)
@@ -53,42 +53,30 @@ def code_error(error: BaseException, files: dict[str, str] | None = None) -> dic
 WORDS = (
     (
         NonFiniteLoss,
-        (
-            "The loss is no longer a number",
-            "Updates that are too large do this. Reset, choose a lower peak learning rate, and "
-            "begin again. Save weights or Save state gives the last good copy, if there was time "
-            "for one.",
-        ),
+        "The loss is no longer a number",
+        "Updates that are too large do this. Reset, choose a lower peak learning rate, and begin "
+        "again. Save weights or Save state gives the last good copy, if there was time for one.",
     ),
     (
         LOST,
-        (
-            "The GPU went away",
-            "The system may have put it to sleep, updated its driver, or given it to another "
-            "program. Save weights or Save state gives the last copy that was read back; Reset "
-            "opens the GPU again, and the run can go on from that copy.",
-        ),
+        "The GPU went away",
+        "The system may have put it to sleep, updated its driver, or given it to another program. "
+        "Save weights or Save state gives the last copy that was read back; Reset opens the GPU "
+        "again, and the run can go on from that copy.",
     ),
-    (
-        MemoryError,
-        ("Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
-    ),
+    (MemoryError, "Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
     (
         CheckpointError,
-        (
-            "This file was refused",
-            "Nothing has changed. What can be loaded is a .bin or a .state that this page or the "
-            "groundling command has written.",
-        ),
+        "This file was refused",
+        "Nothing has changed. What can be loaded is a .bin or a .state that this page or the "
+        "groundling command has written.",
     ),
     # also of limits.Refused, a DeviceError that says itself what to do
-    (ValueError, ("This cannot be", "Nothing has changed. Correct it and try again.")),
+    (ValueError, "This cannot be", "Nothing has changed. Correct it and try again."),
     (
         DeviceError,
-        (
-            "The device cannot do this",
-            "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
-        ),
+        "The device cannot do this",
+        "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
     ),
 )
 UNKNOWN = (

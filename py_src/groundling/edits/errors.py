@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, TracebackType
 
 from .. import sources
 from .moved import MOVED
@@ -65,10 +65,8 @@ class CodeError:
 def describe(error: BaseException, files: Mapping[str, str] | None = None) -> CodeError:
     """An exception in words, and the places it came by."""
     files, said = files or {}, _said(error)
-    kernel = "DeviceError" in _kinds(error) and re.match(
-        r"Kernel (\w+)(?: does not compile)?:", said
-    )
-    if kernel and "its parameters are" not in said:
+    kernel = re.match(r"Kernel (\w+)(?: does not compile)?:", said)
+    if "DeviceError" in _kinds(error) and kernel and "its parameters are" not in said:
         problem = wgsl_problem(said)
         message = problem[0] if problem else said
         frames = [_wgsl_frame(kernel[1], problem, files)]
@@ -79,9 +77,8 @@ def describe(error: BaseException, files: Mapping[str, str] | None = None) -> Co
         if cause := error.__cause__:
             message += f" (It came of {type(cause).__name__}: {_cut(_said(cause), 300)})"
     title, hint = _words(error, said)
-    return CodeError(
-        title, _cut(message, MAX_MESSAGE), _cut(hint, MAX_MESSAGE), _detail(error), frames
-    )
+    message, hint = _cut(message, MAX_MESSAGE), _cut(hint, MAX_MESSAGE)
+    return CodeError(title, message, hint, _detail(error), frames)
 
 
 # ---- where ---------------------------------------------------------------------------------------
@@ -115,9 +112,8 @@ def _frame(code: CodeType, at: int, line: int | None, files: Mapping[str, str]) 
     """The frame of an instruction. Python counts its columns in bytes of UTF-8."""
     path, line = shown_path(code.co_filename), line or 1
     text = _line(code.co_filename, path, line, files)
-    place = (
-        next(islice(code.co_positions(), at // 2, None), (None,) * 4) if at >= 0 else (None,) * 4
-    )
+    unknown = (None,) * 4
+    place = next(islice(code.co_positions(), at // 2, None), unknown) if at >= 0 else unknown
     _, end, column, end_column = place
     if place[0] != line or None in place:
         span = line, *_whole(text)
@@ -202,12 +198,8 @@ def wgsl_problem(said: str) -> tuple[str, int, int, int] | None:
     else:
         return None
     carets = re.search(r"^[ │|]*(\^+)", rest, re.M)
-    return (
-        _cut(message.strip(), MAX_MESSAGE),
-        int(line),
-        int(column),
-        len(carets[1] if carets else "^"),
-    )
+    length = len(carets[1]) if carets else 1
+    return _cut(message.strip(), MAX_MESSAGE), int(line), int(column), length
 
 
 NAGA = re.compile(r"(?:parsing|validation) error: ([^\n]*)\n\s*┌─ [^\n:]*:(\d+):(\d+)((?s:.*))")
@@ -244,8 +236,8 @@ def _words(error: BaseException, said: str) -> tuple[str, str]:
 
 
 def _name_hint(error: NameError) -> str:
-    frame = _innermost(error)
-    known = [*frame.f_locals, *frame.f_globals, *vars(builtins)] if frame else []
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    known = [*frames[-1].f_locals, *frames[-1].f_globals, *vars(builtins)] if frames else []
     if like := _alike(error.name, known):
         return f"Did you mean {like!r}?"
     return "Define it above this line, or import it at the head of the file."
@@ -287,13 +279,6 @@ def _import_hint(error: ImportError) -> str:
         "What can be imported is groundling, NumPy and Python's standard library; a module of your "
         "own is a new file beside train.py, imported as `from .its_name import ...`."
     )
-
-
-def _innermost(error: BaseException) -> FrameType | None:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace and trace.tb_frame
 
 
 def _alike(name: str | None, known: Iterable[str]) -> str:
@@ -490,9 +475,7 @@ def _said(error: BaseException) -> str:
 
 def _detail(error: BaseException) -> str:
     """Python's own traceback."""
-    trace, depth = error.__traceback__, 0
-    while trace is not None:
-        trace, depth = trace.tb_next, depth + 1
+    depth = sum(1 for _ in traceback.walk_tb(error.__traceback__))
     limit = -DEEP if depth > DEEP else None
     try:
         text = "".join(traceback.TracebackException.from_exception(error, limit=limit).format())
