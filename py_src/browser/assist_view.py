@@ -1,7 +1,4 @@
-"""What helps at the keyboard: lint, completion and documentation, answered at once.
-
-Nothing is run, and the device is not touched; site/src/code/assist.ts draws what this posts.
-"""
+"""Help at the keyboard: lint, completion and documentation, at once. Nothing is run."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Work beside the run: one engine for all of it.
 
-A twin, a case, a replay, a measurement, a text and a look run code that the reader may have edited,
-on files that may hold anything, on the run's device and sometimes on its model. Whatever they
-raise ends them alone, is told in a sentence, and leaves the run as it was. Only a lost device is
-the session's, since the run is lost with it.
+A twin, a case, a replay, a measurement, a text and a look run code that may be edited, on any file,
+on the run's device and sometimes its model. What they raise ends them alone and leaves the run as
+it was. Only a lost device is the session's, since the run is lost with it.
 """
 
 from __future__ import annotations

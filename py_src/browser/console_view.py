@@ -1,8 +1,4 @@
-"""The page's console: what Python prints as it prints it, and a prompt into the live run.
-
-What the reader types is run between two iterations, with the run at hand; nothing else ever is.
-site/src/code/Console.tsx draws what this posts.
-"""
+"""The page's console: what Python prints, and a prompt into the run, between two iterations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Copies of the page's run, which outlast this worker: in the browser's storage, if autosave has
-room there, else in the page.
-"""
+"""Copies of the page's run that outlast this worker: in the browser's storage, else in the page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The page's doctor: it reads the run's curve as it grows, and trains cases beside it.
-
-It knows nothing of the browser; site/src/doctor draws what it posts.
-"""
+"""The page's doctor: it reads the run's curve as it grows, and trains cases beside it."""
 
 from __future__ import annotations
 

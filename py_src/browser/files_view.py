@@ -1,6 +1,4 @@
-"""The files of the page's run: weights, states and logs, saved and loaded, and the copies in this
-browser.
-"""
+"""The files of the page's run: weights, states and logs, and the copies in this browser."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The page's inspector: what is in a weights or a state file, and how two of them differ.
 
-It knows nothing of the browser. Two files at most are open, in the slots "a" and "b";
-site/src/inspector draws what it posts. Bytes are shown a page of 512 at a time, so that the
-header is a page of its own.
+At most two files are open, in the slots "a" and "b". A page of bytes has 512, as a header has.
 """
 
 from __future__ import annotations

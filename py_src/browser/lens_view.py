@@ -1,8 +1,7 @@
 """The page's look inside a model: its heads, its layers' guesses, and how its layers fare.
 
-It knows nothing of the browser; site/src/inside draws what it posts. The model is one of those
-that the Talk tab can let write: the reference checkpoint, a file, or the run. Of a run that trains
-a look is taken anew every now and then, so seldom that training hardly slows.
+The model is one that the Talk tab can use. A run that trains is looked at so seldom that training
+hardly slows.
 """
 
 from __future__ import annotations

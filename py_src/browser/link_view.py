@@ -1,8 +1,4 @@
-"""The page's links: what a link claims, its run trained again, and this page's run as a link.
-
-It knows nothing of the browser. A replay is a run of its own beside the session's, which it leaves
-as it is. site/src/share/Link.tsx draws what this posts.
-"""
+"""The page's links: what a link claims, its run trained again, and this page's run as a link."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The page's edits: new code for the run that trains, and back to the old when it fails.
 
-An edit is on probation until the new code has taken its first step. Until then the old run is
-whole, with its code and its memory: whatever the new code raises, the old goes on to the same bits.
+Until the new code has taken its first step, the old run is whole, with its code and its memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""How a page runs a captured plan: by a single call into JavaScript, in place of
-groundling/devices/webgpu/plans.py.
-"""
+"""In place of devices/webgpu/plans.py, for the page: a plan runs by one call into JavaScript."""
 
 from collections.abc import Sequence
 from typing import Any

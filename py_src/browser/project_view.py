@@ -1,7 +1,4 @@
-"""The page's projects: edits written as a zip or a link, and read from one; nothing of them is run.
-
-site/src/code/projects.ts has what this posts; the reader sees it as a diff and decides.
-"""
+"""The page's projects: edits as a zip or a link, and read from one; nothing of them is run."""
 
 from __future__ import annotations
 

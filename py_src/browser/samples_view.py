@@ -1,7 +1,4 @@
-"""The page's sample stream: what the run has written, the phase it was in, and what was measured.
-
-It knows nothing of the browser; site/src/run/SampleList.tsx draws what it posts.
-"""
+"""The page's sample stream: what the run has written, the phase it was in, and its measures."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """The session behind the page: commands in, messages out, as py_src/browser/messages has them.
 
-It knows nothing of the browser, and its tests run natively. The host calls `receive` with each
-command, whenever it comes, also while `advance` waits for the GPU; and it calls `advance` again and
-again, as long as that returns True and after every command. Commands are obeyed between two
-iterations, when nothing is in flight.
+It knows nothing of the browser. The host calls `receive` with each command, also while `advance`
+waits for the GPU, and `advance` after each command and for as long as it returns True. Commands are
+obeyed between two iterations, when nothing is in flight.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The page's figures of speed: how long a step takes on the reader's device, and which lines of the
-Python each millisecond of it is of.
-
-It knows nothing of the browser; site/src/speed keeps what it posts.
-"""
+"""The page's figures of speed: the time of a step on this device, and of each line of Python."""
 
 from __future__ import annotations
 

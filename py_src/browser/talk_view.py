@@ -1,8 +1,6 @@
 """The page's sampler: a model that writes, and what each character was chosen from.
 
-It knows nothing of the browser; site/src/talk draws what it posts. The model is one of three:
-the reference checkpoint, a file of the reader's, or the run itself, also while it trains: then a
-few characters are drawn between two frames of training.
+The model is the reference checkpoint, a file of the reader's, or the run, also while it trains.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The page's twin: two runs side by side, their losses as they come, and how they compare.
-
-It knows nothing of the browser; site/src/twin draws what it posts.
-"""
+"""The page's twin: two runs side by side, their losses as they come, and how they compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A view, which is a part of the page: what it may use of the session, and what that asks of it."""
+"""A view, which is a part of the page: what it may use of the session, and what that asks of it.
+
+Views know nothing of the browser; the folders of site/src draw what they post.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Look inside a model at work: where every head looks, what the residual stream would say after
-each layer, and how the weights and gradients of each layer fare.
+each layer, and the weights and gradients of each layer.
 
-The model's own forward pass runs on its device, and what passes through its kernels is noted on the
-way, so an edited model is looked into as it is. Nothing of the training step is touched.
+The model's own forward pass runs, and its kernels are noted, so an edited model is shown as it is.
 """
 
 import math

@@ -1,17 +1,15 @@
-"""Whether a kernel does on the GPU what its NumPy reference does: checked for every edited kernel
-before a run may use it.
+"""Whether a kernel does on the GPU what its NumPy reference does: checked for every edited kernel.
 
     for row in check(["gelu", "my_kernel"], device):
         print(row.kernel, row.ok, row.message)
 
-There is no table of cases, so it works for any kernel: the code in force trains, evaluates and
-samples from a small model of awkward sizes on the NumPy device, and the inputs of the kernels are
-recorded. Then the WGSL in force runs on the same numbers, and every number that comes out is
-compared with the reference's, in float64.
+It works for any kernel: the code in force trains and uses a small model of awkward sizes on the
+NumPy device, where the inputs of the kernels are recorded. The WGSL then runs on the same numbers,
+and every result is compared with the reference's, in float64.
 
 Tolerance: 1e-5 of the largest number in a buffer, as in tests/gpu/test_parity.py. float32 keeps
-6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, the
-reference itself is that far off in float32; the tolerance is ten times its error if that is more.
+6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, it is ten
+times the float32 error of the reference, if that is more.
 """
 
 import io

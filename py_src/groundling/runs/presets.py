@@ -1,8 +1,6 @@
 """The presets, from 69 thousand to 473 million parameters, and how long each takes to train.
 
-    seconds(setup, rate(device))   about how long a step takes on a device
-
-One table for the page, the command line (`groundling presets`) and the README.
+seconds(setup, rate(device))   about how long a step takes on a device
 """
 
 import math

@@ -1,11 +1,9 @@
 """Which form of the matrix products in tiles.py is the fastest on a device.
 
-A run must not depend on a measurement of time: the same seed on the same adapter gives the same
-bytes on another day. So time decides only between forms that give the same numbers to the bit, and
-a kernel that differs from the plain form by a bit stays plain. Where the compiler reorders sums, so
-that all forms differ, a GPU takes the shared form and an emulated adapter the plain one.
-
-In every case each kernel is checked against its NumPy reference before it is used.
+A run must not depend on a measurement of time, so time decides only between forms that give the
+same numbers to the bit. Where the compiler reorders sums, so that all forms differ, a GPU takes the
+shared form and an emulated adapter the plain one. Each kernel is first checked against its NumPy
+reference.
 """
 
 from collections.abc import Callable, Iterable
