@@ -32,7 +32,7 @@ import urllib.parse
 import urllib.request
 import webbrowser
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -404,53 +404,49 @@ def find_chromium() -> str | None:
     return None
 
 
-def chromium() -> str:
-    """The path of a Chromium, installed if need be."""
-    if found := find_chromium():
-        return found
+def had(find: Callable[[], str | None], *installs: Callable[[], object]) -> tuple[str, str]:
+    """What `find` finds, after the installs as far as they are needed; or else "", and why."""
     said = []
-    for install in (
-        lambda: apt_install("chromium", "libatomic1"),  # the latter is for Playwright
-        lambda: run(python(), "-m", "playwright", "install", "chromium"),
-    ):
+    for install in (lambda: None, *installs):
         try:
             install()
         except BuildError as error:
             said.append(first_line(error))
-        if found := find_chromium():
-            return found
-    raise BuildError(
-        f"The browser tests need Chromium, and it could not be installed ({'; '.join(said)}).\n"
-        "Install it so that `chromium` or `google-chrome` starts it, and run this again."
+        if found := find():
+            return found, ""
+    return "", "; ".join(said) or "it is still missing"
+
+
+def chromium() -> str:
+    """The path of a Chromium, installed if need be."""
+    found, why = had(
+        find_chromium,
+        lambda: apt_install("chromium", "libatomic1"),  # the latter is for Playwright
+        lambda: run(python(), "-m", "playwright", "install", "chromium"),
     )
+    if not found:
+        raise BuildError(
+            f"The browser tests need Chromium, and it could not be installed ({why}).\n"
+            "Install it so that `chromium` or `google-chrome` starts it, and run this again."
+        )
+    return found
 
 
-def find_firefox() -> str | None:
-    return shutil.which("firefox-esr") or shutil.which("firefox")
-
-
-def find_webkit() -> str | None:
-    """WebKitGTK's driver, where there is also a screen for it that nobody sees."""
-    return shutil.which("WebKitWebDriver") if shutil.which("Xvfb") else None
-
-
-# Beside Chromium: how each is found, and Debian's packages of it.
+# Beside Chromium: how each is found (WebKit's driver needs a screen), and Debian's packages of it.
 ENGINES = {
-    "Firefox": (find_firefox, ("firefox-esr",)),
-    "WebKit": (find_webkit, ("webkit2gtk-driver", "xvfb")),
+    "Firefox": (lambda: shutil.which("firefox-esr") or shutil.which("firefox"), ("firefox-esr",)),
+    "WebKit": (
+        lambda: shutil.which("Xvfb") and shutil.which("WebKitWebDriver"),
+        ("webkit2gtk-driver", "xvfb"),
+    ),
 }
 
 
 def engine(name: str) -> str:
     """The path of another engine's browser, installed if need be; or why its tests are skipped."""
     find, packages = ENGINES[name]
-    if found := find():
-        return found
-    try:
-        apt_install(*packages)
-    except BuildError as error:
-        return f"not to be had ({first_line(error)}), so its tests are skipped"
-    return find() or f"still missing with {' '.join(packages)}, so its tests are skipped"
+    found, why = had(find, lambda: apt_install(*packages))
+    return found or f"not to be had ({why}), so its tests are skipped"
 
 
 def adapter() -> str | None:
@@ -468,19 +464,14 @@ def adapter() -> str | None:
 
 def vulkan() -> str:
     """The GPU's name; where there is none, Mesa's software Vulkan is installed."""
-    if found := adapter():
-        return found
-    said = "a driver that wgpu takes is still missing"
-    try:
-        apt_install("mesa-vulkan-drivers", "libvulkan1")
-    except BuildError as error:
-        said = first_line(error)
-    if found := adapter():
-        return found
-    raise BuildError(
-        f"The GPU tests need a Vulkan driver, and none could be installed ({said}).\n"
-        "Install your GPU's driver, or Mesa's software one (mesa-vulkan-drivers, vulkan-swrast)."
-    )
+    found, why = had(adapter, lambda: apt_install("mesa-vulkan-drivers", "libvulkan1"))
+    if not found:
+        raise BuildError(
+            f"The GPU tests need a Vulkan driver, and none could be installed ({why}).\n"
+            "Install your GPU's driver, or Mesa's software one (mesa-vulkan-drivers, "
+            "vulkan-swrast)."
+        )
+    return found
 
 
 # ---- the page ------------------------------------------------------------------------------------

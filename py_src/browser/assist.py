@@ -172,11 +172,8 @@ class Assist:
         return start, fits[:MAX_OPTIONS]
 
 
-class _Missing:
-    """Stands for what is not known."""
-
-
-MISSING = _Missing()
+MISSING, KEYWORD, ARGUMENT = object(), object(), object()
+"""In place of an object: what is not known, a keyword of Python, and an argument's name."""
 
 
 class _Where:
@@ -309,9 +306,6 @@ class _Where:
         return {}
 
 
-KEYWORD = _Missing()
-
-
 def _keywords(thing: object) -> dict[str, object]:
     """A function's arguments, each with =."""
     if is_a(thing, type):
@@ -325,9 +319,6 @@ def _keywords(thing: object) -> dict[str, object]:
     else:
         names = ()
     return {f"{name}=": ARGUMENT for name in names if name not in ("self", "cls")}
-
-
-ARGUMENT = _Missing()
 
 
 def _chosen(things: Mapping[str, object], prefix: str, hidden: bool) -> list[Option]:

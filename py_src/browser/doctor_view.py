@@ -74,9 +74,6 @@ class DoctorView(Beside):
     def on_error(self, error: BaseException) -> None:
         """A loss that was no number is part of the curve too."""
         if isinstance(error, NonFiniteLoss) and self.run is self.session.run is not None:
-            if self.curve.iter and self.curve.iter[-1] == error.record.iter:
-                for column in (self.curve.iter, self.curve.train, self.curve.val, self.curve.lr):
-                    column.pop()
             self.curve.add(error.record)
             self._diagnose()
 

@@ -59,13 +59,11 @@ class PageSession(Protocol):
 
 
 class View:
-    """One part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE.
-
-    commands are obeyed between two iterations, when nothing is in flight. live ones are obeyed at
-    once, also while a step is in flight, so they may not touch the device. begins are commands that
-    start work of the view's own: they are ignored while the run trains, and end what another view
-    has begun, since two at a time would share the device. ends are those of the commands that end
-    the view's work, also where its code does not end by itself.
+    """A part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE:
+    `commands` between two iterations; `live` ones at once, also while a step is in flight, so they
+    may not touch the device. `begins` are commands that start work of the view: they are ignored
+    while the run trains, and stop the work of the other views, with which it would share the
+    device. `ends` are those that stop the work, also where its code does not end by itself.
     """
 
     commands: tuple[str, ...] = ()

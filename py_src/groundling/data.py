@@ -101,11 +101,9 @@ def known_vocabulary(vocab_hash: str) -> Vocabulary | None:
 
 
 class Corpus(Vocabulary):
-    """The tokens of a text, and what they stand for.
-
-    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
-    that of the text in UTF-8, `raw_bytes` its length so. What is to be read as bytes may be bytes
-    of any kind. ValueError for an empty text.
+    """The tokens of a text: `train` is the first floor(0.9 n) of the n tokens and `val` the rest,
+    both uint32. `sha256` and `raw_bytes` are of the text in UTF-8. Bytes of any kind can be read as
+    bytes. ValueError for an empty text.
     """
 
     def __init__(

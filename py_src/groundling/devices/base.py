@@ -199,9 +199,8 @@ class Device(ABC):
 
     def _tidy(self, everything: bool = False) -> None:
         """Free the buffers of the pool that were not used since the last call, or all of them.
-
-        It is called at each read, and when the pool has no buffer of a size. So a loop finds all
-        its buffers in the pool after its first rounds, and buffers of earlier work are freed.
+        Called at each read, and when the pool has no buffer of a size: a loop finds all its buffers
+        there after its first rounds.
         """
         for n_bytes, free in self.pool.items():
             idle = len(free) if everything else self._idle.get(n_bytes, 0)
@@ -227,11 +226,9 @@ class Device(ABC):
 
     @contextmanager
     def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
-        """Record the kernels that are run in the block as a plan, and replay it at the end of the
-        block.
-
-        Memory that is allocated in the block belongs to the plan, as its replays write to it.
-        Nothing can be read or written in the block, since nothing has run yet.
+        """Record the kernels that are run in the block as a plan, and replay it at the end. Memory
+        that is allocated in the block belongs to the plan. Nothing can be read or written in the
+        block, since nothing has run yet.
         """
         self.require_no_capture()
         self._tidy(everything=True)  # makes room: a plan allocates its own memory

@@ -184,10 +184,8 @@ def _line(file_name: str, path: str, line: int, files: Mapping[str, str]) -> str
 
 
 def wgsl_problem(said: str) -> tuple[str, int, int, int] | None:
-    """What a WGSL compiler says is wrong, and where: message, line and column from 1 and how many
-    characters; None if it says no place.
-
-    Naga (natively) draws a picture with an arrow; Tint (in Chromium) begins with :line:column.
+    """What a WGSL compiler says is wrong, and where: message, line and column from 1, and length;
+    or None. Naga (natively) draws an arrow; Tint (in Chromium) begins with :line:column.
     """
     if found := NAGA.search(said):
         what, line, column, rest = found.groups()

@@ -173,9 +173,8 @@ class OtherShapes(ValueError):
 
 
 def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = False) -> Run:
-    """A run under the code in force that goes on from a state of `run`: its weights, AdamW's
-    averages, streams and records. `run` is left as it is. OtherShapes where the model's
-    parameters are not the old ones, unless fit: then those of one name and shape keep their
+    """`run` under the code in force, from a state of it; `run` itself stays as it is. OtherShapes
+    if the model's parameters differ, unless fit: then those of one name and shape keep their
     numbers, and the others begin anew.
     """
     names = "config", "model", "runs.run"
@@ -206,16 +205,17 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
 
 def _fitted(old: np.ndarray, shapes: dict, new: np.ndarray, now: dict) -> np.ndarray:
     """`new`, with the numbers of `old` where a parameter has the same name and shape."""
-    parts, start = {}, 0
-    for name, shape in shapes.items():
-        parts[name] = old[start : start + math.prod(shape)]
-        start += math.prod(shape)
-    fitted, start = new.copy(), 0
-    for name, shape in now.items():
-        if shapes.get(name) == shape:
-            fitted[start : start + math.prod(shape)] = parts[name]
-        start += math.prod(shape)
+    known, fitted = _parts(old, shapes), new.copy()
+    for name, part in _parts(fitted, now).items():
+        if shapes.get(name) == now[name]:
+            part[:] = known[name]
     return fitted
+
+
+def _parts(flat: np.ndarray, shapes: dict) -> dict[str, np.ndarray]:
+    """Views of the parameters in an array of all of them."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+    return dict(zip(shapes, np.split(flat, ends[:-1]), strict=True))
 
 
 def again(kind: type, value: Any) -> Any:
@@ -298,21 +298,14 @@ def _with_dependents(names: set[str]) -> set[str]:
 @lru_cache(maxsize=256)
 def _imports(name: str, text: str) -> frozenset[str]:
     """The modules of ours that a module's text imports at its top, and what may be one."""
-    package = name.rpartition(".")[0]
-    found = set()
-    for dots, module, names in re.findall(
-        r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)", text, re.M
-    ):
-        base = (
-            ".".join(package.split(".")[: len(package.split(".")) + 1 - len(dots)]) if dots else ""
-        )
-        base = ".".join(filter(None, (base, module)))
+    package, found = name.split(".")[:-1], set()
+    imports = r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)"
+    for dots, module, names in re.findall(imports, text, re.M):
+        above = package[: len(package) + 1 - len(dots)] if dots else []
+        base = ".".join([*above, *filter(None, [module])])
         found |= {base, *(f"{base}.{each}" for each in re.findall(r"\w+", names))}
-    found |= {
-        each
-        for line in re.findall(r"^import (.*)", text, re.M)
-        for each in re.findall(r"[\w.]+", line)
-    }
+    for line in re.findall(r"^import (.*)", text, re.M):
+        found |= set(re.findall(r"[\w.]+", line))
     return frozenset(found)
 
 
@@ -336,12 +329,8 @@ def _put_in_force(overlay: dict[str, str]) -> None:
         linecache.cache.pop(_file(path), None)
     sources.overlay = overlay
     for path, text in overlay.items():
-        linecache.cache[_file(path)] = (
-            len(text),
-            None,
-            text.splitlines(keepends=True),
-            _file(path),
-        )
+        lines = text.splitlines(keepends=True)
+        linecache.cache[_file(path)] = len(text), None, lines, _file(path)
     sources.code_hash.cache_clear()
 
 

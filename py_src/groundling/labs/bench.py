@@ -58,19 +58,13 @@ def measuring(
     windows: int,
     model: GPTConfig | None = None,
 ) -> Generator[None, None, dict]:
-    """Train a model, by default the default one, for some windows of steps, and time them after
-    three to warm up.
-
-    A window is what comes back at once: one step where steps are slow, many where they are fast.
-    In seconds: `step`, the median over windows, and `spread`, their tenth and ninetieth of a
-    hundred; `host`, what of a step is Python's and JavaScript's (on NumPy, all); `first`, from
-    nothing to the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
-    (bytes) are per step, of which a window waits once, for the losses of the one before; `memory`
-    is in bytes; `flops` counts matrix products and attention.
-
-    On a GPU `host` is what is not spent waiting for it, in a model of as many layers whose sizes
-    are 1: the same commands, without an emulated device's threads in the way. Its whole step is
-    `floor`: what so many dispatches take, however little they do.
+    """Train a model for some windows of steps, after three to warm up, and time them. A window is
+    the steps that are read back at once. In seconds: `step`, the median over windows; `spread`,
+    their tenth and ninetieth percentile; `host`, the time of Python and JavaScript in a step;
+    `first`, until the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
+    (bytes) are per step; `memory` is in bytes; `flops` counts matrix products and attention. On a
+    GPU `host` leaves out the wait for it, and is measured in a model of as many layers whose sizes
+    are 1: the same commands, with next to no work. Its whole step is `floor`.
     """
     found = yield from _timed(device, corpus, batch_size, windows, model)
     if device.counts.submits:

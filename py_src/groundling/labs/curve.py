@@ -35,7 +35,10 @@ class Curve:
     lr: list[float | None] = field(default_factory=list)
 
     def add(self, record: "Record") -> None:
-        """Take in one more record."""
+        """Add a record. One of the last iteration replaces what is there."""
+        if self.iter and self.iter[-1] == record.iter:
+            for column in vars(self).values():
+                column.pop()
         self.iter.append(record.iter)
         self.train.append(record.train)
         self.val.append(record.val)

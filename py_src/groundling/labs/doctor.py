@@ -159,8 +159,7 @@ class Examination:
                 if record.val is not None and not math.isfinite(record.val):
                     raise NonFiniteLoss(record)
         except NonFiniteLoss as error:
-            if not self.curve or self.curve.iter[-1] != error.record.iter:
-                self.curve.add(error.record)
+            self.curve.add(error.record)
             self.ended = str(error)
 
     def verdict(self) -> Verdict:

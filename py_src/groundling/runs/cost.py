@@ -75,9 +75,8 @@ def recomputes(model: GPTConfig, train: TrainConfig) -> bool:
 
 
 def _block(model: GPTConfig, train: TrainConfig) -> int:
-    """How many numbers a block keeps of a part of a batch: two residual streams, two norms, Q K V,
-    the attention's output and its projection, the MLP's hidden layer before and after the GELU, the
-    MLP's output.
+    """The numbers that a block keeps of a part of a batch: two residual streams, two norms, Q K V,
+    the attention's output and projection, the MLP's hidden layer twice, and its output.
     """
     rows = train.batch_size // train.accumulate * model.block_size
     return rows * (9 * model.n_embd + 2 * model.d_ff + model.n_head)

@@ -226,11 +226,9 @@ class Run(Progress):
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Continue from saved weights, at their iteration of the schedule. AdamW and the random
-        streams start from their beginning.
-
-        The seed becomes the file's. ValueError, and nothing changes, if the file is of another
-        model or vocabulary.
+        """Continue from saved weights, at their iteration of the schedule, with the file's seed.
+        AdamW and the random streams start anew. ValueError, and nothing changes, if the file is of
+        another model or vocabulary.
         """
         dropout = self.model.config.dropout  # not stored in the file
         if replace(checkpoint.config, dropout=dropout) != self.model.config:

@@ -29,11 +29,10 @@ ENOUGH_TOKENS = 20.0  # per parameter, Hoffmann et al. 2022, "Training Compute-O
 
 
 def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Corpus:
-    """The text of one or more files, joined by line breaks where one does not end with it.
-
-    For a model of bytes a file that is not text is taken byte by byte; text is its UTF-8, however
-    it was encoded, so that it is one text by either tokenizer. ValueError for no file, more than
-    MAX_BYTES, or what cannot be read as text, where characters are wanted: it names the byte.
+    """The text of one or more files, joined by line breaks where one does not end with it. For a
+    model of bytes a file that is not text is taken as it is; text becomes UTF-8, so that it is the
+    same for either tokenizer. ValueError for no file, more than MAX_BYTES, or a byte that is not
+    text.
     """
     whole, names, size = bytearray(), [], 0
     for name, data in files:

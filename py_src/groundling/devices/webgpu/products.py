@@ -27,10 +27,8 @@ Right = dict[tuple[str, str], Kernel]
 
 
 class Products:
-    """The kernels that contain a matrix product, in the form that is fastest on a device.
-
-    `told` names the form and the reason for it; it is empty before the form is chosen. `plain`
-    gives a kernel in its plain form.
+    """The kernels that contain a matrix product, in the form that is fastest on a device. `told` is
+    the form and the reason for it, or "" before the choice; `plain` gives a kernel's plain form.
     """
 
     def __init__(
@@ -53,9 +51,8 @@ class Products:
         self._templates = tiles.templates()  # that they were made from
 
     def choose(self, remembered: str = "") -> str:
-        """Choose the form, unless it is chosen, and return its name. A form that was chosen on the
-        same adapter before (`remembered`, or in memory.py) is not timed again. Each kernel is
-        checked in any case. Waits for the GPU.
+        """Choose the form, unless it is chosen, and return its name. One that was chosen before
+        (`remembered`, or in memory.py) is checked, but not timed again. Waits for the GPU.
         """
         if self._templates != tiles.templates():  # one was edited
             self.forget()
@@ -130,9 +127,8 @@ class Products:
         return self._checked(form, why, ours)
 
     def _checked(self, form: str, why: str, ours: dict[str, Kernel]) -> tuple[str, Right]:
-        """The result of `_decide`, each kernel checked. On a GPU it is compared with the plain
-        kernel too, unless the rule has decided; emulated adapters keep the order of sums, and
-        compiling both would take them long.
+        """The result of `_decide`, each kernel checked, on a GPU against the plain kernel too
+        unless the rule has decided. Emulated adapters keep the order of sums, and compile slowly.
         """
         exactly = not self.is_emulated and why != BY_RULE
         names = [(name, variant) for name in ours for variant in tiles.variants(form, name)]

@@ -94,12 +94,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 
 def unroll(code: str) -> str:
-    """The same code with each inner loop over a constant of up to LONGEST unrolled, if it
-    `_is_simple`.
-
-    An array that is indexed by a loop variable is in memory; one that is indexed by literals only
-    is in registers. On emulated adapters this makes attention's gradient two to three times as
-    fast.
+    """The code with its inner loops over a constant of up to LONGEST unrolled, where `_is_simple`.
+    An array that is indexed by literals only can be in registers. On emulated adapters this makes
+    attention's gradient two to three times as fast.
     """
     plain = without_comments(code)  # has each character where `code` has it
     rounds = {name: int(value) for name, value in re.findall(CONSTANT, plain, re.M)}
@@ -126,12 +123,9 @@ def unroll(code: str) -> str:
 
 
 def _is_simple(code: str, start: int, end: int, counter: str, length: str) -> bool:
-    """Whether a loop can be unrolled.
-
-    It can if its body has no loop, jump or variable, and uses the counter only as an index, alone
-    or added to a variable: `sum[c]`, `qkv[key + c]`. With a literal for the counter, anything else
-    could be an error: a compiler rejects `0u - 1u` and an index past an array's end even where a
-    condition excludes it.
+    """Whether a loop can be unrolled: its body has no loop, jump or variable, and uses the counter
+    only as an index, alone or added to a variable: `sum[c]`, `qkv[key + c]`. With a literal
+    elsewhere a compiler may find an error, as in `0u - 1u` or an index past an array's end.
     """
     text, before = code[start:end], code[:start]
     if re.search(r"\b(for|while|loop|switch|break|continue|return|var|const)\b", text):
