@@ -7,7 +7,7 @@ it was. Only a lost device is the session's, since the run is lost with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class Beside(View):
     """A view with work of its own: a generator that is advanced for about a frame at a time."""
 
     work: Generator | None = None
+    records: Sequence = ()  # that the page does not have yet
 
     # ---- what a view says of its work -----------------------------------------------------------
 
@@ -33,6 +34,8 @@ class Beside(View):
 
     def shown(self) -> None:
         """Post what has come in this frame."""
+        if self.records:
+            self.tell("running")
 
     def stopped(self) -> None:
         """Post that the work was ended early."""

@@ -112,11 +112,6 @@ class DoctorView(Beside):
             self.tell("done", self.exam.ended, curve and self.exam.verdict())
             self.exam = None  # and with it its memory
 
-    def shown(self) -> None:
-        """Post the losses that have come."""
-        if self.records:
-            self.tell("running")
-
     def stopped(self) -> None:
         """The verdict is on what there is."""
         curve = self.exam.curve

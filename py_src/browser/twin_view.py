@@ -68,11 +68,6 @@ class TwinView(Beside):
         self.files = self._named(self.twin.files())
         self.tell("done", verdict=self.twin.verdict())
 
-    def shown(self) -> None:
-        """Post the losses that have come."""
-        if self.records:
-            self.tell("running")
-
     def let_go(self) -> None:
         """Free the memory of both runs."""
         self.twin, self.records = None, []

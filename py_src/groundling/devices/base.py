@@ -308,7 +308,7 @@ class Device(ABC):
     # What a subclass defines. `_check` raises DeviceError for a dispatch that cannot be.
 
     @abstractmethod
-    def ring(self) -> Any: ...  # scalars that are read back: see webgpu/ring.py
+    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/ring.py
     @abstractmethod
     def is_original(self, kernel: str, digest: str) -> bool: ...  # whether it was not edited
     @abstractmethod
