@@ -487,9 +487,9 @@ def files(*folders: Path) -> list[Path]:
     )
 
 
-def named(paths: list[Path]) -> dict[str, bytes]:
-    """The files' bytes by their names in the repository."""
-    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+def named(paths: list[Path], base: Path = ROOT) -> dict[str, bytes]:
+    """The files' bytes by their names from `base`."""
+    return {path.relative_to(base).as_posix(): path.read_bytes() for path in paths}
 
 
 def archive(members: dict[str, bytes]) -> bytes:
