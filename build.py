@@ -112,9 +112,7 @@ class Asset:
 
 
 def served(asset: Asset) -> str:
-    """An asset's name in site/dist. Some servers have no type for .mjs, and browsers run no script
-    without one.
-    """
+    """An asset's name in site/dist, without .mjs, for which some servers have no type."""
     return Path(asset.name).name.replace(".mjs", ".js")
 
 

@@ -5,6 +5,7 @@ At most two files are open, in the slots "a" and "b". A page of bytes has 512, a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -109,16 +110,9 @@ class InspectorView(View):
             )
         if len({len(contents.parts) for contents in self.open.values()}) > 1:
             text += " Only one of the files has AdamW's averages, so the weights are compared."
-        rows = [
-            {
-                "name": one.name,
-                "count": one.count,
-                "floats": int(np.prod(one.shape)),
-                "largest": one.largest,
-                "rms": one.rms,
-            }
-            for one in differences
-        ]
+        rows = [asdict(one) for one in differences]
+        for each in rows:
+            each["floats"] = int(np.prod(each.pop("shape")))
         self.post({"type": "compared", "text": text, "rows": rows})
 
 

@@ -120,16 +120,16 @@ class LensView(View):
         if not (np.isfinite(look.lens).all() and np.isfinite(look.attention).all()):
             raise ValueError("The model's numbers are no longer finite: there is nothing to see.")
         order = np.argsort(-look.lens, axis=-1)[..., :TOP]
-        chances = np.take_along_axis(look.lens, order, axis=-1)
+        probabilities = np.take_along_axis(look.lens, order, axis=-1)
         guesses = [
             [
                 [
-                    [corpus.vocab[token], round(float(chance), 4)]
-                    for token, chance in zip(*guess, strict=True)
+                    [corpus.vocab[token], round(float(probability), 4)]
+                    for token, probability in zip(*guess, strict=True)
                 ]
-                for guess in zip(tops, odds, strict=True)
+                for guess in zip(*layer, strict=True)
             ]
-            for tops, odds in zip(order.tolist(), chances.tolist(), strict=True)
+            for layer in zip(order.tolist(), probabilities.tolist(), strict=True)
         ]
         layers, heads = look.attention.shape[:2]
         told = {

@@ -124,9 +124,7 @@ def is_a(thing: object, *kinds: type) -> bool:
 
 
 def definition(thing: object) -> object:
-    """Where a function or a class of the library is defined in its text, which has its annotations;
-    else the thing itself.
-    """
+    """Where a function or class of the library is defined in its text; else the thing itself."""
     found = thing.__func__ if is_a(thing, staticmethod, classmethod, MethodType) else thing
     found = found.fget if is_a(found, property) else found
     if is_a(found, FunctionType):

@@ -182,15 +182,10 @@ class TextView(View):
 
     def _post_setups(self) -> None:
         limits, rate = self._limits(), self._rate(measure=False)
-        rows = [
-            row
-            | {
-                "config": groundling.runs.configfile.as_json(
-                    groundling.runs.presets.PRESETS[row["name"]]
-                )
-            }
-            for row in groundling.runs.presets.table(limits, rate)
-        ]
+        presets, as_json = groundling.runs.presets, groundling.runs.configfile.as_json
+        rows = list(presets.table(limits, rate))
+        for row in rows:
+            row["config"] = as_json(presets.PRESETS[row["name"]])
         self.post({"type": "setups", "presets": rows, "fields": _fields()})
 
     def _post_draft(self, setup: Setup, answer: bool = False) -> None:

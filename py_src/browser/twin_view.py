@@ -75,13 +75,10 @@ class TwinView(Beside):
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
         """The two files, each with a name of its own even where the seeds are one."""
         iters, model = self.twin.iters, self.twin.runs[0].model.config
-        names = [
-            groundling.runs.checkpoint.file_name(seed, iters, model) for seed in self.twin.seeds
-        ]
-        return [
-            (f"twin-{mark}-{name}", data)
-            for mark, name, data in zip("AB", names, files, strict=True)
-        ]
+        file_name, found = groundling.runs.checkpoint.file_name, []
+        for mark, seed, data in zip("AB", self.twin.seeds, files, strict=True):
+            found.append((f"twin-{mark}-{file_name(seed, iters, model)}", data))
+        return found
 
     def tell(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
         """Post how far the two runs are, and their verdict."""

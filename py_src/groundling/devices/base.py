@@ -96,9 +96,7 @@ class Counts:
 
 
 class Device(ABC):
-    """A pool of memory, and the capture and replay of plans. Subclasses define the abstract methods
-    at its end.
-    """
+    """A pool of memory, and capture and replay of plans. Subclasses define the abstract methods."""
 
     name: str  # "webgpu" or "numpy"
     description: str  # of the adapter, in words

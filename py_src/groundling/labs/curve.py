@@ -49,9 +49,7 @@ class Curve:
 
 
 def read_log(data: bytes) -> Curve:
-    """The curve of a log. null is NaN, for a loss that was no number; an empty cell is a missing
-    value. ValueError names the line.
-    """
+    """The curve of a log. null: a loss that was no number; an empty cell: missing. ValueError."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"It has {len(data):,} bytes; a log may have {MAX_BYTES:,}.")
     curve = Curve()

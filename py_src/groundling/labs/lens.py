@@ -44,7 +44,9 @@ class Lens:
             model.eval()
             with no_grad(), _Tap(model.device) as tap:
                 logits = model.forward(tokens)
-            return tap.qkv, tap.n_head, tap.read_out(logits, model)
+            found = [call for call in tap.calls if call[0] == "attention"]
+            qkv, n_head = [call[1][0] for call in found], [call[2]["n_head"] for call in found]
+            return qkv, n_head, tap.read_out(logits, model)
 
         self._forward, self._padded = forward, np.zeros((1, T), np.uint32)
 
@@ -57,11 +59,11 @@ class Lens:
         self._padded[0, :n] = tokens
         qkv, n_head, logits = self._forward(self._padded)
         maps = [attention(t.numpy()[0, :n], h) for t, h in zip(qkv, n_head, strict=True)]
-        chances = [softmax(t.numpy()[0, :n]) for t in logits]
+        probabilities = [softmax(t.numpy()[0, :n]) for t in logits]
         empty = np.zeros((0, n, config.vocab_size), np.float32)
         return Look(
             np.stack(maps) if maps else np.zeros((0, config.n_head, n, n), np.float32),
-            np.stack(chances) if chances else empty,
+            np.stack(probabilities) if probabilities else empty,
         )
 
 
@@ -84,16 +86,6 @@ class _Tap:
 
     def __exit__(self, *error) -> None:
         del self.device.run
-
-    @property
-    def qkv(self) -> list[Tensor]:
-        """What each layer's heads see, (B, T, 3C) as Q | K | V."""
-        return [tensors[0] for kernel, tensors, _ in self.calls if kernel == "attention"]
-
-    @property
-    def n_head(self) -> list[int]:
-        """How many heads each layer has."""
-        return [params["n_head"] for kernel, _, params in self.calls if kernel == "attention"]
 
     def read_out(self, logits: Tensor, model: GPT) -> list[Tensor]:
         """The logits at each layer's entry, by what follows the last norm; and `logits`."""

@@ -244,9 +244,7 @@ def parse_header(raw: bytes) -> Checkpoint:
 
 
 def read_header(data: bytes, *formats: str) -> dict:
-    """The JSON object in a file's first 512 bytes, of one of these formats, the latest first. Its
-    keys are not checked. CheckpointError.
-    """
+    """The JSON in a file's first 512 bytes, of one of these formats, unchecked. CheckpointError."""
     if len(data) < HEADER_BYTES:
         raise CheckpointError(
             f"The file has {len(data):,} bytes, fewer than the {HEADER_BYTES} of a checkpoint's "

@@ -191,9 +191,7 @@ class Run(Progress):
         self.change(lr=config.lr, min_lr=config.min_lr)
 
     def change(self, **settings: float) -> None:
-        """Change training settings, except those in SETTLED, from the next iteration on, also
-        during `train`. ValueError, and nothing changes.
-        """
+        """Change settings, except SETTLED ones, from the next iteration on. ValueError."""
         for name in settings:
             if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot change while a run goes on.")
@@ -244,9 +242,7 @@ class Run(Progress):
         self._start(Progress(at, at, checkpoint.val_loss, Log(at), sample_every=every))
 
     def state(self) -> State:
-        """All that the rest of the run depends on: after `restore`, on any device, it continues
-        exactly. Waits for the losses that are being read back.
-        """
+        """What `restore` needs to continue exactly, on any device. Waits for losses being read."""
         flats = self.model.flat, self.optimizer.m, self.optimizer.v
         weights, m, v = (self.model.gather(flat) for flat in flats)
         return replace(self.facts(), weights=weights, m=m, v=v)

@@ -211,9 +211,7 @@ class Writer:
                 self.device.submit()
 
     def _measure(self, work: Callable[[int], None], k: int) -> None:
-        """Run a plan k times and time it. The latency of a wait is subtracted, but at most three
-        quarters of the total, since it varies.
-        """
+        """Time k runs of a plan, less the latency of a wait, at most three quarters of it all."""
         idle = self._wait()
         work(k)
         taken = self._wait()
