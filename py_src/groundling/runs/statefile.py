@@ -188,7 +188,7 @@ def stream(
     refuse.
     """
     state = saved.state
-    floats = floats or (state.weights, state.m, state.v)
+    floats = (state.weights, state.m, state.v) if floats is None else floats
     log, meta = Log(state.first, state.log), dump_meta(saved)
     shapes = parameter_shapes(read_meta(meta, saved.created_at).state.model)
     check_log(log, state.first, state.iter)
@@ -451,9 +451,9 @@ def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
 
 def _read_log(log: object, first: int, iter: int) -> Log:
     """The log in the JSON of a file of the first version."""
-    numbers = {name: [(low, LOSS[1])] * (iter - first) for name, (low, _) in LOG.items()}
-    numbers["grad_norm"] = [or_none(LOSS)] * (iter - first)
-    check("log", log, {**numbers, "val": each([COUNT, LOSS])})
+    rules = {name: each((low, LOSS[1]), iter - first) for name, (low, _) in LOG.items()}
+    rules |= {"grad_norm": each(or_none(LOSS), iter - first), "val": each([COUNT, LOSS])}
+    check("log", log, rules)
     rows, last = np.full((iter - first, len(COLUMNS)), math.nan), first - 1
     for i, pair in enumerate(log["val"]):
         check(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))

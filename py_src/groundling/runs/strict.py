@@ -119,11 +119,11 @@ def or_none(rule: Any) -> Callable[[str, object], None]:
     return lambda name, value: None if value is None else check(name, value, rule)
 
 
-def each(rule: Any) -> Callable[[str, object], None]:
-    """The rule of a list of any length, whose values have this rule."""
+def each(rule: Any, length: int | None = None) -> Callable[[str, object], None]:
+    """The rule of a list, of any length unless one is given, whose values have this rule."""
 
     def check_each(name: str, value: object) -> None:
-        check_list(name, value)
+        check_list(name, value, length)
         for i, one in enumerate(value):
             check(f"{name}[{i}]", one, rule)
 
