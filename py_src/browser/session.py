@@ -143,7 +143,7 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device, NumPy where there is no WebGPU, and put the run of the former aside."""
+        """Open a device, NumPy where there is no WebGPU, and put the former device's run aside."""
         aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
         self.trial, self.discarded = None, aside
         self.asked, detail = (name, missing), ""
@@ -457,7 +457,7 @@ class Session:
                 self.post({"type": "notice", "message": f"A part of the page failed. {words}"})
 
     def _stumble(self, error: BaseException) -> None:
-        """Return to the old code, or stop and say why; what fails meanwhile is told in short."""
+        """Return to the old code, or stop and say why; reports failures on the way in short."""
         self.stream = None
         try:
             if self.live.change and not isinstance(error, LOST):

@@ -95,7 +95,7 @@ class Link:
     changes: list[Change] = field(default_factory=list)  # of the settings, on the way
 
 
-AS_IT_IS = "iter", "tokenizer", "device", "weights", "trajectory"  # fields that JSON has so too
+AS_IT_IS = "iter", "tokenizer", "device", "weights", "trajectory"  # as in the JSON
 
 
 def implied(model: GPTConfig) -> str:
