@@ -58,7 +58,9 @@ class AssistView(View):
         self.post({"type": "doc", "id": message["id"], **told})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Help with nothing: what is typed may be anything, and a panel would be in its way."""
+        """Answer with nothing: what is typed may be anything, and an error panel would be in the
+        way.
+        """
         told = {"id": message["id"]}
         match message["type"]:
             case "lint":
@@ -70,7 +72,7 @@ class AssistView(View):
                 self.post({"type": "doc", **told, **at, "signature": "", "text": ""})
 
     def _names(self, path: str) -> dict[str, object]:
-        """The names that are there whatever a text says: the run's, and at the prompt the rest."""
+        """The names that exist whatever a text says: the run's, and at the prompt all others."""
         session, names = self.session, {}
         if run := session.run:
             names = {"run": run, "model": run.model, "optimizer": run.optimizer}

@@ -54,11 +54,11 @@ BLOCK_BYTES = 16  # of a journal's block, before its records
 
 
 class StoreError(Exception):
-    """The browser's storage does not do what it was asked."""
+    """The browser's storage failed."""
 
 
 class StoreFull(StoreError):
-    """It has no room left."""
+    """The browser's storage is full."""
 
 
 class Store(Protocol):
@@ -68,13 +68,13 @@ class Store(Protocol):
         """How many bytes the file has; 0 at first."""
 
     def read(self, name: str, at: int, n: int) -> bytes:
-        """So many bytes of the file from `at` on, or as many as there are."""
+        """`n` bytes of the file from `at` on, or as many as there are."""
 
     def write(self, name: str, at: int, data: bytes | memoryview) -> None:
-        """Put data at a byte of the file, which grows as needed. StoreFull."""
+        """Write data at a byte of the file, which grows as needed. StoreFull."""
 
     def flush(self, name: str) -> None:
-        """Return when all that was written to the file will outlast a crash."""
+        """Wait until everything written to the file will survive a crash."""
 
     def truncate(self, name: str, size: int) -> None:
         """Cut the file off at a byte."""
@@ -82,7 +82,7 @@ class Store(Protocol):
 
 @dataclass
 class Journal:
-    """A journal as far as it is written, and what is in it."""
+    """A journal up to where it is written, and its contents."""
 
     name: str
     log: Log
@@ -91,7 +91,7 @@ class Journal:
     digest: Any  # a SHA-256 of all its bytes, which goes on with those to come
 
     def goes_on(self, saved: Saved) -> bool:
-        """Whether a run goes on from what is in it."""
+        """Whether a run continues its contents."""
         now = saved.state
         same = now.samples[: len(self.samples)] == self.samples
         return same and groundling.runs.records.Log(now.first, now.log).begins_with(self.log)
@@ -170,7 +170,7 @@ class Autosave:
         self.slots = []
 
     def restore(self) -> None:
-        """Bring back what was discarded."""
+        """Restore the discarded copies."""
         for slot, (header, raw) in self.discarded.items():
             self._write_header(slot, raw)
             self.headers[slot] = header
@@ -180,7 +180,7 @@ class Autosave:
     # ---- writing --------------------------------------------------------------------------------
 
     def _write(self, facts: Saved, floats: Iterable[np.ndarray]) -> tuple[str, dict]:
-        """Write a copy to a slot that has none: which, and its header."""
+        """Write a copy to a free slot. Returns the slot and its header."""
         at, meta = facts.state, groundling.runs.statefile.dump_meta(facts)
         shapes = groundling.model.parameter_shapes(
             groundling.runs.statefile.read_meta(meta, facts.created_at).state.model
@@ -220,7 +220,7 @@ class Autosave:
         self.store.flush(slot)
 
     def _add(self, facts: Saved) -> None:
-        """Add to the journal what it lacks of a run."""
+        """Append to the journal what it lacks of a run."""
         at, journal = facts.state, self.journal
         log, known = groundling.runs.records.Log(at.first, at.log), len(journal.log)
         groundling.runs.statefile.check_rows(log.blocks(known), at.first + known)
@@ -238,7 +238,7 @@ class Autosave:
         self.journal = Journal(journal.name, log, list(at.samples), end, digest)
 
     def _tidy(self) -> None:
-        """Empty what no copy needs."""
+        """Empty the slots and journals that no copy needs."""
         for slot in SLOTS:
             if slot not in self.slots:
                 self.store.truncate(slot, 0)
@@ -257,7 +257,7 @@ class Autosave:
     # ---- reading --------------------------------------------------------------------------------
 
     def _read(self, slot: str, floats: bool) -> tuple[Saved, Journal | None]:
-        """The copy in a slot, and its journal as far as it belongs to it. CheckpointError."""
+        """The copy in a slot, and its part of the journal. CheckpointError."""
         header, size = self.headers[slot], self.store.size(slot)
         if header["format"] != FORMAT:
             return groundling.runs.statefile.loads(self.store.read(slot, 0, size)), None
@@ -312,7 +312,7 @@ class Autosave:
     def _pieces(
         self, name: str, at: int, end: int, most: int = PIECE
     ) -> Iterator[tuple[int, bytes]]:
-        """A part of a file in pieces, each with its place."""
+        """A part of a file in pieces, each with its offset."""
         while at < end:
             yield at, (piece := self.store.read(name, at, min(most, end - at)))
             if not piece:

@@ -45,11 +45,11 @@ class Beside(View):
         """Drop what the work held: its memory is free for the next."""
 
     def around(self) -> AbstractContextManager:
-        """What each stretch of the work runs in."""
+        """The context in which each part of the work runs."""
         return nullcontext()
 
     def edits(self) -> dict[str, str] | None:
-        """The edits that the work runs by, where they are not those in force."""
+        """The edits that the work runs under, if not those in force."""
 
     # ---- the engine -----------------------------------------------------------------------------
 
@@ -63,23 +63,23 @@ class Beside(View):
         self.stop()
 
     def begin(self, work: Generator) -> None:
-        """Take up work in place of what there was, as far as its first `yield`."""
+        """Start work in place of the work before, up to its first `yield`."""
         self._end()
         self.work = work
         self._run(self._step)
 
     def advance(self) -> None:
-        """Go on for about a frame; beside a run that trains, one step."""
+        """Continue for about a frame, or for one step beside a run that trains."""
         self._run(self._frame)
 
     def stop(self) -> None:
-        """End it where it is."""
+        """Stop the work."""
         if self.work is not None:
             self._run(self.stopped)
             self._end()
 
     def drop(self) -> None:
-        """Let it go with its device."""
+        """Drop the work: its device is lost."""
         if self.work is not None:
             self.tell("failed", GONE)
         self._end()
@@ -137,7 +137,7 @@ def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Itera
 def sentence(
     error: BaseException, session: PageSession, files: dict[str, str] | None = None
 ) -> str:
-    """An error of work beside the run, as a sentence for its part of the page."""
+    """An error of work beside the run, as a sentence."""
     words = explain(error, files)
     if words["title"] in REFUSALS:
         return words["message"]

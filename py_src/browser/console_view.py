@@ -33,7 +33,7 @@ OF_A_RUN = "run", "model", "optimizer", "sample"
 
 
 class Output:
-    """What was printed since the last message: its beginning and its end, and how much between."""
+    """What was printed since the last message: its beginning and end, and how much is between."""
 
     def __init__(self):
         self.head: list[Message] = []
@@ -44,12 +44,12 @@ class Output:
         return bool(self.head)
 
     def add(self, entry: Message) -> None:
-        """An entry that is not printed text, and so is kept; what was printed comes before it."""
+        """Add an entry that is not printed text, and is always kept."""
         entries = [*self.take(), entry]
         self.head, self.size = entries, HEAD  # what is printed after it has the tail's room
 
     def print(self, kind: str, text: str) -> None:
-        """Some text, "out" or "err"."""
+        """Add printed text; kind is "out" or "err"."""
         room = HEAD - self.size
         if room > 0 and not self.tail:
             if self.head and self.head[-1]["kind"] == kind:
@@ -72,7 +72,7 @@ class Output:
                 self.tail.appendleft((kind, text[len(left_out) :]))
 
     def take(self) -> list[Message]:
-        """All of it as entries, and begin anew."""
+        """All of it as entries; empties this."""
         entries = self.head
         if self.characters:
             many = f"{self.lines:,} lines" if self.lines > 1 else f"{self.characters:,} characters"
@@ -87,7 +87,7 @@ class Output:
 
 
 class Stream(io.TextIOBase):
-    """Takes the place of sys.stdout or sys.stderr."""
+    """Replaces sys.stdout or sys.stderr."""
 
     encoding, errors = "utf-8", "replace"
 
@@ -117,7 +117,7 @@ class ConsoleView(View):
         self.count = 0
 
     def capture(self) -> None:
-        """Have all that Python prints from now on."""
+        """Capture all that Python prints from now on."""
         sys.stdout, sys.stderr = Stream(self, "out"), Stream(self, "err")
 
     def print(self, kind: str, text: str) -> None:
@@ -240,7 +240,7 @@ def can_change(text: str) -> bool:
 
 
 class Short(reprlib.Repr):
-    """repr, but of a long thing only some, and of a dictionary a line for each key."""
+    """repr with limits, and a line for each key of a dictionary."""
 
     def __init__(self):
         super().__init__()
@@ -262,7 +262,7 @@ class Short(reprlib.Repr):
 
 
 def entry(value: object) -> Message:
-    """A value as the console shows it: text, and of arrays and tensors what they look like."""
+    """A value as the console shows it: text, and a picture of arrays and tensors."""
     if isinstance(value, np.ndarray):
         numbers, named = value, f"ndarray {value.dtype} {value.shape}"
     elif is_tensor(value):
@@ -278,7 +278,7 @@ def entry(value: object) -> Message:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is one of the library's tensors, also one of before an edit of tensor.py."""
+    """Whether it is a tensor of the library, also of tensor.py before an edit."""
     kinds = type(value).__mro__
     return any(
         (kind.__name__, kind.__module__) == ("Tensor", "groundling.engine.tensor") for kind in kinds
@@ -286,7 +286,7 @@ def is_tensor(value: object) -> bool:
 
 
 def shortened(text: str) -> str:
-    """The beginning and the end of it, if it is long."""
+    """The text, without its middle if it is long."""
     if len(text) <= MAX_SHOWN:
         return text
     half = MAX_SHOWN // 2

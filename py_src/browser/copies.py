@@ -53,7 +53,7 @@ class Copies:
         self.last, self.every = (-math.inf, 0), 0.0  # the last copy: (time, iter); seconds
 
     def restart(self, trial: Trial) -> None:
-        """Count the time to the next copy from now on."""
+        """Start the time to the next copy."""
         self.last = self.clock(), trial.iter
 
     def keep(self, trial: Trial) -> None:
@@ -76,14 +76,14 @@ class Copies:
         self.last, self.every = (now, trial.iter), (now - began) / KEEP_SHARE
 
     def note(self, trial: Trial, facts: Saved, serial: int | None) -> None:
-        """There is a copy of the run: with that number in the store, or None: in the page."""
+        """Note a copy of the run: its number in the store, or None if it is in the page."""
         at = facts.state
         trial.kept = Kept(at.iter, serial)
         name = groundling.runs.statefile.file_name(at.config.seed, at.iter, at.model)
         self.post({"type": "kept", "name": name, "iter": at.iter, "here": serial is not None})
 
     def _autosave(self, facts: Saved, run: Run) -> int | None:
-        """Keep the run in the store: the copy's number there, or None, and the page is told."""
+        """Save the run in the store. Returns the copy's number, or None if it failed."""
         if not self.autosave:
             return None
         try:
@@ -109,7 +109,7 @@ class Copies:
         return self.autosave.serial
 
     def _tell(self, trouble: str) -> None:
-        """Tell the page that copies fail, once for as long as it is so."""
+        """Tell the page that copies fail, once for each reason."""
         if trouble != self.trouble:
             self.post({"type": "notice", "message": trouble})
         self.trouble = trouble
@@ -123,7 +123,7 @@ class Copies:
         self.post({"type": "notice", "message": text})
 
     def stored(self, look: Callable[[Autosave], Any]) -> Any:
-        """What autosave gives; None where there is none, or it fails, and then the page is told."""
+        """The result of `look`, or None if there is no autosave or it fails."""
         try:
             return look(self.autosave) if self.autosave else None
         except StoreError as error:

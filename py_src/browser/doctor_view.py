@@ -49,7 +49,7 @@ class DoctorView(Beside):
     # ---- the run --------------------------------------------------------------------------------
 
     def on_records(self, records: list[Record]) -> None:
-        """Take in what was posted; read the curve, if it is time to."""
+        """Add the records to the curve, and diagnose it if it is time to."""
         if self.run is not self.session.run:  # an applied edit makes another run, of the same log
             self.run, self.read = self.session.run, (-math.inf, 0)
             self.curve = groundling.labs.curve.Curve()
@@ -61,7 +61,7 @@ class DoctorView(Beside):
             self._diagnose()
 
     def on_phase(self, phase: str) -> None:
-        """Read the whole curve when the run rests; tell the page what there is to examine."""
+        """Diagnose the curve when the run rests; post the cases when there is none."""
         if phase == "ready":
             corpus = self.session.corpus
             self.post({"type": "cases", **cases(math.log(corpus.vocab_size))})
@@ -72,7 +72,7 @@ class DoctorView(Beside):
             self._diagnose()
 
     def on_error(self, error: BaseException) -> None:
-        """A loss that was no number is part of the curve too."""
+        """Add a loss that is not a number to the curve."""
         if isinstance(error, NonFiniteLoss) and self.run is self.session.run is not None:
             self.curve.add(error.record)
             self._diagnose()
@@ -113,7 +113,7 @@ class DoctorView(Beside):
             self.exam = None  # and with it its memory
 
     def stopped(self) -> None:
-        """The verdict is on what there is."""
+        """Post the diagnosis of the curve so far."""
         curve = self.exam.curve
         self.tell("stopped", verdict=curve and self.exam.verdict())
 
@@ -135,7 +135,7 @@ def levels(corpus: Corpus) -> list[Message]:
 
 
 def cases(uniform: float) -> Message:
-    """What the page shows of the six, before any has run."""
+    """The cases as the page shows them."""
     doctor = groundling.labs.doctor
     return {
         "cases": [

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class FilesView(View):
-    """What of the run is saved, and what takes its place."""
+    """Saves the run's files, and loads others in its place."""
 
     commands = "load", "anyway", "continue", "discard", "undiscard", "save", "state"
     live = ("log",)
@@ -97,12 +97,12 @@ class FilesView(View):
         self._take("state", name, run, note)
 
     def _corpus_of(self, vocab_hash: str) -> Corpus:
-        """The text, by the tokenizer of a file's vocabulary."""
+        """The text, read by the tokenizer of a file's vocabulary."""
         tokenizer = groundling.data.tokenizer_of(vocab_hash)
         return groundling.runs.texts.read_as(self.session.corpus, tokenizer)
 
     def _take(self, kind: str, name: str, run: Run, note: str) -> None:
-        """Make a run that was read the page's, and put the one before it aside."""
+        """Make a loaded run the page's, and put the one before it aside."""
         self.session.take(Trial(run))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
@@ -114,7 +114,7 @@ class FilesView(View):
             self._load_state(**self.session.asking, anyway=True)
 
     def do_continue(self, message: messages.run.ContinueCommand) -> None:
-        """Go on from the newest copy of autosave."""
+        """Continue from autosave's newest copy."""
         if self.session.phase != "ready" or not self.session.copies.autosave:
             return
         message = message | {"name": "The copy in this browser"}
@@ -131,12 +131,12 @@ class FilesView(View):
             self.session.resume()
 
     def do_discard(self, message: messages.run.DiscardCommand) -> None:
-        """Let the copies of autosave go."""
+        """Discard autosave's copies."""
         self.session.copies.stored(lambda autosave: autosave.discard())
         self.session.copies.offer(self.session.corpus)
 
     def do_undiscard(self, message: messages.run.UndiscardCommand) -> None:
-        """Bring them back, if no other copy has been kept since."""
+        """Restore them, if no other copy was saved since."""
         self.session.copies.stored(lambda autosave: autosave.restore())
         self.session.copies.offer(self.session.corpus)
 
@@ -160,7 +160,7 @@ class FilesView(View):
         of_run: Callable[[Run], Pieces],
         of_copy: Callable[[Saved], Pieces],
     ) -> None:
-        """Give the page a file of the run, or of its last copy where the run is lost or spoiled."""
+        """Post a file of the run, or of its last copy if the run is lost or spoiled."""
         if not self.session.trial:
             self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return

@@ -44,7 +44,7 @@ class InspectorView(View):
         self.read(message["slot"], message["name"], message["bytes"])
 
     def do_inspect_run(self, message: messages.inspector.InspectRunCommand) -> None:
-        """Open the weights of now, as Save weights would write them."""
+        """Open the current weights, as Save weights would write them."""
         slot, name, run = message["slot"], "the current run", self.session.run
         if not run:
             self.refuse(slot, name, "There is no run yet: press Start, or load one.")
@@ -62,7 +62,7 @@ class InspectorView(View):
         self.open.pop(message["slot"], None)
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error in the slot."""
         name = message.get("name", "the current run")
         self.refuse(message["slot"], name, sentence(error, self.session))
 
@@ -83,13 +83,13 @@ class InspectorView(View):
         self.post({"type": "uninspected", "slot": slot, "name": name, "message": why})
 
     def look(self, slot: str, page: int) -> None:
-        """Show one page of a file's bytes; beyond its ends, the first or the last."""
+        """Post a page of a file's bytes: the nearest that exists."""
         if (contents := self.open.get(slot)) is not None:
             last = (len(contents.data) - 1) // PAGE
             self.post({"type": "bytes", "slot": slot, **page_of(contents, min(max(page, 0), last))})
 
     def compare(self) -> None:
-        """Tell how the two open files differ, tensor by tensor, if there are two."""
+        """Post the differences of the two open files, tensor by tensor."""
         if len(self.open) < 2:
             return
         try:
@@ -117,7 +117,7 @@ class InspectorView(View):
 
 
 def told(contents: Contents) -> Message:
-    """All that the page shows of a file, but for its bytes."""
+    """What the page shows of a file, without its bytes."""
     ckpt, saved = contents.ckpt, contents.saved
     return {
         "kind": "state" if saved else "weights",
@@ -151,7 +151,7 @@ def row(part: Part) -> Message:
 
 
 def explained(contents: Contents) -> Message:
-    """Why the file is as large as it is: the parameters, of what; and the bytes that they make."""
+    """How the size of the file comes from its parameters and header."""
     config, rows = contents.ckpt.config, groundling.runs.inspector.size(contents.ckpt.config)
     total = sum(count for _, count in rows)
     lead = [f"{HEADER_BYTES:,} of header"]

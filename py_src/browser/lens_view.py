@@ -50,20 +50,20 @@ class LensView(View):
         self.cost = 0.0  # of a look, in seconds
 
     def do_lens(self, message: messages.inside.LensCommand) -> None:
-        """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
+        """Look into a model as it reads a prompt; if it is the run, again as it trains."""
         self.asked, self.following = message, message["source"] == "run"
         self._look()
 
     def do_unlens(self, message: messages.inside.UnlensCommand) -> None:
-        """Look no more: nobody sees it."""
+        """Stop looking: the tab is hidden."""
         self.following = False
 
     def drop(self) -> None:
-        """Let go of what is on the device."""
+        """Drop what is on the device."""
         self.lens, self.waiting = None, False
 
     def on_phase(self, phase: str) -> None:
-        """Look at where a run has come to rest; let the model of one that is gone go."""
+        """Look at a run that rests; drop the model of one that is gone."""
         if phase == "ready":
             self.lens, self.waiting, self.began = None, False, None
         elif phase in ("paused", "done") and self.following:

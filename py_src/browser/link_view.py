@@ -60,7 +60,7 @@ class LinkView(Beside):
         self.post({"type": "claim", "id": identity(text), **told})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem = sentence(error, self.session)
         if message["type"] == "share":
             self.post({"type": "link", "text": "", "problem": problem})
@@ -95,7 +95,7 @@ class LinkView(Beside):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """In the code of the link; what runs beside it keeps its own."""
+        """Run in the code of the link, and then restore the code in force."""
         ours = in_force()
         live.restore(self.code)
         try:
@@ -107,7 +107,7 @@ class LinkView(Beside):
     do_unreplay = Beside.end_early
 
     def edits(self) -> dict[str, str]:
-        """The link's."""
+        """The link's edits."""
         return self.files
 
     def shown(self) -> None:
@@ -116,7 +116,7 @@ class LinkView(Beside):
             self.tell("running", so_far(self.replay))
 
     def stopped(self) -> None:
-        """Say how far it agreed."""
+        """Post how far it agreed."""
         where = f"Stopped at iter {done(self.replay):,} of {self.replay.link.iter:,}."
         self.tell("stopped", f"{where} {so_far(self.replay)}")
 
@@ -141,7 +141,7 @@ def in_force() -> Loaded:
 
 
 def identity(text: str) -> str:
-    """A short name of a link, by which the page knows which one a replay is of."""
+    """A short identifier of a link."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -34,7 +34,7 @@ class Problem:
 
 
 def python(text: str, known: Collection[str] = ()) -> list[Problem]:
-    """The problems of Python; `known` are names that are there though nothing defines them."""
+    """The problems of Python. `known` are names that nothing in the text defines."""
     if len(text) > MAX_TEXT:
         return [Problem(1, 0, 1, 0, "warning", f"Over {MAX_TEXT:,} characters: not looked at.")]
     lines = text.split("\n")

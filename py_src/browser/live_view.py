@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Change:
-    """New code in force, and the way back."""
+    """New code in force, and how to undo it."""
 
     before: Loaded
     diff: str
@@ -51,13 +51,13 @@ class LiveView(View):
     # ---- what the session asks -------------------------------------------------------------------
 
     def use(self, message: Message) -> Callable[[], None]:
-        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
+        """Put the edits of a command in force. Returns a function that undoes it. Refused."""
         if "files" not in message:
             return lambda: None
         return self._load(message["files"], message.get("anyway", False)).undo
 
     def adopt(self) -> None:
-        """The new code has taken its first step: let the old run go."""
+        """The new code has taken its first step: drop the old run."""
         change, self.change = self.change, None
         if change.diff:
             self.session.run.edits.append((change.iter, change.diff))
@@ -66,7 +66,7 @@ class LiveView(View):
         self.session.leave(change.trial.run.device)
 
     def refuse(self, error: BaseException) -> None:
-        """The new code has failed on probation: back to the old, which has not moved."""
+        """The new code has failed: return to the old code and run."""
         change, self.change = self.change, None
         files = sources.overlay
         change.undo()
@@ -85,7 +85,7 @@ class LiveView(View):
         return replace(trial, run=run, overlay=sources.overlay)
 
     def drop(self) -> None:
-        """The device is gone: what was on probation is too."""
+        """The device is lost: undo the change."""
         if self.change:
             self.change.undo()
             self.session.trial, self.change = self.change.trial, None
@@ -93,7 +93,7 @@ class LiveView(View):
     # ---- commands --------------------------------------------------------------------------------
 
     def do_apply(self, message: messages.code.ApplyCommand) -> None:
-        """Go on with new code from the next iteration on."""
+        """Continue with new code from the next iteration on."""
         session = self.session
         if session.phase == "booting":
             return
@@ -150,7 +150,7 @@ class LiveView(View):
     # ---- code ------------------------------------------------------------------------------------
 
     def _load(self, files: dict[str, str], anyway: bool) -> Change:
-        """Put edits in force. Refused, and nothing has changed, if they are."""
+        """Put edits in force. Refused, with nothing changed, if they fail."""
         session = self.session
         old, modules = sources.overlay, live.loaded()
         try:

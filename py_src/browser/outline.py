@@ -23,7 +23,7 @@ SIMPLE = int, float, str, bool, type(None)
 
 @dataclass
 class Scope:
-    """A function or a class of the text, or all of it: the names it gives, and where it is."""
+    """A function, a class or the module: the names that it defines, and its lines."""
 
     node: ast.AST
     first: int
@@ -31,7 +31,7 @@ class Scope:
     names: dict[str, ast.AST | None] = field(default_factory=dict)
 
     def has(self, line: int, indentation: int) -> bool:
-        """Whether it is around such a line."""
+        """Whether a line of this indentation is in it."""
         inside = indentation > getattr(self.node, "col_offset", -1)
         return inside and self.first <= line <= self.last
 
@@ -74,7 +74,7 @@ def outline(text: str) -> list[Scope] | None:
 
 
 def own_attributes(node: ast.ClassDef) -> dict[str, ast.AST | None]:
-    """The methods and fields of a class in the text, and what its methods give `self`."""
+    """The methods and fields of a class in a text, and the attributes of `self`."""
     found: dict[str, ast.AST | None] = {}
     for part in ast.walk(node):
         if (
@@ -199,7 +199,7 @@ def _doc(text: object) -> str:
 
 
 def _summary(value: object) -> str:
-    """An object in a few words, none of them its own."""
+    """An object in a few words, without calling its methods."""
     kind = type(value)
     if kind in SIMPLE and kind is not str:
         return repr(value)[:40] if kind is not int or value.bit_length() < 128 else "int"

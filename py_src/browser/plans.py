@@ -12,7 +12,7 @@ from groundling.devices.webgpu.plans import Dispatch, Place
 
 
 class Plan:
-    """Dispatches that are in JavaScript already, and what goes in and out with them."""
+    """Dispatches that JavaScript holds, with their upload and scalars."""
 
     def __init__(self, dispatches: Sequence[Dispatch]):
         calls = [(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches]
@@ -53,6 +53,6 @@ def run_plan(
 
 
 def install() -> None:
-    """Have the WebGPU device run its plans so."""
+    """Make the WebGPU device run its plans this way."""
     groundling.devices.webgpu.plans.make_plan = Plan
     groundling.devices.webgpu.plans.run_plan = run_plan

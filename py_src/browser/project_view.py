@@ -51,7 +51,7 @@ class ProjectView(View):
         self.post({**told, "settings": settings(config), "problem": problem})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem, kind = sentence(error, self.session), message["type"]
         if kind == "share_code":
             self.post({"type": "code_link", "text": "", "problem": problem})

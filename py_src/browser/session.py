@@ -96,7 +96,7 @@ class Session:
     # ---- the host's side ------------------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
-        """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
+        """Queue a command. `advance` obeys it once nothing is in flight."""
         self.inbox.append(message)
         if self.is_busy:
             self.stops.hear(message, self.phase)
@@ -104,7 +104,7 @@ class Session:
             self.trial.run.pause()
 
     def advance(self) -> bool:
-        """Train for about a frame and obey what was asked; True when there is more to do now."""
+        """Train for about a frame and obey the commands; True when there is more to do now."""
         self.stops.begin(self.inbox, self.phase)
         self.is_busy = True
         try:
@@ -163,19 +163,19 @@ class Session:
         self.copies.offer(self.corpus)
 
     def post_setup(self) -> None:
-        """Tell the page, and the views, of the text, the model and the settings of the next run."""
+        """Tell the page and the views the text, model and settings of the next run."""
         self.post({"type": "setup", "settings": settings(self.setup.train)})
         self._enter("ready")
 
     def post_changed(self) -> None:
-        """Tell the page that settings of the run were changed; one that was done may go on."""
+        """Tell the page that the run's settings have changed; one that was done may continue."""
         self.post({"type": "setup", "settings": settings(self.run.config)})
         self._post_steps()
         if self.phase == "done":
             self.rest()
 
     def _follow(self, corpus: Corpus, model: GPTConfig) -> None:
-        """Have the text of a run, as it reads it, and its model with that, where it is another."""
+        """Take over the text of a run, as it reads it, and its model with that."""
         if (corpus.sha256, corpus.tokenizer) != (self.corpus.sha256, self.corpus.tokenizer):
             self.corpus = corpus
             self.setup = replace(self.setup, tokenizer=corpus.tokenizer, model=model)
@@ -192,7 +192,7 @@ class Session:
     # ---- training -------------------------------------------------------------------------------
 
     def _train(self) -> None:
-        """Take records until a frame has passed, or nothing is left in flight."""
+        """Take records until a frame has passed or nothing is in flight."""
         deadline = max(self.clock(), self.posted + FRAME)
         while (record := next(self.stream, None)) is not None:
             if record.val is not None and not math.isfinite(record.val):
@@ -215,7 +215,7 @@ class Session:
             self.trial.run.pause()  # so that nothing is in flight when it is copied
 
     def _go_on(self) -> None:
-        """Begin to train, or go on after the commands or a copy; or be done."""
+        """Start training, continue it after commands or a copy, or be done."""
         run = self.trial.run
         if self.trial.iter >= run.config.iters:
             self.copies.keep(self.trial)
@@ -228,7 +228,7 @@ class Session:
             self.stream, self.began = iter(groundling.train.train(run)), self.trial.iter
 
     def _post_steps(self) -> None:
-        """Post where the run stands, with the records that have gathered."""
+        """Post the run's progress and its new records."""
         trial, now = self.trial, self.clock()
         run, training = trial.run, self.phase == "training"
         rate = self.pace.rate(now, trial.iter) if training else None
@@ -246,7 +246,7 @@ class Session:
     # ---- commands -------------------------------------------------------------------------------
 
     def _obey(self, message: Message) -> None:
-        """Obey a command. Whatever it raises, the run is as it was; but for a lost device."""
+        """Obey a command. An error leaves the run as it was, unless the device is lost."""
         command = message["type"]
         view = self.doers.get(command)
         try:
@@ -309,7 +309,7 @@ class Session:
         self.resume()
 
     def resume(self) -> None:
-        """Train on, if the run is paused."""
+        """Continue training, if the run is paused."""
         if self.phase == "paused":
             self.discarded = None
             self._enter("training")
@@ -360,14 +360,14 @@ class Session:
             self.discarded, self.trial = self.trial, None
 
     def _do_interrupt(self, message: messages.code.InterruptCommand) -> None:
-        """Nothing, once what it was to end has ended."""
+        """Nothing is left to end."""
 
     def _do_lr(self, message: messages.run.LrCommand) -> None:
         if self.trial:
             self.trial.run.set_lr(message["value"])
 
     def _do_lost(self, message: Message) -> None:
-        """Not from the page: the host says that a GPU is gone, which may be one of before."""
+        """From the host, not the page: a GPU is lost, perhaps one that is no longer in use."""
         if message["device"] is self.device and self.phase != "error":
             raise DeviceLost(message["message"])
 
@@ -376,13 +376,13 @@ class Session:
             self.open(message["name"], message.get("missing", ""))
 
     def _do_boundary(self, message: Message) -> None:
-        """Not from the page: a view has asked for it."""
+        """From a view, not the page."""
         self._ask_all("between")
 
     # ---- state ----------------------------------------------------------------------------------
 
     def _begin(self, trial: Trial) -> None:
-        """Make a run the page's: its settings, its records, where it stands."""
+        """Make a run the page's, and post its settings, records and progress."""
         self.trial, trial.posted, self.asking = trial, 0, None
         self._follow(trial.run.corpus, trial.run.model.config)
         edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
@@ -395,7 +395,7 @@ class Session:
         self._begin(trial)
 
     def go_on_with(self, old: Trial) -> None:
-        """The run has taken the place of one that it goes on from: the page has most of it."""
+        """The run has replaced `old`, which it continues: the page has most of it."""
         if settings(self.run.config) != settings(old.run.config) or self.phase == "error":
             self._begin(self.trial)
         if self.phase == "error":
@@ -414,7 +414,7 @@ class Session:
         self._enter("done" if done else "paused", "" if done else "hand")
 
     def _enter(self, phase: str, reason: str = "") -> None:
-        """Enter a phase. The clock of the run stands still in all but `training`."""
+        """Enter a phase. Only `training` counts to the run's time."""
         if phase == "training":
             self._ask_all("stop")
         elif phase in ("booting", "error"):
@@ -434,7 +434,7 @@ class Session:
         self._ask_all("on_phase", phase)
 
     def _stop_clock(self) -> None:
-        """Count the training so far into the run's time, and leave that phase."""
+        """Add the time since training began to the run's, and leave that phase."""
         if self.phase == "training":
             self.trial.seconds += self.clock() - self.since
             self.phase = "paused"
@@ -474,7 +474,7 @@ class Session:
                     self.post(report)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop, say why, and keep what there is."""
+        """Stop, post the error, and keep the run."""
         panel = explain(error)
         self._ask_all("on_error", error)
         self._enter("error", panel["title"])

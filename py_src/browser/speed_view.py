@@ -25,7 +25,7 @@ class SpeedView(Beside):
     begins = ("speed",)
 
     def do_speed(self, message: messages.speed.SpeedCommand) -> None:
-        """Begin to measure, with this many texts an update."""
+        """Start to measure, at this batch size."""
         self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 
     do_unspeed = Beside.end_early

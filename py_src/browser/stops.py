@@ -34,17 +34,17 @@ class Stops:
         return any(message["type"] in ends for message in commands)
 
     def hear(self, message: Message, phase: str) -> None:
-        """A command has come while code runs."""
+        """Note a command that comes while code runs."""
         if self.asked_at == math.inf and self._is_asked([message], phase):
             self.asked_at = self.clock()
 
     def begin(self, commands: Iterable[Message], phase: str) -> None:
-        """Code is about to run, which may have been asked to stop before: its time begins now."""
+        """Start the time of code that is about to run, and may have been asked to stop before."""
         self.asked_at, self.waits = self.clock(), 0
         self.relax(commands, phase)
 
     def relax(self, commands: Iterable[Message], phase: str) -> None:
-        """Only these commands are still to be obeyed; without a stop among them, code may last."""
+        """Only these commands are left; without a stop among them, code may take its time."""
         if not self._is_asked(commands, phase):
             self.asked_at, self.waits = math.inf, 0
 

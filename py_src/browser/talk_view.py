@@ -66,7 +66,7 @@ class TalkView(Beside):
         self.recital: Iterator[str] | None = None  # what Credits shows
 
     def drop(self) -> None:
-        """Let go of the models. The files that they came from are still here."""
+        """Drop the models on the device, and keep the files that they came from."""
         super().drop()
         self.models.clear()
         self.recital = None
@@ -74,7 +74,7 @@ class TalkView(Beside):
     # ---- commands -------------------------------------------------------------------------------
 
     def do_voice(self, message: messages.talk.VoiceCommand) -> None:
-        """Read a file as one of the models. One that is refused leaves the model as it was."""
+        """Read a file as one of the models. If it is refused, the model stays as it was."""
         source = message["source"]
         ckpt = groundling.runs.inspector.Contents(message["bytes"]).ckpt
         known = self._vocabulary(ckpt)
@@ -96,7 +96,7 @@ class TalkView(Beside):
         self.post({"type": "voice", "source": source, "problem": "", "voice": voice})
 
     def do_talk(self, message: messages.talk.TalkCommand) -> None:
-        """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
+        """Start a text in place of the one before. With a length of 0, only read the prompt."""
         settings = {
             "temperature": message["temperature"],
             "top_k": message["topK"],
@@ -140,7 +140,7 @@ class TalkView(Beside):
         self.post({**told, "character": character, "bars": bars, "chosen": chosen})
 
     def do_recite(self, message: messages.talk.ReciteCommand) -> None:
-        """Tell the next characters of an endless text by the reference model."""
+        """Post the next characters of an endless text by the reference model."""
         if "reference" not in self.voices:
             return
         part = next(self.recital, "") if self.recital is not None else ""
@@ -154,7 +154,7 @@ class TalkView(Beside):
         self.post({"type": "recited", "text": part, "problem": ""})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem = sentence(error, self.session)
         if message["type"] == "voice":
             told = {"problem": f"{message['name']}: {problem}", "voice": None}
@@ -206,7 +206,7 @@ class TalkView(Beside):
         self.tell("writing", **self._since(first))
 
     def let_go(self) -> None:
-        """Forget what was written and not shown."""
+        """Drop what was written and not shown."""
         self.written.clear()
 
     def _since(self, first: int) -> Message:
@@ -236,7 +236,7 @@ class TalkView(Beside):
         return self.models[source], self._vocabulary(self.voices[source])
 
     def _vocabulary(self, ckpt: Checkpoint) -> Vocabulary:
-        """What a file's tokens stand for: as it says, or as the text in use does."""
+        """The vocabulary of a file: its own, or that of the text in use."""
         corpus = self.session.corpus
         if ckpt.vocab_hash == corpus.vocab_hash:
             return corpus
@@ -252,7 +252,7 @@ class TalkView(Beside):
         return [None] * (len(prompt) + 1 - len(rows)) + list(rows)
 
     def _surprise(self, at: int) -> float | None:
-        """How surprised the model was by the character at a place, in nats."""
+        """The surprise of the character at a place, in nats."""
         text = self.text
         if (logits := text.logits[at]) is None:
             return None

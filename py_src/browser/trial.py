@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """A copy of a run's state: of which iteration, and where it is."""
+    """The iteration and the place of a copy of a run's state."""
 
     iter: int
     serial: int | None  # autosave's number of it; None: the page has it, and gives it back
@@ -38,7 +38,7 @@ class Trial:
         return self.run.first + len(self.run.log)
 
     def recapture(self) -> None:
-        """Have the run capture its step anew. Edited code may have nothing of the kind."""
+        """Make the run capture its step again. Edited code may lack the method."""
         getattr(self.run, "recapture", lambda: None)()
 
 

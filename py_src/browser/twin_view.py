@@ -36,7 +36,7 @@ class TwinView(Beside):
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
     def do_twin(self, message: messages.twin.TwinCommand) -> None:
-        """Begin a twin in place of the one before."""
+        """Start a twin in place of the one before."""
         self.stop()
         self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
         self.begin(self._train())
@@ -44,7 +44,7 @@ class TwinView(Beside):
     do_untwin = Beside.end_early
 
     def do_twin_file(self, message: messages.twin.TwinFileCommand) -> None:
-        """Give the page one of the two files that the last verdict is about."""
+        """Post one of the two files of the last verdict."""
         if not self.files:
             text = "These files went with the Python that made them. Run the twin again."
             self.post({"type": "notice", "message": text})
@@ -73,7 +73,7 @@ class TwinView(Beside):
         self.twin, self.records = None, []
 
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
-        """The two files, each with a name of its own even where the seeds are one."""
+        """The two files, each with a name of its own even if the seeds are equal."""
         iters, model = self.twin.iters, self.twin.runs[0].model.config
         file_name, found = groundling.runs.checkpoint.file_name, []
         for mark, seed, data in zip("AB", self.twin.seeds, files, strict=True):

@@ -76,23 +76,23 @@ class View:
 
     @property
     def running(self) -> bool:
-        """Whether it has begun work that goes on: `advance` is called for as long as it has."""
+        """Whether it has work to do: then `advance` is called."""
         return False
 
     def advance(self) -> None:
-        """Go on for about a frame."""
+        """Work for about a frame."""
 
     def flush(self) -> None:
         """Post what has gathered. The host may call it while `advance` waits for the device."""
 
     def stop(self) -> None:
-        """End early what it has begun: the run is about to train, or another view begins."""
+        """Stop its work: the run is about to train, or another view begins."""
 
     def drop(self) -> None:
-        """Let go of what is on the device, which is gone, with no word to it."""
+        """Drop what was on the device, which is lost."""
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """A command of this view's has raised this: tell the page. Nothing has changed."""
+        """Report an error that a command of this view raised. Nothing has changed."""
         self.post({"type": "error", **explain(error)})
 
     def between(self) -> None:
@@ -105,7 +105,7 @@ class View:
         """These records of the run have just been posted."""
 
     def on_error(self, error: BaseException) -> None:
-        """This has stopped the session, which is about to enter the phase "error"."""
+        """This error has stopped the session, which is about to enter the phase "error"."""
 
 
 class EditsView(Protocol):

@@ -39,7 +39,7 @@ def plain(value: object) -> Any:
 
 
 def unsent(message: Message, error: BaseException) -> Message:
-    """What the page is told in place of a message that cannot be sent."""
+    """The notice in place of a message that cannot be sent."""
     kind = message.get("type") if isinstance(message, dict) else None
     text = (
         f"The page could not be told of {kind!r:.40}: {type(error).__name__}. The run is as it was."
