@@ -39,7 +39,7 @@ DEEP = 200  # calls that Python's traceback has; of more, the innermost
 
 @dataclass(frozen=True)
 class Frame:
-    """A place that an error came by."""
+    """A place in a traceback."""
 
     path: str  # as the editor has it: py_src/groundling/train.py, shaders/gelu.wgsl, "" the console
     name: str  # the function's
@@ -53,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class CodeError:
-    """An error as a person is told of it."""
+    """An error in words."""
 
     title: str
     message: str
@@ -63,7 +63,7 @@ class CodeError:
 
 
 def describe(error: BaseException, files: Mapping[str, str] | None = None) -> CodeError:
-    """An exception in words, and the places it came by."""
+    """Describe an exception, and the places in its traceback."""
     files, said = files or {}, _said(error)
     kernel = re.match(r"Kernel (\w+)(?: does not compile)?:", said)
     if "DeviceError" in _kinds(error) and kernel and "its parameters are" not in said:

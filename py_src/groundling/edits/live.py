@@ -66,7 +66,7 @@ class Loaded:
 
 
 def check(overlay: object) -> dict[str, str]:
-    """The edits, if that is what it is: paths and texts. ValueError."""
+    """The edits, checked: paths and texts. ValueError."""
     if not isinstance(overlay, dict) or len(overlay) > MAX_FILES:
         raise ValueError(f"The edits must be a table of {MAX_FILES} files at most.")
     for path, text in overlay.items():
@@ -142,7 +142,7 @@ def restore(before: Loaded) -> None:
 
 
 def changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    """The files that two sets of edits have otherwise."""
+    """The files that differ between two sets of edits."""
     return sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
 
 

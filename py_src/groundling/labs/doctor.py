@@ -62,7 +62,7 @@ class Case:
         )
 
     def corpus(self, corpus: Corpus) -> Corpus:
-        """The text that it trains on, validated on the same as ever."""
+        """The text that it trains on. The validation text is the same for all cases."""
         if self.text is None:
             return corpus
         tiny = copy.copy(corpus)

@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 def vocabulary(ckpt: Checkpoint) -> Vocabulary:
-    """What the model's tokens stand for. CheckpointError where only the text can tell."""
+    """The model's vocabulary. CheckpointError if only the training text has it."""
     known = known_vocabulary(ckpt.vocab_hash)
     if known is None and ckpt.vocab is not None:
         known = Vocabulary(ckpt.vocab, "the file")
@@ -153,7 +153,7 @@ def finite(
 
 
 def joined(pieces: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
-    """What such pieces write."""
+    """The bytes of a file from its pieces."""
     file = io.BytesIO()
     for at, piece in pieces:
         file.seek(at)

@@ -85,7 +85,7 @@ class Log(Sequence[Record]):
         return np.concatenate([np.empty(0), *(block[:, at] for block in self.blocks())])
 
     def begins_with(self, other: "Log") -> bool:
-        """Whether these are the records of another log, to the bit, and perhaps more."""
+        """Whether this log begins with the records of another one, to the bit."""
         if self.first != other.first or self._length < other._length:
             return False
         return all(

@@ -98,14 +98,14 @@ def stream_run(run: Run) -> Iterator[tuple[int, bytes | memoryview]]:
 
 
 def snapshot(run: Run) -> Saved:
-    """The whole run, as of now; see save_state."""
+    """The whole run, as of now."""
     saved = facts(run)
     saved.state = run.state()
     return saved
 
 
 def facts(run: Run) -> Saved:
-    """The whole run, as of now, but for its weights, m and v, which are empty."""
+    """The run as of now, with empty weights, m and v."""
     hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
     dataset = manifest(run.corpus, run.config.seed)
     vocab = None if known_vocabulary(run.corpus.vocab_hash) else run.corpus.vocab
@@ -118,7 +118,7 @@ def device_of(run: Run) -> str:
 
 
 def file_name(seed: str, iter: int, config: GPTConfig = checkpoint.DEFAULT) -> str:
-    """As checkpoint.file_name, but .state."""
+    """As checkpoint.file_name, ending in .state."""
     return checkpoint.file_name(seed, iter, config).removesuffix(".bin") + ".state"
 
 
@@ -233,7 +233,7 @@ def _squares(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _some(floats: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Pieces up to so many numbers."""
+    """The pieces of the next `count` numbers."""
     while count > 0 and (piece := next(floats, None)) is not None:
         count -= piece.size
         yield piece
@@ -282,7 +282,7 @@ def loads(data: bytes) -> Saved:
 
 
 def check_sizes(saved: Saved, header: dict) -> None:
-    """CheckpointError unless the facts are of as many iterations and floats as a header says."""
+    """CheckpointError unless the facts match the header's numbers of iterations and floats."""
     count = parameter_count(parameter_shapes(saved.state.model))
     if header["floats"] != 3 * count:
         raise CheckpointError(
@@ -297,7 +297,7 @@ def check_sizes(saved: Saved, header: dict) -> None:
 
 
 def set_floats(saved: Saved, floats: np.ndarray) -> None:
-    """Give a state its weights, m and v, one after the other. CheckpointError, naming the place."""
+    """Set the weights, m and v of a state from one array. CheckpointError, with the place."""
     state, shapes = saved.state, parameter_shapes(saved.state.model)
     state.weights, state.m, state.v = floats.reshape(3, -1)
     for what in ("weights", "m", "v"):
@@ -336,7 +336,7 @@ META_1 = META | {"samples": ANY, "log": ANY}
 
 
 def dump_meta(saved: Saved) -> bytes:
-    """The facts of a state: all but what grows with every iteration, and the floats."""
+    """The facts of a state, without its log, samples and floats."""
     facts = vars(saved) | vars(saved.state)
     for name in ("model", "config", "dataset"):
         facts[name] = facts[name] and asdict(facts[name])
@@ -399,7 +399,7 @@ def _add_sampling(meta: object) -> None:
 
 
 def _read_changes(value: object, config: TrainConfig, iter: int) -> list[Change]:
-    """The changes of a run that has come to `config`."""
+    """The changes of a run's settings, which end with `config`."""
     try:
         begun = begun_with(config, value)
     except (TypeError, ValueError):

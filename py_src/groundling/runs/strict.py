@@ -57,7 +57,7 @@ def parse(raw: bytes) -> Any:
 
 
 def parse_text(text: str) -> Any:
-    """The same of text that people write: in a NotJSON is the line, too."""
+    """The value of JSON that people write. A NotJSON names the line."""
     try:
         return _parse(text)
     except NotJSON as error:
