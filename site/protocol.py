@@ -1,7 +1,8 @@
 """Writes src/base/protocol.ts from the types in py_src/browser/messages, with their comments.
 
 build.py runs it before it builds the page. It does not import the modules, so it needs nothing but
-Python: a TypedDict becomes an interface, an alias a type, and an upper-case name a constant.
+Python: a TypedDict or a dataclass becomes an interface, an alias a type, and an upper-case name a
+constant.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 import io
 import json
 import re
+import runpy
 import textwrap
 import tokenize
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ HEAD = """\
 PLAIN = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
 PLAIN |= {"bytes": "Uint8Array<ArrayBuffer>"}
 KINDS = "Command", "Report"
+type_of = runpy.run_path(str(MESSAGES / "__init__.py"))["type_of"]
 
 
 def typescript(node: ast.expr) -> str:
@@ -49,11 +52,39 @@ def typescript(node: ast.expr) -> str:
     raise ValueError(f"site/protocol.py cannot write {ast.unparse(node)} in TypeScript.")
 
 
-class Constants(dict):
-    """A module's constants, each worked out from its text when it is asked for."""
+class Module(dict):
+    """A module's text, and its constants, each worked out when it is asked for."""
 
     def __init__(self, path: Path):
-        self.path, self.body = path, ast.parse(path.read_text(encoding="utf-8")).body
+        text = path.read_text(encoding="utf-8")
+        self.path, self.body = path, ast.parse(text).body
+        self.comments = {  # that end a line, by its number
+            token.start[0]: token.string.removeprefix("# ")
+            for token in tokenize.generate_tokens(io.StringIO(text).readline)
+            if token.type == tokenize.COMMENT and token.start[1]
+        }
+
+    def statements(self) -> Iterator[tuple[ast.stmt, str, dict[int, str]]]:
+        """Each with its comment, and the comments within it. A class of the library that it imports
+        is among them, and so is a message without fields of its own, as a class.
+        """
+        for node, text in documented(self.body, self.comments):
+            match node:
+                case ast.Assign([ast.Name(name)], base) if type_of(name)[0]:
+                    yield ast.ClassDef(name, [base], [], [ast.Pass()], []), text, {}
+                case ast.ImportFrom(str(module), names):
+                    file = ROOT / "py_src" / f"{module.replace('.', '/')}.py"
+                    if file.is_file():
+                        yield from Module(file).classes({one.name: one.asname for one in names})
+                case _:
+                    yield node, text, self.comments
+
+    def classes(self, names: dict[str, str | None]) -> Iterator[tuple[ast.stmt, str, dict]]:
+        """Those of its classes that have these names, under the other names given for them."""
+        for node in self.body:
+            if isinstance(node, ast.ClassDef) and node.name in names:
+                node.name = names[node.name] or node.name
+                yield node, "", self.comments
 
     def __missing__(self, name: str) -> object:
         for node in self.body:
@@ -63,8 +94,8 @@ class Constants(dict):
                     place = above.joinpath(*(module or "").split("."))
                     inside = place / f"{name}.py"
                     if inside.is_file():
-                        return Constants(inside)
-                    return Constants(place.with_suffix(".py"))[name]
+                        return Module(inside)
+                    return Module(place.with_suffix(".py"))[name]
                 case ast.Assign([target]) if name in re.findall(r"\w+", ast.unparse(target)):
                     exec(compile(ast.Module([node], []), self.path, "exec"), {}, self)
                     return self[name]
@@ -101,12 +132,11 @@ def union(name: str, members: list[str]) -> Iterator[str]:
 
 
 def interface(node: ast.ClassDef, comments: dict[int, str]) -> Iterator[str]:
-    """A TypedDict; a message's has its `type`."""
+    """A TypedDict or a dataclass; a message's has its `type`."""
     bases = [base.id for base in node.bases if base.id not in ("TypedDict", *KINDS)]
     yield f"export interface {node.name}{' extends ' * bool(bases)}{', '.join(bases)} {{"
-    if kind := kind_of(node.name):
-        name = node.name.removesuffix(kind)
-        yield f'  type: "{re.sub("(?<!^)(?=[A-Z])", "_", name).lower()}";'
+    if type_of(node.name)[0]:
+        yield f'  type: "{type_of(node.name)[0]}";'
     for field, text in documented(node.body, comments):
         if isinstance(field, ast.AnnAssign):
             name, annotation = field.target.id, field.annotation
@@ -120,30 +150,21 @@ def interface(node: ast.ClassDef, comments: dict[int, str]) -> Iterator[str]:
     yield "}"
 
 
-def kind_of(name: str) -> str:
-    """What messages of this class are: "Command", "Report", or "" if they are none."""
-    return next((kind for kind in KINDS if name.endswith(kind)), "")
-
-
 def protocol() -> str:
     """The text of protocol.ts."""
     blocks, messages = [HEAD.strip()], {kind: [] for kind in KINDS}
     for path in sorted(MESSAGES.glob("[a-z]*.py")):
-        constants, source = Constants(path), io.StringIO(path.read_text(encoding="utf-8"))
-        comments = {
-            token.start[0]: token.string.removeprefix("# ")
-            for token in tokenize.generate_tokens(source.readline)
-            if token.type == tokenize.COMMENT and token.start[1]
-        }
+        module = Module(path)
         blocks.append(f"// ---- {path.stem} ".ljust(WIDTH - 1, "-"))
-        for node, text in documented(constants.body, comments):
+        for node, text, comments in module.statements():
             match node:
                 case ast.ClassDef(name) if name not in KINDS:
-                    lines = [*doc(ast.get_docstring(node)), *interface(node, comments)]
-                    if kind := kind_of(name):
-                        messages[kind].append(name)
+                    text = ast.get_docstring(node) or text
+                    lines = [*doc(text), *interface(node, comments)]
+                    if type_of(name)[0]:
+                        messages[type_of(name)[1]].append(name)
                 case ast.Assign([ast.Name(name)]) if name.isupper():
-                    value = json.dumps(constants[name])
+                    value = json.dumps(module[name])
                     space = " " if len(name + value) < WIDTH - len("export const  = ;") else "\n  "
                     lines = [*doc(text), f"export const {name} ={space}{value};"]
                 case ast.Assign([ast.Name(name)], value):

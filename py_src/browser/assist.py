@@ -1,30 +1,30 @@
 """Completion and documentation for what is typed, from the text itself and from what is alive.
 
-Nothing of the reader's is called: objects are looked at through their types and __dict__, so a
-property stays unread and a __getattr__ unasked. The text need not be whole Python: the line at hand
-is left out, and where the rest cannot be read either, the last text of the file that could be is
-taken instead.
+Nothing of the reader's is called; see outline.py. The text need not be whole Python: the line at
+hand is left out, and where the rest cannot be parsed either, the file's last text that could be is
+used.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import keyword
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import resolve_name
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
+
+from outline import Scope, definition, explained, is_a, outline, own_attributes
 
 from groundling import sources
-from groundling.edits.errors import attributes, shown_path, units
+from groundling.edits.errors import attributes, units
 
 MAX_TEXT = 300_000  # characters
 MAX_OPTIONS = 200
-MAX_DOC = 2_000  # characters
-SIMPLE = int, float, str, bool, type(None)
 NAME = r"[^\W\d]\w*"
 BEFORE = re.compile(rf"((?:{NAME}\.)*)({NAME})?$")
 STRINGS = re.compile(
@@ -57,237 +57,6 @@ class Doc:
     text: str
 
 
-# ---- what a text defines -------------------------------------------------------------------------
-
-
-@dataclass
-class Scope:
-    """A function or a class of the text, or all of it: the names it gives, and where it is."""
-
-    node: ast.AST
-    first: int
-    last: int
-    names: dict[str, ast.AST | None] = field(default_factory=dict)
-
-
-@dataclass
-class Outline:
-    """What a text defines: its scopes, outermost first."""
-
-    scopes: list[Scope]
-
-    def around(self, line: int, indentation: int) -> list[Scope]:
-        """The scopes that a line is in, outermost first."""
-        return [
-            scope
-            for scope in self.scopes
-            if scope.first <= line <= scope.last
-            and (indentation > getattr(scope.node, "col_offset", -1))
-        ]
-
-
-def outline(text: str) -> Outline | None:
-    """What the text defines; None if it is not Python."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    scopes = [Scope(tree, 0, sys.maxsize)]
-    lines = text.split("\n")
-
-    def visit(node: ast.AST, scope: Scope) -> None:
-        for child in ast.iter_child_nodes(node):
-            inner = scope
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                scope.names[child.name] = child
-                last = child.end_lineno
-                while last < len(lines) and not lines[last].strip():
-                    last += 1  # blank lines, on one of which the reader may be typing, belong to it
-                inner = Scope(child, child.lineno, last)
-                scopes.append(inner)
-                if not isinstance(child, ast.ClassDef):
-                    for argument in ast.walk(child.args):
-                        if isinstance(argument, ast.arg):
-                            inner.names[argument.arg] = argument
-            elif isinstance(child, ast.Import | ast.ImportFrom):
-                for alias in child.names:
-                    scope.names[alias.asname or alias.name.partition(".")[0]] = child
-            elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-                scope.names.setdefault(child.id, None)
-            visit(child, inner)
-
-    try:
-        visit(tree, scopes[0])
-    except RecursionError:
-        return None
-    return Outline(scopes)
-
-
-def own_attributes(node: ast.ClassDef) -> dict[str, ast.AST | None]:
-    """The methods and fields of a class in the text, and what its methods give `self`."""
-    found: dict[str, ast.AST | None] = {}
-    for part in ast.walk(node):
-        if (
-            isinstance(part, ast.Attribute)
-            and isinstance(part.ctx, ast.Store)
-            and getattr(part.value, "id", "") == "self"
-        ):
-            found.setdefault(part.attr, None)
-    for part in node.body:
-        if isinstance(part, ast.FunctionDef | ast.ClassDef):
-            found[part.name] = part
-        elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-            found[part.target.id] = None
-        elif isinstance(part, ast.Assign):
-            found |= {name.id: None for name in part.targets if isinstance(name, ast.Name)}
-    return found
-
-
-# ---- the two kinds of things ---------------------------------------------------------------------
-
-
-def option(label: str, thing: object) -> Option:
-    """A name as an option. `thing` is its definition in the text, or the living object."""
-    kind, signature, doc = explained(thing)
-    return Option(label, kind, signature[:120], doc.partition("\n\n")[0][:300])
-
-
-def explained(thing: object) -> tuple[str, str, str]:
-    """Kind, signature and documentation of a definition or an object."""
-    if _is(thing, ast.AST):
-        return _of_text(thing)
-    if _is(thing, staticmethod, classmethod, MethodType):
-        thing = thing.__func__
-    if _is(thing, property):
-        return "property", "", _doc(thing.fget.__doc__) if _is(thing.fget, FunctionType) else ""
-    if _is(thing, FunctionType):
-        return "function", _signature(thing), _doc(thing.__doc__)
-    if _is(thing, type):
-        init = attributes(thing).get("__init__")
-        signature = _signature(init, skip=1) if _is(init, FunctionType) else ""
-        return "class", signature, _doc(attributes(thing).get("__doc__"))
-    if _is(thing, ModuleType):
-        return "namespace", "", _doc(attributes(thing).get("__doc__"))
-    if _is(thing, BuiltinFunctionType):
-        signature = re.sub(r"\$\w+(, )?", "", thing.__text_signature__ or "")
-        return "function", signature, _doc(thing.__doc__)
-    return "variable", _summary(thing), ""
-
-
-def _is(thing: object, *kinds: type) -> bool:
-    """isinstance by type alone: that asks an object's __class__, which may be a property."""
-    return issubclass(type(thing), kinds)
-
-
-def definition(thing: object) -> object:
-    """Where a function or a class of the library is defined in its text; else the thing itself.
-
-    The text has the annotations, whose evaluation would run code.
-    """
-    found = thing.__func__ if _is(thing, staticmethod, classmethod, MethodType) else thing
-    found = found.fget if _is(found, property) else found
-    if _is(found, FunctionType):
-        path, name = shown_path(found.__code__.co_filename), found.__code__.co_name
-        first = found.__code__.co_firstlineno
-    elif _is(found, type):
-        module = attributes(found).get("__module__")
-        path = sources.path_of(module) if type(module) is str else ""
-        name, first = type.__dict__["__name__"].__get__(found), None
-    else:
-        return thing
-    for node in _definitions(path):
-        lines = [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
-        if node.name == name and first in (None, *lines):
-            return node
-    return thing
-
-
-def _definitions(path: str) -> list[ast.AST]:
-    """The functions and classes of a file of the library."""
-    if not path.startswith(sources.LIBRARY) or path not in sources.paths():
-        return []
-    text = sources.text(path)
-    if _defined.get(path, ("",))[0] != text:
-        found = outline(text)
-        _defined[path] = text, [scope.node for scope in found.scopes[1:]] if found else []
-    return _defined[path][1]
-
-
-_defined: dict[str, tuple[str, list[ast.AST]]] = {}
-
-
-def _of_text(node: ast.AST) -> tuple[str, str, str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-        kind = "property" if any(map(_is_property, node.decorator_list)) else "function"
-        signature = "" if kind == "property" else f"({ast.unparse(node.args)}){returns}"
-        return kind, signature, _doc(ast.get_docstring(node))
-    if isinstance(node, ast.ClassDef):
-        init = [part for part in node.body if getattr(part, "name", "") == "__init__"]
-        signature = f"({ast.unparse(init[0].args)})" if init else ""
-        signature = re.sub(r"^\(self(, )?", "(", signature)
-        return "class", signature, _doc(ast.get_docstring(node))
-    if isinstance(node, ast.arg):
-        return "variable", ast.unparse(node.annotation) if node.annotation else "", ""
-    return "variable", "", ""
-
-
-def _is_property(decorator: ast.AST) -> bool:
-    return getattr(decorator, "id", "") in ("property", "cached_property")
-
-
-def _signature(function: FunctionType, skip: int = 0) -> str:
-    """(x, weight, eps=1e-05): from the code object, so that no default's repr is called."""
-    code, defaults = function.__code__, function.__defaults__ or ()
-    names = list(code.co_varnames[: code.co_argcount])
-    values = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
-    parts = [_argument(name, values) for name in names[skip:]]
-    at = code.co_argcount + code.co_kwonlyargcount
-    if code.co_flags & 0x04:  # *args
-        parts.append(f"*{code.co_varnames[at]}")
-        at += 1
-    elif code.co_kwonlyargcount:
-        parts.append("*")
-    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    parts += [_argument(name, function.__kwdefaults__ or {}) for name in keywords]
-    if code.co_flags & 0x08:  # **kwargs
-        parts.append(f"**{code.co_varnames[at]}")
-    return f"({', '.join(parts)})"
-
-
-def _argument(name: str, defaults: Mapping) -> str:
-    if name not in defaults:
-        return name
-    value = defaults[name]
-    return f"{name}={repr(value)[:40] if type(value) in SIMPLE else '...'}"
-
-
-def _doc(text: object) -> str:
-    """A docstring without its indentation."""
-    if not isinstance(text, str):
-        return ""
-    lines = text[: 2 * MAX_DOC].strip().split("\n")
-    return "\n".join(lines[:1] + [_unindented(line) for line in lines[1:]])[:MAX_DOC]
-
-
-def _unindented(line: str) -> str:
-    return line[4:] if line.startswith("    ") else line.lstrip(" ")
-
-
-def _summary(value: object) -> str:
-    """An object in a few words, none of them its own."""
-    kind = type(value)
-    if kind in SIMPLE and kind is not str:
-        return repr(value)[:40] if kind is not int or value.bit_length() < 128 else "int"
-    if kind is str:
-        return repr(value[:40])
-    if kind in (list, tuple, dict, set):
-        return f"{kind.__name__} of {len(value)}"
-    shape = attributes(value).get("shape")
-    name = type.__dict__["__name__"].__get__(kind)
-    return f"{name} {list(shape)}" if type(shape) is tuple else name
-
-
 # ---- finding what a name means -------------------------------------------------------------------
 
 
@@ -295,14 +64,13 @@ class Assist:
     """Completion and documentation. `outlines` keeps the last good outline of each file."""
 
     def __init__(self):
-        self.outlines: dict[str, tuple[str, Outline]] = {}
+        self.outlines: dict[str, tuple[str, list[Scope]]] = {}
 
     def complete(
         self, path: str, text: str, at: int, live: Mapping[str, object]
     ) -> tuple[int, list[Option]]:
-        """What could stand at `at` (UTF-16 code units), and where it would begin.
-
-        `live` are the names that are there whatever the text says.
+        """What could stand at `at` (UTF-16 code units), and where it would begin. `live` are the
+        names that are there whatever the text says.
         """
         if len(text) > MAX_TEXT:
             return at, []
@@ -355,8 +123,8 @@ class Assist:
         shown = f"{name}{signature}" if signature.startswith("(") else f"{name}: {signature}"
         return Doc(units(text[:start]), units(text[:end]), shown.rstrip(": "), doc)
 
-    def outline(self, path: str, text: str, cursor: int) -> tuple[Outline | None, int, int]:
-        """The text's outline without the line at hand, that line's number, and its indentation."""
+    def outline(self, path: str, text: str, cursor: int) -> tuple[list[Scope], int, int]:
+        """The text's scopes without the line at hand, that line's number, and its indentation."""
         first = text.rfind("\n", 0, cursor) + 1
         last = text.find("\n", cursor)
         line = text[first : last if last >= 0 else len(text)]
@@ -371,7 +139,7 @@ class Assist:
                 kept = self.outlines[path] = without, found
             if len(self.outlines) > 50:
                 self.outlines.pop(next(iter(self.outlines)))
-        return kept and kept[1], number, indentation if line.strip() else max(indentation, 1)
+        return kept[1] if kept else [], number, indentation if line.strip() else max(indentation, 1)
 
     def _complete_string(
         self, string: str, before: str, live: Mapping[str, object]
@@ -404,11 +172,8 @@ class Assist:
         return start, fits[:MAX_OPTIONS]
 
 
-class _Missing:
-    """Stands for what is not known."""
-
-
-MISSING = _Missing()
+MISSING, KEYWORD, ARGUMENT = object(), object(), object()
+"""In place of an object: what is not known, a keyword of Python, and an argument's name."""
 
 
 class _Where:
@@ -416,8 +181,7 @@ class _Where:
 
     def __init__(self, assist: Assist, path: str, text: str, cursor: int, live: Mapping):
         found, line, indentation = assist.outline(path, text, cursor)
-        self.scopes = found.around(line, indentation) if found else []
-        self.all = found.scopes if found else []
+        self.scopes = [scope for scope in found if scope.has(line, indentation)]
         self.live, self.path = live, path
         name = sources.module_of(path)
         self.globals = vars(sys.modules[name]) if name in sys.modules else {}
@@ -502,7 +266,7 @@ class _Where:
         kind = kind.value if isinstance(kind, ast.Constant) else getattr(kind, "id", None)
         if isinstance(kind, str) and kind.isidentifier():
             named = self._first(kind)
-            if _is(named, type, ast.ClassDef):
+            if is_a(named, type, ast.ClassDef):
                 return named
         return node
 
@@ -510,14 +274,14 @@ class _Where:
         """What can follow a dot after it."""
         if thing is MISSING or thing is KEYWORD:
             return {}
-        if _is(thing, ast.ClassDef):
+        if is_a(thing, ast.ClassDef):
             found = own_attributes(thing)
             living = self.globals.get(thing.name)
             known = self._instance(thing.name)
             rest = attributes(known) if known is not MISSING else {}
-            rest |= attributes(living) if _is(living, type) else {}
+            rest |= attributes(living) if is_a(living, type) else {}
             return {**rest, **{n: node or rest.get(n) for n, node in found.items()}}
-        return {} if _is(thing, ast.AST, property) else attributes(thing)
+        return {} if is_a(thing, ast.AST, property) else attributes(thing)
 
     def _instance(self, kind: str) -> object:
         """A living object of a class of that name: the run, its model, ..."""
@@ -542,26 +306,19 @@ class _Where:
         return {}
 
 
-KEYWORD = _Missing()
-
-
 def _keywords(thing: object) -> dict[str, object]:
     """A function's arguments, each with =."""
-    if _is(thing, type):
+    if is_a(thing, type):
         thing = attributes(thing).get("__init__")
-    if _is(thing, MethodType, staticmethod, classmethod):
+    if is_a(thing, MethodType, staticmethod, classmethod):
         thing = thing.__func__
-    if _is(thing, FunctionType):
-        code = thing.__code__
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    elif _is(thing, ast.FunctionDef):
+    if is_a(thing, FunctionType):
+        names = inspect.getargs(thing.__code__).args
+    elif is_a(thing, ast.FunctionDef):
         names = [argument.arg for argument in (*thing.args.args, *thing.args.kwonlyargs)]
     else:
         names = ()
     return {f"{name}=": ARGUMENT for name in names if name not in ("self", "cls")}
-
-
-ARGUMENT = _Missing()
 
 
 def _chosen(things: Mapping[str, object], prefix: str, hidden: bool) -> list[Option]:
@@ -571,20 +328,16 @@ def _chosen(things: Mapping[str, object], prefix: str, hidden: bool) -> list[Opt
     names = [name for name in shown if name.lower().startswith(low)]
     if low:
         names += [name for name in shown if low in name.lower() and name not in set(names)]
-    return list(_options(names[:MAX_OPTIONS], things))
+    return [_option(name, things[name]) for name in names[:MAX_OPTIONS]]
 
 
-def _options(names: Iterable[str], things: Mapping[str, object]) -> Iterator[Option]:
-    for name in names:
-        thing = things[name]
-        if thing is KEYWORD:
-            yield Option(name, "keyword")
-        elif thing is ARGUMENT:
-            yield Option(name, "property")
-        elif thing is None or thing is MISSING:
-            yield Option(name, "variable")
-        else:
-            yield option(name, thing)
+def _option(name: str, thing: object) -> Option:
+    """A name as an option. `thing` is its definition in the text, or the living object."""
+    for special, kind in ((KEYWORD, "keyword"), (ARGUMENT, "property"), (MISSING, "variable")):
+        if thing is special:
+            return Option(name, kind)
+    kind, signature, doc = ("variable", "", "") if thing is None else explained(thing)
+    return Option(name, kind, signature[:120], doc.partition("\n\n")[0][:300])
 
 
 def _string_at(before: str) -> int | None:

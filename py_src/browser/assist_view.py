@@ -1,7 +1,4 @@
-"""What helps at the keyboard: lint, completion and documentation, answered at once.
-
-Nothing is run, and the device is not touched; site/src/code/assist.ts draws what this posts.
-"""
+"""Help at the keyboard: lint, completion and documentation, at once. Nothing is run."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import lint
 from view import Message, View
 
 if TYPE_CHECKING:
+    import messages.code
     from view import PageSession
 
 CONSOLE = "run", "model", "optimizer", "sample", "corpus", "device", "np", "groundling", "_"
@@ -29,7 +27,7 @@ class AssistView(View):
         super().__init__(session)
         self.assist, self.known = assist.Assist(), known
 
-    def do_lint(self, message: Message) -> None:
+    def do_lint(self, message: messages.code.LintCommand) -> None:
         """Post what is wrong with a text."""
         path, text = message["path"], message["text"]
         if path.endswith(".wgsl"):
@@ -42,7 +40,7 @@ class AssistView(View):
             problem["endColumn"] = problem.pop("end_column")
         self.post({"type": "linted", "id": message["id"], "path": path, "problems": problems})
 
-    def do_complete(self, message: Message) -> None:
+    def do_complete(self, message: messages.code.CompleteCommand) -> None:
         """Post what could be typed next."""
         path = message["path"]
         start, options = self.assist.complete(
@@ -51,7 +49,7 @@ class AssistView(View):
         found = [asdict(option) for option in options]
         self.post({"type": "completions", "id": message["id"], "start": start, "options": found})
 
-    def do_hover(self, message: Message) -> None:
+    def do_hover(self, message: messages.code.HoverCommand) -> None:
         """Post what a name means."""
         path, at = message["path"], message["at"]
         doc = self.assist.hover(path, message["text"], at, self._names(path))
@@ -60,7 +58,9 @@ class AssistView(View):
         self.post({"type": "doc", "id": message["id"], **told})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Help with nothing: what is typed may be anything, and a panel would be in its way."""
+        """Answer with nothing: what is typed may be anything, and an error panel would be in the
+        way.
+        """
         told = {"id": message["id"]}
         match message["type"]:
             case "lint":
@@ -72,7 +72,7 @@ class AssistView(View):
                 self.post({"type": "doc", **told, **at, "signature": "", "text": ""})
 
     def _names(self, path: str) -> dict[str, object]:
-        """The names that are there whatever a text says: the run's, and at the prompt the rest."""
+        """The names that exist whatever a text says: the run's, and at the prompt all others."""
         session, names = self.session, {}
         if run := session.run:
             names = {"run": run, "model": run.model, "optimizer": run.optimizer}

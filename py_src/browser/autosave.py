@@ -6,7 +6,7 @@ bytes of which journal belong to it, then the facts and the floats, as a state f
 
     journal   blocks of: two little-endian uint64, records and bytes of samples; then both, as in
               groundling/runs/statefile.py
-    slot      512 bytes of compact ASCII JSON, HEADER_KEYS; metaBytes of facts; the floats
+    slot      512 bytes of compact ASCII JSON, HEADER; metaBytes of facts; the floats
 
 There is one slot more than there are copies to keep. A new copy is written to a slot that holds
 none: its journal first, then its body, its header last, each flushed before the next, and only then
@@ -32,11 +32,10 @@ import numpy as np
 import groundling.model
 import groundling.runs.records
 import groundling.runs.statefile
-from groundling.config import check_number
 from groundling.runs import strict
 from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError, read_header
 from groundling.runs.records import COLUMNS, ROW
-from groundling.runs.strict import HASH, TIME, check_keys, check_text
+from groundling.runs.strict import COUNT, HASH, TEXT, TIME, check
 
 if TYPE_CHECKING:
     from groundling.runs.records import Log
@@ -47,20 +46,19 @@ KEEP = 3  # copies
 SLOTS = [f"{i}.state" for i in range(KEEP + 1)]
 JOURNALS = [f"{i}.log" for i in range(KEEP + 1)]
 FORMAT = "groundling-copy-v1"
-HEADER_KEYS = (
-    *("format", "serial", "iter", "journal", "journalBytes", "journalSha256", "metaBytes"),
-    *("floats", "sha256", "createdAt"),
-)
+HEADER = {"format": TEXT, "journal": (0, len(JOURNALS) - 1), "createdAt": TIME}
+HEADER |= dict.fromkeys(("serial", "iter", "journalBytes", "metaBytes", "floats"), COUNT)
+HEADER |= dict.fromkeys(("journalSha256", "sha256"), HASH)
 PIECE = 2**22  # bytes that are read at a time
 BLOCK_BYTES = 16  # of a journal's block, before its records
 
 
 class StoreError(Exception):
-    """The browser's storage does not do what it was asked."""
+    """The browser's storage failed."""
 
 
 class StoreFull(StoreError):
-    """It has no room left."""
+    """The browser's storage is full."""
 
 
 class Store(Protocol):
@@ -70,13 +68,13 @@ class Store(Protocol):
         """How many bytes the file has; 0 at first."""
 
     def read(self, name: str, at: int, n: int) -> bytes:
-        """So many bytes of the file from `at` on, or as many as there are."""
+        """`n` bytes of the file from `at` on, or as many as there are."""
 
     def write(self, name: str, at: int, data: bytes | memoryview) -> None:
-        """Put data at a byte of the file, which grows as needed. StoreFull."""
+        """Write data at a byte of the file, which grows as needed. StoreFull."""
 
     def flush(self, name: str) -> None:
-        """Return when all that was written to the file will outlast a crash."""
+        """Wait until everything written to the file will survive a crash."""
 
     def truncate(self, name: str, size: int) -> None:
         """Cut the file off at a byte."""
@@ -84,7 +82,7 @@ class Store(Protocol):
 
 @dataclass
 class Journal:
-    """A journal as far as it is written, and what is in it."""
+    """A journal up to where it is written, and its contents."""
 
     name: str
     log: Log
@@ -93,7 +91,7 @@ class Journal:
     digest: Any  # a SHA-256 of all its bytes, which goes on with those to come
 
     def goes_on(self, saved: Saved) -> bool:
-        """Whether a run goes on from what is in it."""
+        """Whether a run continues its contents."""
         now = saved.state
         same = now.samples[: len(self.samples)] == self.samples
         return same and groundling.runs.records.Log(now.first, now.log).begins_with(self.log)
@@ -118,9 +116,7 @@ class Autosave:
         return header.get("serial", 0), header["createdAt"]
 
     def newest(self, floats: bool = True) -> Saved | None:
-        """The newest copy that is whole, or None; without its floats if they are not asked for.
-        Newer ones that are not whole are erased.
-        """
+        """The newest whole copy, or None, perhaps without floats. Damaged newer ones are erased."""
         while self.slots:
             with suppress(ValueError):
                 saved, self.journal = self._read(self.slots[0], floats)
@@ -142,11 +138,9 @@ class Autosave:
         return self._age(self.slots[0])[0] if self.slots else 0
 
     def save(self, facts: Saved, floats: Callable[[], Iterable[np.ndarray]]) -> bool:
-        """Keep a run: its facts, and what gives its floats, in pieces. True if older copies had to
-        go sooner, for want of room.
-
-        StoreFull when there is no room beside the newest copy, which stays. If this is cut short,
-        at any byte, or fails, the newest copy stays too.
+        """Save a run: its facts, and its floats in pieces. True if older copies were erased to make
+        room. StoreFull if there is no room beside the newest copy, which stays, as it does if this
+        is cut short.
         """
         self.discarded = {}
         for slot in self.slots[KEEP:]:
@@ -169,16 +163,14 @@ class Autosave:
         return dropped
 
     def discard(self) -> None:
-        """Let all copies go. Until another one is saved, `restore` can bring them back: only their
-        headers are erased, without which no copy is read, in the next visit either.
-        """
+        """Erase the headers of all copies. `restore` can bring them back until the next save."""
         for slot in self.slots:
             self.discarded[slot] = self.headers.pop(slot), self.store.read(slot, 0, HEADER_BYTES)
             self._write_header(slot, bytes(HEADER_BYTES))
         self.slots = []
 
     def restore(self) -> None:
-        """Bring back what was discarded."""
+        """Restore the discarded copies."""
         for slot, (header, raw) in self.discarded.items():
             self._write_header(slot, raw)
             self.headers[slot] = header
@@ -188,7 +180,7 @@ class Autosave:
     # ---- writing --------------------------------------------------------------------------------
 
     def _write(self, facts: Saved, floats: Iterable[np.ndarray]) -> tuple[str, dict]:
-        """Write a copy to a slot that has none: which, and its header."""
+        """Write a copy to a free slot. Returns the slot and its header."""
         at, meta = facts.state, groundling.runs.statefile.dump_meta(facts)
         shapes = groundling.model.parameter_shapes(
             groundling.runs.statefile.read_meta(meta, facts.created_at).state.model
@@ -228,7 +220,7 @@ class Autosave:
         self.store.flush(slot)
 
     def _add(self, facts: Saved) -> None:
-        """Add to the journal what it lacks of a run."""
+        """Append to the journal what it lacks of a run."""
         at, journal = facts.state, self.journal
         log, known = groundling.runs.records.Log(at.first, at.log), len(journal.log)
         groundling.runs.statefile.check_rows(log.blocks(known), at.first + known)
@@ -246,7 +238,7 @@ class Autosave:
         self.journal = Journal(journal.name, log, list(at.samples), end, digest)
 
     def _tidy(self) -> None:
-        """Empty what no copy needs."""
+        """Empty the slots and journals that no copy needs."""
         for slot in SLOTS:
             if slot not in self.slots:
                 self.store.truncate(slot, 0)
@@ -265,7 +257,7 @@ class Autosave:
     # ---- reading --------------------------------------------------------------------------------
 
     def _read(self, slot: str, floats: bool) -> tuple[Saved, Journal | None]:
-        """The copy in a slot, and its journal as far as it belongs to it. CheckpointError."""
+        """The copy in a slot, and its part of the journal. CheckpointError."""
         header, size = self.headers[slot], self.store.size(slot)
         if header["format"] != FORMAT:
             return groundling.runs.statefile.loads(self.store.read(slot, 0, size)), None
@@ -320,7 +312,7 @@ class Autosave:
     def _pieces(
         self, name: str, at: int, end: int, most: int = PIECE
     ) -> Iterator[tuple[int, bytes]]:
-        """A part of a file in pieces, each with its place."""
+        """A part of a file in pieces, each with its offset."""
         while at < end:
             yield at, (piece := self.store.read(name, at, min(most, end - at)))
             if not piece:
@@ -334,14 +326,9 @@ def _header(raw: bytes) -> dict:
         raw, FORMAT, groundling.runs.statefile.FORMAT, groundling.runs.statefile.FORMAT_1
     )
     try:
-        check_text("createdAt", header.get("createdAt"), *TIME)
+        check("createdAt", header.get("createdAt"), TIME)
         if header["format"] == FORMAT:
-            check_keys("it", header, HEADER_KEYS)
-            for name in ("serial", "iter", "journalBytes", "metaBytes", "floats"):
-                check_number(name, header[name], groundling.runs.statefile.SIZE)
-            check_number("journal", header["journal"], (0, len(JOURNALS) - 1))
-            for name in ("journalSha256", "sha256"):
-                check_text(name, header[name], *HASH)
+            check("it", header, HEADER)
     except ValueError as error:
         raise CheckpointError(f"The copy's header is wrong: {error}") from None
     return header

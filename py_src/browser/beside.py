@@ -1,19 +1,18 @@
 """Work beside the run: one engine for all of it.
 
-A twin, a case, a replay, a measurement, a text and a look run code that the reader may have edited,
-on files that may hold anything, on the run's device and sometimes on its model. Whatever they
-raise ends them alone, is told in a sentence, and leaves the run as it was. Only a lost device is
-the session's, since the run is lost with it.
+A twin, a case, a replay, a measurement, a text and a look run code that may be edited, on any file,
+on the run's device and sometimes its model. What they raise ends them alone and leaves the run as
+it was. Only a lost device is the session's, since the run is lost with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from explain import LOST, REFUSALS, explain
-from view import FRAME, View
+from view import FRAME, Message, View
 
 if TYPE_CHECKING:
     from view import PageSession
@@ -22,32 +21,35 @@ GONE = "The device went away before this was done."
 
 
 class Beside(View):
-    """A view with work of its own, one piece at a time: a generator that is advanced for about a
-    frame, then waits for the next.
-    """
+    """A view with work of its own: a generator that is advanced for about a frame at a time."""
 
     work: Generator | None = None
+    records: Sequence = ()  # that the page does not have yet
 
     # ---- what a view says of its work -----------------------------------------------------------
 
+    def tell(self, phase: str, message: str = "") -> None:
+        """Post how far the work is: "running", "done", "stopped" or "failed", and why."""
+        raise NotImplementedError
+
     def shown(self) -> None:
         """Post what has come in this frame."""
+        if self.records:
+            self.tell("running")
 
     def stopped(self) -> None:
-        """Tell the page that the work was ended early."""
-
-    def failed(self, why: str) -> None:
-        """Tell the page that the work has ended, and why."""
+        """Post that the work was ended early."""
+        self.tell("stopped")
 
     def let_go(self) -> None:
         """Drop what the work held: its memory is free for the next."""
 
     def around(self) -> AbstractContextManager:
-        """What each stretch of the work runs in."""
+        """The context in which each part of the work runs."""
         return nullcontext()
 
     def edits(self) -> dict[str, str] | None:
-        """The edits that the work runs by, where they are not those in force."""
+        """The edits that the work runs under, if not those in force."""
 
     # ---- the engine -----------------------------------------------------------------------------
 
@@ -56,26 +58,30 @@ class Beside(View):
         """Whether there is more to do."""
         return self.work is not None
 
+    def end_early(self, message: Message) -> None:
+        """Obey a command that stops the work."""
+        self.stop()
+
     def begin(self, work: Generator) -> None:
-        """Take up work in place of what there was, as far as its first `yield`."""
+        """Start work in place of the work before, up to its first `yield`."""
         self._end()
         self.work = work
         self._run(self._step)
 
     def advance(self) -> None:
-        """Go on for about a frame; beside a run that trains, one step."""
+        """Continue for about a frame, or for one step beside a run that trains."""
         self._run(self._frame)
 
     def stop(self) -> None:
-        """End it where it is."""
+        """Stop the work."""
         if self.work is not None:
             self._run(self.stopped)
             self._end()
 
     def drop(self) -> None:
-        """Let it go with its device."""
+        """Drop the work: its device is lost."""
         if self.work is not None:
-            self.failed(GONE)
+            self.tell("failed", GONE)
         self._end()
 
     def _step(self) -> None:
@@ -96,7 +102,7 @@ class Beside(View):
             step()
 
     def _fail(self, error: BaseException) -> None:
-        self.failed(sentence(error, self.session, self.edits()))
+        self.tell("failed", sentence(error, self.session, self.edits()))
         self._end()
 
     def _end(self) -> None:
@@ -109,8 +115,8 @@ class Beside(View):
 
 @contextmanager
 def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
-    """In the block is work beside the run. What it raises ends here, and is told; and however the
-    block is left, the run's device, tape and model are as they were. A lost device is raised.
+    """Run work beside the run in the block. What it raises is passed to `tell`, except that the
+    device was lost; the run's device, tape and model are afterwards as they were before.
     """
     device, run = session.device, session.run
     model = getattr(run, "model", None)
@@ -131,7 +137,7 @@ def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Itera
 def sentence(
     error: BaseException, session: PageSession, files: dict[str, str] | None = None
 ) -> str:
-    """An error of work beside the run, as a sentence for its part of the page."""
+    """An error of work beside the run, as a sentence."""
     words = explain(error, files)
     if words["title"] in REFUSALS:
         return words["message"]

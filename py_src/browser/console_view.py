@@ -1,8 +1,4 @@
-"""The page's console: what Python prints as it prints it, and a prompt into the live run.
-
-What the reader types is run between two iterations, with the run at hand; nothing else ever is.
-site/src/code/Console.tsx draws what this posts.
-"""
+"""The page's console: what Python prints, and a prompt into the run, between two iterations."""
 
 from __future__ import annotations
 
@@ -24,6 +20,7 @@ import groundling.runs.writer
 from groundling.edits.errors import CONSOLE
 
 if TYPE_CHECKING:
+    import messages.code
     from view import PageSession
 
 EVERY = 1 / 20  # seconds: messages come no more often
@@ -36,7 +33,7 @@ OF_A_RUN = "run", "model", "optimizer", "sample"
 
 
 class Output:
-    """What was printed since the last message: its beginning and its end, and how much between."""
+    """What was printed since the last message: its beginning and end, and how much is between."""
 
     def __init__(self):
         self.head: list[Message] = []
@@ -47,12 +44,12 @@ class Output:
         return bool(self.head)
 
     def add(self, entry: Message) -> None:
-        """An entry that is not printed text, and so is kept; what was printed comes before it."""
+        """Add an entry that is not printed text, and is always kept."""
         entries = [*self.take(), entry]
         self.head, self.size = entries, HEAD  # what is printed after it has the tail's room
 
     def print(self, kind: str, text: str) -> None:
-        """Some text, "out" or "err"."""
+        """Add printed text; kind is "out" or "err"."""
         room = HEAD - self.size
         if room > 0 and not self.tail:
             if self.head and self.head[-1]["kind"] == kind:
@@ -75,7 +72,7 @@ class Output:
                 self.tail.appendleft((kind, text[len(left_out) :]))
 
     def take(self) -> list[Message]:
-        """All of it as entries, and begin anew."""
+        """All of it as entries; empties this."""
         entries = self.head
         if self.characters:
             many = f"{self.lines:,} lines" if self.lines > 1 else f"{self.characters:,} characters"
@@ -90,7 +87,7 @@ class Output:
 
 
 class Stream(io.TextIOBase):
-    """Takes the place of sys.stdout or sys.stderr."""
+    """Replaces sys.stdout or sys.stderr."""
 
     encoding, errors = "utf-8", "replace"
 
@@ -120,7 +117,7 @@ class ConsoleView(View):
         self.count = 0
 
     def capture(self) -> None:
-        """Have all that Python prints from now on."""
+        """Capture all that Python prints from now on."""
         sys.stdout, sys.stderr = Stream(self, "out"), Stream(self, "err")
 
     def print(self, kind: str, text: str) -> None:
@@ -134,21 +131,19 @@ class ConsoleView(View):
         """Whether something waits to be posted."""
         return bool(self.output)
 
-    def advance(self) -> None:
-        """Post what waits, if it is time to."""
-        self.flush()
-
     def flush(self) -> None:
         """Post what waits, if it is time to."""
         if self.output and (now := self.session.clock()) - self.posted >= EVERY:
             self.posted = now
             self.post({"type": "console", "entries": self.output.take()})
 
+    advance = flush
+
     def _flush_now(self) -> None:
         self.posted = -EVERY
         self.flush()
 
-    def do_evaluate(self, message: Message) -> None:
+    def do_evaluate(self, message: messages.code.EvaluateCommand) -> None:
         """Run what was typed, and show its value; whatever it raises is shown too."""
         text = message["text"]
         self.output.add({"kind": "in", "text": text[:MAX_TEXT]})
@@ -170,27 +165,22 @@ class ConsoleView(View):
             self._flush_now()
             self.post({"type": "evaluated"})
 
-    def known(self) -> dict:
-        """Every name that means something at the prompt now."""
-        self._give()
-        return self.names
-
     def _evaluate(self, text: str) -> object:
         """The value of the last expression, or None."""
-        self._give()
+        names = self.known()
         name = f"{CONSOLE} {self.count}>"
         self.count += 1
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         linecache.cache.pop(f"{CONSOLE} {self.count - KEPT}>", None)
         tree = compile(text, name, "exec", ast.PyCF_ONLY_AST)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, name, "exec"), self.names)
+        exec(compile(tree, name, "exec"), names)
         if last is None:
             return None
-        return eval(compile(ast.Expression(last.value), name, "eval"), self.names)
+        return eval(compile(ast.Expression(last.value), name, "eval"), names)
 
-    def _give(self) -> None:
-        """Name what there is now, but for names that the reader has given another meaning."""
+    def known(self) -> dict:
+        """The names at the prompt: what there is now, unless the reader has used its name."""
         session, run = self.session, self.session.run
         now = {"np": np, "groundling": sys.modules["groundling"], "corpus": session.corpus}
         if session.device:
@@ -204,6 +194,7 @@ class ConsoleView(View):
                 if name in now:
                     self.names[name] = now[name]
         self.given = now
+        return self.names
 
     def _sample(
         self,
@@ -212,9 +203,8 @@ class ConsoleView(View):
         temperature: float = 0.8,
         **settings,
     ) -> str:
-        """The prompt (the beginning of the validation text), and `length` characters that the model
-        goes on with; also top_k, top_p and seed (the run's, and so the same text until the weights
-        change).
+        """The prompt (by default the beginning of the validation text) and `length` characters that
+        continue it. Other settings are top_k, top_p and seed (by default the run's).
         """
         run = self.session.run
         if run is None:
@@ -234,9 +224,7 @@ class ConsoleView(View):
 
 
 def can_change(text: str) -> bool:
-    """Whether what was typed may change what a step computes: it binds or calls something, and
-    does not only look.
-    """
+    """Whether what was typed may change what a step computes: it binds or calls something."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -252,7 +240,7 @@ def can_change(text: str) -> bool:
 
 
 class Short(reprlib.Repr):
-    """repr, but of a long thing only some, and of a dictionary a line for each key."""
+    """repr with limits, and a line for each key of a dictionary."""
 
     def __init__(self):
         super().__init__()
@@ -274,7 +262,7 @@ class Short(reprlib.Repr):
 
 
 def entry(value: object) -> Message:
-    """A value as the console shows it: text, and of arrays and tensors what they look like."""
+    """A value as the console shows it: text, and a picture of arrays and tensors."""
     if isinstance(value, np.ndarray):
         numbers, named = value, f"ndarray {value.dtype} {value.shape}"
     elif is_tensor(value):
@@ -290,7 +278,7 @@ def entry(value: object) -> Message:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is one of the library's tensors, also one of before an edit of tensor.py."""
+    """Whether it is a tensor of the library, also of tensor.py before an edit."""
     kinds = type(value).__mro__
     return any(
         (kind.__name__, kind.__module__) == ("Tensor", "groundling.engine.tensor") for kind in kinds
@@ -298,7 +286,7 @@ def is_tensor(value: object) -> bool:
 
 
 def shortened(text: str) -> str:
-    """The beginning and the end of it, if it is long."""
+    """The text, without its middle if it is long."""
     if len(text) <= MAX_SHOWN:
         return text
     half = MAX_SHOWN // 2
@@ -306,9 +294,7 @@ def shortened(text: str) -> str:
 
 
 def picture(numbers: np.ndarray, dtype: object) -> Message:
-    """An array's shape and statistics, and its numbers as pixels: rows of its last axis, from
-    black for the least to white for the largest, averaged where they are too many.
-    """
+    """An array's shape, statistics and pixels: black is the least number, white the greatest."""
     finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers.reshape(-1)
     facts = dict.fromkeys(("mean", "std", "min", "max"))
     if finite.size:

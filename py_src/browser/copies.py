@@ -1,6 +1,4 @@
-"""Copies of the page's run, which outlast this worker: in the browser's storage, if autosave has
-room there, else in the page.
-"""
+"""Copies of the page's run that outlast this worker: in the browser's storage, else in the page."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ KEEP_SHARE = 0.05  # of the time at most goes to copying
 
 
 def post_pieces(post: Callable[[Message], None], pieces: Pieces) -> None:
-    """Give the page a file piece by piece, each with its place; the next message says what it is
-    for.
-    """
+    """Post a file in pieces, each with its offset. The next message says what the file is for."""
     first = True
     for at, piece in pieces:
         post({"type": "piece", "first": first, "at": at, "bytes": piece})
@@ -57,13 +53,11 @@ class Copies:
         self.last, self.every = (-math.inf, 0), 0.0  # the last copy: (time, iter); seconds
 
     def restart(self, trial: Trial) -> None:
-        """Count the time to the next copy from now on."""
+        """Start the time to the next copy."""
         self.last = self.clock(), trial.iter
 
     def keep(self, trial: Trial) -> None:
-        """Copy the run to where it outlasts this worker: the browser's storage, or else the page.
-        Where that fails the run goes on, and the page is told.
-        """
+        """Copy the run to the browser's storage, else to the page. A failure is only reported."""
         began, run = self.clock(), trial.run
         try:
             facts = groundling.runs.statefile.facts(run)
@@ -82,14 +76,14 @@ class Copies:
         self.last, self.every = (now, trial.iter), (now - began) / KEEP_SHARE
 
     def note(self, trial: Trial, facts: Saved, serial: int | None) -> None:
-        """There is a copy of the run: with that number in the store, or None: in the page."""
+        """Note a copy of the run: its number in the store, or None if it is in the page."""
         at = facts.state
         trial.kept = Kept(at.iter, serial)
         name = groundling.runs.statefile.file_name(at.config.seed, at.iter, at.model)
         self.post({"type": "kept", "name": name, "iter": at.iter, "here": serial is not None})
 
     def _autosave(self, facts: Saved, run: Run) -> int | None:
-        """Keep the run in the store: the copy's number there, or None, and the page is told."""
+        """Save the run in the store. Returns the copy's number, or None if it failed."""
         if not self.autosave:
             return None
         try:
@@ -115,7 +109,7 @@ class Copies:
         return self.autosave.serial
 
     def _tell(self, trouble: str) -> None:
-        """Tell the page that copies fail, once for as long as it is so."""
+        """Tell the page that copies fail, once for each reason."""
         if trouble != self.trouble:
             self.post({"type": "notice", "message": trouble})
         self.trouble = trouble
@@ -129,7 +123,7 @@ class Copies:
         self.post({"type": "notice", "message": text})
 
     def stored(self, look: Callable[[Autosave], Any]) -> Any:
-        """What autosave gives; None where there is none, or it fails, and then the page is told."""
+        """The result of `look`, or None if there is no autosave or it fails."""
         try:
             return look(self.autosave) if self.autosave else None
         except StoreError as error:
@@ -161,9 +155,7 @@ class Copies:
         return enough and seconds > self.every
 
     def of(self, trial: Trial | Aside, message: Message) -> Saved | None:
-        """The last copy of a run that is lost or spoiled; where the page has it, it has sent it
-        with the command.
-        """
+        """The last copy of a lost or spoiled run. If the page has it, it is in the message."""
         if trial.kept and trial.kept.serial is not None:
             return self.stored(lambda autosave: autosave.read(trial.kept.serial))
         return groundling.runs.statefile.loads(message["bytes"]) if message.get("bytes") else None

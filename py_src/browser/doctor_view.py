@@ -1,7 +1,4 @@
-"""The page's doctor: it reads the run's curve as it grows, and trains cases beside it.
-
-It knows nothing of the browser; site/src/doctor draws what it posts.
-"""
+"""The page's doctor: it reads the run's curve as it grows, and trains cases beside it."""
 
 from __future__ import annotations
 
@@ -14,16 +11,19 @@ from beside import Beside
 from view import Message
 
 import groundling.labs.curve
+import groundling.labs.diagnosis
 import groundling.labs.doctor
 import groundling.labs.entropy
 from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
+    import messages.doctor
     from view import PageSession
 
     from groundling.data import Corpus
     from groundling.labs.curve import Curve
-    from groundling.labs.doctor import Examination, Verdict
+    from groundling.labs.diagnosis import Verdict
+    from groundling.labs.doctor import Examination
     from groundling.runs.records import Record
     from groundling.runs.run import Run
 
@@ -49,7 +49,7 @@ class DoctorView(Beside):
     # ---- the run --------------------------------------------------------------------------------
 
     def on_records(self, records: list[Record]) -> None:
-        """Take in what was posted; read the curve, if it is time to."""
+        """Add the records to the curve, and diagnose it if it is time to."""
         if self.run is not self.session.run:  # an applied edit makes another run, of the same log
             self.run, self.read = self.session.run, (-math.inf, 0)
             self.curve = groundling.labs.curve.Curve()
@@ -61,7 +61,7 @@ class DoctorView(Beside):
             self._diagnose()
 
     def on_phase(self, phase: str) -> None:
-        """Read the whole curve when the run rests; tell the page what there is to examine."""
+        """Diagnose the curve when the run rests; post the cases when there is none."""
         if phase == "ready":
             corpus = self.session.corpus
             self.post({"type": "cases", **cases(math.log(corpus.vocab_size))})
@@ -72,32 +72,27 @@ class DoctorView(Beside):
             self._diagnose()
 
     def on_error(self, error: BaseException) -> None:
-        """A loss that was no number is part of the curve too."""
+        """Add a loss that is not a number to the curve."""
         if isinstance(error, NonFiniteLoss) and self.run is self.session.run is not None:
-            if self.curve.iter and self.curve.iter[-1] == error.record.iter:
-                for column in (self.curve.iter, self.curve.train, self.curve.val, self.curve.lr):
-                    column.pop()
             self.curve.add(error.record)
             self._diagnose()
 
     def _diagnose(self) -> None:
         uniform = math.log(self.session.corpus.vocab_size)
-        verdict = groundling.labs.doctor.diagnose(self.curve, uniform)
+        verdict = groundling.labs.diagnosis.diagnose(self.curve, uniform)
         self.read = self.session.clock(), len(self.curve)
         at = self.curve.iter[-1] if self.curve else 0
         self.post({"type": "diagnosis", "iter": at, "verdict": told(verdict)})
 
     # ---- the cases ------------------------------------------------------------------------------
 
-    def do_case(self, message: Message) -> None:
+    def do_case(self, message: messages.doctor.CaseCommand) -> None:
         """Examine cases, one after the other."""
         self.stop()
         self.iters = message["iters"]
         self.begin(self._examine(list(message["names"])))
 
-    def do_uncase(self, message: Message) -> None:
-        """End it early, and those after it."""
-        self.stop()
+    do_uncase = Beside.end_early
 
     def _examine(self, names: list[str]) -> Iterator[None]:
         for self.name in names:
@@ -106,7 +101,7 @@ class DoctorView(Beside):
             case, session = groundling.labs.doctor.CASES[self.name], self.session
             make = groundling.labs.doctor.Examination
             self.exam = make(case, session.corpus, session.device, self.iters)
-            self._post("running")
+            self.tell("running")
             yield
             for record in self.exam.train():
                 self.records.append([record.iter, record.train, record.val])
@@ -114,28 +109,20 @@ class DoctorView(Beside):
             curve = self.exam.curve
             if self.exam.ended:  # by a record that was not among those that came
                 self.records.append([curve.iter[-1], curve.train[-1], curve.val[-1]])
-            self._post("done", self.exam.ended, curve and self.exam.verdict())
+            self.tell("done", self.exam.ended, curve and self.exam.verdict())
             self.exam = None  # and with it its memory
 
-    def shown(self) -> None:
-        """Post the losses that have come."""
-        if self.records:
-            self._post("running")
-
     def stopped(self) -> None:
-        """The verdict is on what there is."""
+        """Post the diagnosis of the curve so far."""
         curve = self.exam.curve
-        self._post("stopped", verdict=curve and self.exam.verdict())
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+        self.tell("stopped", verdict=curve and self.exam.verdict())
 
     def let_go(self) -> None:
         """Free the case's memory."""
         self.exam, self.records = None, []
 
-    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+    def tell(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        """Post how far the case is, and its verdict."""
         records, self.records = self.records, []
         where = {"name": self.name, "phase": phase, "iters": self.iters, "records": records}
         verdict = told(verdict) if verdict else None
@@ -148,7 +135,7 @@ def levels(corpus: Corpus) -> list[Message]:
 
 
 def cases(uniform: float) -> Message:
-    """What the page shows of the six, before any has run."""
+    """The cases as the page shows them."""
     doctor = groundling.labs.doctor
     return {
         "cases": [
@@ -156,7 +143,7 @@ def cases(uniform: float) -> Message:
                 "name": case.name,
                 "title": case.title,
                 "wrong": case.wrong,
-                "expected": doctor.TITLES[case.expected],
+                "expected": groundling.labs.diagnosis.TITLES[case.expected],
                 "shape": case.shape(uniform),
             }
             for case in doctor.CASES.values()
@@ -169,13 +156,4 @@ def cases(uniform: float) -> Message:
 
 def told(verdict: Verdict) -> Message:
     """A verdict as the page shows it."""
-    return {
-        "kind": verdict.kind,
-        "title": verdict.title,
-        "says": verdict.says,
-        "evidence": [list(pair) for pair in verdict.evidence],
-        "change": verdict.change,
-        "fix": verdict.fix,
-        "at": verdict.at,
-        "healthy": verdict.healthy,
-    }
+    return asdict(verdict) | {"title": verdict.title, "healthy": verdict.healthy}

@@ -16,9 +16,7 @@ LOST = (DeviceLost, getattr(wgpu, "GPUDeviceLostError", DeviceLost))
 
 
 def explain(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
-    """An error as a panel: title, message (what happened), hint (what to do), detail, frames.
-    files as for code_error. It never raises.
-    """
+    """An error as a panel: title, message, hint, detail, frames; see code_error. Never raises."""
     try:
         return _explained(error, files)
     except BaseException as another:  # of a class whose own methods raise, or for want of memory
@@ -36,16 +34,14 @@ def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, 
     asked = isinstance(error, (KeyboardInterrupt, SystemExit))
     if asked or not known and any(frame["yours"] for frame in told["frames"]):
         return told
-    title, hint = next((words for kind, words in WORDS if isinstance(error, kind)), UNKNOWN)
+    title, hint = next((words for kind, *words in WORDS if isinstance(error, kind)), UNKNOWN)
     detail = "" if known or isinstance(error, ValueError) else told["detail"]
     message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
     return _panel(title, hint, message, detail)
 
 
 def code_error(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:
-    """An error in code that the reader may have edited, as the page has it; files are the edits,
-    where they are not those in force.
-    """
+    """An error in edited code, as the page has it. files: the edits, by default those in force."""
     edits = groundling.sources.overlay if files is None else files
     told = asdict(groundling.edits.errors.describe(error, edits))
     for frame in told["frames"]:
@@ -57,42 +53,30 @@ def code_error(error: BaseException, files: dict[str, str] | None = None) -> dic
 WORDS = (
     (
         NonFiniteLoss,
-        (
-            "The loss is no longer a number",
-            "Updates that are too large do this. Reset, choose a lower peak learning rate, and "
-            "begin again. Save weights or Save state gives the last good copy, if there was time "
-            "for one.",
-        ),
+        "The loss is no longer a number",
+        "Updates that are too large do this. Reset, choose a lower peak learning rate, and begin "
+        "again. Save weights or Save state gives the last good copy, if there was time for one.",
     ),
     (
         LOST,
-        (
-            "The GPU went away",
-            "The system may have put it to sleep, updated its driver, or given it to another "
-            "program. Save weights or Save state gives the last copy that was read back; Reset "
-            "opens the GPU again, and the run can go on from that copy.",
-        ),
+        "The GPU went away",
+        "The system may have put it to sleep, updated its driver, or given it to another program. "
+        "Save weights or Save state gives the last copy that was read back; Reset opens the GPU "
+        "again, and the run can go on from that copy.",
     ),
-    (
-        MemoryError,
-        ("Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
-    ),
+    (MemoryError, "Out of memory", "Close other tabs, or Reset and choose a smaller batch."),
     (
         CheckpointError,
-        (
-            "This file was refused",
-            "Nothing has changed. What can be loaded is a .bin or a .state that this page or the "
-            "groundling command has written.",
-        ),
+        "This file was refused",
+        "Nothing has changed. What can be loaded is a .bin or a .state that this page or the "
+        "groundling command has written.",
     ),
     # also of limits.Refused, a DeviceError that says itself what to do
-    (ValueError, ("This cannot be", "Nothing has changed. Correct it and try again.")),
+    (ValueError, "This cannot be", "Nothing has changed. Correct it and try again."),
     (
         DeviceError,
-        (
-            "The device cannot do this",
-            "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
-        ),
+        "The device cannot do this",
+        "The NumPy device can take over: Reset, and choose it beside the adapter's name.",
     ),
 )
 UNKNOWN = (

@@ -29,13 +29,13 @@ RATE_WINDOW = 3.0  # seconds that iterations per second are measured over
 
 
 class Pace:
-    """How fast a run trains, over the last RATE_WINDOW seconds."""
+    """The speed of a run over the last RATE_WINDOW seconds."""
 
     def __init__(self):
         self.marks: deque[tuple[float, int]] = deque()  # (time, iter)
 
     def rate(self, now: float, iter: int) -> float | None:
-        """Iterations per second, of a run that is at this one now."""
+        """Iterations per second of a run that is at this iteration now."""
         self.marks.append((now, iter))
         while len(self.marks) > 3 and now - self.marks[0][0] > RATE_WINDOW:
             self.marks.popleft()
@@ -46,7 +46,7 @@ class Pace:
 def drawing(
     post: Callable[[Message], None], clock: Callable[[], float]
 ) -> Callable[[int, int], None]:
-    """Tells the page how many of a new run's weights are drawn, where that takes long."""
+    """Returns a function that posts how many weights are drawn, at intervals."""
     last = clock()
 
     def drawn(done: int, total: int) -> None:
@@ -59,7 +59,7 @@ def drawing(
 
 
 def adapter(device: Device, missing: str, detail: str) -> Message:
-    """A device, and what is missing where it is not the one that was asked for."""
+    """A device, and what is missing if it is not the one requested."""
     return {
         "device": device.name,
         "name": device.description,
@@ -81,7 +81,7 @@ def model_of(config: GPTConfig, corpus: Corpus) -> Message:
 
 
 def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
-    """Where a run stands after so many seconds of training, at so many iterations per second."""
+    """The state of a run after so many seconds at so many iterations per second."""
     run = trial.run
     tokens = run.config.batch_size * run.model.config.block_size
     val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
@@ -104,12 +104,12 @@ def row(record: Record) -> Message:
 
 
 def perplexity(nats: float | None) -> float | None:
-    """e to the loss: among how many characters an even guess would be as good. None if absurd."""
+    """exp(loss): the number of equally likely characters. None if it is huge."""
     return math.exp(nats) if nats is not None and nats < 20 else None
 
 
 def settings(config: TrainConfig) -> Message:
-    """What the page's fields show."""
+    """The settings that the page's fields show."""
     return {
         "seed": config.seed,
         "iters": config.iters,
@@ -119,7 +119,7 @@ def settings(config: TrainConfig) -> Message:
 
 
 def limits() -> Message:
-    """What the page's fields may hold: the least and the most; of the seed, its characters."""
+    """The ranges of the page's fields; of the seed, the range of its length."""
     known = groundling.config.TRAIN_LIMITS
     return {
         "seed": (0, groundling.config.MAX_SEED),
@@ -130,9 +130,7 @@ def limits() -> Message:
 
 
 def train_config(message: Message, usual: TrainConfig) -> TrainConfig:
-    """The run that the page's fields ask for, and for the rest the usual one, with the defaults of
-    the code in force, which an edit may have changed. ValueError for what cannot be.
-    """
+    """The page's fields over the usual settings, by the code in force. ValueError."""
     config = replace(
         groundling.config.with_peak(usual, message["lr"]),
         seed=message["seed"],

@@ -1,6 +1,4 @@
-"""The files of the page's run: weights, states and logs, saved and loaded, and the copies in this
-browser.
-"""
+"""The files of the page's run: weights, states and logs, and the copies in this browser."""
 
 from __future__ import annotations
 
@@ -26,6 +24,9 @@ from groundling.runs.run import NonFiniteLoss
 from groundling.runs.statefile import OtherOrigin
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import messages.run
     from copies import Pieces
     from wire import Message
 
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 
 
 class FilesView(View):
-    """What of the run is saved, and what takes its place."""
+    """Saves the run's files, and loads others in its place."""
 
     commands = "load", "anyway", "continue", "discard", "undiscard", "save", "state"
     live = ("log",)
 
-    def do_load(self, message: Message) -> None:
+    def do_load(self, message: messages.run.LoadCommand) -> None:
         if self.session.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
         if groundling.runs.statefile.is_state(message["bytes"]):
@@ -68,9 +69,7 @@ class FilesView(View):
         self._take("weights", message["name"], run, note)
 
     def _load_state(self, message: Message, saved: Saved, anyway: bool = False) -> bool:
-        """Make the run of a state the page's, or ask, with nothing changed so far; True if it is
-        the page's now.
-        """
+        """Make the run of a state the page's, and return True; or ask first, with no change."""
         self.session.asking = None
         try:
             with self.session.replacing(message):
@@ -98,24 +97,24 @@ class FilesView(View):
         self._take("state", name, run, note)
 
     def _corpus_of(self, vocab_hash: str) -> Corpus:
-        """The text, by the tokenizer of a file's vocabulary."""
+        """The text, read by the tokenizer of a file's vocabulary."""
         tokenizer = groundling.data.tokenizer_of(vocab_hash)
         return groundling.runs.texts.read_as(self.session.corpus, tokenizer)
 
     def _take(self, kind: str, name: str, run: Run, note: str) -> None:
-        """Make a run that was read the page's, and put the one before it aside."""
+        """Make a loaded run the page's, and put the one before it aside."""
         self.session.take(Trial(run))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
         self.session.rest()
 
-    def do_anyway(self, message: Message) -> None:
+    def do_anyway(self, message: messages.run.AnywayCommand) -> None:
         """The answer to `asked`."""
         if self.session.asking and self.session.phase in RESTING:
             self._load_state(**self.session.asking, anyway=True)
 
-    def do_continue(self, message: Message) -> None:
-        """Go on from the newest copy of autosave."""
+    def do_continue(self, message: messages.run.ContinueCommand) -> None:
+        """Continue from autosave's newest copy."""
         if self.session.phase != "ready" or not self.session.copies.autosave:
             return
         message = message | {"name": "The copy in this browser"}
@@ -131,41 +130,37 @@ class FilesView(View):
             self.session.copies.note(self.session.trial, saved, self.session.copies.autosave.serial)
             self.session.resume()
 
-    def do_discard(self, message: Message) -> None:
-        """Let the copies of autosave go."""
+    def do_discard(self, message: messages.run.DiscardCommand) -> None:
+        """Discard autosave's copies."""
         self.session.copies.stored(lambda autosave: autosave.discard())
         self.session.copies.offer(self.session.corpus)
 
-    def do_undiscard(self, message: Message) -> None:
-        """Bring them back, if no other copy has been kept since."""
+    def do_undiscard(self, message: messages.run.UndiscardCommand) -> None:
+        """Restore them, if no other copy was saved since."""
         self.session.copies.stored(lambda autosave: autosave.restore())
         self.session.copies.offer(self.session.corpus)
 
-    def do_save(self, message: Message) -> None:
-        def of_copy(saved: Saved) -> Pieces:
-            return groundling.runs.checkpoint.stream(groundling.runs.statefile.weights_of(saved))
+    def do_save(self, message: messages.run.SaveCommand) -> None:
+        files, weights_of = groundling.runs.checkpoint, groundling.runs.statefile.weights_of
+        self._save(
+            message,
+            files,
+            lambda run: files.stream(run.checkpoint()),
+            lambda saved: files.stream(weights_of(saved)),
+        )
 
-        def of_run(run: Run) -> Pieces:
-            return groundling.runs.checkpoint.stream(run.checkpoint())
-
-        self._save(message, groundling.runs.checkpoint.file_name, of_run, of_copy)
-
-    def do_state(self, message: Message) -> None:
-        def of_copy(saved: Saved) -> Pieces:
-            at = saved.state
-            return groundling.runs.statefile.stream(saved, [at.weights, at.m, at.v])
-
+    def do_state(self, message: messages.run.StateCommand) -> None:
         files = groundling.runs.statefile
-        self._save(message, files.file_name, files.stream_run, of_copy)
+        self._save(message, files, files.stream_run, files.stream)
 
     def _save(
         self,
         message: Message,
-        file_name: Callable[[str, int], str],
+        files: ModuleType,
         of_run: Callable[[Run], Pieces],
         of_copy: Callable[[Saved], Pieces],
     ) -> None:
-        """Give the page a file of the run, or of its last copy where the run is lost or spoiled."""
+        """Post a file of the run, or of its last copy if the run is lost or spoiled."""
         if not self.session.trial:
             self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return
@@ -182,10 +177,10 @@ class FilesView(View):
             iter = copy.state.iter
             text += f"What was saved is the last good copy, of iteration {iter:,}."
             self.post({"type": "notice", "message": text})
-        name = file_name(run.config.seed, iter, run.model.config)
+        name = files.file_name(run.config.seed, iter, run.model.config)
         self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
 
-    def do_log(self, message: Message) -> None:
+    def do_log(self, message: messages.run.LogCommand) -> None:
         if not (trial := self.session.trial):
             return
         out = io.StringIO()

@@ -1,12 +1,11 @@
 """The page's inspector: what is in a weights or a state file, and how two of them differ.
 
-It knows nothing of the browser. Two files at most are open, in the slots "a" and "b";
-site/src/inspector draws what it posts. Bytes are shown a page of 512 at a time, so that the
-header is a page of its own.
+At most two files are open, in the slots "a" and "b". A page of bytes has 512, as a header has.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ import groundling.runs.inspector
 from groundling.runs.checkpoint import HEADER_BYTES, CheckpointError
 
 if TYPE_CHECKING:
+    import messages.inspector
     from view import PageSession
 
     from groundling.runs.inspector import Contents, Part
@@ -39,12 +39,12 @@ class InspectorView(View):
         super().__init__(session)
         self.open: dict[str, Contents] = {}
 
-    def do_inspect(self, message: Message) -> None:
+    def do_inspect(self, message: messages.inspector.InspectCommand) -> None:
         """Open a file."""
         self.read(message["slot"], message["name"], message["bytes"])
 
-    def do_inspect_run(self, message: Message) -> None:
-        """Open the weights of now, as Save weights would write them."""
+    def do_inspect_run(self, message: messages.inspector.InspectRunCommand) -> None:
+        """Open the current weights, as Save weights would write them."""
         slot, name, run = message["slot"], "the current run", self.session.run
         if not run:
             self.refuse(slot, name, "There is no run yet: press Start, or load one.")
@@ -53,16 +53,16 @@ class InspectorView(View):
         name = groundling.runs.checkpoint.file_name(ckpt.seed, ckpt.iter, ckpt.config)
         self.read(slot, name, groundling.runs.checkpoint.dumps(ckpt))
 
-    def do_look(self, message: Message) -> None:
+    def do_look(self, message: messages.inspector.LookCommand) -> None:
         """Show a page of a file's bytes."""
         self.look(message["slot"], message["page"])
 
-    def do_close(self, message: Message) -> None:
+    def do_close(self, message: messages.inspector.CloseCommand) -> None:
         """Empty a slot."""
         self.open.pop(message["slot"], None)
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error in the slot."""
         name = message.get("name", "the current run")
         self.refuse(message["slot"], name, sentence(error, self.session))
 
@@ -83,13 +83,13 @@ class InspectorView(View):
         self.post({"type": "uninspected", "slot": slot, "name": name, "message": why})
 
     def look(self, slot: str, page: int) -> None:
-        """Show one page of a file's bytes; beyond its ends, the first or the last."""
+        """Post a page of a file's bytes: the nearest that exists."""
         if (contents := self.open.get(slot)) is not None:
             last = (len(contents.data) - 1) // PAGE
             self.post({"type": "bytes", "slot": slot, **page_of(contents, min(max(page, 0), last))})
 
     def compare(self) -> None:
-        """Tell how the two open files differ, tensor by tensor, if there are two."""
+        """Post the differences of the two open files, tensor by tensor."""
         if len(self.open) < 2:
             return
         try:
@@ -110,21 +110,14 @@ class InspectorView(View):
             )
         if len({len(contents.parts) for contents in self.open.values()}) > 1:
             text += " Only one of the files has AdamW's averages, so the weights are compared."
-        rows = [
-            {
-                "name": one.name,
-                "count": one.count,
-                "floats": int(np.prod(one.shape)),
-                "largest": one.largest,
-                "rms": one.rms,
-            }
-            for one in differences
-        ]
+        rows = [asdict(one) for one in differences]
+        for each in rows:
+            each["floats"] = int(np.prod(each.pop("shape")))
         self.post({"type": "compared", "text": text, "rows": rows})
 
 
 def told(contents: Contents) -> Message:
-    """All that the page shows of a file, but for its bytes."""
+    """What the page shows of a file, without its bytes."""
     ckpt, saved = contents.ckpt, contents.saved
     return {
         "kind": "state" if saved else "weights",
@@ -158,7 +151,7 @@ def row(part: Part) -> Message:
 
 
 def explained(contents: Contents) -> Message:
-    """Why the file is as large as it is: the parameters, of what; and the bytes that they make."""
+    """How the size of the file comes from its parameters and header."""
     config, rows = contents.ckpt.config, groundling.runs.inspector.size(contents.ckpt.config)
     total = sum(count for _, count in rows)
     lead = [f"{HEADER_BYTES:,} of header"]
@@ -185,10 +178,7 @@ def explained(contents: Contents) -> Message:
 
 
 def page_of(contents: Contents, page: int) -> Message:
-    """A page of bytes: its hexadecimal digits, and of every four bytes what they say.
-
-    A cell is text before the first float and after the last, and a number between them.
-    """
+    """A page of bytes: in hexadecimal, and each four as a number, or as text outside the floats."""
     at = PAGE * page
     raw = bytes(contents.data[at : at + PAGE])
     cells: list[str | float] = []

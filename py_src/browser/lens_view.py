@@ -1,8 +1,7 @@
 """The page's look inside a model: its heads, its layers' guesses, and how its layers fare.
 
-It knows nothing of the browser; site/src/inside draws what it posts. The model is one of those
-that the Talk tab can let write: the reference checkpoint, a file, or the run. Of a run that trains
-a look is taken anew every now and then, so seldom that training hardly slows.
+The model is one that the Talk tab can use. A run that trains is looked at so seldom that training
+hardly slows.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from view import Message, View
 import groundling.labs.lens
 
 if TYPE_CHECKING:
+    import messages.inside
     from view import PageSession
 
     from groundling.data import Vocabulary
@@ -49,30 +49,28 @@ class LensView(View):
         self.heard, self.pace = -math.inf, 0.0  # the last records, and seconds for each
         self.cost = 0.0  # of a look, in seconds
 
-    def do_lens(self, message: Message) -> None:
-        """Look into a model as it reads a prompt; and if it is the run, again as that trains."""
+    def do_lens(self, message: messages.inside.LensCommand) -> None:
+        """Look into a model as it reads a prompt; if it is the run, again as it trains."""
         self.asked, self.following = message, message["source"] == "run"
         self._look()
 
-    def do_unlens(self, message: Message) -> None:
-        """Look no more: nobody sees it."""
+    def do_unlens(self, message: messages.inside.UnlensCommand) -> None:
+        """Stop looking: the tab is hidden."""
         self.following = False
 
     def drop(self) -> None:
-        """Let go of what is on the device."""
+        """Drop what is on the device."""
         self.lens, self.waiting = None, False
 
     def on_phase(self, phase: str) -> None:
-        """Look at where a run has come to rest; let the model of one that is gone go."""
+        """Look at a run that rests; drop the model of one that is gone."""
         if phase == "ready":
             self.lens, self.waiting, self.began = None, False, None
         elif phase in ("paused", "done") and self.following:
             self._look()
 
     def on_records(self, records: list) -> None:
-        """Ask for a look, if it is time for one. The last one has cost what it took the run to go
-        on, less what these records would have taken anyway.
-        """
+        """Ask for a look if one is due. The last one's cost is the time that the run has lost."""
         if self.session.phase != "training":
             return
         now = self.session.clock()
@@ -118,22 +116,20 @@ class LensView(View):
         return {"source": source, "iter": run.iter if source == "run" else None}
 
     def _told(self, look: Look, corpus: Vocabulary, tokens: np.ndarray) -> tuple[Message, bytes]:
-        """A look as the page has it: the likeliest characters of each guess, and the attention in
-        65,535ths, as uint16.
-        """
+        """The likeliest characters of each guess, and the attention in 65,535ths, as uint16."""
         if not (np.isfinite(look.lens).all() and np.isfinite(look.attention).all()):
             raise ValueError("The model's numbers are no longer finite: there is nothing to see.")
         order = np.argsort(-look.lens, axis=-1)[..., :TOP]
-        chances = np.take_along_axis(look.lens, order, axis=-1)
+        probabilities = np.take_along_axis(look.lens, order, axis=-1)
         guesses = [
             [
                 [
-                    [corpus.vocab[token], round(float(chance), 4)]
-                    for token, chance in zip(*guess, strict=True)
+                    [corpus.vocab[token], round(float(probability), 4)]
+                    for token, probability in zip(*guess, strict=True)
                 ]
-                for guess in zip(tops, odds, strict=True)
+                for guess in zip(*layer, strict=True)
             ]
-            for tops, odds in zip(order.tolist(), chances.tolist(), strict=True)
+            for layer in zip(order.tolist(), probabilities.tolist(), strict=True)
         ]
         layers, heads = look.attention.shape[:2]
         told = {

@@ -1,8 +1,4 @@
-"""The page's links: what a link claims, its run trained again, and this page's run as a link.
-
-It knows nothing of the browser. A replay is a run of its own beside the session's, which it leaves
-as it is. site/src/share/Link.tsx draws what this posts.
-"""
+"""The page's links: what a link claims, its run trained again, and this page's run as a link."""
 
 from __future__ import annotations
 
@@ -27,6 +23,7 @@ from groundling.labs.link import LinkError
 from groundling.sources import hash_of
 
 if TYPE_CHECKING:
+    import messages.share
     from view import PageSession
 
     from groundling.data import Corpus
@@ -47,7 +44,7 @@ class LinkView(Beside):
         self.files: dict[str, str] = {}  # its edits
         self.code = Loaded({}, {})  # what it is replayed by
 
-    def do_share(self, message: Message) -> None:
+    def do_share(self, message: messages.share.ShareCommand) -> None:
         """Post the run as a link, or why it cannot be one."""
         if self.session.phase not in ("paused", "done"):
             return
@@ -55,7 +52,7 @@ class LinkView(Beside):
         text = groundling.labs.link.dumps(groundling.labs.link.claim(saved))
         self.post({"type": "link", "text": text, "problem": ""})
 
-    def do_claim(self, message: Message) -> None:
+    def do_claim(self, message: messages.share.ClaimCommand) -> None:
         """Post what a link claims, or what is wrong with it. Nothing runs."""
         text = message["text"]
         known = facts(groundling.labs.link.loads(text), self.session.corpus)
@@ -63,7 +60,7 @@ class LinkView(Beside):
         self.post({"type": "claim", "id": identity(text), **told})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem = sentence(error, self.session)
         if message["type"] == "share":
             self.post({"type": "link", "text": "", "problem": problem})
@@ -73,7 +70,7 @@ class LinkView(Beside):
         else:
             super().on_failure(message, error)
 
-    def do_replay(self, message: Message) -> None:
+    def do_replay(self, message: messages.share.ReplayCommand) -> None:
         """Train a link's run again, in place of the replay before."""
         self.stop()
         self.id, self.code, self.files = identity(message["text"]), in_force(), {}
@@ -89,16 +86,16 @@ class LinkView(Beside):
             own = closing(device)
         with own:
             self.replay = groundling.labs.link.Replay(link, self.session.corpus, device)
-            self._post("running", so_far(self.replay))
+            self.shown()
             yield
             for _ in self.replay.train():
                 yield
             verdict = self.replay.verdict()
-            self._post("done", verdict.message, verdict.kind)
+            self.tell("done", verdict.message, verdict.kind)
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """In the code of the link; what runs beside it keeps its own."""
+        """Run in the code of the link, and then restore the code in force."""
         ours = in_force()
         live.restore(self.code)
         try:
@@ -107,33 +104,28 @@ class LinkView(Beside):
             self.code = in_force()  # with what it has imported since
             live.restore(ours)
 
-    def do_unreplay(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
+    do_unreplay = Beside.end_early
 
     def edits(self) -> dict[str, str]:
-        """The link's."""
+        """The link's edits."""
         return self.files
 
     def shown(self) -> None:
         """Post how far it agrees."""
         if self.replay:
-            self._post("running", so_far(self.replay))
+            self.tell("running", so_far(self.replay))
 
     def stopped(self) -> None:
-        """Say how far it agreed."""
+        """Post how far it agreed."""
         where = f"Stopped at iter {done(self.replay):,} of {self.replay.link.iter:,}."
-        self._post("stopped", f"{where} {so_far(self.replay)}")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+        self.tell("stopped", f"{where} {so_far(self.replay)}")
 
     def let_go(self) -> None:
         """Free the memory of its run."""
         self.replay = None
 
-    def _post(self, phase: str, message: str, verdict: str = "") -> None:
+    def tell(self, phase: str, message: str = "", verdict: str = "") -> None:
+        """Post how far the replay is, and its verdict."""
         at = {"iter": 0, "iters": 0, "losses": []}
         if replay := self.replay:
             found = {record.iter: record.train for record in replay.run.log}
@@ -149,7 +141,7 @@ def in_force() -> Loaded:
 
 
 def identity(text: str) -> str:
-    """A short name of a link, by which the page knows which one a replay is of."""
+    """A short identifier of a link."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -34,7 +34,7 @@ class Problem:
 
 
 def python(text: str, known: Collection[str] = ()) -> list[Problem]:
-    """The problems of Python; `known` are names that are there though nothing defines them."""
+    """The problems of Python. `known` are names that nothing in the text defines."""
     if len(text) > MAX_TEXT:
         return [Problem(1, 0, 1, 0, "warning", f"Over {MAX_TEXT:,} characters: not looked at.")]
     lines = text.split("\n")
@@ -78,11 +78,14 @@ def _at(lines: list[str], line: int, start: int, length: int, message: str) -> P
 
 def _node(lines: list[str], node: ast.AST, message: str) -> Problem:
     text = lines[node.lineno - 1]
-    start = len(text.encode()[: node.col_offset].decode("utf-8", "ignore"))
-    end = len(text.encode()[: node.end_col_offset].decode("utf-8", "ignore"))
-    return _at(
-        lines, node.lineno, start, end - start if node.end_lineno == node.lineno else 0, message
-    )
+    start, end = _characters(text, node.col_offset), _characters(text, node.end_col_offset)
+    length = end - start if node.end_lineno == node.lineno else 0
+    return _at(lines, node.lineno, start, length, message)
+
+
+def _characters(text: str, column: int) -> int:
+    """How many characters stand before a column that is counted in bytes of UTF-8."""
+    return len(text.encode()[:column].decode("utf-8", "ignore"))
 
 
 # ---- pyflakes ------------------------------------------------------------------------------------
@@ -96,7 +99,7 @@ def _flakes(tree: ast.Module, lines: list[str], known: Collection[str]) -> Itera
     for message in Checker(tree, builtins=frozenset(known)).messages:
         said = message.message % message.message_args
         text = lines[message.lineno - 1]
-        start = len(text.encode()[: message.col].decode("utf-8", "ignore"))
+        start = _characters(text, message.col)
         name = str(message.message_args[0]).rpartition(".")[2] if message.message_args else ""
         if name.isidentifier() and (place := re.search(rf"\b{name}\b", text[start:])):
             start, length = start + place.start(), len(name)

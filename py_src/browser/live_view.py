@@ -1,7 +1,6 @@
 """The page's edits: new code for the run that trains, and back to the old when it fails.
 
-An edit is on probation until the new code has taken its first step. Until then the old run is
-whole, with its code and its memory: whatever the new code raises, the old goes on to the same bits.
+Until the new code has taken its first step, the old run is whole, with its code and its memory.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ from groundling.edits.live import Loaded, OtherShapes
 from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
+    import messages.code
     from trial import Trial
     from view import PageSession
 
 
 @dataclass
 class Change:
-    """New code in force, and the way back."""
+    """New code in force, and how to undo it."""
 
     before: Loaded
     diff: str
@@ -51,13 +51,13 @@ class LiveView(View):
     # ---- what the session asks -------------------------------------------------------------------
 
     def use(self, message: Message) -> Callable[[], None]:
-        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
+        """Put the edits of a command in force. Returns a function that undoes it. Refused."""
         if "files" not in message:
             return lambda: None
         return self._load(message["files"], message.get("anyway", False)).undo
 
     def adopt(self) -> None:
-        """The new code has taken its first step: let the old run go."""
+        """The new code has taken its first step: drop the old run."""
         change, self.change = self.change, None
         if change.diff:
             self.session.run.edits.append((change.iter, change.diff))
@@ -66,7 +66,7 @@ class LiveView(View):
         self.session.leave(change.trial.run.device)
 
     def refuse(self, error: BaseException) -> None:
-        """The new code has failed on probation: back to the old, which has not moved."""
+        """The new code has failed: return to the old code and run."""
         change, self.change = self.change, None
         files = sources.overlay
         change.undo()
@@ -74,9 +74,7 @@ class LiveView(View):
         self._refused(error, files)
 
     def carried(self, trial: Trial) -> Trial:
-        """A run that was put aside, under the code and on the device in force. OtherShapes where it
-        does not fit.
-        """
+        """A run that was put aside, on the code and device in force. OtherShapes."""
         session, diff = self.session, live.diff(trial.overlay, sources.overlay)
         if not diff and trial.run.device is session.device:
             return trial
@@ -87,15 +85,15 @@ class LiveView(View):
         return replace(trial, run=run, overlay=sources.overlay)
 
     def drop(self) -> None:
-        """The device is gone: what was on probation is too."""
+        """The device is lost: undo the change."""
         if self.change:
             self.change.undo()
             self.session.trial, self.change = self.change.trial, None
 
     # ---- commands --------------------------------------------------------------------------------
 
-    def do_apply(self, message: Message) -> None:
-        """Go on with new code from the next iteration on."""
+    def do_apply(self, message: messages.code.ApplyCommand) -> None:
+        """Continue with new code from the next iteration on."""
         session = self.session
         if session.phase == "booting":
             return
@@ -128,9 +126,7 @@ class LiveView(View):
             self.rehearse()
 
     def rehearse(self) -> None:
-        """Take the first step, and take it back: the run is at rest, and stays where it is. The
-        page has the old run meanwhile, and no record of this step.
-        """
+        """Take the new code's first step and undo it. Meanwhile the page has the old run."""
         session = self.session
         new, session.trial = session.trial, self.change.trial
         run = new.run
@@ -154,7 +150,7 @@ class LiveView(View):
     # ---- code ------------------------------------------------------------------------------------
 
     def _load(self, files: dict[str, str], anyway: bool) -> Change:
-        """Put edits in force. Refused, and nothing has changed, if they are."""
+        """Put edits in force. Refused, with nothing changed, if they fail."""
         session = self.session
         old, modules = sources.overlay, live.loaded()
         try:

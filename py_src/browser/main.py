@@ -42,9 +42,7 @@ def bytes_for_js(data: bytes | memoryview) -> js.Uint8Array:
 
 
 def post(message: Message) -> None:
-    """Send a message to the page, or word of it where it is too large to be sent. Without one of
-    its pieces a file is none: MemoryError.
-    """
+    """Post a message, or a notice if it is too large. MemoryError for a piece of a file."""
     data = message.get("bytes")
     try:
         post_text(text_of(message), None if data is None else bytes_for_js(data))
@@ -55,7 +53,7 @@ def post(message: Message) -> None:
 
 
 def open_device(name: str, stage) -> groundling.devices.base.Device:
-    """Open a device and compile every kernel, telling the page how far it has come."""
+    """Open a device and compile every kernel, posting the progress."""
     stage("adapter", 0, 1)
     device = groundling.devices.open.open_device(name)
     stage("adapter", 1, 1, device.description)
@@ -66,13 +64,13 @@ def open_device(name: str, stage) -> groundling.devices.base.Device:
 
 
 def lost(device: groundling.devices.base.Device, message: str) -> None:
-    """Tell the session that a device is gone, which knows whether it is its own."""
+    """Tell the session that a device is lost."""
     session.receive({"type": "lost", "device": device, "message": message})
     wake()
 
 
 def sources() -> list[Message]:
-    """The library as it is about to run, in the order to read it in."""
+    """The library's files, in the order to read them in."""
     first = [groundling.sources.path_of(f"groundling.{name}") for name in FIRST]
     paths = [*first, *(path for path in groundling.sources.paths() if path not in first)]
     return [{"path": path, "text": groundling.sources.text(path)} for path in paths]
@@ -106,7 +104,7 @@ class PrivateFiles:
 
 
 def autosave() -> Autosave | None:
-    """The copies in the origin's private file system, where this worker has it."""
+    """Autosave in the origin's private file system, if there is one here."""
     try:
         return Autosave(PrivateFiles()) if js_store else None
     except StoreError as error:
@@ -115,7 +113,7 @@ def autosave() -> Autosave | None:
 
 
 class Notes:
-    """site/src/worker/opfs.ts as what devices/webgpu/memory.py remembers in."""
+    """site/src/worker/opfs.ts as a Store of devices/webgpu/memory.py."""
 
     host = js.navigator.userAgent
 
@@ -151,11 +149,4 @@ def receive(text: str, data: JsBuffer | None = None) -> None:
     session.receive(message)
 
 
-def advance() -> bool:
-    """Train and obey; True when there is more to do now."""
-    return session.advance()
-
-
-def flush() -> None:
-    """Show what is known while `advance` waits for more."""
-    session.flush()
+advance, flush = session.advance, session.flush

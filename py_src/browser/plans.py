@@ -1,6 +1,4 @@
-"""How a page runs a captured plan: by a single call into JavaScript, in place of
-groundling/devices/webgpu/plans.py.
-"""
+"""In place of devices/webgpu/plans.py, for the page: a plan runs by one call into JavaScript."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +12,7 @@ from groundling.devices.webgpu.plans import Dispatch, Place
 
 
 class Plan:
-    """Dispatches that are in JavaScript already, and what goes in and out with them."""
+    """Dispatches that JavaScript holds, with their upload and scalars."""
 
     def __init__(self, dispatches: Sequence[Dispatch]):
         calls = [(p._internal, group._internal, x, y, z) for p, group, x, y, z in dispatches]
@@ -38,9 +36,7 @@ def run_plan(
     target: GPUBuffer | None,
     at: int,
 ) -> float:
-    """See groundling/devices/webgpu/plans.py. Does not wait. The array must be the same one each
-    time for a first plan; what it holds then is what is written.
-    """
+    """See groundling/devices/webgpu/plans.py. Does not wait. A first plan always has one array."""
     device._raise_if_lost()
     plan, times = runs[0]
     others = to_js([(other.internal, n) for other, n in runs[1:]]) if len(runs) > 1 else None
@@ -57,6 +53,6 @@ def run_plan(
 
 
 def install() -> None:
-    """Have the WebGPU device run its plans so."""
+    """Make the WebGPU device run its plans this way."""
     groundling.devices.webgpu.plans.make_plan = Plan
     groundling.devices.webgpu.plans.run_plan = run_plan

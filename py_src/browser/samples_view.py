@@ -1,7 +1,4 @@
-"""The page's sample stream: what the run has written, the phase it was in, and what was measured.
-
-It knows nothing of the browser; site/src/run/SampleList.tsx draws what it posts.
-"""
+"""The page's sample stream: what the run has written, the phase it was in, and its measures."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SamplesView(View):
-    """What the page has been told of the run's samples."""
+    """Posts the run's samples."""
 
     def __init__(self, session: PageSession):
         super().__init__(session)
@@ -32,15 +29,15 @@ class SamplesView(View):
         self.evidence: Evidence | None = None
 
     def drop(self) -> None:
-        """Nothing of it is on the device but the run."""
+        """Forget the run."""
         self.run = None
 
     def on_phase(self, phase: str) -> None:
-        """Tell of another run's samples, or of the last one of this run."""
+        """Post the samples of another run, or the last one of this run."""
         self._tell()
 
     def on_records(self, records: list[Record]) -> None:
-        """Tell of what was written meanwhile."""
+        """Post what was written meanwhile."""
         self._tell()
 
     def _tell(self) -> None:

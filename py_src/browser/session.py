@@ -1,9 +1,8 @@
 """The session behind the page: commands in, messages out, as py_src/browser/messages has them.
 
-It knows nothing of the browser, and its tests run natively. The host calls `receive` with each
-command, whenever it comes, also while `advance` waits for the GPU; and it calls `advance` again and
-again, as long as that returns True and after every command. Commands are obeyed between two
-iterations, when nothing is in flight.
+It knows nothing of the browser. The host calls `receive` with each command, also while `advance`
+waits for the GPU, and `advance` after each command and for as long as it returns True. Commands are
+obeyed between two iterations, when nothing is in flight.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ from groundling.edits import live
 from groundling.runs.run import NonFiniteLoss
 
 if TYPE_CHECKING:
+    import messages.code
+    import messages.run
     from autosave import Autosave
 
     from groundling.config import GPTConfig
@@ -50,12 +51,10 @@ LIVE = ("lr", "interrupt")
 
 
 class Session:
-    """One page's training: at most one run, on one device.
-
-    post(message) sends a message to the page; its values are plain, but for `bytes`.
-    open_device(name, stage) opens a device; it may call stage(name, done, total, detail) meanwhile.
-    views(session) makes its views, of which the first is the one of the reader's edits. clock() is
-    in seconds. Without an autosave, copies of the run go to the page only.
+    """One page's training: at most one run, on one device. post(message) sends plain values, and
+    `bytes`, to the page. open_device(name, stage) opens a device; it may call stage(name, done,
+    total, detail). views(session) makes the views, that of the edits first. clock() is in seconds.
+    Without an autosave, copies of the run go to the page only.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Session:
     # ---- the host's side ------------------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
-        """Take a command. It is obeyed by `advance`, as soon as what is in flight has landed."""
+        """Queue a command. `advance` obeys it once nothing is in flight."""
         self.inbox.append(message)
         if self.is_busy:
             self.stops.hear(message, self.phase)
@@ -106,7 +105,7 @@ class Session:
             self.trial.run.pause()
 
     def advance(self) -> bool:
-        """Train for about a frame and obey what was asked; True when there is more to do now."""
+        """Train for about a frame and obey the commands; True when there is more to do now."""
         self.stops.begin(self.inbox, self.phase)
         self.is_busy = True
         try:
@@ -128,18 +127,13 @@ class Session:
         return self.phase == "training" or beside or bool(self.inbox)
 
     def after_wait(self) -> None:
-        """End code that goes on waiting for the device though it was asked to stop.
-
-        The host calls it after each wait; an iteration that ends, as it should, is never ended so.
-        """
+        """Called by the host after each wait: ends code that was asked to stop and does not."""
         rate = None if self.live.change else self.rate  # of the code that runs
         preparing = self.phase == "booting" or self.device.preparing
         self.stops.after_wait(self.inbox, self.phase, rate, preparing)
 
     def flush(self) -> None:
-        """Post what has gathered. The host may call it while `advance` waits, so what fails here
-        is left for `advance` to meet.
-        """
+        """Post what has gathered, also while `advance` waits; `advance` meets what fails here."""
         with suppress(BaseException):
             self._flush()
 
@@ -150,9 +144,7 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device, or the next of INSTEAD where it cannot be had, and tell the page what is
-        missing. The run of the device before is put aside.
-        """
+        """Open a device, or the next of INSTEAD where it cannot be had; the former's run is put aside."""
         aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
         self.trial, self.discarded = None, aside
         self.asked, detail = (name, missing), ""
@@ -178,19 +170,19 @@ class Session:
         self.copies.offer(self.corpus)
 
     def post_setup(self) -> None:
-        """Tell the page, and the views, of the text, the model and the settings of the next run."""
+        """Tell the page and the views the text, model and settings of the next run."""
         self.post({"type": "setup", "settings": settings(self.setup.train)})
         self._enter("ready")
 
     def post_changed(self) -> None:
-        """Tell the page that settings of the run were changed; one that was done may go on."""
+        """Tell the page that the run's settings have changed; one that was done may continue."""
         self.post({"type": "setup", "settings": settings(self.run.config)})
         self._post_steps()
         if self.phase == "done":
             self.rest()
 
     def _follow(self, corpus: Corpus, model: GPTConfig) -> None:
-        """Have the text of a run, as it reads it, and its model with that, where it is another."""
+        """Take over the text of a run, as it reads it, and its model with that."""
         if (corpus.sha256, corpus.tokenizer) != (self.corpus.sha256, self.corpus.tokenizer):
             self.corpus = corpus
             self.setup = replace(self.setup, tokenizer=corpus.tokenizer, model=model)
@@ -201,13 +193,13 @@ class Session:
         return self.trial.run if self.trial else None
 
     def ask_boundary(self) -> None:
-        """Have every view's `between` called once the run is between two iterations."""
+        """Call every view's `between` once the run is between two iterations."""
         self.receive({"type": "boundary"})
 
     # ---- training -------------------------------------------------------------------------------
 
     def _train(self) -> None:
-        """Take records until a frame has passed, or nothing is left in flight."""
+        """Take records until a frame has passed or nothing is in flight."""
         deadline = max(self.clock(), self.posted + FRAME)
         while (record := next(self.stream, None)) is not None:
             if record.val is not None and not math.isfinite(record.val):
@@ -230,7 +222,7 @@ class Session:
             self.trial.run.pause()  # so that nothing is in flight when it is copied
 
     def _go_on(self) -> None:
-        """Begin to train, or go on after the commands or a copy; or be done."""
+        """Start training, continue it after commands or a copy, or be done."""
         run = self.trial.run
         if self.trial.iter >= run.config.iters:
             self.copies.keep(self.trial)
@@ -243,7 +235,7 @@ class Session:
             self.stream, self.began = iter(groundling.train.train(run)), self.trial.iter
 
     def _post_steps(self) -> None:
-        """Post where the run stands, with the records that have gathered."""
+        """Post the run's progress and its new records."""
         trial, now = self.trial, self.clock()
         run, training = trial.run, self.phase == "training"
         rate = self.pace.rate(now, trial.iter) if training else None
@@ -261,7 +253,7 @@ class Session:
     # ---- commands -------------------------------------------------------------------------------
 
     def _obey(self, message: Message) -> None:
-        """Obey a command. Whatever it raises, the run is as it was; but for a lost device."""
+        """Obey a command. An error leaves the run as it was, unless the device is lost."""
         command = message["type"]
         view = self.doers.get(command)
         try:
@@ -288,9 +280,7 @@ class Session:
 
     @contextmanager
     def replacing(self, message: Message) -> Iterator[None]:
-        """In the block another run takes the place of the page's, under the edits of the command.
-        What is raised, also by these edits, leaves all as it was: run, text, settings and code.
-        """
+        """Replace the page's run in the block, under the command's edits, or change nothing."""
         was, device = (self.trial, self.discarded, self.setup, self.corpus), self.device
         undo = self.live.use(message)
         try:
@@ -304,7 +294,7 @@ class Session:
             raise
         self.leave(device)
 
-    def _do_start(self, message: Message) -> None:
+    def _do_start(self, message: messages.run.StartCommand) -> None:
         if self.phase != "ready":
             return
         with self.replacing(message):
@@ -317,21 +307,21 @@ class Session:
             self._begin(Trial(run))
             self._enter("training")
 
-    def _do_pause(self, message: Message) -> None:
+    def _do_pause(self, message: messages.run.PauseCommand) -> None:
         if self.phase == "training" or self.reason == "hidden":
             self._enter("paused", "hand")
             self.copies.keep(self.trial)
 
-    def _do_resume(self, message: Message) -> None:
+    def _do_resume(self, message: messages.run.ResumeCommand) -> None:
         self.resume()
 
     def resume(self) -> None:
-        """Train on, if the run is paused."""
+        """Continue training, if the run is paused."""
         if self.phase == "paused":
             self.discarded = None
             self._enter("training")
 
-    def _do_hidden(self, message: Message) -> None:
+    def _do_hidden(self, message: messages.run.HiddenCommand) -> None:
         self.hidden = message["hidden"]
         if self.hidden and self.phase == "training":
             self._enter("paused", "hidden")
@@ -339,7 +329,7 @@ class Session:
         elif not self.hidden and self.reason == "hidden":
             self._enter("training")
 
-    def _do_reset(self, message: Message) -> None:
+    def _do_reset(self, message: messages.run.ResetCommand) -> None:
         if self.phase == "booting":
             return
         if self.phase == "error":
@@ -348,7 +338,7 @@ class Session:
             self._put_aside()
             self._enter("ready")
 
-    def _do_undo(self, message: Message) -> None:
+    def _do_undo(self, message: messages.run.UndoCommand) -> None:
         if not self.discarded or self.phase not in RESTING:
             return
         with self.replacing(message):
@@ -376,30 +366,30 @@ class Session:
             self.trial.recapture()  # what is put aside needs no memory for steps
             self.discarded, self.trial = self.trial, None
 
-    def _do_interrupt(self, message: Message) -> None:
-        """Nothing, once what it was to end has ended."""
+    def _do_interrupt(self, message: messages.code.InterruptCommand) -> None:
+        """Nothing is left to end."""
 
-    def _do_lr(self, message: Message) -> None:
+    def _do_lr(self, message: messages.run.LrCommand) -> None:
         if self.trial:
             self.trial.run.set_lr(message["value"])
 
     def _do_lost(self, message: Message) -> None:
-        """Not from the page: the host says that a GPU is gone, which may be one of before."""
+        """From the host, not the page: a GPU is lost, perhaps one that is no longer in use."""
         if message["device"] is self.device and self.phase != "error":
             raise DeviceLost(message["message"])
 
-    def _do_device(self, message: Message) -> None:
+    def _do_device(self, message: messages.run.DeviceCommand) -> None:
         if self.phase in ("booting", "ready", "error"):
             self.open(message["name"], message.get("missing", ""))
 
     def _do_boundary(self, message: Message) -> None:
-        """Not from the page: a view has asked for it."""
+        """From a view, not the page."""
         self._ask_all("between")
 
     # ---- state ----------------------------------------------------------------------------------
 
     def _begin(self, trial: Trial) -> None:
-        """Make a run the page's: its settings, its records, where it stands."""
+        """Make a run the page's, and post its settings, records and progress."""
         self.trial, trial.posted, self.asking = trial, 0, None
         self._follow(trial.run.corpus, trial.run.model.config)
         edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
@@ -407,21 +397,19 @@ class Session:
         self._post_steps()
 
     def take(self, trial: Trial) -> None:
-        """Make a run the page's, and put the one before it aside."""
+        """Make a run the page's, and put the one before it aside for Undo."""
         self._put_aside()
         self._begin(trial)
 
     def go_on_with(self, old: Trial) -> None:
-        """The run has taken the place of one that it goes on from: the page has most of it."""
+        """The run has replaced `old`, which it continues: the page has most of it."""
         if settings(self.run.config) != settings(old.run.config) or self.phase == "error":
             self._begin(self.trial)
         if self.phase == "error":
             self.rest()
 
     def leave(self, device: Device) -> None:
-        """Let a device go, if edited code has opened another in its place; but a run that was put
-        aside may be on it, and then it stays open.
-        """
+        """Close a device that edited code has replaced, unless a run put aside is on it."""
         if device is not self.device:
             self._ask_all("drop")
             if not self.discarded:
@@ -433,7 +421,7 @@ class Session:
         self._enter("done" if done else "paused", "" if done else "hand")
 
     def _enter(self, phase: str, reason: str = "") -> None:
-        """Enter a phase. The clock of the run stands still in all but `training`."""
+        """Enter a phase. Only `training` counts to the run's time."""
         if phase == "training":
             self._ask_all("stop")
         elif phase in ("booting", "error"):
@@ -453,7 +441,7 @@ class Session:
         self._ask_all("on_phase", phase)
 
     def _stop_clock(self) -> None:
-        """Count the training so far into the run's time, and leave that phase."""
+        """Add the time since training began to the run's, and leave that phase."""
         if self.phase == "training":
             self.trial.seconds += self.clock() - self.since
             self.phase = "paused"
@@ -463,9 +451,7 @@ class Session:
             self._ask(view, what, *arguments)
 
     def _ask(self, view: View, what: str, *arguments: object) -> None:
-        """Have a view do something. What fails there ends nothing else, and is told once, since it
-        may fail at every frame.
-        """
+        """Call a method of a view. A failure is told once, since it may come at every frame."""
         try:
             getattr(view, what)(*arguments)
         except BaseException as error:
@@ -478,9 +464,7 @@ class Session:
                 self.post({"type": "notice", "message": f"A part of the page failed. {words}"})
 
     def _stumble(self, error: BaseException) -> None:
-        """Meet what `advance` has met with: back to the old code, or stop and say why. What fails
-        on the way is told in the fewest words, and the session obeys on.
-        """
+        """Return to the old code, or stop and say why; reports failures on the way in short."""
         self.stream = None
         try:
             if self.live.change and not isinstance(error, LOST):
@@ -497,7 +481,7 @@ class Session:
                     self.post(report)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop, say why, and keep what there is."""
+        """Stop, post the error, and keep the run."""
         panel = explain(error)
         self._ask_all("on_error", error)
         self._enter("error", panel["title"])

@@ -1,18 +1,18 @@
-"""The page's figures of speed: how long a step takes on the reader's device, and which lines of the
-Python each millisecond of it is of.
-
-It knows nothing of the browser; site/src/speed keeps what it posts.
-"""
+"""The page's figures of speed: the time of a step on this device, and of each line of Python."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from beside import Beside
 from view import Message
 
 import groundling.labs.bench
 from groundling import sources
+
+if TYPE_CHECKING:
+    import messages.speed
 
 WINDOWS = 4  # of steps, after three to warm up
 MOST_BATCH = 256
@@ -24,55 +24,38 @@ class SpeedView(Beside):
     commands = ends = ("unspeed",)
     begins = ("speed",)
 
-    def do_speed(self, message: Message) -> None:
-        """Begin to measure, with this many texts an update."""
+    def do_speed(self, message: messages.speed.SpeedCommand) -> None:
+        """Start to measure, at this batch size."""
         self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 
-    def do_unspeed(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
-
-    def stopped(self) -> None:
-        """Tell the page that there are no figures."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", message=why)
+    do_unspeed = Beside.end_early
 
     def _measure(self, batch_size: int) -> Iterator[None]:
-        self._post("running")
+        self.tell("running")
         yield
         bench, device, corpus = groundling.labs.bench, self.session.device, self.session.corpus
         figures = yield from bench.measuring(device, corpus, batch_size, WINDOWS)
         figures = {"floor": None, "tiles": ""} | figures
         best = bench.ceilings(device)
         figures |= {"best_flops": best["flops"], "best_bytes": best["bytes"]}
-        self._post("running", figures)
+        self.tell("running", figures=figures)
         commands = []
-        for command in bench.profile_step_by_step(device, corpus, batch_size):
+        for command in bench.profile(device, corpus, batch_size):
             commands.append(command)
             if len(commands) % 10 == 0:
-                self._post("running", figures, done=len(commands))
+                self.tell("running", figures=figures, done=len(commands))
             yield
-        self._post("done", figures, by_line(commands), done=len(commands))
+        lines = by_line(commands)
+        self.tell("done", figures=figures, lines=lines, done=len(commands))
 
-    def _post(
-        self,
-        phase: str,
-        figures: dict | None = None,
-        lines: list[Message] | None = None,
-        message: str = "",
-        done: int = 0,
-    ) -> None:
-        told = {"figures": figures, "lines": lines or [], "message": message, "done": done}
-        self.post({"type": "speed", "phase": phase, **told})
+    def tell(self, phase: str, message: str = "", **more: object) -> None:
+        """Post how far the measurement is, and what is known of `figures`, `lines` and `done`."""
+        usual = {"figures": None, "lines": [], "message": message, "done": 0}
+        self.post({"type": "speed", "phase": phase, **usual, **more})
 
 
 def by_line(commands: list[dict]) -> list[Message]:
-    """Each line of Python (or lines, where kernels were joined) with its kernels and seconds, and
-    the text of the line; the costliest first.
-    """
+    """The cost of each line of Python: its text, seconds and kernels; the costliest first."""
     found: dict[str, Message] = {}
     for command in commands:
         line = found.setdefault(

@@ -23,10 +23,7 @@ STOP_FIRST = 8.0  # seconds for them, where nobody knows yet how long an iterati
 
 
 class Stops:
-    """When a session was asked to stop, and how often its code has waited for the device since.
-
-    enders are the commands that end what a view has begun.
-    """
+    """When a session was asked to stop, and its waits since. `enders` end the work of a view."""
 
     def __init__(self, clock: Callable[[], float], enders: Collection[str]):
         self.clock, self.enders = clock, enders
@@ -37,26 +34,24 @@ class Stops:
         return any(message["type"] in ends for message in commands)
 
     def hear(self, message: Message, phase: str) -> None:
-        """A command has come while code runs."""
+        """Note a command that comes while code runs."""
         if self.asked_at == math.inf and self._is_asked([message], phase):
             self.asked_at = self.clock()
 
     def begin(self, commands: Iterable[Message], phase: str) -> None:
-        """Code is about to run, which may have been asked to stop before: its time begins now."""
+        """Start the time of code that is about to run, and may have been asked to stop before."""
         self.asked_at, self.waits = self.clock(), 0
         self.relax(commands, phase)
 
     def relax(self, commands: Iterable[Message], phase: str) -> None:
-        """Only these commands are still to be obeyed; without a stop among them, code may last."""
+        """Only these commands are left; without a stop among them, code may take its time."""
         if not self._is_asked(commands, phase):
             self.asked_at, self.waits = math.inf, 0
 
     def after_wait(
         self, commands: Iterable[Message], phase: str, rate: float | None, preparing: bool
     ) -> None:
-        """End code that goes on waiting for the device though it was asked to stop. rate is that of
-        the code that runs, in iterations per second, where it is known.
-        """
+        """End code that was asked to stop and does not. rate: its iterations a second, if known."""
         typed = any(message["type"] == "interrupt" for message in commands)
         if self.asked_at == math.inf or not (sources.overlay or typed):
             return  # the library's own code comes to an end, however slow the device is

@@ -1,8 +1,6 @@
 """The page's sampler: a model that writes, and what each character was chosen from.
 
-It knows nothing of the browser; site/src/talk draws what it posts. The model is one of three:
-the reference checkpoint, a file of the reader's, or the run itself, also while it trains: then a
-few characters are drawn between two frames of training.
+The model is the reference checkpoint, a file of the reader's, or the run, also while it trains.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ import groundling.runs.writer
 import groundling.sampling
 
 if TYPE_CHECKING:
+    import messages.talk
     from view import PageSession
 
     from groundling.data import Vocabulary
@@ -67,15 +66,15 @@ class TalkView(Beside):
         self.recital: Iterator[str] | None = None  # what Credits shows
 
     def drop(self) -> None:
-        """Let go of the models. The files that they came from are still here."""
+        """Drop the models on the device, and keep the files that they came from."""
         super().drop()
         self.models.clear()
         self.recital = None
 
     # ---- commands -------------------------------------------------------------------------------
 
-    def do_voice(self, message: Message) -> None:
-        """Read a file as one of the models. One that is refused leaves the model as it was."""
+    def do_voice(self, message: messages.talk.VoiceCommand) -> None:
+        """Read a file as one of the models. If it is refused, the model stays as it was."""
         source = message["source"]
         ckpt = groundling.runs.inspector.Contents(message["bytes"]).ckpt
         known = self._vocabulary(ckpt)
@@ -96,8 +95,8 @@ class TalkView(Beside):
         }
         self.post({"type": "voice", "source": source, "problem": "", "voice": voice})
 
-    def do_talk(self, message: Message) -> None:
-        """Begin a text in place of the one before. A length of 0 looks at the prompt, no more."""
+    def do_talk(self, message: messages.talk.TalkCommand) -> None:
+        """Start a text in place of the one before. With a length of 0, only read the prompt."""
         settings = {
             "temperature": message["temperature"],
             "top_k": message["topK"],
@@ -106,15 +105,10 @@ class TalkView(Beside):
         self.text = Text(message["id"], self.session.corpus, settings, message["prompt"])
         self.begin(self._write(self.text, message["source"], message["length"], message["seed"]))
 
-    def do_untalk(self, message: Message) -> None:
-        """End the text early."""
-        self.stop()
+    do_untalk = Beside.end_early
 
-    def do_weigh(self, message: Message) -> None:
-        """Tell what the character at a place was chosen from, or the last one, with these settings.
-
-        No model runs: it is arithmetic on the logits that were read.
-        """
+    def do_weigh(self, message: messages.talk.WeighCommand) -> None:
+        """Post what a character (null: the last one) was drawn from. No model runs."""
         text = self.text
         if text is None or not text.logits:
             return
@@ -141,12 +135,12 @@ class TalkView(Beside):
             chosen = {
                 "nats": float(groundling.sampling.surprise(logits, np.array(token))),
                 "rank": int(np.flatnonzero(one.ranked == token)[0]) + 1,
-                "drawn": self._chance(at) if at >= len(text.prompt) else None,
+                "drawn": self._probability(at) if at >= len(text.prompt) else None,
             }
         self.post({**told, "character": character, "bars": bars, "chosen": chosen})
 
-    def do_recite(self, message: Message) -> None:
-        """Tell the next characters of an endless text by the reference model."""
+    def do_recite(self, message: messages.talk.ReciteCommand) -> None:
+        """Post the next characters of an endless text by the reference model."""
         if "reference" not in self.voices:
             return
         part = next(self.recital, "") if self.recital is not None else ""
@@ -160,7 +154,7 @@ class TalkView(Beside):
         self.post({"type": "recited", "text": part, "problem": ""})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem = sentence(error, self.session)
         if message["type"] == "voice":
             told = {"problem": f"{message['name']}: {problem}", "voice": None}
@@ -185,7 +179,7 @@ class TalkView(Beside):
                 )
         text.logits = self._of_prompt(model, text.corpus, prompt)
         begun = [self._surprise(i) for i in range(len(prompt))]
-        self._post("begun", prompt=prompt, nats=begun)
+        self.tell("begun", prompt=prompt, nats=begun)
         if length:
             yield
             for part in groundling.runs.writer.stream(
@@ -197,7 +191,7 @@ class TalkView(Beside):
                 self.written.append(part)
                 yield
             self.shown()
-        self._post("done")
+        self.tell("done")
 
     def shown(self) -> None:
         """Post what was written in this frame."""
@@ -209,28 +203,20 @@ class TalkView(Beside):
         text.written += written
         text.logits[first:], text.new[:] = text.new, []  # the one to come is behind us
         self.written.clear()
-        self._post("writing", **self._since(first))
-
-    def stopped(self) -> None:
-        """The text ends here."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", problem=why)
+        self.tell("writing", **self._since(first))
 
     def let_go(self) -> None:
-        """Forget what was written and not shown."""
+        """Drop what was written and not shown."""
         self.written.clear()
 
     def _since(self, first: int) -> Message:
-        """What was written from a place on, and of each character its surprise and its chance."""
+        """What was written from a place on, each character with its surprise and probability."""
         text = self.text
         places = range(first, len(text.prompt) + len(text.written))
         return {
             "text": text.written[first - len(text.prompt) :],
             "nats": [self._surprise(i) for i in places],
-            "chances": [self._chance(i) for i in places],
+            "chances": [self._probability(i) for i in places],
         }
 
     def model_of(self, source: str) -> tuple[GPT, Vocabulary]:
@@ -250,7 +236,7 @@ class TalkView(Beside):
         return self.models[source], self._vocabulary(self.voices[source])
 
     def _vocabulary(self, ckpt: Checkpoint) -> Vocabulary:
-        """What a file's tokens stand for: as it says, or as the text in use does."""
+        """The vocabulary of a file: its own, or that of the text in use."""
         corpus = self.session.corpus
         if ckpt.vocab_hash == corpus.vocab_hash:
             return corpus
@@ -266,22 +252,23 @@ class TalkView(Beside):
         return [None] * (len(prompt) + 1 - len(rows)) + list(rows)
 
     def _surprise(self, at: int) -> float | None:
-        """How surprised the model was by the character at a place, in nats."""
+        """The surprise of the character at a place, in nats."""
         text = self.text
         if (logits := text.logits[at]) is None:
             return None
         token = text.corpus.vocab.index((text.prompt + text.written)[at])
         return float(groundling.sampling.surprise(logits, np.array(token)))
 
-    def _chance(self, at: int) -> float:
-        """The chance with which the character at a place was drawn, with the text's settings."""
+    def _probability(self, at: int) -> float:
+        """The probability with which the character at a place was drawn."""
         text = self.text
         token = text.corpus.vocab.index(text.written[at - len(text.prompt)])
         one = groundling.sampling.distribution(text.logits[at], **text.settings)
         return float(one.drawn[token])
 
-    def _post(self, phase: str, **more: object) -> None:
-        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": ""}
+    def tell(self, phase: str, message: str = "", **more: object) -> None:
+        """Post how far the text is: the new characters, or why there are no more."""
+        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": message}
         self.post({"type": "talk", "id": self.text.id, "phase": phase, **usual, **more})
 
 

@@ -17,6 +17,7 @@ import groundling.runs.presets
 import groundling.runs.texts
 
 if TYPE_CHECKING:
+    import messages.text
     from view import PageSession
 
     from groundling.data import Corpus
@@ -43,10 +44,8 @@ class TextView(View):
 
     # ---- commands -------------------------------------------------------------------------------
 
-    def do_setups(self, message: Message) -> None:
-        """Tell the presets, as this device can train them, and the form's fields; then how long
-        each would take, when that is measured, which takes a second or some.
-        """
+    def do_setups(self, message: messages.text.SetupsCommand) -> None:
+        """Post the presets and the form; then, once it is measured, the time of each preset."""
         known = self._rate(measure=False)
         self._post_setups()
         self.shown, self.told = True, self.session.run
@@ -56,8 +55,8 @@ class TextView(View):
             self._post_setups()
             self._post_draft(self._in_force())
 
-    def do_text(self, message: Message) -> None:
-        """Take a file of the text; with no `more` of them to come, read it."""
+    def do_text(self, message: messages.text.TextCommand) -> None:
+        """Add a file to the text. Without `more` files to come, read the text."""
         if message["turn"] != self.turn:
             self.files, self.turn = [], message["turn"]  # of another one not all has come
         self.files.append((message["name"], message["bytes"]))
@@ -68,20 +67,20 @@ class TextView(View):
         corpus = groundling.runs.texts.read(files, self.session.setup.tokenizer)
         self._take(self.session.setup, corpus, message["turn"])
 
-    def do_untext(self, message: Message) -> None:
+    def do_untext(self, message: messages.text.UntextCommand) -> None:
         """Go back to tiny-shakespeare."""
         self._require_rest()
         setup = self.session.setup
         self._take(setup, groundling.data.shakespeare(setup.tokenizer))
 
-    def do_draft(self, message: Message) -> None:
+    def do_draft(self, message: messages.text.DraftCommand) -> None:
         """Check a config, as JSON or as a file has it, and tell what it costs."""
         raw = message.get("bytes") or message["text"].encode()
         setup = groundling.runs.configfile.loads(raw, self._in_force())
         self._post_draft(setup, answer=True)
 
-    def do_use(self, message: Message) -> None:
-        """Make a config that of the next run; or change the run, as far as it can change."""
+    def do_use(self, message: messages.text.UseCommand) -> None:
+        """Use a config for the next run, or change the run as far as possible."""
         setup = groundling.runs.configfile.loads(message["text"].encode(), self._in_force())
         if self.session.run:
             self._change(self.session.run, setup)
@@ -89,8 +88,8 @@ class TextView(View):
         self._require_rest()
         self._take(setup, groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer))
 
-    def do_warmup(self, message: Message) -> None:
-        """Have the run, or the next one, warm up for so many iterations, as the doctor advises."""
+    def do_warmup(self, message: messages.text.WarmupCommand) -> None:
+        """Set the warm-up of the run, or of the next one."""
         setup = self._in_force()
         setup = replace(setup, train=replace(setup.train, warmup=message["value"]))
         if self.session.run:
@@ -99,8 +98,8 @@ class TextView(View):
         self.session.setup = setup
         self._post_draft(setup)
 
-    def do_config(self, message: Message) -> None:
-        """Give the page a config as a file."""
+    def do_config(self, message: messages.text.ConfigCommand) -> None:
+        """Post a config as a file."""
         setup = groundling.runs.configfile.loads(message["text"].encode(), self.session.setup)
         data = groundling.runs.configfile.dumps(setup).encode()
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in setup.name)
@@ -108,13 +107,13 @@ class TextView(View):
         self.post({"type": "file", **file})
 
     def on_phase(self, phase: str) -> None:
-        """Show the settings of a run that has just become the page's, or gone."""
+        """Post the settings of a run that has just become the page's, or of the next one."""
         if self.shown and self.told is not self.session.run and phase != "booting":
             self.told = self.session.run
             self._post_draft(self._in_force())
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Tell it where the page waits for an answer."""
+        """Report the error where the page waits for the answer."""
         problem, kind = sentence(error, self.session), message["type"]
         if kind in ("text", "untext"):
             self._post_text(problem, message.get("turn"))
@@ -133,7 +132,7 @@ class TextView(View):
             )
 
     def _in_force(self) -> Setup:
-        """What trains, or would."""
+        """The setup of the run, or of the next one."""
         run, setup = self.session.run, self.session.setup
         if run is None:
             return setup
@@ -157,7 +156,7 @@ class TextView(View):
         self._post_draft(self._in_force())
 
     def _take(self, setup: Setup, corpus: Corpus, turn: int | None = None) -> None:
-        """Put a text and a setup in force, if this device can train them. ValueError."""
+        """Use a text and a setup for the next run. ValueError if this device cannot train them."""
         setup = setup.on(corpus)
         if problem := groundling.runs.cost.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
@@ -167,39 +166,26 @@ class TextView(View):
         self._post_draft(setup)
 
     def _post_text(self, problem: str = "", turn: int | None = None) -> None:
-        """Tell of the text in use, or why the one that the page has given this turn is not."""
+        """Post the text in use, or why the one of this turn is not used."""
         corpus, setup = self.session.corpus, self.session.setup
         facts = None
         if not problem:
             survey = groundling.runs.texts.survey(corpus)
             parameters = groundling.runs.cost.cost(setup).parameters
             ratio, advice = groundling.runs.texts.advice(corpus, parameters)
-            facts = {
-                "ours": corpus.name == OURS,
-                "manifest": asdict(groundling.runs.texts.manifest(corpus, setup.train.seed)),
-                "characters": survey.characters,
-                "lines": survey.lines,
-                "words": survey.words,
-                "distinct": survey.distinct,
-                "common": survey.common,
-                "unusual": [asdict(one) for one in survey.unusual[:SHOWN]],
-                "nUnusual": survey.n_unusual,
-                "ratio": ratio,
-                "advice": advice,
-            }
+            manifest = groundling.runs.texts.manifest(corpus, setup.train.seed)
+            facts = asdict(survey) | {"ratio": ratio, "advice": advice}
+            facts |= {"ours": corpus.name == OURS, "manifest": asdict(manifest)}
+            facts["unusual"] = facts["unusual"][:SHOWN]
+            facts["nUnusual"] = facts.pop("n_unusual")
         self.post({"type": "text", "turn": turn, "problem": problem, "facts": facts})
 
     def _post_setups(self) -> None:
         limits, rate = self._limits(), self._rate(measure=False)
-        rows = [
-            row
-            | {
-                "config": groundling.runs.configfile.as_json(
-                    groundling.runs.presets.PRESETS[row["name"]]
-                )
-            }
-            for row in groundling.runs.presets.table(limits, rate)
-        ]
+        presets, as_json = groundling.runs.presets, groundling.runs.configfile.as_json
+        rows = list(presets.table(limits, rate))
+        for row in rows:
+            row["config"] = as_json(presets.PRESETS[row["name"]])
         self.post({"type": "setups", "presets": rows, "fields": _fields()})
 
     def _post_draft(self, setup: Setup, answer: bool = False) -> None:
@@ -227,7 +213,7 @@ class TextView(View):
         return groundling.devices.limits.limits(self.session.device)
 
     def _rate(self, measure: bool) -> float | None:
-        """How fast the device is, measured once, when nothing trains and it is not lost."""
+        """The device's speed, measured once, when nothing trains and it is not lost."""
         device, phase = self.session.device, self.session.phase
         if measure and device.name not in self.rates and phase not in ("training", "error"):
             self.rates[device.name] = groundling.runs.presets.rate(device)
@@ -240,7 +226,7 @@ def _intervals(setup: Setup) -> dict[str, int]:
 
 
 def _fields() -> list[Message]:
-    """The form: every hyper-parameter with its key in a config, its range and its sentence."""
+    """The fields of the form: each hyperparameter's key, range and description."""
     config, file = groundling.config, groundling.runs.configfile
     training = *config.TRAIN_FIELDS, *file.INTERVAL_FIELDS
     return [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """A copy of a run's state: of which iteration, and where it is."""
+    """The iteration and the place of a copy of a run's state."""
 
     iter: int
     serial: int | None  # autosave's number of it; None: the page has it, and gives it back
@@ -38,15 +38,13 @@ class Trial:
         return self.run.first + len(self.run.log)
 
     def recapture(self) -> None:
-        """Have the run capture its step anew. Edited code may have nothing of the kind."""
+        """Make the run capture its step again. Edited code may lack the method."""
         getattr(self.run, "recapture", lambda: None)()
 
 
 @dataclass
 class Aside:
-    """What Undo brings a run back from where its device is gone: a copy of its state, here or where
-    the last copy is kept.
-    """
+    """What Undo restores a run from whose device is gone: a copy of its state, here or stored."""
 
     saved: Saved | None
     kept: Kept | None
@@ -56,9 +54,7 @@ class Aside:
 
     @classmethod
     def of(cls, trial: Trial | Aside | None, spoiled: bool) -> Aside | None:
-        """A run without its device: as it is, or if an error may have left it in the middle of an
-        iteration, by its last copy.
-        """
+        """A run without its device: its state, or after an error its last copy."""
         if not isinstance(trial, Trial):
             return trial
         saved = None if spoiled else groundling.runs.statefile.snapshot(trial.run)

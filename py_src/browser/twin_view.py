@@ -1,7 +1,4 @@
-"""The page's twin: two runs side by side, their losses as they come, and how they compare.
-
-It knows nothing of the browser; site/src/twin draws what it posts.
-"""
+"""The page's twin: two runs side by side, their losses as they come, and how they compare."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ import groundling.runs.checkpoint
 from groundling.edits import live
 
 if TYPE_CHECKING:
+    import messages.twin
     from view import PageSession
 
     from groundling.labs.twin import Twin, Verdict
@@ -37,18 +35,16 @@ class TwinView(Beside):
         self.records: list[list[float]] = []  # that the page does not have yet
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
-    def do_twin(self, message: Message) -> None:
-        """Begin a twin in place of the one before."""
+    def do_twin(self, message: messages.twin.TwinCommand) -> None:
+        """Start a twin in place of the one before."""
         self.stop()
         self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
         self.begin(self._train())
 
-    def do_untwin(self, message: Message) -> None:
-        """End it early."""
-        self.stop()
+    do_untwin = Beside.end_early
 
-    def do_twin_file(self, message: Message) -> None:
-        """Give the page one of the two files that the last verdict is about."""
+    def do_twin_file(self, message: messages.twin.TwinFileCommand) -> None:
+        """Post one of the two files of the last verdict."""
         if not self.files:
             text = "These files went with the Python that made them. Run the twin again."
             self.post({"type": "notice", "message": text})
@@ -64,43 +60,28 @@ class TwinView(Beside):
         model = live.again(groundling.config.GPTConfig, setup.model)
         make, where = groundling.labs.twin.Twin, (session.corpus, session.device)
         self.twin = make(self.seeds, *where, self.iters, usual, model)
-        self._post("running")
+        self.tell("running")
         yield
         for a, b in self.twin.train():
             self.records.append([a.iter, a.train, b.train])
             yield
         self.files = self._named(self.twin.files())
-        self._post("done", verdict=self.twin.verdict())
-
-    def shown(self) -> None:
-        """Post the losses that have come."""
-        if self.records:
-            self._post("running")
-
-    def stopped(self) -> None:
-        """There is no verdict on half a twin."""
-        self._post("stopped")
-
-    def failed(self, why: str) -> None:
-        """Tell the page why."""
-        self._post("failed", why)
+        self.tell("done", verdict=self.twin.verdict())
 
     def let_go(self) -> None:
         """Free the memory of both runs."""
         self.twin, self.records = None, []
 
     def _named(self, files: tuple[bytes, bytes]) -> list[tuple[str, bytes]]:
-        """The two files, each with a name of its own even where the seeds are one."""
+        """The two files, each with a name of its own even if the seeds are equal."""
         iters, model = self.twin.iters, self.twin.runs[0].model.config
-        names = [
-            groundling.runs.checkpoint.file_name(seed, iters, model) for seed in self.twin.seeds
-        ]
-        return [
-            (f"twin-{mark}-{name}", data)
-            for mark, name, data in zip("AB", names, files, strict=True)
-        ]
+        file_name, found = groundling.runs.checkpoint.file_name, []
+        for mark, seed, data in zip("AB", self.twin.seeds, files, strict=True):
+            found.append((f"twin-{mark}-{file_name(seed, iters, model)}", data))
+        return found
 
-    def _post(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+    def tell(self, phase: str, message: str = "", verdict: Verdict | None = None) -> None:
+        """Post how far the two runs are, and their verdict."""
         records, self.records = self.records, []
         self.post(
             {
@@ -117,9 +98,7 @@ class TwinView(Beside):
 
 
 def told(verdict: Verdict) -> Message:
-    """A verdict as the page shows it. `kind` is "identical", "weights" (they agree, the files do
-    not) or "differ".
-    """
+    """A verdict as the page shows it."""
     a, b = verdict.seeds
     same_weights = verdict.weights[0] == verdict.weights[1]
     kind = "identical" if verdict.identical else "weights" if same_weights else "differ"

@@ -1,4 +1,7 @@
-"""A view, which is a part of the page: what it may use of the session, and what that asks of it."""
+"""A view, which is a part of the page: what it may use of the session, and what that asks of it.
+
+Views know nothing of the browser; the folders of site/src draw what they post.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Refused(Exception):
 
 
 class PageSession(Protocol):
-    """What a view may use of the session."""
+    """What a view may use of the session: see session.py."""
 
     post: Callable[[Message], None]
     clock: Callable[[], float]
@@ -43,45 +46,24 @@ class PageSession(Protocol):
     trial: Trial | None  # the page's run, and what the page knows of it
 
     @property
-    def run(self) -> Run | None:
-        """The run that is the page's now."""
-
-    def ask_boundary(self) -> None:
-        """Have every view's `between` called once the run is between two iterations."""
-
-    def post_setup(self) -> None:
-        """Tell the page of another setup or corpus, and enter the phase "ready"."""
-
-    def post_changed(self) -> None:
-        """Tell the page that settings of the run were changed; one that was done may go on."""
-
-    def replacing(self, message: Message) -> AbstractContextManager[None]:
-        """In the block another run takes the place of the page's, or all is left as it was."""
-
-    def take(self, trial: Trial) -> None:
-        """Make a run the page's, and put the one before it aside."""
-
-    def rest(self) -> None:
-        """Enter the phase of a run that does not train: paused, or done."""
-
-    def resume(self) -> None:
-        """Train on, if the run is paused."""
-
-    def go_on_with(self, old: Trial) -> None:
-        """The run has taken the place of `old`, which it goes on from."""
-
-    def leave(self, device: Device) -> None:
-        """Close a device, unless the session or a run that was put aside is on it."""
+    def run(self) -> Run | None: ...
+    def ask_boundary(self) -> None: ...
+    def post_setup(self) -> None: ...
+    def post_changed(self) -> None: ...
+    def replacing(self, message: Message) -> AbstractContextManager[None]: ...
+    def take(self, trial: Trial) -> None: ...
+    def rest(self) -> None: ...
+    def resume(self) -> None: ...
+    def go_on_with(self, old: Trial) -> None: ...
+    def leave(self, device: Device) -> None: ...
 
 
 class View:
-    """One part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE.
-
-    commands are obeyed between two iterations, when nothing is in flight. live ones are obeyed at
-    once, also while a step is in flight, so they may not touch the device. begins are commands that
-    start work of the view's own: they are ignored while the run trains, and end what another view
-    has begun, since two at a time would share the device. ends are those of the commands that end
-    the view's work, also where its code does not end by itself.
+    """A part of the page, beside the run. Each command TYPE is obeyed by the method do_TYPE:
+    `commands` between two iterations; `live` ones at once, also while a step is in flight, so they
+    may not touch the device. `begins` are commands that start work of the view: they are ignored
+    while the run trains, and stop the work of the other views, with which it would share the
+    device. `ends` are those that stop the work, also where its code does not end by itself.
     """
 
     commands: tuple[str, ...] = ()
@@ -94,29 +76,27 @@ class View:
 
     @property
     def running(self) -> bool:
-        """Whether it has begun work that goes on: `advance` is called for as long as it has."""
+        """Whether it has work to do: then `advance` is called."""
         return False
 
     def advance(self) -> None:
-        """Go on for about a frame."""
+        """Work for about a frame."""
 
     def flush(self) -> None:
         """Post what has gathered. The host may call it while `advance` waits for the device."""
 
     def stop(self) -> None:
-        """End early what it has begun: the run is about to train, or another view begins."""
+        """Stop its work: the run is about to train, or another view begins."""
 
     def drop(self) -> None:
-        """Let go of what is on the device, which is gone, with no word to it."""
+        """Drop what was on the device, which is lost."""
 
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """A command of this view's has raised this: tell the page. Nothing has changed."""
+        """Report an error that a command of this view raised. Nothing has changed."""
         self.post({"type": "error", **explain(error)})
 
     def between(self) -> None:
-        """The run is between two iterations with nothing in flight, as `session.ask_boundary`
-        asked.
-        """
+        """The run is between two iterations, as `session.ask_boundary` asked."""
 
     def on_phase(self, phase: str) -> None:
         """The session has entered a phase."""
@@ -125,25 +105,16 @@ class View:
         """These records of the run have just been posted."""
 
     def on_error(self, error: BaseException) -> None:
-        """This has stopped the session, which is about to enter the phase "error"."""
+        """This error has stopped the session, which is about to enter the phase "error"."""
 
 
 class EditsView(Protocol):
-    """What the session asks of the view that has the reader's edits, beside what a View does."""
+    """What the session asks of the view of the reader's edits: see live_view.py."""
 
     change: object | None  # new code that has not taken its first step yet
 
-    def use(self, message: Message) -> Callable[[], None]:
-        """Put the edits of a command that begins a run in force; returns the way back. Refused."""
-
-    def rehearse(self) -> None:
-        """Take the first step of new code, and take it back, while the run rests."""
-
-    def adopt(self) -> None:
-        """The new code has taken its first step: let the run under the old code go."""
-
-    def refuse(self, error: BaseException) -> None:
-        """New code has raised this before that: go back to the old."""
-
-    def carried(self, trial: Trial) -> Trial:
-        """A run that was put aside, under the code and on the device in force."""
+    def use(self, message: Message) -> Callable[[], None]: ...
+    def rehearse(self) -> None: ...
+    def adopt(self) -> None: ...
+    def refuse(self, error: BaseException) -> None: ...
+    def carried(self, trial: Trial) -> Trial: ...

@@ -18,7 +18,7 @@ from view import PageSession, View
 
 
 def views(session: PageSession) -> list[View]:
-    """All of them, in the order in which they are asked; the first is that of the edits."""
+    """All views, in the order in which they are called; the first is that of the edits."""
     console, talk = ConsoleView(session), TalkView(session)
     return [
         LiveView(session),

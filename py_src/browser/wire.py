@@ -12,9 +12,7 @@ Message = dict[str, Any]
 
 
 def text_of(message: Message) -> str:
-    """A message as JSON, without its `bytes`. A number that is not finite crosses as null. One that
-    cannot be sent at all is told of in its place, so that this never raises.
-    """
+    """A message as JSON, without its `bytes`. One that cannot be sent becomes a notice."""
     try:
         facts = {name: value for name, value in message.items() if name != "bytes"}
         try:
@@ -26,9 +24,7 @@ def text_of(message: Message) -> str:
 
 
 def plain(value: object) -> Any:
-    """A value in JSON's types: None for a number that is not finite, and NumPy's scalars and arrays
-    as Python's numbers and lists. TypeError for what JSON has no type for.
-    """
+    """A value in JSON's types, also NumPy's; None for a number that is not finite. TypeError."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if isinstance(value, float):
@@ -43,7 +39,7 @@ def plain(value: object) -> Any:
 
 
 def unsent(message: Message, error: BaseException) -> Message:
-    """What the page is told in place of a message that cannot be sent."""
+    """The notice in place of a message that cannot be sent."""
     kind = message.get("type") if isinstance(message, dict) else None
     text = (
         f"The page could not be told of {kind!r:.40}: {type(error).__name__}. The run is as it was."

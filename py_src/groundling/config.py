@@ -167,9 +167,7 @@ class TrainConfig:
 
 
 def with_peak(config: TrainConfig, lr: float) -> TrainConfig:
-    """The same run with another peak learning rate. A rate that stays as it is stays so, and the
-    last one is never above the peak. ValueError when it is out of range.
-    """
+    """The run with another peak rate; a constant one stays constant. ValueError if out of range."""
     lr = CHANGEABLE["lr"].read(lr)
     min_lr = lr if config.min_lr == config.lr else min(config.min_lr, lr)
     return replace(config, lr=lr, min_lr=min_lr)
@@ -186,9 +184,7 @@ def changed(config: TrainConfig, changes: list[Change], it: int) -> TrainConfig:
 
 
 def check_changes(value: object, begun: TrainConfig, iter: int) -> list[Change]:
-    """The changes of a run, from their JSON: in order, up to an iteration, each from what it was.
-    ValueError.
-    """
+    """A run's changes from JSON: in order, up to `iter`, each from what it was. ValueError."""
     changes: list[Change] = []
     if not isinstance(value, list):
         raise ValueError(f"changes is {shown(value)}; it must be a list.")

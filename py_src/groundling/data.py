@@ -59,9 +59,7 @@ class Vocabulary:
         return ""
 
     def decode(self, tokens) -> str:
-        """The text of tokens; U+FFFD for bytes that make no character of UTF-8. ValueError for a
-        number that is no token.
-        """
+        """The text of tokens, U+FFFD for what is not UTF-8. ValueError for an unknown token."""
         return "".join(self.decoding([tokens]))
 
     def decoding(self, parts: Iterable) -> Iterator[str]:
@@ -97,19 +95,15 @@ def byte_vocabulary() -> Vocabulary:
 
 
 def known_vocabulary(vocab_hash: str) -> Vocabulary | None:
-    """The vocabulary of that hash, where it is tiny-shakespeare's or the bytes: no file has to
-    carry those.
-    """
+    """The vocabulary of that hash if no file has to carry it: tiny-shakespeare's or the bytes."""
     ours = Vocabulary(SHAKESPEARE_VOCAB, "tinyshakespeare"), byte_vocabulary()
     return next((known for known in ours if known.vocab_hash == vocab_hash), None)
 
 
 class Corpus(Vocabulary):
-    """The tokens of a text, and what they stand for.
-
-    `train` is the first floor(0.9 n) of the n tokens and `val` the rest, both uint32. `sha256` is
-    that of the text in UTF-8, `raw_bytes` its length so. What is to be read as bytes may be bytes
-    of any kind. ValueError for an empty text.
+    """The tokens of a text: `train` is the first floor(0.9 n) of the n tokens and `val` the rest,
+    both uint32. `sha256` and `raw_bytes` are of the text in UTF-8. Bytes of any kind can be read as
+    bytes. ValueError for an empty text.
     """
 
     def __init__(
@@ -195,9 +189,7 @@ def cache() -> Path:
 
 
 def _raw(text: str) -> bytes:
-    """The text in UTF-8. A byte of an argument that was none stands in it as Python has it: as half
-    a character, U+DC80 to U+DCFF.
-    """
+    """The text in UTF-8; surrogates (U+DC80 to U+DCFF) become the bytes that they stand for."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

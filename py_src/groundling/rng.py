@@ -87,7 +87,7 @@ class Stream:
     def normal(self, n: int) -> np.ndarray:
         """n numbers from N(0, 1), float64 (n,), two draws for two of them (Box-Muller).
 
-        When n is odd, the last one's twin is dropped.
+        When n is odd, the second of the last pair is dropped.
         """
         u1, u2 = self.uniform(n + n % 2).reshape(-1, 2).T
         radius = np.sqrt(-2 * log(np.maximum(u1, 1e-300)))

@@ -104,12 +104,8 @@ def is_kernel(path: str) -> bool:
 
 @cache
 def code_hash() -> str:
-    """SHA-256 of the modules and kernels that decide the numbers of a run besides its seed, its
-    configuration and its text: the same in the page as natively.
-
-    A module that the reader has added counts too. It is taken once, so that it stays that of the
-    code that runs when a file on the disk is edited meanwhile; live.py, which changes what runs,
-    has it taken anew.
+    """SHA-256 of the files that decide a run's numbers, added modules too: the same in the page as
+    natively. It is cached, so that it is that of the code that runs; live.py clears it.
     """
     return hash_of(overlay)
 

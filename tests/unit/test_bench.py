@@ -39,7 +39,7 @@ def test_the_operations_of_a_step_are_those_of_its_products_and_attention(
 
 def test_a_profile_says_which_line_each_kernel_is_of(device: Device, corpus: Corpus, monkeypatch):
     monkeypatch.setattr(bench, "LEAST", 0.0)
-    commands = bench.profile(device, corpus, batch_size=1)
+    commands = list(bench.profile(device, corpus, batch_size=1))
     assert len(commands) <= 60
     assert all(c["seconds"] >= 0 for c in commands)
     lines = [c["line"] for c in commands]

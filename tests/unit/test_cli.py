@@ -434,7 +434,7 @@ def test_a_state_with_nothing_left_to_train_gives_its_weights():
     train_to(4, "--out", "four.bin")
     corpus = Corpus(TEXT, "mine.txt")
     run = Run(TrainConfig(iters=2, batch_size=2), corpus, open_device("numpy"))
-    statefile.load_weights(run, Path("four.bin").read_bytes())  # as the page does, and saves
+    run.load(checkpoint.loads(Path("four.bin").read_bytes()))  # as the page does, and saves
     Path("four.state").write_bytes(statefile.save_state(run))
     resume = ["train", "--resume", "four.state", "--text", "mine.txt"]
     assert cli.main([*resume, "--out", "end.bin"]) == 0

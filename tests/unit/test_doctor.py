@@ -13,7 +13,8 @@ from groundling.cli import train as training
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.labs.curve import Curve, read_log
-from groundling.labs.doctor import CASES, ENOUGH, FEWEST, ITERS, TITLES, Examination, diagnose
+from groundling.labs.diagnosis import ENOUGH, TITLES, diagnose
+from groundling.labs.doctor import CASES, FEWEST, ITERS, Examination
 from groundling.runs.records import Record
 from groundling.runs.run import NonFiniteLoss
 

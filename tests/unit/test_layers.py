@@ -44,6 +44,7 @@ view
 copies facts
 trial stops
 explain wire plans assist lint autosave
+outline
 messages.[!b]*
 messages.base
 """

@@ -2,8 +2,8 @@
 
 import importlib
 import pkgutil
-import re
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -20,9 +20,8 @@ def declared(kind: str) -> dict[str, type]:
     found = {}
     for module in pkgutil.iter_modules(messages.__path__, "messages."):
         for name, value in vars(importlib.import_module(module.name)).items():
-            if name.endswith(kind) and name != kind:
-                words = re.findall("[A-Z][a-z]*", name.removesuffix(kind))
-                found["_".join(words).lower()] = value
+            if messages.type_of(name)[1] == kind:
+                found[messages.type_of(name)[0]] = value
     return found
 
 
@@ -35,8 +34,9 @@ def faults(value: object, kind: object, at: str) -> Iterator[str]:
     if origin in (Union, UnionType):
         found = [list(faults(value, one, at)) for one in inner]
         yield from [] if [] in found else max(found, key=lambda one: len(one[0]))
-    elif is_typeddict(kind) and isinstance(value, dict):
-        yield from (f"{at} has no {name}" for name in kind.__required_keys__ - value.keys())
+    elif (is_typeddict(kind) or is_dataclass(kind)) and isinstance(value, dict):
+        required = getattr(kind, "__required_keys__", hints(kind).keys())
+        yield from (f"{at} has no {name}" for name in required - value.keys())
         yield from (f"{at} may not have {name}" for name in value.keys() - hints(kind).keys())
         for name in value.keys() & hints(kind).keys():
             yield from faults(value[name], hints(kind)[name], f"{at}.{name}")

@@ -69,10 +69,16 @@ class CodeError(Panel):
     frames: list[Frame]  # the innermost last
 
 
-class WithCopy(TypedDict):
-    """What a command brings for a run that is lost."""
+class WithCopy(Command):
+    """A command that needs the run, or a copy of one that is lost."""
 
     bytes: NotRequired[bytes]  # the last copy of the run, where the page has it
+
+
+class WithText(Command):
+    """A command about a text: of the console's prompt, a link's fragment, or a config as JSON."""
+
+    text: str
 
 
 class Edit(TypedDict):
@@ -82,12 +88,11 @@ class Edit(TypedDict):
     diff: str  # unified
 
 
-class PingCommand(Command):
-    """Asks for nothing but `heard`."""
+class LinkText(Report):
+    """A link, or why there can be none."""
 
-
-class HeardReport(Report):
-    """The immediate answer to every command: the worker's event loop is alive."""
+    text: str  # the address's fragment
+    problem: str
 
 
 class NoticeReport(Report):
@@ -110,3 +115,7 @@ class FileReport(Report):
     name: str
     mime: str
     bytes: NotRequired[bytes]
+
+
+PingCommand = Command  # Asks for nothing but `heard`.
+HeardReport = Report  # The immediate answer to every command: the worker's event loop is alive.

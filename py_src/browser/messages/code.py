@@ -2,12 +2,24 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-from .base import CodeError, Command, Edit, Files, Report, Settings, WithCopy
+from groundling.labs.parity import Row as KernelCheck
+
+from .base import (
+    CodeError,
+    Command,
+    Edit,
+    Files,
+    LinkText,
+    Report,
+    Settings,
+    WithCopy,
+    WithText,
+)
 
 # ---- commands ------------------------------------------------------------------------------------
 
 
-class ApplyCommand(Command, WithCopy):
+class ApplyCommand(WithCopy):
     """Continues the run with other code."""
 
     files: Files
@@ -15,31 +27,13 @@ class ApplyCommand(Command, WithCopy):
     anyway: NotRequired[bool]  # also if kernels differ from their NumPy references
 
 
-class EvaluateCommand(Command):
-    """Runs what was typed at the console's prompt, against the live run."""
-
-    text: str
-
-
-class InterruptCommand(Command):
-    """Ends what was typed there, at its next wait for the device."""
-
-
-class AtCursor(TypedDict):
+class AtCursor(Command):
     """A question about a text that is being edited."""
 
     id: int  # the answer's too
     path: str  # of the source; empty for the console
     text: str
     at: int  # the cursor, in UTF-16 code units
-
-
-class CompleteCommand(Command, AtCursor):
-    """Asks for completions."""
-
-
-class HoverCommand(Command, AtCursor):
-    """Asks for documentation."""
 
 
 class LintCommand(Command):
@@ -50,8 +44,8 @@ class LintCommand(Command):
     text: str
 
 
-class ZipCommand(Command, Settings):
-    """Asks for the project as a file."""
+class Project(Command, Settings):
+    """The page's project: its edits, and the settings to train them with."""
 
     name: str
     files: Files
@@ -64,18 +58,13 @@ class UnzipCommand(Command):
     bytes: bytes
 
 
-class ShareCodeCommand(Command, Settings):
-    """Asks for the project as a link."""
-
-    name: str
-    files: Files
-
-
-class CodeClaimCommand(Command):
-    """Asks what edits a link holds."""
-
-    text: str  # the address's fragment
-
+EvaluateCommand = WithText  # Runs what was typed at the console's prompt, against the live run.
+InterruptCommand = Command  # Ends what was typed there, at its next wait for the device.
+CompleteCommand = AtCursor  # Asks for completions.
+HoverCommand = AtCursor  # Asks for documentation.
+ZipCommand = Project  # Asks for the project as a file.
+ShareCodeCommand = Project  # Asks for the project as a link.
+CodeClaimCommand = WithText  # Asks what edits a link holds.
 
 # ---- edits ---------------------------------------------------------------------------------------
 
@@ -136,17 +125,6 @@ class FitReport(Report):
     dropped: list[str]
 
 
-class KernelCheck(TypedDict):
-    """How an edited kernel compares with its NumPy reference."""
-
-    kernel: str
-    ok: bool
-    largest: float | None  # difference; null if it is not a number
-    tolerance: float
-    where: str
-    message: str
-
-
 class KernelsReport(Report):
     """The checks of edited kernels. Unless all are ok, nothing was applied."""
 
@@ -185,9 +163,7 @@ class ConsoleReport(Report):
     entries: list[ConsoleEntry]
 
 
-class EvaluatedReport(Report):
-    """What was typed at the prompt has ended; one for each `evaluate`."""
-
+EvaluatedReport = Report  # What was typed at the prompt has ended; one for each `evaluate`.
 
 # ---- help while typing ---------------------------------------------------------------------------
 
@@ -251,8 +227,4 @@ class ProjectReport(Report):
     problem: str
 
 
-class CodeLinkReport(Report):
-    """The edits as a link, or why they cannot be one."""
-
-    text: str  # the address's fragment
-    problem: str
+CodeLinkReport = LinkText  # The edits as a link, or why they cannot be one.

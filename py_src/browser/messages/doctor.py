@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from groundling.labs.entropy import Level
+
 from .base import Command, Report
 
 
@@ -10,10 +12,6 @@ class CaseCommand(Command):
 
     names: list[str]
     iters: int
-
-
-class UncaseCommand(Command):
-    """Stops the case in progress, and those after it."""
 
 
 class Fix(TypedDict, total=False):
@@ -76,17 +74,10 @@ class DiagnosisReport(Report):
     verdict: Diagnosis | None
 
 
-class Level(TypedDict):
-    """A line on the loss curve, in nats; a band if it has `to`."""
-
-    name: str
-    label: str
-    nats: float
-    to: float | None
-    says: str
-
-
 class LevelsReport(Report):
     """The lines on the loss curve."""
 
     levels: list[Level]
+
+
+UncaseCommand = Command  # Stops the case in progress, and those after it.

@@ -12,10 +12,6 @@ class LensCommand(Command):
     prompt: str
 
 
-class UnlensCommand(Command):
-    """The reader looks no more."""
-
-
 Guess = tuple[str, float]
 """A character and its probability."""
 
@@ -62,3 +58,6 @@ class UnlensReport(Report):
 
     source: VoiceName
     message: str
+
+
+UnlensCommand = Command  # The reader looks no more.

@@ -2,6 +2,8 @@
 
 from typing import Literal, NotRequired, TypedDict
 
+from groundling.labs.evidence import Measures
+
 from .base import (
     Command,
     DeviceName,
@@ -30,38 +32,10 @@ class StartCommand(Command, Settings):
     files: NotRequired[Files]  # the code to run it by; without them, by the code of the last run
 
 
-class PauseCommand(Command):
-    """Pauses the run."""
-
-
-class ResumeCommand(Command):
-    """Resumes the run."""
-
-
-class ResetCommand(Command):
-    """Puts the run aside; after an error, opens the device again."""
-
-
-class UndoCommand(Command, WithCopy):
-    """Brings back the run that the last reset or load put aside."""
-
-
 class LrCommand(Command):
     """Sets the peak learning rate, also while training."""
 
     value: float
-
-
-class SaveCommand(Command, WithCopy):
-    """Asks for the weights file, `.bin`."""
-
-
-class StateCommand(Command, WithCopy):
-    """Asks for the state file, `.state`: the whole run."""
-
-
-class LogCommand(Command):
-    """Asks for the log of losses, as CSV."""
 
 
 class LoadCommand(Command, Settings):
@@ -72,22 +46,10 @@ class LoadCommand(Command, Settings):
     files: NotRequired[Files]  # as of `start`
 
 
-class AnywayCommand(Command):
-    """Answers `asked`: load it all the same."""
-
-
 class ContinueCommand(Command):
     """Continues from the copy of `offer`."""
 
     files: NotRequired[Files]  # as of `start`
-
-
-class DiscardCommand(Command):
-    """Discards that copy, and those before it."""
-
-
-class UndiscardCommand(Command):
-    """Restores the copies that were discarded."""
 
 
 class HiddenCommand(Command):
@@ -102,6 +64,17 @@ class DeviceCommand(Command):
     name: DeviceName
     missing: NotRequired[Missing]  # from the worker itself, which opens the first
 
+
+PauseCommand = Command  # Pauses the run.
+ResumeCommand = Command  # Resumes the run.
+ResetCommand = Command  # Puts the run aside; after an error, opens the device again.
+UndoCommand = WithCopy  # Brings back the run that the last reset or load put aside.
+SaveCommand = WithCopy  # Asks for the weights file, `.bin`.
+StateCommand = WithCopy  # Asks for the state file, `.state`: the whole run.
+LogCommand = Command  # Asks for the log of losses, as CSV.
+AnywayCommand = Command  # Answers `asked`: load it all the same.
+DiscardCommand = Command  # Discards the copy of `offer`, and those before it.
+UndiscardCommand = Command  # Restores the copies that `discard` has discarded.
 
 # ---- the worker's start --------------------------------------------------------------------------
 
@@ -286,15 +259,6 @@ class AutosavedReport(Report):
 
 
 # ---- samples -------------------------------------------------------------------------------------
-
-
-class Measures(TypedDict):
-    """How a text compares with the corpus, as groundling/labs/evidence.py measures it."""
-
-    characters: float  # the share of the vocabulary that it uses
-    unigram_kl: float  # nats
-    bigram_kl: float
-    words: float | None  # the share of its words that the corpus has
 
 
 class Sample(TypedDict):

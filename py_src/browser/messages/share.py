@@ -2,34 +2,7 @@
 
 from typing import Literal
 
-from .base import Command, Report, Settings
-
-
-class ShareCommand(Command):
-    """Asks for the run as a link."""
-
-
-class ClaimCommand(Command):
-    """Asks what a link claims."""
-
-    text: str  # the address's fragment
-
-
-class ReplayCommand(Command):
-    """Trains a link's run again, beside the page's own, and checks it."""
-
-    text: str
-
-
-class UnreplayCommand(Command):
-    """Stops that."""
-
-
-class LinkReport(Report):
-    """The run as a link, or why it cannot be one."""
-
-    text: str
-    problem: str
+from .base import Command, LinkText, Report, Settings, WithText
 
 
 class Facts(Settings):
@@ -66,3 +39,10 @@ class ReplayReport(Report):
     iter: int
     iters: int
     losses: list[tuple[int, float]]  # its own, where the link has recorded one
+
+
+ShareCommand = Command  # Asks for the run as a link.
+ClaimCommand = WithText  # Asks what a link claims.
+ReplayCommand = WithText  # Trains a link's run again, beside the page's own, and checks it.
+UnreplayCommand = Command  # Stops that.
+LinkReport = LinkText  # The run as a link, or why it cannot be one.

@@ -33,10 +33,6 @@ class TalkCommand(Command, Knobs):
     length: int  # characters; 0 looks at the prompt and writes nothing
 
 
-class UntalkCommand(Command):
-    """Stops the text."""
-
-
 class WeighCommand(Command, Knobs):
     """Asks what a character was chosen from, with these settings."""
 
@@ -50,6 +46,8 @@ class ReciteCommand(Command):
     prompt: str
     seed: str
 
+
+UntalkCommand = Command  # Stops the text.
 
 # ---- reports -------------------------------------------------------------------------------------
 

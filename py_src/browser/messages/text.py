@@ -2,15 +2,11 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-from .base import Command, Report
+from groundling.runs.texts import Manifest, Unusual
+
+from .base import Command, Report, WithText
 
 # ---- commands: `text` of a config is JSON of a model, its training, or both ----------------------
-
-
-class SetupsCommand(Command):
-    """Asks for the presets with their costs on this device, the form's fields, and the config in
-    force.
-    """
 
 
 class TextCommand(Command):
@@ -22,21 +18,10 @@ class TextCommand(Command):
     more: int  # files of this text that follow
 
 
-class UntextCommand(Command):
-    """Goes back to tiny-shakespeare."""
-
-
-class DraftCommand(Command):
+class DraftCommand(WithText):
     """Asks what a config costs, or what is wrong with it."""
 
-    text: str
     bytes: NotRequired[bytes]  # a config file, in place of `text`
-
-
-class UseCommand(Command):
-    """Makes a config the next run's, or changes what can change of the run."""
-
-    text: str
 
 
 class WarmupCommand(Command):
@@ -45,11 +30,10 @@ class WarmupCommand(Command):
     value: int
 
 
-class ConfigCommand(Command):
-    """Asks for a config as a file."""
-
-    text: str
-
+SetupsCommand = Command  # Asks for the presets, the form's fields, and the config in force.
+UntextCommand = Command  # Goes back to tiny-shakespeare.
+UseCommand = WithText  # Makes a config the next run's, or changes what can change of the run.
+ConfigCommand = WithText  # Asks for a config as a file.
 
 # ---- reports -------------------------------------------------------------------------------------
 
@@ -100,28 +84,6 @@ class SetupsReport(Report):
 
     presets: list[Preset]
     fields: list[FormField]
-
-
-class Manifest(TypedDict):
-    """What identifies a text."""
-
-    dataset_id: str  # SHA-256
-    name: str
-    raw_bytes: int
-    token_count: int
-    tokenizer: str
-    train_split: float
-    val_split: float
-    seed: str
-
-
-class Unusual(TypedDict):
-    """A character that may not be meant to be in the text."""
-
-    character: str
-    name: str
-    count: int
-    why: str
 
 
 class TextFacts(TypedDict):

@@ -12,10 +12,6 @@ class TwinCommand(Command):
     iters: int
 
 
-class UntwinCommand(Command):
-    """Stops the twin, without a verdict."""
-
-
 class TwinFileCommand(Command):
     """Asks for the file of one of the two runs, once there is a verdict."""
 
@@ -42,3 +38,6 @@ class TwinReport(Report):
     parted: int | None  # the first iteration that differs
     message: str
     verdict: Verdict | None
+
+
+UntwinCommand = Command  # Stops the twin, without a verdict.

@@ -112,30 +112,16 @@ class GPUAdapter:
         self._internal = internal
         self._options = options
         self._used = False
-        self._info = GPUAdapterInfo(internal.info)
-        self._limits = limits_of(internal)
-        self._features = set(internal.features)
-        if self._limits.get("max-immediate-size"):
-            self._features.add(IMMEDIATES)
-
-    @property
-    def features(self) -> set[str]:
-        """The names of the features it has."""
-        return self._features
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """Its limits, by names such as "max-buffer-size"."""
-        return self._limits
-
-    @property
-    def info(self) -> GPUAdapterInfo:
-        return self._info
+        self.info = GPUAdapterInfo(internal.info)
+        self.limits = limits_of(internal)  # by names such as "max-buffer-size"
+        self.features = set(internal.features)  # by name
+        if self.limits.get("max-immediate-size"):
+            self.features.add(IMMEDIATES)
 
     @property
     def summary(self) -> str:
         """One line: device, type and backend."""
-        return f"{self._info.device} ({self._info['adapter_type']}) via WebGPU"
+        return f"{self.info.device} ({self.info['adapter_type']}) via WebGPU"
 
     # IDL: Promise<GPUDevice> requestDevice(optional GPUDeviceDescriptor descriptor = {});
     def request_device_async(
@@ -156,10 +142,10 @@ class GPUAdapter:
             raise TypeError("Features must be given as str.")
         features = {kebab_case(feature) for feature in required_features}
         for feature in features:
-            if feature not in FeatureName and feature not in self._features:
+            if feature not in FeatureName and feature not in self.features:
                 raise KeyError(f"Unknown feature: '{feature}'")
-        own = features & self._features & {IMMEDIATES}
-        limits = dict(self._limits)
+        own = features & self.features & {IMMEDIATES}
+        limits = dict(self.limits)
         for name, value in (required_limits or {}).items():
             if kebab_case(name) not in limits:
                 raise KeyError(f"Unknown limit name '{name}'")

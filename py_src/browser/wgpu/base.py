@@ -35,26 +35,16 @@ class GPUObjectBase(ComputeOnly):
 
     def __init__(self, label: str, internal: JsProxy, device: Any) -> None:
         alive[type(self).__name__] += 1
-        self._label = label
+        self.label = label  # for people, repeated in error messages
         self._internal = internal
         self._device = device
-        self._uid = next(_ids)
+        self.uid = next(_ids)  # a number that no other object has or had
 
     def __del__(self) -> None:
         alive[type(self).__name__] -= 1
 
-    @property
-    def label(self) -> str:
-        """A name for people, repeated in error messages."""
-        return self._label
-
-    @property
-    def uid(self) -> int:
-        """A number that no other object has or had."""
-        return self._uid
-
     def __repr__(self) -> str:
-        return f"<wgpu.{type(self).__name__} object '{self._label}' at {hex(id(self))}>"
+        return f"<wgpu.{type(self).__name__} object '{self.label}' at {hex(id(self))}>"
 
 
 class GPUBindGroupLayout(GPUObjectBase):

@@ -29,26 +29,14 @@ class GPUBuffer(GPUObjectBase):
         mapped: bool = False,
     ) -> None:
         super().__init__(label, internal, device)
-        self._size = size
-        self._usage = usage
+        self.size = size  # in bytes
+        self.usage = usage  # the `BufferUsage` bits
         self._destroyed = False
         self._map(0, size, MapMode.WRITE if mapped else 0)
 
     def _map(self, start: int, end: int, mode: int) -> None:
         self._start, self._end, self._mode = start, end, mode
         self._bytes: JsProxy | None = None  # a Uint8Array over all that is mapped
-
-    # IDL: readonly attribute GPUSize64Out size;
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return self._size
-
-    # IDL: readonly attribute GPUFlagsConstant usage;
-    @property
-    def usage(self) -> int:
-        """The `BufferUsage` bits."""
-        return self._usage
 
     # IDL: readonly attribute GPUBufferMapState mapState;
     @property
@@ -58,7 +46,7 @@ class GPUBuffer(GPUObjectBase):
 
     def _range(self, offset: int | None, size: int | None) -> tuple[int, int]:
         """Defaults: from the start to the end of what is mapped, or of the buffer."""
-        start, end = (self._start, self._end) if self._mode else (0, self._size)
+        start, end = (self._start, self._end) if self._mode else (0, self.size)
         offset = start if offset is None else int(offset)
         size = end - offset if size is None else int(size)
         if offset < 0:
@@ -69,7 +57,7 @@ class GPUBuffer(GPUObjectBase):
             raise ValueError("Mapped size must be larger than zero.")
         if size % 4:
             raise ValueError("Mapped size must be a multiple of 4.")
-        if offset + size > self._size:
+        if offset + size > self.size:
             raise ValueError("Mapped range must not extend beyond total buffer size.")
         return offset, size
 
@@ -108,7 +96,7 @@ class GPUBuffer(GPUObjectBase):
         if self.map_state != "mapped":
             raise RuntimeError("Can only unmap a buffer if its currently mapped.")
         self._internal.unmap()
-        self._map(0, self._size, 0)
+        self._map(0, self.size, 0)
 
     def _mapped(self, offset: int | None, size: int | None, mode: int, verb: str) -> JsProxy:
         """A Uint8Array over those mapped bytes."""
@@ -146,4 +134,4 @@ class GPUBuffer(GPUObjectBase):
 
     def _raise_if_destroyed(self) -> None:
         if self._destroyed:
-            raise GPUValidationError(f"Buffer with '{self._label}' label has been destroyed")
+            raise GPUValidationError(f"Buffer with '{self.label}' label has been destroyed")

@@ -24,7 +24,7 @@ from .promise import GPUPromise, wait
 from .queue import GPUQueue
 
 if TYPE_CHECKING:
-    from .adapter import GPUAdapter, GPUAdapterInfo
+    from .adapter import GPUAdapter
 
 __all__ = [
     "GPUCompilationInfo",
@@ -55,34 +55,13 @@ class GPUDevice(GPUObjectBase):
         limits: dict[str, int],
     ) -> None:
         super().__init__(label, internal, self)
-        self._adapter = adapter
-        self._features = features
-        self._limits = limits
-        self._queue = GPUQueue("", internal.queue, self)
+        self.adapter, self.adapter_info = adapter, adapter.info
+        self.features, self.limits = features, limits
+        self.queue = GPUQueue("", internal.queue, self)
         self._lost: GPUDeviceLostInfo | None = None
         self._errors: list[GPUError] = []
         internal.onuncapturederror = create_proxy(self._keep_error)
         internal.lost.then(self._lose)
-
-    @property
-    def features(self) -> set[str]:
-        return self._features
-
-    @property
-    def limits(self) -> dict[str, int]:
-        return self._limits
-
-    @property
-    def queue(self) -> GPUQueue:
-        return self._queue
-
-    @property
-    def adapter(self) -> "GPUAdapter":
-        return self._adapter
-
-    @property
-    def adapter_info(self) -> "GPUAdapterInfo":
-        return self._adapter.info
 
     # IDL: undefined destroy();
     def destroy(self) -> None:
@@ -346,16 +325,7 @@ class GPUQuerySet(GPUObjectBase):
         self, label: str, internal: JsProxy, device: GPUDevice, type: str, count: int
     ) -> None:
         super().__init__(label, internal, device)
-        self._type = type
-        self._count = count
-
-    @property
-    def type(self) -> str:
-        return self._type
-
-    @property
-    def count(self) -> int:
-        return self._count
+        self.type, self.count = type, count
 
     # IDL: undefined destroy();
     def destroy(self) -> None:

@@ -55,37 +55,20 @@ def enum_value(enum: type[Enum], value: str) -> str:
     return value
 
 
-class AutoLayoutMode(Enum):
-    auto = "auto"
+def _enum(name: str, values: str) -> type[Enum]:
+    """An enum of these strings, each under its name: `read_only_storage` for read-only-storage."""
+    return EnumType(name, (Enum,), {one.replace("-", "_"): one for one in values.split()})
 
 
-class BufferBindingType(Enum):
-    uniform = "uniform"
-    storage = "storage"
-    read_only_storage = "read-only-storage"
-
-
-class BufferMapState(Enum):
-    unmapped = "unmapped"
-    pending = "pending"
-    mapped = "mapped"
-
-
-class CompilationMessageType(Enum):
-    error = "error"
-    warning = "warning"
-    info = "info"
-
-
-class DeviceLostReason(Enum):
-    unknown = "unknown"
-    destroyed = "destroyed"
-
-
-class ErrorFilter(Enum):
-    validation = "validation"
-    out_of_memory = "out-of-memory"
-    internal = "internal"
+AutoLayoutMode = _enum("AutoLayoutMode", "auto")
+BufferBindingType = _enum("BufferBindingType", "uniform storage read-only-storage")
+BufferMapState = _enum("BufferMapState", "unmapped pending mapped")
+CompilationMessageType = _enum("CompilationMessageType", "error warning info")
+DeviceLostReason = _enum("DeviceLostReason", "unknown destroyed")
+ErrorFilter = _enum("ErrorFilter", "validation out-of-memory internal")
+PipelineErrorReason = _enum("PipelineErrorReason", "validation internal")
+PowerPreference = _enum("PowerPreference", "low-power high-performance")
+QueryType = _enum("QueryType", "occlusion timestamp")
 
 
 class FeatureName(Enum):
@@ -111,18 +94,3 @@ class FeatureName(Enum):
     texture_formats_tier2 = "texture-formats-tier2"
     primitive_index = "primitive-index"
     texture_component_swizzle = "texture-component-swizzle"
-
-
-class PipelineErrorReason(Enum):
-    validation = "validation"
-    internal = "internal"
-
-
-class PowerPreference(Enum):
-    low_power = "low-power"
-    high_performance = "high-performance"
-
-
-class QueryType(Enum):
-    occlusion = "occlusion"
-    timestamp = "timestamp"

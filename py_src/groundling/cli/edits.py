@@ -37,9 +37,7 @@ def recipes_command(args: argparse.Namespace) -> int:
 
 
 def under_edits(edits: dict[str, str], command: Callable, args: argparse.Namespace) -> int:
-    """Run a command with the edits in force. Returns its exit code; if edited code fails, reports
-    where and returns 1.
-    """
+    """Run a command with edits in force, and report where they fail. Returns the exit code."""
     try:
         before = live.load(edits)
         try:

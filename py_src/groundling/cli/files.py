@@ -55,14 +55,9 @@ def add_commands(commands: Any) -> None:
     about = "Convert weights to the format of another program."
     add = add_command(commands, "export", export_command, about)
     add("file", metavar="FILE", help=FILE)
-    kinds = ", ".join(interchange.KINDS)
-    add(
-        "--to",
-        metavar="FORMAT",
-        required=True,
-        choices=interchange.KINDS,
-        help=f"format to write: {kinds}",
-    )
+    kinds = interchange.KINDS
+    about = f"format to write: {', '.join(kinds)}"
+    add("--to", metavar="FORMAT", required=True, choices=kinds, help=about)
     add("out", metavar="OUT", help="file to write; for gpt2, a folder")
     about = "for gpt2, text that the model was trained on"
     add_text(add, about, "the one that the file names")

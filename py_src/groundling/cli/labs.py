@@ -12,6 +12,7 @@ from ..devices.base import DeviceError
 from ..devices.limits import limits
 from ..labs import bench, doctor
 from ..labs.curve import read_log
+from ..labs.diagnosis import diagnose
 from ..labs.twin import ITERS, Twin, feeds
 from ..runs import presets
 from ..runs.run import NonFiniteLoss
@@ -65,27 +66,20 @@ def presets_command(args: argparse.Namespace) -> int:
         rows = presets.table(limits(device), presets.rate(device))
     heads = ("preset", "layers", "heads", "width", "context", "parameters", "weights", "gradients")
     heads += ("m and v", "activations", "GFLOP/step", "s/step")
-    print("{:<12}{:>7}{:>6}{:>6}{:>8}{:>13}{:>11}{:>11}{:>11}{:>13}{:>12}{:>9}".format(*heads))
+    line = "{:<12}{:>7}{:>6}{:>6}{:>8}{:>13}{:>11}{:>11}{:>11}{:>13}{:>12}{:>9}"
+    print(line.format(*heads))
     for row in rows:
-        sizes = (
-            f"{_megabytes(row['weights']):>11}{_megabytes(row['weights']):>11}"
-            f"{_megabytes(row['moments']):>11}{_megabytes(row['activations']):>13}"
-        )
-        print(
-            f"{row['name']:<12}{row['layers']:>7}{row['heads']:>6}{row['width']:>6}"
-            f"{row['context']:>8}{row['parameters']:>13,}{sizes}"
-            f"{row['flops'] / 1e9:>12,.2f}{row['seconds']:>9.3g}"
-        )
+        shape = (row[name] for name in ("name", "layers", "heads", "width", "context"))
+        parts = "weights", "weights", "moments", "activations"
+        sizes = (f"{row[name] / 1e6:,.1f} MB" for name in parts)
+        costs = f"{row['flops'] / 1e9:,.2f}", f"{row['seconds']:.3g}"
+        print(line.format(*shape, f"{row['parameters']:,}", *sizes, *costs))
         if row["recomputed"]:
             print(f"{'':<12}activations are recomputed in the backward pass")
         if row["refusal"]:
             print(f"{'':<12}cannot be trained here: {row['refusal']}")
     print(f"\nBatch sizes are the presets'. Times are estimates for {device.description}.")
     return 0
-
-
-def _megabytes(n_bytes: float) -> str:
-    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 def doctor_command(args: argparse.Namespace) -> int:
@@ -110,7 +104,7 @@ def doctor_command(args: argparse.Namespace) -> int:
         except DeviceError as error:
             return complain(error, code=1)
         curve = exam.curve
-    verdict = doctor.diagnose(curve)
+    verdict = diagnose(curve)
     print(f"{verdict.title}. {verdict.says}")
     print()
     for what, value in verdict.evidence:

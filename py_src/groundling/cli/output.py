@@ -61,9 +61,7 @@ class Saver:
             Path(before).unlink(missing_ok=True)
 
     def _save(self, asked: str | None, file_name: Callable, pieces: Iterable) -> str | None:
-        """Write a file to the path asked for, or to its default name. Returns the path, or None
-        after reporting that it could not be written.
-        """
+        """Write a file to `asked` or its default name. Returns the path, or None if it failed."""
         run = self.run
         default = Path(file_name(run.config.seed, run.iter, run.model.config))
         try:
@@ -81,9 +79,7 @@ class Saver:
 
 
 class LogFile:
-    """The file that --log names, if any. Raises OSError if it cannot be opened; a later error is
-    reported, and training continues.
-    """
+    """The file of --log, if any. OSError if it cannot be opened; later errors are reported."""
 
     def __init__(self, path: str | None):
         self.path, self.failed = path, False
@@ -115,9 +111,7 @@ class LogFile:
 
 
 def log_line(record: Record) -> str:
-    """A record as JSON: iter, train, lr, and val if there was an evaluation. A loss that is not
-    finite is null.
-    """
+    """A record as JSON: iter, train, lr, and val if any. A loss that is not finite is null."""
     fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
     if record.val is not None:
         fields["val"] = record.val
@@ -162,9 +156,7 @@ def require_writable(path: Path) -> None:
 
 
 def unused(path: Path, new: Path) -> Path:
-    """The path for a new file: the one given or, if another run's file is there, one with a number.
-    Files of the same run, equal but for their creation time, are replaced.
-    """
+    """The path for a new file, with a number added if another run's file is there."""
     place, n = path, 1
     while place.exists() and not _is_same(place, new):
         n += 1

@@ -58,11 +58,8 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
         about = f"{one.about} (default: {usual[one.name]})"
         add(_option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
     names = ", ".join(presets.PRESETS)
-    add(
-        "--preset",
-        metavar="NAME",
-        help=f"model and settings to start from: {names} (default: shakespeare)",
-    )
+    about = f"model and settings to start from: {names} (default: shakespeare)"
+    add("--preset", metavar="NAME", help=about)
     about = "JSON files with a model, training settings, or both"
     add("--config", metavar="FILE", nargs="+", help=about)
     add_device(add, "train")

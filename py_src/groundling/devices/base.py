@@ -12,6 +12,7 @@ calls, and a read waits for them.
 import math
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,9 +35,7 @@ INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
 
 def asking_line() -> str:
-    """The innermost line of Python outside of engine/ and devices/ that is being executed, for
-    instance "model.py:73" or "labs/lens.py:40".
-    """
+    """The innermost line of Python outside engine/ and devices/, such as "model.py:73"."""
     frame = sys._getframe(1)
     while frame and frame.f_globals.get("__name__", "").startswith(INNER):
         frame = frame.f_back
@@ -96,13 +95,8 @@ class Counts:
     waited: float = 0.0  # seconds, in all of them
 
 
-class Device:
-    """A pool of memory, and the capture and replay of plans.
-
-    A subclass defines `_bytes`, `_allocate`, `_release`, `_check` (raises DeviceError for an
-    impossible dispatch), `_prepare` (returns a dispatch that can run any number of times),
-    `_execute`, `_replay`, `_write`, `_read`, `source`, `is_original` and `ring`.
-    """
+class Device(ABC):
+    """A pool of memory, and capture and replay of plans. Subclasses define the abstract methods."""
 
     name: str  # one of open.DEVICES
     description: str  # of the adapter, in words
@@ -165,9 +159,7 @@ class Device:
         return Inputs(self, arrays)
 
     def write(self, tensor: Tensor, array) -> None:
-        """Copy an array into a tensor, after all kernels that were run before. RuntimeError within
-        a capture.
-        """
+        """Copy an array into a tensor, after all kernels run before. RuntimeError in a capture."""
         if self._plan:
             raise RuntimeError(
                 "write() cannot be used inside a jitted function: what changes from call to call "
@@ -205,9 +197,8 @@ class Device:
 
     def _tidy(self, everything: bool = False) -> None:
         """Free the buffers of the pool that were not used since the last call, or all of them.
-
-        It is called at each read, and when the pool has no buffer of a size. So a loop finds all
-        its buffers in the pool after its first rounds, and buffers of earlier work are freed.
+        Called at each read, and when the pool has no buffer of a size: a loop finds all its buffers
+        there after its first rounds.
         """
         for n_bytes, free in self.pool.items():
             idle = len(free) if everything else self._idle.get(n_bytes, 0)
@@ -215,7 +206,7 @@ class Device:
                 self._give_back(free.pop(0))  # the oldest first
             self._idle[n_bytes] = len(free)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Free the device and all of its memory."""
 
     # Kernels
@@ -233,11 +224,9 @@ class Device:
 
     @contextmanager
     def capture(self, inputs: Inputs | None = None) -> Iterator[Plan]:
-        """Record the kernels that are run in the block as a plan, and replay it at the end of the
-        block.
-
-        Memory that is allocated in the block belongs to the plan, as its replays write to it.
-        Nothing can be read or written in the block, since nothing has run yet.
+        """Record the kernels that are run in the block as a plan, and replay it at the end. Memory
+        that is allocated in the block belongs to the plan. Nothing can be read or written in the
+        block, since nothing has run yet.
         """
         self.require_no_capture()
         self._tidy(everything=True)  # makes room: a plan allocates its own memory
@@ -253,9 +242,7 @@ class Device:
         self.replay(plan, inputs)
 
     def replay(self, plan: Plan, inputs: Inputs | None = None, times: int = 1) -> None:
-        """Run a captured plan again, once or `times` times in a row, on the present contents of its
-        buffers and inputs.
-        """
+        """Run a captured plan `times` times on the present contents of its buffers and inputs."""
         self.require_no_capture()
         self._replayed = ref(plan)
         self._replay(plan, inputs, times)
@@ -313,5 +300,30 @@ class Device:
         finally:
             self._plan, self.line_of_gradient = None, ""
 
-    def submit(self) -> None:
+    def submit(self) -> None:  # noqa: B027
         """Submit what was asked for so far, on a device that collects work."""
+
+    # What a subclass defines. `_check` raises DeviceError for a dispatch that cannot be.
+
+    @abstractmethod
+    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/ring.py
+    @abstractmethod
+    def is_original(self, kernel: str, digest: str) -> bool: ...  # whether it was not edited
+    @abstractmethod
+    def _bytes(self, size: int, dtype: str) -> int: ...  # of so many numbers
+    @abstractmethod
+    def _allocate(self, n_bytes: int) -> Any: ...  # a buffer
+    @abstractmethod
+    def _release(self, buffer: Any) -> None: ...
+    @abstractmethod
+    def _write(self, tensor: Tensor, array: Any) -> None: ...
+    @abstractmethod
+    def _read(self, tensor: Tensor) -> np.ndarray: ...
+    @abstractmethod
+    def _check(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> None: ...
+    @abstractmethod
+    def _prepare(self, kernel: str, tensors: tuple[Tensor, ...], params: dict) -> Any: ...
+    @abstractmethod
+    def _execute(self, prepared: Any) -> None: ...  # what `_prepare` returned, any number of times
+    @abstractmethod
+    def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None: ...

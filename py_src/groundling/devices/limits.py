@@ -38,14 +38,9 @@ class Limits:
 def limits(device: Device) -> Limits:
     """The limits of a device."""
     host = WASM_BYTES if sys.platform == "emscripten" else _memory()
-    return Limits(
-        device.largest_tensor,
-        device.most_workgroups,
-        device.workgroup_bytes,
-        device.most_turns,
-        host,
-        device.name != "webgpu" or device.is_emulated,
-    )
+    largest = device.largest_tensor, device.most_workgroups, device.workgroup_bytes
+    shared = device.name != "webgpu" or device.is_emulated
+    return Limits(*largest, device.most_turns, host, shared)
 
 
 def refusal(model: GPTConfig, limits: Limits) -> str:
@@ -58,12 +53,9 @@ def refusal(model: GPTConfig, limits: Limits) -> str:
             f"takes {MOST_HEAD_SIZE}. Take more heads, or a smaller width."
         )
     inner = 0 if head_size <= LONGEST else 3 * head_size  # shorter loops are unrolled
+    attention = f"Attention over {T:,} tokens by heads {head_size} wide"
     for what, turns, instead in (
-        (
-            f"Attention over {T:,} tokens by heads {head_size} wide",
-            T * (1 + inner),
-            "a shorter context or more heads",
-        ),
+        (attention, T * (1 + inner), "a shorter context or more heads"),
         (f"A norm of {C:,} channels", 3 * C, "a smaller width"),
         (f"Drawing from a vocabulary of {V:,}", -(-V // 64) * (V + 2) + 3 * V + T, BYTES_INSTEAD),
     ):

@@ -1,9 +1,8 @@
 """Kernels that do the work of two: see engine/fuse.py.
 
-Such a kernel has a line at its head: `// stands for: matmul_nn 1dcab869, add 367a65ca`. It names
-the kernels that it was made from, each with a digest of its code, comments aside. Where one of them
-has been edited since, its digest is another, and the two run by themselves. After such a change has
-been made in the kernel that stands for it too, this writes the new digests in `shaders/`:
+Such a kernel names at its head the kernels that it was made from, each with a digest of its code:
+`// stands for: matmul_nn 1dcab869, add 367a65ca`. If one of them has been edited, the two run by
+themselves. After the same change in the kernel that stands for it, this writes the new digests:
 
     python -m groundling.devices.stands
 """

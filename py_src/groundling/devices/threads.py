@@ -1,12 +1,10 @@
 """A worker thread for the NumPy device: work in independent pieces is done by two threads.
 
-NumPy releases Python's lock while it computes, so two threads do nearly twice as much on two cores:
-a training step at batch 32 takes two thirds of the time, or less. Between two operations each needs
-the lock and waits for the other: at 64 thousand numbers an operation two threads lost two fifths by
-that, at 128 thousand a tenth. So there are only two, and the pieces are large.
-
-Unlike the threads of a BLAS, the worker takes no core while it waits for work. On a busy machine,
-where it may wake late, the caller does all of the pieces.
+NumPy releases Python's lock while it computes, so a training step at batch 32 takes two thirds of
+the time, or less, on two cores. Between two operations each thread waits for the lock: at 64
+thousand numbers an operation two threads lost two fifths by that, at 128 thousand a tenth. So there
+are only two, and the pieces are large. The worker takes no core while it waits for work; on a busy
+machine, where it may wake late, the caller does all of the pieces.
 """
 
 import os

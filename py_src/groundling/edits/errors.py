@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, TracebackType
 
 from .. import sources
 from .moved import MOVED
@@ -39,7 +39,7 @@ DEEP = 200  # calls that Python's traceback has; of more, the innermost
 
 @dataclass(frozen=True)
 class Frame:
-    """A place that an error came by."""
+    """A place in a traceback."""
 
     path: str  # as the editor has it: py_src/groundling/train.py, shaders/gelu.wgsl, "" the console
     name: str  # the function's
@@ -53,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class CodeError:
-    """An error as a person is told of it."""
+    """An error in words."""
 
     title: str
     message: str
@@ -63,12 +63,10 @@ class CodeError:
 
 
 def describe(error: BaseException, files: Mapping[str, str] | None = None) -> CodeError:
-    """An exception in words, and the places it came by."""
+    """Describe an exception, and the places in its traceback."""
     files, said = files or {}, _said(error)
-    kernel = "DeviceError" in _kinds(error) and re.match(
-        r"Kernel (\w+)(?: does not compile)?:", said
-    )
-    if kernel and "its parameters are" not in said:
+    kernel = re.match(r"Kernel (\w+)(?: does not compile)?:", said)
+    if "DeviceError" in _kinds(error) and kernel and "its parameters are" not in said:
         problem = wgsl_problem(said)
         message = problem[0] if problem else said
         frames = [_wgsl_frame(kernel[1], problem, files)]
@@ -79,9 +77,8 @@ def describe(error: BaseException, files: Mapping[str, str] | None = None) -> Co
         if cause := error.__cause__:
             message += f" (It came of {type(cause).__name__}: {_cut(_said(cause), 300)})"
     title, hint = _words(error, said)
-    return CodeError(
-        title, _cut(message, MAX_MESSAGE), _cut(hint, MAX_MESSAGE), _detail(error), frames
-    )
+    message, hint = _cut(message, MAX_MESSAGE), _cut(hint, MAX_MESSAGE)
+    return CodeError(title, message, hint, _detail(error), frames)
 
 
 # ---- where ---------------------------------------------------------------------------------------
@@ -99,9 +96,7 @@ def _frames(error: BaseException, files: Mapping[str, str]) -> list[Frame]:
 
 
 def _walk(trace: TracebackType | None, files: Mapping[str, str]) -> list[Frame]:
-    """The outermost and the innermost frames, without those of what runs the code: the page, the
-    importer. Of an endless recursion the middle says nothing new.
-    """
+    """The outermost and the innermost frames, without those of what runs the code."""
     outer, inner = [], deque(maxlen=MAX_FRAMES // 2)
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -117,9 +112,8 @@ def _frame(code: CodeType, at: int, line: int | None, files: Mapping[str, str]) 
     """The frame of an instruction. Python counts its columns in bytes of UTF-8."""
     path, line = shown_path(code.co_filename), line or 1
     text = _line(code.co_filename, path, line, files)
-    place = (
-        next(islice(code.co_positions(), at // 2, None), (None,) * 4) if at >= 0 else (None,) * 4
-    )
+    unknown = (None,) * 4
+    place = next(islice(code.co_positions(), at // 2, None), unknown) if at >= 0 else unknown
     _, end, column, end_column = place
     if place[0] != line or None in place:
         span = line, *_whole(text)
@@ -190,10 +184,8 @@ def _line(file_name: str, path: str, line: int, files: Mapping[str, str]) -> str
 
 
 def wgsl_problem(said: str) -> tuple[str, int, int, int] | None:
-    """What a WGSL compiler says is wrong, and where: message, line and column from 1 and how many
-    characters; None if it says no place.
-
-    Naga (natively) draws a picture with an arrow; Tint (in Chromium) begins with :line:column.
+    """What a WGSL compiler says is wrong, and where: message, line and column from 1, and length;
+    or None. Naga (natively) draws an arrow; Tint (in Chromium) begins with :line:column.
     """
     if found := NAGA.search(said):
         what, line, column, rest = found.groups()
@@ -204,12 +196,8 @@ def wgsl_problem(said: str) -> tuple[str, int, int, int] | None:
     else:
         return None
     carets = re.search(r"^[ │|]*(\^+)", rest, re.M)
-    return (
-        _cut(message.strip(), MAX_MESSAGE),
-        int(line),
-        int(column),
-        len(carets[1] if carets else "^"),
-    )
+    length = len(carets[1]) if carets else 1
+    return _cut(message.strip(), MAX_MESSAGE), int(line), int(column), length
 
 
 NAGA = re.compile(r"(?:parsing|validation) error: ([^\n]*)\n\s*┌─ [^\n:]*:(\d+):(\d+)((?s:.*))")
@@ -246,8 +234,8 @@ def _words(error: BaseException, said: str) -> tuple[str, str]:
 
 
 def _name_hint(error: NameError) -> str:
-    frame = _innermost(error)
-    known = [*frame.f_locals, *frame.f_globals, *vars(builtins)] if frame else []
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    known = [*frames[-1].f_locals, *frames[-1].f_globals, *vars(builtins)] if frames else []
     if like := _alike(error.name, known):
         return f"Did you mean {like!r}?"
     return "Define it above this line, or import it at the head of the file."
@@ -261,9 +249,7 @@ def _attribute_hint(error: AttributeError) -> str:
 
 
 def attributes(value: object) -> dict[str, object]:
-    """What an object, its class and the classes it derives from hold, by name. Unlike getattr and
-    dir this calls nothing of its class's own, which may do anything: a property is a property.
-    """
+    """The attributes of an object and its classes, by name, read without calling their code."""
     is_class = issubclass(type(value), type)
     kinds = MRO(value if is_class else type(value))
     found = {name: item for kind in reversed(kinds) for name, item in DICT(kind).items()}
@@ -291,13 +277,6 @@ def _import_hint(error: ImportError) -> str:
         "What can be imported is groundling, NumPy and Python's standard library; a module of your "
         "own is a new file beside train.py, imported as `from .its_name import ...`."
     )
-
-
-def _innermost(error: BaseException) -> FrameType | None:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace and trace.tb_frame
 
 
 def _alike(name: str | None, known: Iterable[str]) -> str:
@@ -494,9 +473,7 @@ def _said(error: BaseException) -> str:
 
 def _detail(error: BaseException) -> str:
     """Python's own traceback."""
-    trace, depth = error.__traceback__, 0
-    while trace is not None:
-        trace, depth = trace.tb_next, depth + 1
+    depth = sum(1 for _ in traceback.walk_tb(error.__traceback__))
     limit = -DEEP if depth > DEEP else None
     try:
         text = "".join(traceback.TracebackException.from_exception(error, limit=limit).format())

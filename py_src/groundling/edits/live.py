@@ -58,9 +58,7 @@ def references() -> dict[str, Callable]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was in force before a `load`: the edits, the modules that they made, and the references
-    that those had registered.
-    """
+    """What was in force before a `load`: edits, the modules made from them, and references."""
 
     overlay: dict[str, str]
     modules: dict[str, ModuleType]
@@ -68,7 +66,7 @@ class Loaded:
 
 
 def check(overlay: object) -> dict[str, str]:
-    """The edits, if that is what it is: paths and texts. ValueError."""
+    """The edits, checked: paths and texts. ValueError."""
     if not isinstance(overlay, dict) or len(overlay) > MAX_FILES:
         raise ValueError(f"The edits must be a table of {MAX_FILES} files at most.")
     for path, text in overlay.items():
@@ -90,9 +88,7 @@ def check(overlay: object) -> dict[str, str]:
 
 
 def _has_folder(path: str) -> bool:
-    """Whether the library has the folder of a file, and nothing else of the file's module name. Of
-    templates there are no new ones.
-    """
+    """Whether a file's folder exists and its module's name is free. Templates cannot be new."""
     if path.startswith(TEMPLATES):
         return sources.original(path) is not None
     folder = path.rpartition("/")[0]
@@ -101,10 +97,8 @@ def _has_folder(path: str) -> bool:
 
 
 def load(overlay: dict[str, str]) -> Loaded:
-    """Put these edits in force in place of those before; give what it returns to `restore`.
-
-    Whatever their code raises as it is compiled and imported is raised here, and nothing changes.
-    ValueError for what cannot be edited.
+    """Put these edits in force in place of those before. Returns what `restore` takes. What their
+    code raises is raised here, and nothing changes. ValueError for what cannot be edited.
     """
     overlay = {p: text for p, text in check(overlay).items() if text != sources.original(p)}
     before = Loaded(sources.overlay, loaded())
@@ -148,7 +142,7 @@ def restore(before: Loaded) -> None:
 
 
 def changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    """The files that two sets of edits have otherwise."""
+    """The files that differ between two sets of edits."""
     return sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
 
 
@@ -179,9 +173,8 @@ class OtherShapes(ValueError):
 
 
 def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = False) -> Run:
-    """A run under the code in force that goes on from a state of `run`: its weights, AdamW's
-    averages, streams and records. `run` is left as it is. OtherShapes where the model's
-    parameters are not the old ones, unless fit: then those of one name and shape keep their
+    """`run` under the code in force, from a state of it; `run` itself stays as it is. OtherShapes
+    if the model's parameters differ, unless fit: then those of one name and shape keep their
     numbers, and the others begin anew.
     """
     names = "config", "model", "runs.run"
@@ -212,22 +205,21 @@ def carry(run: Run, state: State, corpus: Corpus, device: Device, fit: bool = Fa
 
 def _fitted(old: np.ndarray, shapes: dict, new: np.ndarray, now: dict) -> np.ndarray:
     """`new`, with the numbers of `old` where a parameter has the same name and shape."""
-    parts, start = {}, 0
-    for name, shape in shapes.items():
-        parts[name] = old[start : start + math.prod(shape)]
-        start += math.prod(shape)
-    fitted, start = new.copy(), 0
-    for name, shape in now.items():
-        if shapes.get(name) == shape:
-            fitted[start : start + math.prod(shape)] = parts[name]
-        start += math.prod(shape)
+    known, fitted = _parts(old, shapes), new.copy()
+    for name, part in _parts(fitted, now).items():
+        if shapes.get(name) == now[name]:
+            part[:] = known[name]
     return fitted
 
 
+def _parts(flat: np.ndarray, shapes: dict) -> dict[str, np.ndarray]:
+    """Views of the parameters in an array of all of them."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+    return dict(zip(shapes, np.split(flat, ends[:-1]), strict=True))
+
+
 def again(kind: type, value: Any) -> Any:
-    """A configuration as the code in force has it. Where an edit has changed a default, what had
-    the old default has the new one.
-    """
+    """A configuration under the code in force: what had an old default has the new one."""
     values = vars(value).copy()
     new = {each.name: each.default for each in fields(kind)}
     for each in fields(value):
@@ -276,9 +268,7 @@ sys.meta_path.insert(0, _finder)
 
 
 def _keep_exceptions(old: ModuleType, text: str, new: ModuleType, now: str) -> None:
-    """Let exceptions that are defined as they were stay the same classes, so that what was written
-    to catch them still does.
-    """
+    """Keep the classes of exceptions whose text is the same, so that handlers still catch them."""
     for name, kind in vars(old).items():
         is_error = isinstance(kind, type) and issubclass(kind, BaseException)
         its_own = is_error and kind.__module__ == old.__name__
@@ -308,21 +298,14 @@ def _with_dependents(names: set[str]) -> set[str]:
 @lru_cache(maxsize=256)
 def _imports(name: str, text: str) -> frozenset[str]:
     """The modules of ours that a module's text imports at its top, and what may be one."""
-    package = name.rpartition(".")[0]
-    found = set()
-    for dots, module, names in re.findall(
-        r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)", text, re.M
-    ):
-        base = (
-            ".".join(package.split(".")[: len(package.split(".")) + 1 - len(dots)]) if dots else ""
-        )
-        base = ".".join(filter(None, (base, module)))
+    package, found = name.split(".")[:-1], set()
+    imports = r"^from (\.*)([\w.]*) import (\([^)]*\)|[^\n]*)"
+    for dots, module, names in re.findall(imports, text, re.M):
+        above = package[: len(package) + 1 - len(dots)] if dots else []
+        base = ".".join([*above, *filter(None, [module])])
         found |= {base, *(f"{base}.{each}" for each in re.findall(r"\w+", names))}
-    found |= {
-        each
-        for line in re.findall(r"^import (.*)", text, re.M)
-        for each in re.findall(r"[\w.]+", line)
-    }
+    for line in re.findall(r"^import (.*)", text, re.M):
+        found |= set(re.findall(r"[\w.]+", line))
     return frozenset(found)
 
 
@@ -346,12 +329,8 @@ def _put_in_force(overlay: dict[str, str]) -> None:
         linecache.cache.pop(_file(path), None)
     sources.overlay = overlay
     for path, text in overlay.items():
-        linecache.cache[_file(path)] = (
-            len(text),
-            None,
-            text.splitlines(keepends=True),
-            _file(path),
-        )
+        lines = text.splitlines(keepends=True)
+        linecache.cache[_file(path)] = len(text), None, lines, _file(path)
     sources.code_hash.cache_clear()
 
 

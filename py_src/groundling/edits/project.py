@@ -77,10 +77,8 @@ class ProjectError(ValueError):
 
 @dataclass(frozen=True)
 class Project:
-    """Edits of the library, and the settings to train them with. ProjectError for what cannot be.
-
-    files: path to the whole text, of every file that differs. version and code are those of the
-    library that they are edits of; code is as sources.code_hash gives it.
+    """Edits of the library, and the settings to train them with. files: the whole text of each that
+    differs, by path. version and code are those of the library that they edit. ProjectError.
     """
 
     name: str
@@ -220,9 +218,8 @@ def write_folder(project: Project, folder: Path) -> None:
 
 
 def read(path: Path) -> Project:
-    """The project in a folder or a `.zip`. ProjectError, OSError.
-
-    Of a folder only project.json and what is in py_src/groundling and shaders is read.
+    """The project in a folder, of which only project.json, py_src/groundling and shaders are read,
+    or in a `.zip`. ProjectError, OSError.
     """
     if not path.is_dir():
         if path.stat().st_size > MAX_ZIP:

@@ -34,9 +34,7 @@ class Recipe:
 
 
 def apply(recipe: Recipe, files: Mapping[str, str]) -> dict[str, str]:
-    """The files that a recipe changes, as it leaves them. ValueError where one of `files` is not as
-    the recipe expects it.
-    """
+    """A recipe's files after its edits. ValueError if `files` are not as it expects them."""
     changed: dict[str, str] = {}
     for edit in recipe.edits:
         text = changed.get(edit.path, files.get(edit.path, ""))

@@ -133,9 +133,7 @@ def side_by_side(first: Command, second: Command) -> Command:
 def split(
     kernel: str, tensors: Sequence, params: dict[str, float], count: Callable[[str], int]
 ) -> Iterator[tuple[str, list[Any], dict[str, float]]]:
-    """The parts of a shared dispatch: each kernel, its tensors (as many as `count` says) and its
-    own parameters.
-    """
+    """The parts of a shared dispatch: kernel, tensors (as many as `count` says), parameters."""
     at = 0
     for letter, name in zip("ab", kernel.split(JOINED), strict=True):
         own = {key[2:]: value for key, value in params.items() if key[:2] == f"{letter}_"}
@@ -200,9 +198,7 @@ def _is_possible(
     stands: Stands,
     results: set[Storage],
 ) -> bool:
-    """Whether a command may replace two: an adapter can run it, and what it no longer stores is not
-    used.
-    """
+    """Whether a command may replace two: it can run, and what it does not store is unused."""
     if JOINED in joined.kernel and _depend(first, second, writes):
         return False
     if not stands(joined.kernel) or len({region(t) for t in joined.tensors}) > MOST_BUFFERS:

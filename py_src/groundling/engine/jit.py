@@ -18,24 +18,15 @@ MOST_SHAPES = 8
 
 
 class Device(Protocol):
-    """The part of a device that jit uses: see devices/base.py."""
+    """The part of devices.base.Device that jit uses."""
 
     capturing_enabled: bool
 
-    def tensor(self, array: np.ndarray) -> Tensor:
-        """A copy of an array, on this device."""
-
-    def inputs(self, arrays: Sequence[np.ndarray]) -> Any:
-        """Tensors for a captured function, with the numbers of its first call."""
-
-    def capture(self, inputs: Any) -> AbstractContextManager[Plan]:
-        """Record the kernels that are run in the block, and run them at its end."""
-
-    def replay(self, plan: Plan, inputs: Any) -> None:
-        """Run a captured plan again, on the present contents of its inputs."""
-
-    def require_no_capture(self) -> None:
-        """RuntimeError within a capture."""
+    def tensor(self, array: np.ndarray) -> Tensor: ...
+    def inputs(self, arrays: Sequence[np.ndarray]) -> Any: ...
+    def capture(self, inputs: Any) -> AbstractContextManager[Plan]: ...
+    def replay(self, plan: Plan, inputs: Any) -> None: ...
+    def require_no_capture(self) -> None: ...
 
 
 def jit(device: Device) -> Callable:

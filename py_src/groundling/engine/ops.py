@@ -36,15 +36,8 @@ def position_embedding(x: Tensor, weight: Tensor) -> Tensor:
 
     def backward(dy, into):
         dweight, accumulate = into(weight)
-        run = dy.device.run
-        run(
-            "position_embedding_backward",
-            dy,
-            dweight,
-            **sizes,
-            total=weight.size,
-            accumulate=accumulate,
-        )
+        more = dict(total=weight.size, accumulate=accumulate)
+        dy.device.run("position_embedding_backward", dy, dweight, **sizes, **more)
         into.pass_on(x)
 
     return record(y, (x, weight), backward)
@@ -113,9 +106,7 @@ def layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Ten
 
 
 def causal_attention(qkv: Tensor, n_head: int) -> Tensor:
-    """Multi-head attention of each position to itself and those before: (B, T, 3C) as Q | K | V
-    -> (B, T, C).
-    """
+    """Causal multi-head attention: (B, T, 3C) as Q | K | V -> (B, T, C)."""
     B, T, C3 = qkv.shape
     C = C3 // 3
     if C3 % 3 or C % n_head:
@@ -137,24 +128,22 @@ def causal_attention(qkv: Tensor, n_head: int) -> Tensor:
 
 def gelu(x: Tensor) -> Tensor:
     """GELU in its tanh form, element by element."""
-    y = x.device.empty(*x.shape)
-    x.device.run("gelu", x, y, size=x.size)
-
-    def backward(dy, into):
-        dx, accumulate = into(x)
-        dy.device.run("gelu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
-
-    return record(y, (x,), backward)
+    return _of_each("gelu", x)
 
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), element by element."""
+    return _of_each("relu", x)
+
+
+def _of_each(kernel: str, x: Tensor) -> Tensor:
+    """A function of each element, by the kernels `kernel` and `kernel`_backward."""
     y = x.device.empty(*x.shape)
-    x.device.run("relu", x, y, size=x.size)
+    x.device.run(kernel, x, y, size=x.size)
 
     def backward(dy, into):
         dx, accumulate = into(x)
-        dy.device.run("relu_backward", x, dy, dx, size=x.size, accumulate=accumulate)
+        dy.device.run(f"{kernel}_backward", x, dy, dx, size=x.size, accumulate=accumulate)
 
     return record(y, (x,), backward)
 
@@ -225,9 +214,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
 
 
 def gather_batch(corpus: Tensor, offsets: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets, each (B, T): T tokens of corpus from each of offsets (B), and the same
-    one token later.
-    """
+    """Inputs and targets, each (B, T): T tokens from each of offsets (B), and one token later."""
     B, T = offsets.size, block_size
     x, y = corpus.device.empty(B, T, dtype="u32"), corpus.device.empty(B, T, dtype="u32")
     corpus.device.run("gather_batch", corpus, offsets, x, y, batch=B, time=T)
@@ -235,9 +222,7 @@ def gather_batch(corpus: Tensor, offsets: Tensor, block_size: int) -> tuple[Tens
 
 
 def last_row(x: Tensor, length: Tensor) -> Tensor:
-    """Row `length` - 1 of x (1, T, C) -> (1, C): the last real token's. For sampling only: not on
-    the tape.
-    """
+    """Row `length` - 1 of x (1, T, C) -> (1, C). For sampling only: it is not on the tape."""
     C = x.shape[-1]
     y = x.device.empty(1, C)
     x.device.run("last_row", x, length, y, n_embd=C)

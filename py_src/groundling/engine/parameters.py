@@ -75,9 +75,7 @@ class Model(Module):
         return [self.device.tensor(np.zeros(size, np.float32)) for size in self.sizes]
 
     def gather(self, flat: list[Tensor]) -> np.ndarray:
-        """One array, in checkpoint order and without padding, of tensors that are laid out as
-        `flat`: weights, gradients or moments.
-        """
+        """Tensors laid out as `flat` as one array, in checkpoint order, without padding."""
         numbers, at = None, 0
         for piece in self.pieces(flat):
             if numbers is None:
@@ -87,9 +85,7 @@ class Model(Module):
         return numbers
 
     def pieces(self, flat: list[Tensor]) -> Iterator[np.ndarray]:
-        """The same in pieces, each one read of at most PIECE numbers, so that the whole need not
-        be in Python's memory.
-        """
+        """The same in pieces of at most PIECE numbers, so that it need not fit in memory."""
         spans = [[] for _ in flat]  # of each tensor, from where to where its parameters are
         for name, shape in self.shapes.items():
             i, at = self.places[name]

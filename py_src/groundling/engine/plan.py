@@ -54,9 +54,7 @@ class Plan:
         return set(self.shadows.values())
 
     def lay_out(self, allocate: Callable[[int], Storage]) -> None:
-        """Allocate memory to each storage that has none, so that those which are not in use at the
-        same time share it.
-        """
+        """Allocate memory to each storage; those that are not in use at the same time share it."""
         last = {t.storage: i for i, c in enumerate(self.commands) for t in c.tensors}
         free: dict[int, list[Storage]] = {}
         results = self.results()

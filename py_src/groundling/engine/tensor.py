@@ -21,9 +21,7 @@ _recording = True
 
 
 class Device(Protocol):
-    """The part of a device that tensors, operations, the tape and a model's parameters use: see
-    devices/base.py.
-    """
+    """The part of devices.base.Device that tensors, the tape and a model's parameters use."""
 
     name: str
     largest_tensor: int  # bytes
@@ -31,23 +29,12 @@ class Device(Protocol):
     one: Tensor  # the number 1
     line_of_gradient: str  # in backward(): the line whose gradient is being computed
 
-    def tensor(self, numbers: np.ndarray) -> Tensor:
-        """A tensor of these values."""
-
-    def empty(self, *shape: int, dtype: str = "f32") -> Tensor:
-        """An uninitialized tensor."""
-
-    def write(self, tensor: Tensor, numbers: np.ndarray) -> None:
-        """Overwrite a tensor's values."""
-
-    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
-        """Run a kernel on tensors, in the order of its bindings, with its parameters by name."""
-
-    def read(self, tensor: Tensor) -> np.ndarray:
-        """A copy of a tensor's numbers. Waits for them."""
-
-    def asking_line(self) -> str:
-        """The innermost line of Python outside of engine/ and devices/."""
+    def tensor(self, numbers: np.ndarray) -> Tensor: ...
+    def empty(self, *shape: int, dtype: str = "f32") -> Tensor: ...
+    def write(self, tensor: Tensor, numbers: np.ndarray) -> None: ...
+    def run(self, kernel: str, *tensors: Tensor, **params: float) -> None: ...
+    def read(self, tensor: Tensor) -> np.ndarray: ...
+    def asking_line(self) -> str: ...
 
 
 class Storage:
@@ -71,9 +58,7 @@ class Storage:
 
 
 class Tensor:
-    """An array on a device: a shape and a dtype ("f32" or "u32") over a part of a storage.
-    Row-major, contiguous.
-    """
+    """An array on a device: shape and dtype ("f32" or "u32"), row-major, within a storage."""
 
     def __init__(
         self,
@@ -92,9 +77,7 @@ class Tensor:
         self._line = ""  # of Python that made it; only in a capture
 
     def numpy(self) -> np.ndarray:
-        """A copy of the numbers, read back from the device. Waits for it. RuntimeError inside a
-        jitted function.
-        """
+        """A copy of the numbers. Waits for the device. RuntimeError inside a jitted function."""
         return self.device.read(self)
 
     def item(self) -> float:
@@ -102,9 +85,7 @@ class Tensor:
         return self.numpy().item()
 
     def view(self, *shape: int, offset: int = 0) -> Tensor:
-        """A tensor of another shape over the same memory, from its element `offset` on, off the
-        tape. ValueError if it does not fit.
-        """
+        """The memory from element `offset` on in another shape, off the tape. ValueError."""
         if offset + math.prod(shape) > self.size:
             raise ValueError(
                 f"A view of shape {shape} at {offset} does not fit a tensor of shape {self.shape}."
@@ -278,9 +259,7 @@ class _Gradients:
         self._hand_over(self._dy, x)
 
     def back_through(self, y: Tensor, end: Tensor, x: Tensor) -> None:
-        """dy is also the gradient of `y`. Compute that of `end`, which y was made from; it is the
-        gradient of x too.
-        """
+        """dy is also the gradient of `y`: compute that of `end`, which is also that of x."""
         self._pending[y.index] = self._dy
         _walk(y, self._pending)
         if (dx := self._pending.pop(end.index, None)) is not None:

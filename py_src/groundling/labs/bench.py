@@ -58,19 +58,13 @@ def measuring(
     windows: int,
     model: GPTConfig | None = None,
 ) -> Generator[None, None, dict]:
-    """Train a model, by default the default one, for some windows of steps, and time them after
-    three to warm up.
-
-    A window is what comes back at once: one step where steps are slow, many where they are fast.
-    In seconds: `step`, the median over windows, and `spread`, their tenth and ninetieth of a
-    hundred; `host`, what of a step is Python's and JavaScript's (on NumPy, all); `first`, from
-    nothing to the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
-    (bytes) are per step, of which a window waits once, for the losses of the one before; `memory`
-    is in bytes; `flops` counts matrix products and attention.
-
-    On a GPU `host` is what is not spent waiting for it, in a model of as many layers whose sizes
-    are 1: the same commands, without an emulated device's threads in the way. Its whole step is
-    `floor`: what so many dispatches take, however little they do.
+    """Train a model for some windows of steps, after three to warm up, and time them. A window is
+    the steps that are read back at once. In seconds: `step`, the median over windows; `spread`,
+    their tenth and ninetieth percentile; `host`, the time of Python and JavaScript in a step;
+    `first`, until the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
+    (bytes) are per step; `memory` is in bytes; `flops` counts matrix products and attention. On a
+    GPU `host` leaves out the wait for it, and is measured in a model of as many layers whose sizes
+    are 1: the same commands, with next to no work. Its whole step is `floor`.
     """
     found = yield from _timed(device, corpus, batch_size, windows, model)
     if device.counts.submits:
@@ -134,9 +128,7 @@ def _land(run: Run, training: Iterator) -> None:
 
 
 def flops(command: Command) -> float:
-    """The floating-point operations of a command that count: products of matrices, and attention's
-    (half of each square of scores; what the backward pass makes again is not counted).
-    """
+    """The floating-point operations of a command in matrix products and causal attention."""
     if JOINED in command.kernel:
         parts = split(command.kernel, (), command.params, lambda _: 0)
         return sum(flops(Command(name, (), params)) for name, _, params in parts)
@@ -152,9 +144,7 @@ def flops(command: Command) -> float:
 
 
 def ceilings(device: Device, size: int = 384) -> dict:
-    """What the device does at its best with our kernels: `flops` per second in a product of two
-    square matrices, `bytes` per second in a copy of 16 MiB.
-    """
+    """The device's best `flops` per second (a matrix product) and `bytes` per second (a copy)."""
     a, b, y = (device.empty(size, size) for _ in range(3))
     device.run("fill", a, size=size * size, value=0.5)
     device.run("fill", b, size=size * size, value=0.5)
@@ -168,15 +158,8 @@ def ceilings(device: Device, size: int = 384) -> dict:
     return {"flops": 2 * size**3 / product, "bytes": 8 * n / moved}
 
 
-def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> list[dict]:
-    """Where a step's time goes: for each of its commands the `kernel`, the `line` of Python that
-    asked for it, and its `seconds` by itself. Waits for the device.
-    """
-    return list(profile_step_by_step(device, corpus, batch_size))
-
-
-def profile_step_by_step(device: Device, corpus: Corpus, batch_size: int) -> Iterator[dict]:
-    """`profile`, a command at a time."""
+def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> Iterator[dict]:
+    """Each command of a step: its `kernel`, `line` of Python and `seconds` by itself. Waits."""
     config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
     run = Run(config, corpus, device)
     training = train(run)
@@ -209,7 +192,7 @@ def all_figures(device: Device, corpus: Corpus, batch_size: int) -> dict:
     return {
         "step": measure(device, corpus, batch_size),
         "ceilings": ceilings(device),
-        "commands": profile(device, corpus, batch_size),
+        "commands": list(profile(device, corpus, batch_size)),
         "characters_per_second": sampling(device, corpus),
     }
 
@@ -307,9 +290,7 @@ def dumps(figures: dict) -> str:
 
 
 def _seconds(device: Device, work: Callable[[], None]) -> float:
-    """How long some dispatches take: the least of three times, each over as many rounds as take a
-    while. By the device's clock where it has one, else by ours, less what waiting takes by itself.
-    """
+    """The seconds of some dispatches: the least of three times, without the time of a wait."""
 
     def wait() -> float:
         device.read(device.one)

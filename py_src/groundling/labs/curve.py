@@ -27,9 +27,7 @@ COLUMNS = "iter", "train", "val", "lr"
 
 @dataclass
 class Curve:
-    """A loss curve: what each iteration's record says. A missing validation loss is None; so is a
-    learning rate that is not known.
-    """
+    """The records of a run as columns. None: no validation, or an unknown learning rate."""
 
     iter: list[int] = field(default_factory=list)
     train: list[float] = field(default_factory=list)
@@ -37,7 +35,10 @@ class Curve:
     lr: list[float | None] = field(default_factory=list)
 
     def add(self, record: "Record") -> None:
-        """Take in one more record."""
+        """Add a record. One of the last iteration replaces what is there."""
+        if self.iter and self.iter[-1] == record.iter:
+            for column in vars(self).values():
+                column.pop()
         self.iter.append(record.iter)
         self.train.append(record.train)
         self.val.append(record.val)
@@ -48,11 +49,7 @@ class Curve:
 
 
 def read_log(data: bytes) -> Curve:
-    """The curve of a log, in any encoding that `decode` reads.
-
-    A null is read as NaN, for a loss that was no number; an empty cell is a missing value.
-    ValueError names the line and what is wrong with it.
-    """
+    """The curve of a log. null: a loss that was no number; an empty cell: missing. ValueError."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"It has {len(data):,} bytes; a log may have {MAX_BYTES:,}.")
     curve = Curve()

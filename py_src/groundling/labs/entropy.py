@@ -15,10 +15,7 @@ Entropy of Printed English", Bell System Technical Journal 30 (1951), 50 to 64, 
 
 @dataclass(frozen=True)
 class Level:
-    """A level of the loss, in nats a character, and what it says of a model that is there.
-
-    `to` is the level's upper end where it is a range.
-    """
+    """A level of the loss in nats, or a range up to `to`, and what it means."""
 
     name: str
     label: str
@@ -39,9 +36,7 @@ def bigram_entropy(tokens: np.ndarray, vocab_size: int) -> float:
 
 
 def pair_counts(tokens: np.ndarray, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of neighbours that occur, as before * vocab_size + after in rising order, and how
-    often each does. A table of all pairs is only made where it is no larger than the text.
-    """
+    """The pairs of neighbours that occur, as before * vocab_size + after, and their counts."""
     pairs = tokens[:-1].astype(np.int64) * vocab_size + tokens[1:]
     if vocab_size**2 > max(len(tokens), 2**16):
         return np.unique(pairs, return_counts=True)
@@ -51,9 +46,7 @@ def pair_counts(tokens: np.ndarray, vocab_size: int) -> tuple[np.ndarray, np.nda
 
 
 def levels(corpus: Corpus) -> list[Level]:
-    """The levels for a text, highest first: those that its counts give, and Shannon's bounds for
-    English.
-    """
+    """The levels for a text, highest first: from its counts, and Shannon's bounds for English."""
     V, tokens = corpus.vocab_size, np.concatenate([corpus.train, corpus.val])
     low, high = (bits * math.log(2) for bits in SHANNON_BITS)
     return [

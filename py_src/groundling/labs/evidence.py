@@ -88,10 +88,7 @@ class Measures:
 
 
 class Evidence:
-    """Measures texts against the training part of a corpus, and its dictionary: its own words.
-
-    One is added to each of the corpus's counts, so that a pair it lacks has a price and no more.
-    """
+    """Compares texts with a corpus's training part, each count plus one, and with its words."""
 
     def __init__(self, corpus: Corpus):
         self.corpus = corpus
@@ -107,10 +104,7 @@ class Evidence:
         return frozenset(WORD.findall(self.corpus.decode(self.corpus.train).lower()))
 
     def of(self, text: str) -> Measures:
-        """Measure a text of two characters or more. ValueError for one that is shorter.
-
-        Words at its two ends may be cut, so they do not count.
-        """
+        """Measure a text, without words at its ends, which may be cut. ValueError if too short."""
         if len(text) < 2:
             raise ValueError("A text of two characters at least can be measured.")
         V, tokens = self.corpus.vocab_size, self.corpus.encode(text).astype(np.int64)
@@ -129,10 +123,7 @@ class Evidence:
 
     @cached_property
     def written(self) -> Measures:
-        """What pieces of the validation text itself measure on average, as long as a sample.
-
-        Even they are some way off: 80 characters are few.
-        """
+        """The mean over pieces of the validation text, as long as a sample: they differ too."""
         text = self.corpus.decode(self.corpus.val)
         starts = np.linspace(0, max(0, len(text) - LENGTH), REFERENCES).astype(int)
         return _mean([self.of(text[at : at + LENGTH]) for at in starts.tolist()])

@@ -1,8 +1,7 @@
 """Look inside a model at work: where every head looks, what the residual stream would say after
-each layer, and how the weights and gradients of each layer fare.
+each layer, and the weights and gradients of each layer.
 
-The model's own forward pass runs on its device, and what passes through its kernels is noted on the
-way, so an edited model is looked into as it is. Nothing of the training step is touched.
+The model's own forward pass runs, and its kernels are noted, so an edited model is shown as it is.
 """
 
 import math
@@ -45,14 +44,14 @@ class Lens:
             model.eval()
             with no_grad(), _Tap(model.device) as tap:
                 logits = model.forward(tokens)
-            return tap.qkv, tap.n_head, tap.read_out(logits, model)
+            found = [call for call in tap.calls if call[0] == "attention"]
+            qkv, n_head = [call[1][0] for call in found], [call[2]["n_head"] for call in found]
+            return qkv, n_head, tap.read_out(logits, model)
 
         self._forward, self._padded = forward, np.zeros((1, T), np.uint32)
 
     def look(self, tokens: np.ndarray) -> Look:
-        """What the model does with tokens, uint32 (n,). ValueError unless n is from 1 to its
-        context.
-        """
+        """What the model does with tokens, uint32 (n,). ValueError unless 1 <= n <= its context."""
         n, config = len(tokens), self.model.config
         if not 1 <= n <= config.block_size:
             raise ValueError(f"A look takes 1 to {config.block_size} characters, not {n}.")
@@ -60,11 +59,11 @@ class Lens:
         self._padded[0, :n] = tokens
         qkv, n_head, logits = self._forward(self._padded)
         maps = [attention(t.numpy()[0, :n], h) for t, h in zip(qkv, n_head, strict=True)]
-        chances = [softmax(t.numpy()[0, :n]) for t in logits]
+        probabilities = [softmax(t.numpy()[0, :n]) for t in logits]
         empty = np.zeros((0, n, config.vocab_size), np.float32)
         return Look(
             np.stack(maps) if maps else np.zeros((0, config.n_head, n, n), np.float32),
-            np.stack(chances) if chances else empty,
+            np.stack(probabilities) if probabilities else empty,
         )
 
 
@@ -88,20 +87,8 @@ class _Tap:
     def __exit__(self, *error) -> None:
         del self.device.run
 
-    @property
-    def qkv(self) -> list[Tensor]:
-        """What each layer's heads see, (B, T, 3C) as Q | K | V."""
-        return [tensors[0] for kernel, tensors, _ in self.calls if kernel == "attention"]
-
-    @property
-    def n_head(self) -> list[int]:
-        """How many heads each layer has."""
-        return [params["n_head"] for kernel, _, params in self.calls if kernel == "attention"]
-
     def read_out(self, logits: Tensor, model: GPT) -> list[Tensor]:
-        """The logits that the residual stream would give at the entry of each layer, and `logits`:
-        whatever the model does from its last norm on, done to each of them.
-        """
+        """The logits at each layer's entry, by what follows the last norm; and `logits`."""
         norms = [
             i
             for i, (kernel, tensors, _) in enumerate(self.calls)
@@ -168,9 +155,7 @@ class Health:
 
 
 def health(run: Run) -> list[Health]:
-    """How each part fares: the embeddings, then attention, MLP and norms of each layer, and the
-    last norm. Reads weights, gradients and AdamW's averages; waits for the device.
-    """
+    """The health of each part: embeddings, each layer's parts, last norm. Waits for the device."""
     model, optimizer, config = run.model, run.optimizer, run.config
     w = model.weights().astype(np.float64)
     g = step = None

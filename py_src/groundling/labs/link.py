@@ -20,7 +20,6 @@ import base64
 import hashlib
 import math
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -37,7 +36,7 @@ from ..config import (
     check_changes,
     check_number,
 )
-from ..data import BYTES, CHARACTERS, TOKENIZERS, Corpus, tokenizer_of
+from ..data import BYTES, CHARACTERS, Corpus, tokenizer_of
 from ..devices.base import Device
 from ..edits.moved import carried
 from ..edits.project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
@@ -47,7 +46,7 @@ from ..runs import strict
 from ..runs.records import Record
 from ..runs.run import Run
 from ..runs.statefile import Saved
-from ..runs.strict import HASH, NotJSON, check_config, check_keys, check_text
+from ..runs.strict import ANY, HASH, LOSS, TOKENIZER, NotJSON, check, check_config, or_none
 from ..runs.texts import read_as
 from ..sources import code_hash
 from ..train import learning_rate, train
@@ -58,11 +57,19 @@ MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give:
 MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
 SAMPLES = 64  # recorded losses
 TOLERANCE = 2e-3  # nats between two adapters; 2e-6 was measured over 200 iterations by default
-KEYS = (
-    *("v", "config", "model", "iter", "val_loss", "edits", "corpus", "code", "device"),
-    *("weights", "trajectory", "losses"),
-)
 DIGEST = "[0-9a-f]{32}", "32 hexadecimal digits"
+RULES = {
+    **dict.fromkeys(("v", "config", "model", "edits", "changes"), ANY),
+    "iter": TRAIN_LIMITS["iters"],
+    "val_loss": or_none(LOSS),
+    "tokenizer": TOKENIZER,
+    "corpus": HASH,
+    "code": HASH,
+    "device": (r"[ -~]{0,200}", "a line of text"),
+    "weights": DIGEST,
+    "trajectory": DIGEST,
+    "losses": ("[A-Za-z0-9_-]*", "base64"),
+}
 
 
 class LinkError(ValueError):
@@ -86,6 +93,9 @@ class Link:
     losses: dict[int, float]  # some of them, by iteration
     edits: dict[str, str] = field(default_factory=dict)  # of the code, from the run's beginning on
     changes: list[Change] = field(default_factory=list)  # of the settings, on the way
+
+
+AS_IT_IS = "iter", "tokenizer", "device", "weights", "trajectory"  # as in the JSON
 
 
 def implied(model: GPTConfig) -> str:
@@ -228,7 +238,8 @@ def _inflated(fragment: str) -> bytes:
 def _check(value: dict) -> Link:
     """The claim, each fact checked. ValueError."""
     value.setdefault("changes", [])  # most have none
-    check_keys("it", value, (*KEYS, "changes", *(value.keys() & {"tokenizer"})))
+    implicit = {"tokenizer"} - value.keys()
+    check("it", value, {key: rule for key, rule in RULES.items() if key not in implicit})
     config = check_config("config", value["config"], TrainConfig)
     model = check_config("model", value["model"], GPTConfig)
     value.setdefault("tokenizer", implied(model))
@@ -239,24 +250,14 @@ def _check(value: dict) -> Link:
     ):
         if asked > most:
             raise ValueError(f"it asks for {asked:,} {what}; a link may ask for {most:,}.")
-    check_number("iter", value["iter"], (0, TRAIN_LIMITS["iters"][1]))
     changes = check_changes(value["changes"], config, value["iter"])
     check_number("iter", value["iter"], (0, changed(config, changes, value["iter"]).iters))
-    if value["val_loss"] is not None:
-        check_number("val_loss", value["val_loss"], (0.0, sys.float_info.max))
     value["edits"] = carried(value["edits"])
     if value["edits"] != []:
         check_files(value["edits"])
-    check_text("tokenizer", value["tokenizer"], "|".join(TOKENIZERS), " or ".join(TOKENIZERS))
     if value["tokenizer"] == BYTES and model.vocab_size != 256:
         raise ValueError(f"model.vocab_size is {model.vocab_size}; there are 256 bytes.")
-    check_text("corpus", value["corpus"], *HASH)
-    check_text("code", value["code"], *HASH)
-    check_text("device", value["device"], r"[ -~]{0,200}", "a line of text")
-    check_text("weights", value["weights"], *DIGEST)
-    check_text("trajectory", value["trajectory"], *DIGEST)
     places = recorded(value["iter"])
-    check_text("losses", value["losses"], "[A-Za-z0-9_-]*", "base64")
     raw = base64.urlsafe_b64decode(value["losses"] + "=" * (-len(value["losses"]) % 4))
     if len(raw) != 4 * len(places):
         raise ValueError(
@@ -268,17 +269,13 @@ def _check(value: dict) -> Link:
     return Link(
         config=config,
         model=model,
-        iter=value["iter"],
         val_loss=None if value["val_loss"] is None else float(value["val_loss"]),
-        tokenizer=value["tokenizer"],
         corpus_hash=value["corpus"],
         code_hash=value["code"],
-        device=value["device"],
-        weights=value["weights"],
-        trajectory=value["trajectory"],
         losses=dict(zip(places, losses.tolist(), strict=True)),
         edits=value["edits"] or {},
         changes=changes,
+        **{name: value[name] for name in AS_IT_IS},
     )
 
 
@@ -306,9 +303,7 @@ def corpus_of(link: Link, corpus: Corpus) -> Corpus:
 
 
 class Replay:
-    """A link's run, trained again from nothing, by the code that is in force: so have its edits
-    loaded before. LinkError when the text is not the one it names.
-    """
+    """A link's run, trained again by the code in force. LinkError if the text is another."""
 
     def __init__(self, link: Link, corpus: Corpus, device: Device):
         corpus = corpus_of(link, corpus)
@@ -325,9 +320,8 @@ class Replay:
         return self.link.code_hash != self.run.code_hash
 
     def train(self) -> Iterator[tuple[Record, float | None]]:
-        """Train; yields each record, and the loss that the link claims where it has recorded one.
-
-        Ends when a loss is too far away. Pause the run, and it ends; call it again, and it goes on.
+        """Train; yields each record, and the loss that the link claims for it, if any. Ends when a
+        loss is too far away, or at a pause, after which it can be called again.
         """
         run, changes = self.run, self.link.changes
         while run.iter < self.link.iter:

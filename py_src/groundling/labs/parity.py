@@ -1,17 +1,15 @@
-"""Whether a kernel does on the GPU what its NumPy reference does: checked for every edited kernel
-before a run may use it.
+"""Whether a kernel does on the GPU what its NumPy reference does: checked for every edited kernel.
 
     for row in check(["gelu", "my_kernel"], device):
         print(row.kernel, row.ok, row.message)
 
-There is no table of cases, so it works for any kernel: the code in force trains, evaluates and
-samples from a small model of awkward sizes on the NumPy device, and the inputs of the kernels are
-recorded. Then the WGSL in force runs on the same numbers, and every number that comes out is
-compared with the reference's, in float64.
+It works for any kernel: the code in force trains and uses a small model of awkward sizes on the
+NumPy device, where the inputs of the kernels are recorded. The WGSL then runs on the same numbers,
+and every result is compared with the reference's, in float64.
 
 Tolerance: 1e-5 of the largest number in a buffer, as in tests/gpu/test_parity.py. float32 keeps
-6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, the
-reference itself is that far off in float32; the tolerance is ten times its error if that is more.
+6e-8, and sums of a thousand terms lose some thirty times that. Where large terms cancel, it is ten
+times the float32 error of the reference, if that is more.
 """
 
 import io
@@ -50,9 +48,7 @@ BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (?:read|read_write)> (\w+)
 
 @dataclass(frozen=True)
 class Row:
-    """How one kernel compares with its reference. Numbers of the worst place; the error is None
-    where there is none, or where a number is not finite and should be.
-    """
+    """How a kernel compares with its reference at the worst place; None if not finite."""
 
     kernel: str
     ok: bool
@@ -72,10 +68,8 @@ class Call:
 
 
 def check(kernels: Iterable[str], device: Device) -> list[Row]:
-    """Each of these kernels, as `shaders/` and the reader's edits have it now, on a WebGPU device.
-
-    The device's own kernels stay as they are, and so does what runs on it. Whatever the code that
-    is now in force raises on the way comes out of here.
+    """Check kernels, as `shaders/` and the edits have them, on a WebGPU device, which is left as it
+    was. Raises what the code in force raises.
     """
     kernels = sorted(kernels)
     if device.name != "webgpu":
@@ -121,9 +115,7 @@ def _trace(kernels: Iterable[str], config: GPTConfig) -> dict[str, list[Call]]:
 
 
 class _Unwritten(NumPyDevice):
-    """The NumPy device, whose memory holds NaNs until it is written to: a kernel that leaves out a
-    number, or adds to what it should overwrite, is found out.
-    """
+    """The NumPy device with memory full of NaNs, which shows what a kernel leaves unwritten."""
 
     def _allocate(self, n_bytes: int) -> np.ndarray:
         return np.full(n_bytes, 0xFF, np.uint8)
@@ -232,9 +224,7 @@ def _guarded(array: np.ndarray) -> np.ndarray:
 def _compare(
     kernel: str, names: list[str], call: Call, found: list[np.ndarray]
 ) -> tuple[float, Row]:
-    """One call on both: the largest error in tolerances (infinite for what is just wrong), and a
-    row about it.
-    """
+    """One call on both: the largest error in tolerances (inf: just wrong), and its row."""
     exact = [a.astype(np.float64) if a.dtype.kind == "f" else a.copy() for a in call.before]
     with np.errstate(all="ignore"):
         KERNELS[kernel](*exact, **call.params)

@@ -57,9 +57,7 @@ class Verdict:
 
 
 class Twin:
-    """Two training runs that differ in their seeds alone, if at all, on one device. `usual` has
-    their other settings, and `model` their shape, where they are not the default ones.
-    """
+    """Two runs that differ in their seeds alone. `usual`: other settings; `model`: their shape."""
 
     def __init__(
         self,
@@ -80,10 +78,7 @@ class Twin:
         self._created_at = checkpoint.now()
 
     def train(self) -> Iterator[tuple[Record, Record]]:
-        """Train both; yields the two records of each iteration, as they arrive.
-
-        Pause both runs, and it ends; call it again, and they go on.
-        """
+        """Train both; yields both records of each iteration. After a pause, call it again."""
         streams = [train(run) for run in self.runs]
         while streams:
             streams = [stream for stream in streams if next(stream, None)]

@@ -15,23 +15,21 @@ A file that is anything else is refused, by a CheckpointError that says what is 
 import io
 import math
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
-from ..config import MODEL_LIMITS, GPTConfig, check_number, shown
+from ..config import MODEL_LIMITS, GPTConfig, shown
 from ..data import Vocabulary, known_vocabulary
 from ..engine.parameters import parameter_count
 from ..model import parameter_shapes
 from . import strict
-from .strict import HASH, TIME, NotJSON, check_keys, check_text
+from .strict import COUNT, HASH, LOSS, TEXT, TIME, NotJSON, check, check_text, or_none
 
 FORMAT = "tinker-m18-v1"
 HEADER_BYTES = 512
-HEADER_KEYS = ("format", "config", "seed", "vocabHash", "iter", "valLoss", "createdAt")
 CONFIG_KEYS = {
     "vocabSize": "vocab_size",
     "contextLen": "block_size",
@@ -39,6 +37,15 @@ CONFIG_KEYS = {
     "nHead": "n_head",
     "nLayer": "n_layer",
     "dFF": "d_ff",
+}
+HEADER = {
+    "format": TEXT,
+    "config": {key: MODEL_LIMITS[name] for key, name in CONFIG_KEYS.items()},
+    "seed": TEXT,
+    "vocabHash": HASH,
+    "iter": COUNT,
+    "valLoss": or_none(LOSS),
+    "createdAt": TIME,
 }
 DEFAULT = GPTConfig()
 SHAPE = tuple(
@@ -66,7 +73,7 @@ class Checkpoint:
 
 
 def vocabulary(ckpt: Checkpoint) -> Vocabulary:
-    """What the model's tokens stand for. CheckpointError where only the text can tell."""
+    """The model's vocabulary. CheckpointError if only the training text has it."""
     known = known_vocabulary(ckpt.vocab_hash)
     if known is None and ckpt.vocab is not None:
         known = Vocabulary(ckpt.vocab, "the file")
@@ -134,9 +141,7 @@ def stream(ckpt: Checkpoint) -> Iterator[tuple[int, bytes | memoryview]]:
 def finite(
     numbers: Iterable[np.ndarray], shapes: dict[str, tuple[int, ...]], what: str
 ) -> Iterator[memoryview]:
-    """The bytes of such numbers, which are `what` of parameters of these shapes, piece by piece.
-    CheckpointError for the first that is not a finite number, or if they are too many or too few.
-    """
+    """The bytes of `what` of parameters of these shapes, in pieces, checked. CheckpointError."""
     count = parameter_count(shapes)
     at = 0
     for piece in numbers:
@@ -148,7 +153,7 @@ def finite(
 
 
 def joined(pieces: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
-    """What such pieces write."""
+    """The bytes of a file from its pieces."""
     file = io.BytesIO()
     for at, piece in pieces:
         file.seek(at)
@@ -195,7 +200,7 @@ def read_trailer(raw: bytes, ckpt: Checkpoint, at: int) -> str:
         raise CheckpointError(f"{where}: it has {len(raw):,} bytes, too many.")
     try:
         told = strict.parse(raw)
-        check_keys("it", told, ("vocab",))
+        check("it", told, {"vocab": TEXT})
         check_vocab("vocab", told["vocab"], ckpt.config.vocab_size, ckpt.vocab_hash)
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}") from None
@@ -221,22 +226,10 @@ def require_vocab(ckpt: Checkpoint, vocab_hash: str) -> None:
 
 
 def parse_header(raw: bytes) -> Checkpoint:
-    """What the first 512 bytes of a file say, each fact checked; without weights.
-
-    CheckpointError.
-    """
+    """The facts in the first 512 bytes of a file, without weights. CheckpointError."""
     header = read_header(raw, FORMAT)
     try:
-        check_keys("it", header, HEADER_KEYS)
-        check_keys("config", header["config"], CONFIG_KEYS)
-        for key, name in CONFIG_KEYS.items():
-            check_number(f"config.{key}", header["config"][key], MODEL_LIMITS[name])
-        check_number("iter", header["iter"], (0, 2**53))
-        if header["valLoss"] is not None:
-            check_number("valLoss", header["valLoss"], (0.0, sys.float_info.max))
-        check_text("seed", header["seed"])
-        check_text("vocabHash", header["vocabHash"], *HASH)
-        check_text("createdAt", header["createdAt"], *TIME)
+        check("it", header, HEADER)
         return Checkpoint(
             config=GPTConfig(**{name: header["config"][key] for key, name in CONFIG_KEYS.items()}),
             seed=header["seed"],
@@ -251,11 +244,7 @@ def parse_header(raw: bytes) -> Checkpoint:
 
 
 def read_header(data: bytes, *formats: str) -> dict:
-    """The JSON object in a file's first 512 bytes, of one of these formats, the latest first; its
-    keys are yet to be checked.
-
-    CheckpointError.
-    """
+    """The JSON in a file's first 512 bytes, of one of these formats, unchecked. CheckpointError."""
     if len(data) < HEADER_BYTES:
         raise CheckpointError(
             f"The file has {len(data):,} bytes, fewer than the {HEADER_BYTES} of a checkpoint's "
@@ -281,9 +270,7 @@ def read_header(data: bytes, *formats: str) -> dict:
 def check_finite(
     numbers: np.ndarray, shapes: dict[str, tuple[int, ...]], what: str, start: int = 0
 ) -> None:
-    """CheckpointError when one of the numbers, `what` of parameters of these shapes from the float
-    `start` on, is not finite. The sentence names its place.
-    """
+    """CheckpointError, with the place, for a number that is not finite. `start`: the first one."""
     bad = ~np.isfinite(numbers)
     if not bad.any():
         return

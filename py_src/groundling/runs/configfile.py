@@ -57,9 +57,7 @@ class Setup:
     vocab_given: int | None = field(default=None, compare=False)  # what a file says it is
 
     def on(self, corpus: Corpus) -> "Setup":
-        """The setup with the vocabulary size of a text. Raises ValueError if the text has another
-        tokenizer.
-        """
+        """The setup with a text's vocabulary size. ValueError if its tokenizer is another."""
         if self.tokenizer != corpus.tokenizer:
             raise ValueError(
                 f"tokenizer is {self.tokenizer!r}, and {corpus.name!r} is read as "
@@ -69,10 +67,7 @@ class Setup:
 
 
 def loads(raw: bytes, base: Setup | None = None) -> Setup:
-    """The setup of a file; what it does not speak of, model or training, is that of `base`.
-
-    ValueError names the key, its value and the range.
-    """
+    """The setup of a file; a part that it lacks is that of `base`. ValueError names the key."""
     if len(raw) > MAX_CONFIG:
         raise ValueError(f"The file has {len(raw):,} bytes; a config has {MAX_CONFIG:,} at most.")
     try:

@@ -41,13 +41,8 @@ class Cost:
 def cost(setup: Setup) -> Cost:
     """What a setup needs. FLOPs as in Chowdhery et al. 2022, "PaLM", appendix B."""
     model, train = setup.model, setup.train
-    V, T, C, F, L = (
-        model.vocab_size,
-        model.block_size,
-        model.n_embd,
-        model.d_ff,
-        model.n_layer,
-    )
+    V, T, C = model.vocab_size, model.block_size, model.n_embd
+    F, L = model.d_ff, model.n_layer
     shapes = parameter_shapes(model)
     parameters = parameter_count(shapes)
     padded = sum(-(-math.prod(shape) // ALIGN) * ALIGN for shape in shapes.values())
@@ -75,16 +70,13 @@ def cost(setup: Setup) -> Cost:
 
 
 def recomputes(model: GPTConfig, train: TrainConfig) -> bool:
-    """Whether a run forgets a block's activations after it, and makes them again for its gradients:
-    where all of them would be more than MOST_KEPT. The numbers are the same.
-    """
+    """Whether activations are computed again in the backward pass: if they exceed MOST_KEPT."""
     return 4 * model.n_layer * _block(model, train) > MOST_KEPT
 
 
 def _block(model: GPTConfig, train: TrainConfig) -> int:
-    """How many numbers a block keeps of a part of a batch: two residual streams, two norms, Q K V,
-    the attention's output and its projection, the MLP's hidden layer before and after the GELU, the
-    MLP's output.
+    """The numbers that a block keeps of a part of a batch: two residual streams, two norms, Q K V,
+    the attention's output and projection, the MLP's hidden layer twice, and its output.
     """
     rows = train.batch_size // train.accumulate * model.block_size
     return rows * (9 * model.n_embd + 2 * model.d_ff + model.n_head)

@@ -21,7 +21,7 @@ NOT_WINDOWS = b"\x81\x8d\x8f\x90\x9d"  # the bytes that Windows-1252 has no char
 
 
 def decode(data: bytes, name: str = "It") -> str:
-    """The text in these bytes, without its byte order mark. ValueError, of what has that name."""
+    """The text in these bytes, without a byte order mark. ValueError, with the name."""
     mark, coding = next(((m, c) for m, c in MARKS if data.startswith(m)), (b"", "utf-8"))
     try:
         text = data[len(mark) :].decode(coding)
@@ -38,7 +38,7 @@ def decode(data: bytes, name: str = "It") -> str:
 
 
 def _guess(data: bytes, at: int, coding: str) -> str:
-    """What the bytes may be, where one of them is not what the coding has there."""
+    """A guess at the encoding of bytes that cannot be decoded."""
     if coding != "utf-8" or at >= len(data) - 3 and 0xC2 <= data[at] <= 0xF4:
         return "It ends within a character: it was cut short, or is damaged."
     looked = data[:LOOKED_AT]

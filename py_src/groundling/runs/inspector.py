@@ -14,10 +14,7 @@ from .checkpoint import HEADER_BYTES, Checkpoint
 
 @dataclass(frozen=True)
 class Part:
-    """One tensor in a file. In a state there are three of each parameter: `wte`, `m.wte`, `v.wte`.
-
-    A moment's name begins with the moment's.
-    """
+    """A tensor in a file. A state has three of each parameter: `wte`, `m.wte`, `v.wte`."""
 
     name: str
     shape: tuple[int, ...]
@@ -64,7 +61,7 @@ class Contents:
 
 
 def size(config: GPTConfig) -> list[tuple[str, int]]:
-    """Why a model has as many parameters as it has: of what, and how many."""
+    """How many parameters of each kind a model has."""
     V, T, C, F = config.vocab_size, config.block_size, config.n_embd, config.d_ff
     L = config.n_layer
     return [
@@ -89,7 +86,7 @@ class Difference:
 
 
 def compare(a: Contents, b: Contents) -> list[Difference]:
-    """Tensor by tensor; moments where both have them. ValueError when the models' shapes differ."""
+    """Compare tensor by tensor, with moments if both have them. ValueError for other shapes."""
     if parameter_shapes(a.ckpt.config) != parameter_shapes(b.ckpt.config):
         raise ValueError(
             "The files hold models of different shapes, which cannot be compared tensor by tensor: "

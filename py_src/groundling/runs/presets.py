@@ -1,8 +1,6 @@
 """The presets, from 69 thousand to 473 million parameters, and how long each takes to train.
 
-    seconds(setup, rate(device))   about how long a step takes on a device
-
-One table for the page, the command line (`groundling presets`) and the README.
+seconds(setup, rate(device))   about how long a step takes on a device
 """
 
 import math
@@ -55,9 +53,8 @@ PROBE = Setup("probe", BYTES, GPTConfig(256, 64, 1, 4, 128, 512), replace(GUIDE,
 
 
 def rate(device: Device, patience: float = 0.5) -> float:
-    """FLOPs a second of forward and backward passes on a device, from a small model of one layer.
-
-    The best of a few passes, within about `patience` seconds. A larger model uses a GPU better.
+    """FLOPs a second of training a small model, the best of some passes within `patience` seconds.
+    A larger model uses a GPU better.
     """
     import numpy as np
 
@@ -84,10 +81,11 @@ def seconds(setup: Setup, rate: float) -> float:
     return cost(setup).flops / rate
 
 
+COSTS = "parameters", "weights", "moments", "activations", "recomputed", "flops"
+
+
 def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[dict]:
-    """A row for each preset: its shape and cost, and on a device also the time of a step, and why
-    it is refused there.
-    """
+    """A row for each preset: shape and cost, and on a device its time and why it is refused."""
     for name, setup in PRESETS.items():
         need, model = cost(setup), setup.model
         yield {
@@ -96,12 +94,7 @@ def table(limits: Limits | None = None, rate: float | None = None) -> Iterable[d
             "heads": model.n_head,
             "width": model.n_embd,
             "context": model.block_size,
-            "parameters": need.parameters,
-            "weights": need.weights,
-            "moments": need.moments,
-            "activations": need.activations,
-            "recomputed": need.recomputed,
-            "flops": need.flops,
+            **{name: getattr(need, name) for name in COSTS},
             "seconds": seconds(setup, rate) if rate else None,
             "refusal": refusal(setup, limits) if limits else "",
         }

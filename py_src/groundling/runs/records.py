@@ -16,9 +16,7 @@ BLOCK = 4096  # rows; of a log's copies, those that are full share one memory
 
 @dataclass(frozen=True)
 class Record:
-    """What one iteration tells: its loss before the update, its learning rate, and its validation
-    loss if it has one.
-    """
+    """An iteration: its loss before the update, learning rate, and validation loss if any."""
 
     iter: int
     train: float  # nats, this batch
@@ -53,9 +51,7 @@ class Log(Sequence[Record]):
         return log
 
     def extend(self, rows: np.ndarray) -> None:
-        """Add the records of the next iterations as rows: float64 (records, 5), in the order of
-        COLUMNS; val is not a number where there was no evaluation.
-        """
+        """Add records as rows, float64 (records, 5) by COLUMNS; val is NaN without evaluation."""
         while len(rows):
             at = self._length % BLOCK
             if at == 0:
@@ -89,7 +85,7 @@ class Log(Sequence[Record]):
         return np.concatenate([np.empty(0), *(block[:, at] for block in self.blocks())])
 
     def begins_with(self, other: "Log") -> bool:
-        """Whether these are the records of another log, to the bit, and perhaps more."""
+        """Whether this log begins with the records of another one, to the bit."""
         if self.first != other.first or self._length < other._length:
             return False
         return all(

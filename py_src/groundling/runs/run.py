@@ -143,15 +143,11 @@ class Run(Progress):
         return self._captured[make]
 
     def recapture(self) -> None:
-        """Drop the captured functions and free their memory, so that their Python runs again at
-        the next call.
-        """
+        """Drop the captured functions and their memory; the next call runs their Python again."""
         self._captured: dict[Callable, Callable] = {}
 
     def _has_changed(self) -> bool:
-        """Whether anything that a captured step depends on has changed since the last call: the
-        model, the optimizer, the code, the texts or a kernel.
-        """
+        """Whether what a captured step depends on (model, code, texts, kernels) has changed."""
         before, kernels_before = self._made_of, self._kernels
         code = (sys.modules[f"{PACKAGE}.{name}"] for name in CODE)
         given = self.config.grad_clip, self.train_tokens, self.val_tokens
@@ -164,9 +160,7 @@ class Run(Progress):
         return np.array([self.dropout_seed, self.iter], np.uint32)
 
     def records(self) -> Iterator[Record]:
-        """Log the losses that have arrived, and yield their Records. NonFiniteLoss if one is
-        infinite or not a number.
-        """
+        """Log the losses that have arrived, and yield their Records. NonFiniteLoss."""
         while self.losses.arrived:
             (it, lr, val), train, grad_norm = self.losses.arrived.popleft()
             smooth = 0.9 * self.log[-1].smooth + 0.1 * train if self.log else train
@@ -177,9 +171,7 @@ class Run(Progress):
             yield record
 
     def write_sample(self) -> None:
-        """Add a sample of the model's text, at most once an iteration, unless the validation loss
-        is not finite. Waits for the device.
-        """
+        """Add a sample, at most one an iteration, if the validation loss is finite. Waits."""
         done = self.samples and self.samples[-1].iter == self.iter
         if done or (self.val_loss is not None and not math.isfinite(self.val_loss)):
             return
@@ -194,16 +186,12 @@ class Run(Progress):
     # ---- settings --------------------------------------------------------------------------------
 
     def set_lr(self, peak: float) -> None:
-        """Change the peak learning rate from the next iteration on, also during `train`.
-        ValueError if it is out of range.
-        """
+        """Change the peak learning rate from the next iteration on. ValueError if out of range."""
         config = with_peak(self.config, peak)
         self.change(lr=config.lr, min_lr=config.min_lr)
 
     def change(self, **settings: float) -> None:
-        """Change training settings, except those in SETTLED, from the next iteration on, also
-        during `train`. ValueError, and nothing changes.
-        """
+        """Change settings, except SETTLED ones, from the next iteration on. ValueError."""
         for name in settings:
             if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot change while a run goes on.")
@@ -236,11 +224,9 @@ class Run(Progress):
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Continue from saved weights, at their iteration of the schedule. AdamW and the random
-        streams start from their beginning.
-
-        The seed becomes the file's. ValueError, and nothing changes, if the file is of another
-        model or vocabulary.
+        """Continue from saved weights, at their iteration of the schedule, with the file's seed.
+        AdamW and the random streams start anew. ValueError, and nothing changes, if the file is of
+        another model or vocabulary.
         """
         dropout = self.model.config.dropout  # not stored in the file
         if replace(checkpoint.config, dropout=dropout) != self.model.config:
@@ -256,9 +242,7 @@ class Run(Progress):
         self._start(Progress(at, at, checkpoint.val_loss, Log(at), sample_every=every))
 
     def state(self) -> State:
-        """All that the rest of the run depends on: after `restore`, on any device, it continues
-        exactly. Waits for the losses that are being read back.
-        """
+        """What `restore` needs to continue exactly, on any device. Waits for losses being read."""
         flats = self.model.flat, self.optimizer.m, self.optimizer.v
         weights, m, v = (self.model.gather(flat) for flat in flats)
         return replace(self.facts(), weights=weights, m=m, v=v)

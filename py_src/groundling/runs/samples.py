@@ -28,14 +28,12 @@ class Sample:
 
 
 def prompt(corpus: Corpus) -> str:
-    """What every sample goes on from: the beginning of the validation text."""
+    """The prompt of every sample: the beginning of the validation text."""
     return corpus.decode(corpus.val[:PROMPT_LENGTH]).strip("\ufffd") or "\n"
 
 
 def beginning(vocabulary: Vocabulary) -> str:
-    """What to go on from where there may be no text: as `prompt`, for tiny-shakespeare without it;
-    else a line break, or the first of the characters.
-    """
+    """A prompt that needs no text: Shakespeare's, else a line break or the first character."""
     if isinstance(vocabulary, Corpus):
         return prompt(vocabulary)
     if vocabulary.vocab == SHAKESPEARE_VOCAB:
@@ -44,11 +42,11 @@ def beginning(vocabulary: Vocabulary) -> str:
 
 
 def opening(vocabulary: Vocabulary) -> str | None:
-    """What the page's prompts say before the reader types; None where they can be Shakespeare's."""
+    """The default text of the page's prompts; None for Shakespeare's."""
     return None if vocabulary.vocab == SHAKESPEARE_VOCAB else beginning(vocabulary)
 
 
 def write(model: GPT, corpus: Corpus, stream: Stream, iter: int, loss: float | None) -> Sample:
-    """Let the model write the next sample. The stream goes on from sample to sample."""
+    """Write the next sample. The stream advances from sample to sample."""
     text = generate(model, corpus, prompt(corpus), LENGTH, stream, temperature=TEMPERATURE)
     return Sample(iter, loss, text)

@@ -24,7 +24,6 @@ it), `save_state` for the whole run (three times as large: to train on exactly).
 
 import hashlib
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -39,7 +38,6 @@ from ..config import (
     begun_with,
     changed,
     check_changes,
-    check_number,
 )
 from ..data import Corpus, known_vocabulary
 from ..devices.base import Device
@@ -48,31 +46,18 @@ from ..model import parameter_shapes
 from ..rng import Stream
 from ..sources import code_hash
 from . import checkpoint, strict, texts
-from .checkpoint import (
-    HEADER_BYTES,
-    Checkpoint,
-    CheckpointError,
-    check_finite,
-    finite,
-    joined,
-    now,
-    read_header,
-)
+from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, joined
 from .configfile import Setup
 from .records import COLUMNS, ROW, Log
 from .run import STREAMS, Run, State
 from .samples import Sample
-from .strict import FINITE, HASH, TIME, NotJSON, check_config, check_keys, check_list, check_text
+from .strict import ANY, COUNT, FINITE, HASH, LOSS, TEXT, TIME, WORD, check, each, or_none
 from .texts import Manifest, check_manifest, manifest
 
 FORMAT, FORMAT_1 = "groundling-state-v2", "groundling-state-v1"
-HEADER_KEYS = (
-    *("format", "iter", "metaBytes", "records", "sampleBytes", "floats", "sha256", "createdAt"),
-)
-HEADER_KEYS_1 = "format", "iter", "metaBytes", "floats", "sha256", "createdAt"
-SIZE = 0, 2**53
-WORD = 0, 2**32 - 1
-LOSS = 0.0, sys.float_info.max
+HEADER_1 = {"format": TEXT, "sha256": HASH, "createdAt": TIME}
+HEADER_1 |= dict.fromkeys(("iter", "metaBytes", "floats"), COUNT)
+HEADER = HEADER_1 | {"records": COUNT, "sampleBytes": COUNT}
 
 
 @dataclass
@@ -90,9 +75,7 @@ class Saved:
 
 
 class OtherOrigin(CheckpointError):
-    """The state was made by other code or on another text; to continue it anyway is possible, but
-    not exact. `differences` are sentences.
-    """
+    """The state is of other code or another text (see `differences`): resuming is not exact."""
 
     def __init__(self, differences: list[str]):
         super().__init__(" ".join(differences))
@@ -102,13 +85,6 @@ class OtherOrigin(CheckpointError):
 def save_weights(run: Run) -> bytes:
     """The run's weights as a `.bin`."""
     return checkpoint.dumps(run.checkpoint())
-
-
-def load_weights(run: Run, data: bytes) -> Checkpoint:
-    """Go on from the weights in a `.bin`; AdamW and the streams begin anew. See Run.load."""
-    ckpt = checkpoint.loads(data, run.corpus.vocab_hash)
-    run.load(ckpt)
-    return ckpt
 
 
 def save_state(run: Run) -> bytes:
@@ -122,18 +98,18 @@ def stream_run(run: Run) -> Iterator[tuple[int, bytes | memoryview]]:
 
 
 def snapshot(run: Run) -> Saved:
-    """The whole run, as of now; see save_state."""
+    """The whole run, as of now."""
     saved = facts(run)
     saved.state = run.state()
     return saved
 
 
 def facts(run: Run) -> Saved:
-    """The whole run, as of now, but for its weights, m and v, which are empty."""
+    """The run as of now, with empty weights, m and v."""
     hashes = run.corpus.vocab_hash, run.corpus.sha256, run.code_hash
     dataset = manifest(run.corpus, run.config.seed)
     vocab = None if known_vocabulary(run.corpus.vocab_hash) else run.corpus.vocab
-    return Saved(run.facts(), *hashes, device_of(run), now(), dataset, vocab)
+    return Saved(run.facts(), *hashes, device_of(run), checkpoint.now(), dataset, vocab)
 
 
 def device_of(run: Run) -> str:
@@ -142,15 +118,12 @@ def device_of(run: Run) -> str:
 
 
 def file_name(seed: str, iter: int, config: GPTConfig = checkpoint.DEFAULT) -> str:
-    """As checkpoint.file_name, but .state."""
+    """As checkpoint.file_name, ending in .state."""
     return checkpoint.file_name(seed, iter, config).removesuffix(".bin") + ".state"
 
 
 def load_state(data: bytes, corpus: Corpus, device: Device, anyway: bool = False) -> Run:
-    """The run in a state file, ready to `train`. CheckpointError.
-
-    OtherOrigin when the code or the text is not the one it was saved with, unless anyway.
-    """
+    """The run in a state file, ready to `train`. CheckpointError; OtherOrigin unless anyway."""
     return resume(loads(data), corpus, device, anyway)
 
 
@@ -202,22 +175,20 @@ def weights_of(saved: Saved) -> Checkpoint:
     )
 
 
-def dumps_weights(saved: Saved) -> bytes:
-    """The weights in a state as a `.bin`."""
-    return checkpoint.dumps(weights_of(saved))
-
-
 def dumps(saved: Saved) -> bytes:
     """The bytes of the file. CheckpointError for what `loads` would refuse."""
-    return joined(stream(saved, [saved.state.weights, saved.state.m, saved.state.v]))
+    return joined(stream(saved))
 
 
-def stream(saved: Saved, floats: Iterable[np.ndarray]) -> Iterator[tuple[int, bytes | memoryview]]:
-    """The file in pieces, each with its place in bytes: the header comes last, when the rest is
-    written. `floats` are the weights, m and v, in pieces. CheckpointError, perhaps on the way, for
-    what `loads` would refuse.
+def stream(
+    saved: Saved, floats: Iterable[np.ndarray] | None = None
+) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The file in pieces with their offsets, the header last. `floats` are the weights, m and v, in
+    pieces, by default those in `saved`. CheckpointError, perhaps on the way, for what `loads` would
+    refuse.
     """
     state = saved.state
+    floats = (state.weights, state.m, state.v) if floats is None else floats
     log, meta = Log(state.first, state.log), dump_meta(saved)
     shapes = parameter_shapes(read_meta(meta, saved.created_at).state.model)
     check_log(log, state.first, state.iter)
@@ -248,8 +219,8 @@ def check_floats(
     """The bytes of weights, m and v, in pieces, each checked. CheckpointError."""
     floats, count = iter(floats), parameter_count(shapes)
     for what in ("weights", "m"):
-        yield from finite(_some(floats, count), shapes, what)
-    yield from finite(_squares(_some(floats, count)), shapes, "v")
+        yield from checkpoint.finite(_some(floats, count), shapes, what)
+    yield from checkpoint.finite(_squares(_some(floats, count)), shapes, "v")
 
 
 def _squares(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -262,7 +233,7 @@ def _squares(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _some(floats: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Pieces up to so many numbers."""
+    """The pieces of the next `count` numbers."""
     while count > 0 and (piece := next(floats, None)) is not None:
         count -= piece.size
         yield piece
@@ -275,18 +246,14 @@ def rows_bytes(rows: np.ndarray) -> bytes:
 
 def loads(data: bytes) -> Saved:
     """Read the file. CheckpointError."""
-    header = read_header(data, FORMAT, FORMAT_1)
+    header = checkpoint.read_header(data, FORMAT, FORMAT_1)
     first = header["format"] == FORMAT_1
     try:
-        check_keys("it", header, HEADER_KEYS_1 if first else HEADER_KEYS)
-        if first:
-            header |= {"records": 0, "sampleBytes": 0}
-        for name in ("iter", "metaBytes", "records", "sampleBytes", "floats"):
-            check_number(name, header[name], SIZE)
-        check_text("sha256", header["sha256"], *HASH)
-        check_text("createdAt", header["createdAt"], *TIME)
+        check("it", header, HEADER_1 if first else HEADER)
     except ValueError as error:
         raise CheckpointError(f"The file's header is wrong: {error}") from None
+    if first:
+        header |= {"records": 0, "sampleBytes": 0}
     parts = header["metaBytes"], ROW * header["records"], header["sampleBytes"]
     start = HEADER_BYTES + sum(parts)
     found, expected = len(data), start + 4 * header["floats"]
@@ -315,7 +282,7 @@ def loads(data: bytes) -> Saved:
 
 
 def check_sizes(saved: Saved, header: dict) -> None:
-    """CheckpointError unless the facts are of as many iterations and floats as a header says."""
+    """CheckpointError unless the facts match the header's numbers of iterations and floats."""
     count = parameter_count(parameter_shapes(saved.state.model))
     if header["floats"] != 3 * count:
         raise CheckpointError(
@@ -330,11 +297,11 @@ def check_sizes(saved: Saved, header: dict) -> None:
 
 
 def set_floats(saved: Saved, floats: np.ndarray) -> None:
-    """Give a state its weights, m and v, one after the other. CheckpointError, naming the place."""
+    """Set the weights, m and v of a state from one array. CheckpointError, with the place."""
     state, shapes = saved.state, parameter_shapes(saved.state.model)
     state.weights, state.m, state.v = floats.reshape(3, -1)
     for what in ("weights", "m", "v"):
-        check_finite(getattr(state, what), shapes, what)
+        checkpoint.check_finite(getattr(state, what), shapes, what)
     check_squares(state.v)
 
 
@@ -347,47 +314,42 @@ def check_squares(v: np.ndarray, start: int = 0) -> None:
         )
 
 
-META_KEYS = (
-    *("model", "config", "first", "iter", "val_loss", "step", "streams", "vocab_hash"),
-    *("corpus_hash", "code_hash", "device", "dataset", "vocab", "edits", "changes"),
-    "sample_every",
-)
-META_KEYS_1 = *META_KEYS, "samples", "log"
+META = {  # in the order of the file
+    "model": ANY,
+    "config": ANY,
+    "first": COUNT,
+    "iter": COUNT,
+    "val_loss": or_none(LOSS),
+    "step": TRAIN_LIMITS["iters"],
+    "streams": {name: [WORD] * 4 for name in STREAMS},
+    "vocab_hash": HASH,
+    "corpus_hash": HASH,
+    "code_hash": HASH,
+    "device": TEXT,
+    "dataset": or_none(lambda name, value: check_manifest(value)),
+    "vocab": ANY,
+    "edits": ANY,
+    "changes": ANY,
+    "sample_every": (0, 10_000_000),
+}
+META_1 = META | {"samples": ANY, "log": ANY}
 
 
 def dump_meta(saved: Saved) -> bytes:
-    """The facts of a state: all but what grows with every iteration, and the floats."""
-    state = saved.state
-    meta = strict.dumps(
-        {
-            "model": asdict(state.model),
-            "config": asdict(state.config),
-            "first": state.first,
-            "iter": state.iter,
-            "val_loss": state.val_loss,
-            "step": state.step,
-            "streams": {name: getattr(state, name) for name in STREAMS},
-            "vocab_hash": saved.vocab_hash,
-            "corpus_hash": saved.corpus_hash,
-            "code_hash": saved.code_hash,
-            "device": saved.device,
-            "dataset": None if saved.dataset is None else asdict(saved.dataset),
-            "vocab": saved.vocab,
-            "edits": state.edits,
-            "changes": state.changes,
-            "sample_every": state.sample_every,
-        }
-    ).encode("ascii")
+    """The facts of a state, without its log, samples and floats."""
+    facts = vars(saved) | vars(saved.state)
+    for name in ("model", "config", "dataset"):
+        facts[name] = facts[name] and asdict(facts[name])
+    facts["streams"] = {name: facts[name] for name in STREAMS}
+    meta = strict.dumps({name: facts[name] for name in META}).encode("ascii")
     return meta + b" " * (-len(meta) % 8)
 
 
 def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
-    """The facts, each checked; of a file of the first version with its log and samples. The floats
-    are still to come. CheckpointError.
-    """
+    """The facts, checked; in the first version with log and samples. CheckpointError."""
     try:
         meta = strict.parse(raw)
-    except NotJSON as error:
+    except strict.NotJSON as error:
         raise CheckpointError(
             f"The file's state is wrong: byte {HEADER_BYTES + error.at} {error.problem}"
         ) from None
@@ -400,45 +362,27 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             meta.setdefault("vocab", None)
             meta.setdefault("changes", [])  # and from before settings could change, this
             meta.setdefault("sample_every", Setup.sample_interval)
-        check_keys("it", meta, META_KEYS_1 if first else META_KEYS)
-        model = check_config("model", meta["model"], GPTConfig)
-        config = check_config("config", meta["config"], TrainConfig)
-        check_number("iter", meta["iter"], (0, 2**53))
-        check_number("first", meta["first"], (0, meta["iter"]))
-        check_number("step", meta["step"], (0, TRAIN_LIMITS["iters"][1]))
-        if meta["val_loss"] is not None:
-            check_number("val_loss", meta["val_loss"], LOSS)
-        streams = meta["streams"]
-        if isinstance(streams, dict):  # files from before runs had samples lack that stream
-            streams.setdefault("sampling", list(Stream(f"{config.seed}:sample").state))
-        check_keys("streams", streams, STREAMS)
-        for name, words in streams.items():
-            check_list(f"streams.{name}", words, 4)
-            for i, word in enumerate(words):
-                check_number(f"streams.{name}[{i}]", word, WORD)
-        for name in ("vocab_hash", "corpus_hash", "code_hash"):
-            check_text(name, meta[name], *HASH)
-        check_text("device", meta["device"])
-        check_number("sample_every", meta["sample_every"], (0, 10_000_000))
-        dataset = None if meta["dataset"] is None else check_manifest(meta["dataset"])
+        _add_sampling(meta)
+        check("it", meta, META_1 if first else META)
+        check("first", meta["first"], (0, meta["iter"]))
+        check("edits", meta["edits"], each([(0, meta["iter"]), TEXT]))
+        model = strict.check_config("model", meta["model"], GPTConfig)
+        config = strict.check_config("config", meta["config"], TrainConfig)
+        dataset = None if meta["dataset"] is None else Manifest(**meta["dataset"])
         if dataset and dataset.dataset_id != meta["corpus_hash"]:
             raise ValueError("dataset.dataset_id is not corpus_hash.")
-        if meta["vocab"] is not None:
-            size = model.vocab_size
-            checkpoint.check_vocab("vocab", meta["vocab"], size, meta["vocab_hash"])
+        if (vocab := meta["vocab"]) is not None:
+            checkpoint.check_vocab("vocab", vocab, model.vocab_size, meta["vocab_hash"])
         state = State(
             model=model,
             config=config,
-            first=meta["first"],
-            iter=meta["iter"],
+            **{name: meta[name] for name in ("first", "iter", "step", "sample_every")},
             val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
-            step=meta["step"],
-            **{name: tuple(streams[name]) for name in STREAMS},
+            **{name: tuple(meta["streams"][name]) for name in STREAMS},
             log=_read_log(meta["log"], meta["first"], meta["iter"]) if first else Log(),
             samples=_read_samples(meta["samples"]) if first else [],
-            edits=_read_edits(meta["edits"], meta["iter"]),
+            edits=[(at, diff) for at, diff in meta["edits"]],
             changes=_read_changes(meta["changes"], config, meta["iter"]),
-            sample_every=meta["sample_every"],
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
         )
     except ValueError as error:
@@ -447,8 +391,15 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
     return Saved(state, *hashes, meta["device"], created_at, dataset, meta["vocab"])
 
 
+def _add_sampling(meta: object) -> None:
+    """Files from before runs had samples lack that stream: begin it."""
+    match meta:
+        case {"streams": dict(streams), "config": {"seed": str(seed)}}:
+            streams.setdefault("sampling", list(Stream(f"{seed}:sample").state))
+
+
 def _read_changes(value: object, config: TrainConfig, iter: int) -> list[Change]:
-    """The changes of a run that has come to `config`."""
+    """The changes of a run's settings, which end with `config`."""
     try:
         begun = begun_with(config, value)
     except (TypeError, ValueError):
@@ -483,9 +434,7 @@ def check_log(log: Log, first: int, iter: int) -> None:
 
 
 def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
-    """CheckpointError unless each number of these rows of a log, from iter `at` on, is in its
-    range.
-    """
+    """CheckpointError unless these rows of a log, from iter `at` on, are in range."""
     for rows in blocks:
         for name, numbers in zip(COLUMNS, rows.T, strict=True):
             low, high = LOG.get(name, VAL)
@@ -502,18 +451,12 @@ def check_rows(blocks: Iterable[np.ndarray], at: int) -> None:
 
 def _read_log(log: object, first: int, iter: int) -> Log:
     """The log in the JSON of a file of the first version."""
-    check_keys("log", log, (*LOG, "val"))
-    for name, limits in LOG.items():
-        check_list(f"log.{name}", log[name], iter - first)
-        for i, value in enumerate(log[name]):
-            if not (name == "grad_norm" and value is None):
-                check_number(f"log.{name}[{i}]", value, (limits[0], LOSS[1]))
-    check_list("log.val", log["val"])
+    rules = {name: each((low, LOSS[1]), iter - first) for name, (low, _) in LOG.items()}
+    rules |= {"grad_norm": each(or_none(LOSS), iter - first), "val": each([COUNT, LOSS])}
+    check("log", log, rules)
     rows, last = np.full((iter - first, len(COLUMNS)), math.nan), first - 1
     for i, pair in enumerate(log["val"]):
-        check_list(f"log.val[{i}]", pair, 2)
-        check_number(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
-        check_number(f"log.val[{i}][1]", pair[1], LOSS)
+        check(f"log.val[{i}][0]", pair[0], (last + 1, iter - 1))
         last = pair[0]
         rows[last - first, COLUMNS.index("val")] = pair[1]
     for name in LOG:
@@ -536,20 +479,5 @@ def read_samples(raw: bytes) -> list[Sample]:
 
 
 def _read_samples(samples: object) -> list[Sample]:
-    check_list("samples", samples)
-    for i, sample in enumerate(samples):
-        check_list(f"samples[{i}]", sample, 3)
-        check_number(f"samples[{i}][0]", sample[0], (0, 2**53))
-        if sample[1] is not None:
-            check_number(f"samples[{i}][1]", sample[1], LOSS)
-        check_text(f"samples[{i}][2]", sample[2])
+    check("samples", samples, each([COUNT, or_none(LOSS), TEXT]))
     return [Sample(it, None if loss is None else float(loss), text) for it, loss, text in samples]
-
-
-def _read_edits(edits: object, iter: int) -> list[tuple[int, str]]:
-    check_list("edits", edits)
-    for i, edit in enumerate(edits):
-        check_list(f"edits[{i}]", edit, 2)
-        check_number(f"edits[{i}][0]", edit[0], (0, iter))
-        check_text(f"edits[{i}][1]", edit[1])
-    return [(it, diff) for it, diff in edits]

@@ -4,20 +4,29 @@ What comes in files and links was written by anyone. `parse` and the checks take
 no key twice, none missing, none too many, every number in its range. They raise a ValueError that
 names the key or the byte. Files that programs write are ASCII; `parse_text` is for those that
 people write, which may be of any characters.
+
+`check` takes a rule: the limits of a number; a pattern of text, and what it is in words; a list of
+rules, for a list of that length; a dictionary of rules, for an object with exactly those keys; or
+a function of the name and the value, such as ANY, `or_none(rule)` and `each(rule)`.
 """
 
 import json
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from ..config import shown
+from ..config import check_number, shown
+from ..data import TOKENIZERS
 
+TEXT = "(?s).*", "text"
 HASH = "[0-9a-f]{64}", "64 hexadecimal digits"
+TOKENIZER = "|".join(TOKENIZERS), " or ".join(TOKENIZERS)
+COUNT, WORD = (0, 2**53), (0, 2**32 - 1)
+LOSS = 0.0, sys.float_info.max
 TIME = (
     "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][.][0-9]{3}Z",
     "a time like 2026-11-21T08:00:00.000Z",
@@ -28,10 +37,7 @@ FINITE = -sys.float_info.max, sys.float_info.max
 
 
 class NotJSON(ValueError):
-    """What is not JSON at all, and the first byte or character that shows it: what of it is wrong.
-
-    `where` names its place as a person finds it.
-    """
+    """Not JSON: the first byte (or character) that shows it, its place in words, and why."""
 
     def __init__(
         self, at: int, problem: str = "is not what ASCII JSON has there.", where: str = ""
@@ -51,7 +57,7 @@ def parse(raw: bytes) -> Any:
 
 
 def parse_text(text: str) -> Any:
-    """The same of text that people write: in a NotJSON is the line, too."""
+    """The value of JSON that people write. A NotJSON names the line."""
     try:
         return _parse(text)
     except NotJSON as error:
@@ -84,6 +90,46 @@ def dumps(value: object) -> str:
     return _javascript(value) if isinstance(value, float) else json.dumps(value)
 
 
+def check(name: str, value: object, rule: Any) -> None:
+    """ValueError unless the value is as the rule says, with the name of what is not. The keys of
+    an object that is called "it" stand for themselves.
+    """
+    if callable(rule):
+        rule(name, value)
+    elif isinstance(rule, dict):
+        check_keys(name, value, rule)
+        for key, one in rule.items():
+            check(key if name == "it" else f"{name}.{key}", value[key], one)
+    elif isinstance(rule, list):
+        check_list(name, value, len(rule))
+        for i, one in enumerate(rule):
+            check(f"{name}[{i}]", value[i], one)
+    elif isinstance(rule[0], str):
+        check_text(name, value, *rule)
+    else:
+        check_number(name, value, rule)
+
+
+def ANY(name: str, value: object) -> None:
+    """The rule of a value that is checked elsewhere."""
+
+
+def or_none(rule: Any) -> Callable[[str, object], None]:
+    """The rule of a value that may be null."""
+    return lambda name, value: None if value is None else check(name, value, rule)
+
+
+def each(rule: Any, length: int | None = None) -> Callable[[str, object], None]:
+    """The rule of a list, of any length unless one is given, whose values have this rule."""
+
+    def check_each(name: str, value: object) -> None:
+        check_list(name, value, length)
+        for i, one in enumerate(value):
+            check(f"{name}[{i}]", one, rule)
+
+    return check_each
+
+
 def check_keys(name: str, value: object, keys: Iterable[str]) -> None:
     """ValueError unless value is an object with exactly these keys."""
     if not isinstance(value, dict):
@@ -104,7 +150,7 @@ def check_list(name: str, value: object, length: int | None = None) -> None:
         raise ValueError(f"{name} has {len(value):,} entries; it must have {length:,}.")
 
 
-def check_text(name: str, value: object, pattern: str = "(?s).*", kind: str = "text") -> None:
+def check_text(name: str, value: object, pattern: str = TEXT[0], kind: str = TEXT[1]) -> None:
     """ValueError unless value is text that the pattern matches whole; kind says it in words."""
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise ValueError(f"{name} is {shown(value)}; it must be {kind}.")

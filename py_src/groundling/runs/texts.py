@@ -15,10 +15,9 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ..config import check_number
-from ..data import BYTES, CHARACTERS, TOKENIZERS, TRAIN_SPLIT, Corpus
+from ..data import BYTES, CHARACTERS, TRAIN_SPLIT, Corpus
 from .decoding import decode
-from .strict import HASH, check_keys, check_text
+from .strict import COUNT, HASH, TEXT, TOKENIZER, check
 
 MAX_BYTES = 100_000_000  # of all files together
 MAX_NAME = 200  # characters
@@ -27,18 +26,13 @@ MAX_UNUSUAL = 50  # that are listed
 RARE = 3  # a character that comes so often or less is rare
 LEAST_TOKENS = 1.0  # per parameter: below it a model learns the text by heart
 ENOUGH_TOKENS = 20.0  # per parameter, Hoffmann et al. 2022, "Training Compute-Optimal ..."
-MANIFEST_KEYS = (
-    *("dataset_id", "name", "raw_bytes", "token_count", "tokenizer", "train_split", "val_split"),
-    "seed",
-)
 
 
 def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Corpus:
-    """The text of one or more files, joined by line breaks where one does not end with it.
-
-    For a model of bytes a file that is not text is taken byte by byte; text is its UTF-8, however
-    it was encoded, so that it is one text by either tokenizer. ValueError for no file, more than
-    MAX_BYTES, or what cannot be read as text, where characters are wanted: it names the byte.
+    """The text of one or more files, joined by line breaks where one does not end with it. For a
+    model of bytes a file that is not text is taken as it is; text becomes UTF-8, so that it is the
+    same for either tokenizer. ValueError for no file, more than MAX_BYTES, or a byte that is not
+    text.
     """
     whole, names, size = bytearray(), [], 0
     for name, data in files:
@@ -57,9 +51,7 @@ def read(files: Iterable[tuple[str, bytes]], tokenizer: str = CHARACTERS) -> Cor
 
 
 def read_as(corpus: Corpus, tokenizer: str) -> Corpus:
-    """The same text by a tokenizer: this corpus, where it is its own. ValueError for bytes that are
-    to be read as characters and are no text.
-    """
+    """The text by a tokenizer. ValueError for bytes that cannot be read as characters."""
     if tokenizer == corpus.tokenizer:
         return corpus
     tokens = np.concatenate([corpus.train, corpus.val])
@@ -220,17 +212,10 @@ def manifest(corpus: Corpus, seed: str) -> Manifest:
 
 def check_manifest(value: object) -> Manifest:
     """A manifest from its JSON. ValueError."""
-    check_keys("dataset", value, MANIFEST_KEYS)
-    check_text("dataset.dataset_id", value["dataset_id"], *HASH)
-    check_text("dataset.name", value["name"])
-    check_number("dataset.raw_bytes", value["raw_bytes"], (1, 2**53))
-    check_number("dataset.token_count", value["token_count"], (1, 2**53))
-    check_text(
-        "dataset.tokenizer", value["tokenizer"], "|".join(TOKENIZERS), " or ".join(TOKENIZERS)
-    )
-    check_number("dataset.train_split", value["train_split"], (0.0, 1.0))
-    check_number("dataset.val_split", value["val_split"], (0.0, 1.0))
-    check_text("dataset.seed", value["seed"])
+    sizes, shares = ("raw_bytes", "token_count"), ("train_split", "val_split")
+    rules = {"dataset_id": HASH, "name": TEXT, "tokenizer": TOKENIZER, "seed": TEXT}
+    rules |= dict.fromkeys(sizes, (1, COUNT[1])) | dict.fromkeys(shares, (0.0, 1.0))
+    check("dataset", value, rules)
     return Manifest(**value)
 
 

@@ -172,9 +172,7 @@ class Writer:
         self.device.write(self.settings, settings)
 
     def draw(self, uniforms: np.ndarray, logits: list[np.ndarray] | None) -> np.ndarray:
-        """The next tokens, one for each uniform number, at most MOST. The weights may have changed
-        since the last call.
-        """
+        """The next tokens, one per uniform number, at most MOST, by the present weights."""
         n = len(uniforms)
         self.device.write(self.uniforms, np.pad(uniforms, (0, MOST - n)))
         self.device.write(self.count, np.zeros(1, np.uint32))
@@ -199,9 +197,7 @@ class Writer:
         return is_known and sum(k * self.costs[work] for work, k in parts if k) <= SECONDS
 
     def _run(self, work: Callable[[int], None], n: int, at_once: bool) -> None:
-        """Run a plan n times: without a submit if `at_once`, else in submits of about SECONDS each,
-        which are timed.
-        """
+        """Run a plan n times: not submitted if `at_once`, else in timed submits of SECONDS."""
         if at_once and n:
             work(n)
             return
@@ -215,9 +211,7 @@ class Writer:
                 self.device.submit()
 
     def _measure(self, work: Callable[[int], None], k: int) -> None:
-        """Run a plan k times and time it. The latency of a wait is subtracted, but at most three
-        quarters of the total, since it varies.
-        """
+        """Time k runs of a plan, less the latency of a wait, at most three quarters of it all."""
         idle = self._wait()
         work(k)
         taken = self._wait()

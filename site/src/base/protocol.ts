@@ -60,10 +60,15 @@ export interface CodeError extends Panel {
   frames: Frame[];
 }
 
-/** What a command brings for a run that is lost. */
+/** A command that needs the run, or a copy of one that is lost. */
 export interface WithCopy {
   /** the last copy of the run, where the page has it */
   bytes?: Uint8Array<ArrayBuffer>;
+}
+
+/** A command about a text: of the console's prompt, a link's fragment, or a config as JSON. */
+export interface WithText {
+  text: string;
 }
 
 /** An edit of the code that a run took on. */
@@ -74,14 +79,11 @@ export interface Edit {
   diff: string;
 }
 
-/** Asks for nothing but `heard`. */
-export interface PingCommand {
-  type: "ping";
-}
-
-/** The immediate answer to every command: the worker's event loop is alive. */
-export interface HeardReport {
-  type: "heard";
+/** A link, or why there can be none. */
+export interface LinkText {
+  /** the address's fragment */
+  text: string;
+  problem: string;
 }
 
 /** A sentence for the reader. */
@@ -107,7 +109,28 @@ export interface FileReport {
   bytes?: Uint8Array<ArrayBuffer>;
 }
 
+/** Asks for nothing but `heard`. */
+export interface PingCommand {
+  type: "ping";
+}
+
+/** The immediate answer to every command: the worker's event loop is alive. */
+export interface HeardReport {
+  type: "heard";
+}
+
 // ---- code --------------------------------------------------------------------------------------
+
+/** How a kernel compares with its reference at the worst place; None if not finite. */
+export interface KernelCheck {
+  kernel: string;
+  ok: boolean;
+  largest: number | null;
+  tolerance: number;
+  /** which buffer, which number of it, in a call with which parameters */
+  where: string;
+  message: string;
+}
 
 /** Continues the run with other code. */
 export interface ApplyCommand extends WithCopy {
@@ -117,17 +140,6 @@ export interface ApplyCommand extends WithCopy {
   fit?: boolean;
   /** also if kernels differ from their NumPy references */
   anyway?: boolean;
-}
-
-/** Runs what was typed at the console's prompt, against the live run. */
-export interface EvaluateCommand {
-  type: "evaluate";
-  text: string;
-}
-
-/** Ends what was typed there, at its next wait for the device. */
-export interface InterruptCommand {
-  type: "interrupt";
 }
 
 /** A question about a text that is being edited. */
@@ -141,16 +153,6 @@ export interface AtCursor {
   at: number;
 }
 
-/** Asks for completions. */
-export interface CompleteCommand extends AtCursor {
-  type: "complete";
-}
-
-/** Asks for documentation. */
-export interface HoverCommand extends AtCursor {
-  type: "hover";
-}
-
 /** Asks for problems. */
 export interface LintCommand {
   type: "lint";
@@ -159,9 +161,8 @@ export interface LintCommand {
   text: string;
 }
 
-/** Asks for the project as a file. */
-export interface ZipCommand extends Settings {
-  type: "zip";
+/** The page's project: its edits, and the settings to train them with. */
+export interface Project extends Settings {
   name: string;
   files: Files;
 }
@@ -173,18 +174,39 @@ export interface UnzipCommand {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Runs what was typed at the console's prompt, against the live run. */
+export interface EvaluateCommand extends WithText {
+  type: "evaluate";
+}
+
+/** Ends what was typed there, at its next wait for the device. */
+export interface InterruptCommand {
+  type: "interrupt";
+}
+
+/** Asks for completions. */
+export interface CompleteCommand extends AtCursor {
+  type: "complete";
+}
+
+/** Asks for documentation. */
+export interface HoverCommand extends AtCursor {
+  type: "hover";
+}
+
+/** Asks for the project as a file. */
+export interface ZipCommand extends Project {
+  type: "zip";
+}
+
 /** Asks for the project as a link. */
-export interface ShareCodeCommand extends Settings {
+export interface ShareCodeCommand extends Project {
   type: "share_code";
-  name: string;
-  files: Files;
 }
 
 /** Asks what edits a link holds. */
-export interface CodeClaimCommand {
+export interface CodeClaimCommand extends WithText {
   type: "code_claim";
-  /** the address's fragment */
-  text: string;
 }
 
 /** A file of the library. */
@@ -238,17 +260,6 @@ export interface FitReport {
   kept: string[];
   fresh: string[];
   dropped: string[];
-}
-
-/** How an edited kernel compares with its NumPy reference. */
-export interface KernelCheck {
-  kernel: string;
-  ok: boolean;
-  /** difference; null if it is not a number */
-  largest: number | null;
-  tolerance: number;
-  where: string;
-  message: string;
 }
 
 /** The checks of edited kernels. Unless all are ok, nothing was applied. */
@@ -345,25 +356,26 @@ export interface ProjectReport {
 }
 
 /** The edits as a link, or why they cannot be one. */
-export interface CodeLinkReport {
+export interface CodeLinkReport extends LinkText {
   type: "code_link";
-  /** the address's fragment */
-  text: string;
-  problem: string;
 }
 
 // ---- doctor ------------------------------------------------------------------------------------
+
+/** A level of the loss in nats, or a range up to `to`, and what it means. */
+export interface Level {
+  name: string;
+  label: string;
+  nats: number;
+  says: string;
+  to: number | null;
+}
 
 /** Examines cases, one after the other, while no run trains. */
 export interface CaseCommand {
   type: "case";
   names: string[];
   iters: number;
-}
-
-/** Stops the case in progress, and those after it. */
-export interface UncaseCommand {
-  type: "uncase";
 }
 
 /** Settings that a diagnosis would change. */
@@ -426,19 +438,15 @@ export interface DiagnosisReport {
   verdict: Diagnosis | null;
 }
 
-/** A line on the loss curve, in nats; a band if it has `to`. */
-export interface Level {
-  name: string;
-  label: string;
-  nats: number;
-  to: number | null;
-  says: string;
-}
-
 /** The lines on the loss curve. */
 export interface LevelsReport {
   type: "levels";
   levels: Level[];
+}
+
+/** Stops the case in progress, and those after it. */
+export interface UncaseCommand {
+  type: "uncase";
 }
 
 // ---- inside ------------------------------------------------------------------------------------
@@ -448,11 +456,6 @@ export interface LensCommand {
   type: "lens";
   source: VoiceName;
   prompt: string;
-}
-
-/** The reader looks no more. */
-export interface UnlensCommand {
-  type: "unlens";
 }
 
 /** A character and its probability. */
@@ -503,6 +506,11 @@ export interface UnlensReport {
   type: "unlens";
   source: VoiceName;
   message: string;
+}
+
+/** The reader looks no more. */
+export interface UnlensCommand {
+  type: "unlens";
 }
 
 // ---- inspector ---------------------------------------------------------------------------------
@@ -671,6 +679,19 @@ export const MAX_TWIN = 1000;
 
 // ---- run ---------------------------------------------------------------------------------------
 
+/** How a text compares with the corpus. KL is the Kullback-Leibler divergence, in nats: how much
+ * longer a code made for the corpus would be than one made for the text, a character or a pair. */
+export interface Measures {
+  /** the share of the vocabulary that it uses */
+  characters: number;
+  /** of its characters from the corpus's */
+  unigram_kl: number;
+  /** of its pairs of neighbours from the corpus's */
+  bigram_kl: number;
+  /** the share of its whole words that the training text has; None without any */
+  words: number | null;
+}
+
 /** Why the device is not WebGPU: what the browser lacks, or that the CPU emulates its GPU. Empty
  * if it is, or if the reader chose so. */
 export type Missing = "" | "insecure" | "webgpu" | "jspi" | "adapter" | "emulated";
@@ -680,6 +701,42 @@ export interface StartCommand extends Settings {
   type: "start";
   /** the code to run it by; without them, by the code of the last run */
   files?: Files;
+}
+
+/** Sets the peak learning rate, also while training. */
+export interface LrCommand {
+  type: "lr";
+  value: number;
+}
+
+/** Loads a weights file or a state; the file says which it is. */
+export interface LoadCommand extends Settings {
+  type: "load";
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** as of `start` */
+  files?: Files;
+}
+
+/** Continues from the copy of `offer`. */
+export interface ContinueCommand {
+  type: "continue";
+  /** as of `start` */
+  files?: Files;
+}
+
+/** Tells whether the page is hidden. */
+export interface HiddenCommand {
+  type: "hidden";
+  hidden: boolean;
+}
+
+/** Opens a device. */
+export interface DeviceCommand {
+  type: "device";
+  name: DeviceName;
+  /** from the worker itself, which opens the first */
+  missing?: Missing;
 }
 
 /** Pauses the run. */
@@ -702,12 +759,6 @@ export interface UndoCommand extends WithCopy {
   type: "undo";
 }
 
-/** Sets the peak learning rate, also while training. */
-export interface LrCommand {
-  type: "lr";
-  value: number;
-}
-
 /** Asks for the weights file, `.bin`. */
 export interface SaveCommand extends WithCopy {
   type: "save";
@@ -723,49 +774,19 @@ export interface LogCommand {
   type: "log";
 }
 
-/** Loads a weights file or a state; the file says which it is. */
-export interface LoadCommand extends Settings {
-  type: "load";
-  name: string;
-  bytes: Uint8Array<ArrayBuffer>;
-  /** as of `start` */
-  files?: Files;
-}
-
 /** Answers `asked`: load it all the same. */
 export interface AnywayCommand {
   type: "anyway";
 }
 
-/** Continues from the copy of `offer`. */
-export interface ContinueCommand {
-  type: "continue";
-  /** as of `start` */
-  files?: Files;
-}
-
-/** Discards that copy, and those before it. */
+/** Discards the copy of `offer`, and those before it. */
 export interface DiscardCommand {
   type: "discard";
 }
 
-/** Restores the copies that were discarded. */
+/** Restores the copies that `discard` has discarded. */
 export interface UndiscardCommand {
   type: "undiscard";
-}
-
-/** Tells whether the page is hidden. */
-export interface HiddenCommand {
-  type: "hidden";
-  hidden: boolean;
-}
-
-/** Opens a device. */
-export interface DeviceCommand {
-  type: "device";
-  name: DeviceName;
-  /** from the worker itself, which opens the first */
-  missing?: Missing;
 }
 
 /** What the worker does before it is ready. Some of it overlaps. */
@@ -945,17 +966,6 @@ export interface AutosavedReport {
   copies: number;
 }
 
-/** How a text compares with the corpus, as groundling/labs/evidence.py measures it. */
-export interface Measures {
-  /** the share of the vocabulary that it uses */
-  characters: number;
-  /** nats */
-  unigram_kl: number;
-  bigram_kl: number;
-  /** the share of its words that the corpus has */
-  words: number | null;
-}
-
 /** What the run wrote at an iteration. */
 export interface Sample {
   iter: number;
@@ -988,36 +998,6 @@ export interface SamplesReport {
 }
 
 // ---- share -------------------------------------------------------------------------------------
-
-/** Asks for the run as a link. */
-export interface ShareCommand {
-  type: "share";
-}
-
-/** Asks what a link claims. */
-export interface ClaimCommand {
-  type: "claim";
-  /** the address's fragment */
-  text: string;
-}
-
-/** Trains a link's run again, beside the page's own, and checks it. */
-export interface ReplayCommand {
-  type: "replay";
-  text: string;
-}
-
-/** Stops that. */
-export interface UnreplayCommand {
-  type: "unreplay";
-}
-
-/** The run as a link, or why it cannot be one. */
-export interface LinkReport {
-  type: "link";
-  text: string;
-  problem: string;
-}
 
 /** What a link claims of a run. Anyone may have written it. */
 export interface Facts extends Settings {
@@ -1061,17 +1041,37 @@ export interface ReplayReport {
   losses: [number, number][];
 }
 
+/** Asks for the run as a link. */
+export interface ShareCommand {
+  type: "share";
+}
+
+/** Asks what a link claims. */
+export interface ClaimCommand extends WithText {
+  type: "claim";
+}
+
+/** Trains a link's run again, beside the page's own, and checks it. */
+export interface ReplayCommand extends WithText {
+  type: "replay";
+}
+
+/** Stops that. */
+export interface UnreplayCommand {
+  type: "unreplay";
+}
+
+/** The run as a link, or why it cannot be one. */
+export interface LinkReport extends LinkText {
+  type: "link";
+}
+
 // ---- speed -------------------------------------------------------------------------------------
 
 /** Measures a step on the reader's device, and where its time goes. */
 export interface SpeedCommand {
   type: "speed";
   batchSize: number;
-}
-
-/** Stops that. */
-export interface UnspeedCommand {
-  type: "unspeed";
 }
 
 /** How long a step takes; seconds and bytes, as groundling/labs/bench.py measures them. */
@@ -1123,6 +1123,11 @@ export interface SpeedReport {
   done: number;
 }
 
+/** Stops that. */
+export interface UnspeedCommand {
+  type: "unspeed";
+}
+
 // ---- talk --------------------------------------------------------------------------------------
 
 /** The settings of the sampler. */
@@ -1151,11 +1156,6 @@ export interface TalkCommand extends Knobs {
   length: number;
 }
 
-/** Stops the text. */
-export interface UntalkCommand {
-  type: "untalk";
-}
-
 /** Asks what a character was chosen from, with these settings. */
 export interface WeighCommand extends Knobs {
   type: "weigh";
@@ -1169,6 +1169,11 @@ export interface ReciteCommand {
   type: "recite";
   prompt: string;
   seed: string;
+}
+
+/** Stops the text. */
+export interface UntalkCommand {
+  type: "untalk";
 }
 
 /** A model that can write. */
@@ -1243,10 +1248,26 @@ export interface RecitedReport {
 
 // ---- text --------------------------------------------------------------------------------------
 
-/** Asks for the presets with their costs on this device, the form's fields, and the config in
- * force. */
-export interface SetupsCommand {
-  type: "setups";
+/** A character that is rare, or that does not show: a control character, a mark, a gap. */
+export interface Unusual {
+  character: string;
+  /** of Unicode */
+  name: string;
+  count: number;
+  why: string;
+}
+
+/** Which text a run was trained on, in the guide's keys. */
+export interface Manifest {
+  /** SHA-256 of the raw bytes */
+  dataset_id: string;
+  name: string;
+  raw_bytes: number;
+  token_count: number;
+  tokenizer: string;
+  train_split: number;
+  val_split: number;
+  seed: string;
 }
 
 /** Brings a file of the reader's text. */
@@ -1259,23 +1280,11 @@ export interface TextCommand {
   more: number;
 }
 
-/** Goes back to tiny-shakespeare. */
-export interface UntextCommand {
-  type: "untext";
-}
-
 /** Asks what a config costs, or what is wrong with it. */
-export interface DraftCommand {
+export interface DraftCommand extends WithText {
   type: "draft";
-  text: string;
   /** a config file, in place of `text` */
   bytes?: Uint8Array<ArrayBuffer>;
-}
-
-/** Makes a config the next run's, or changes what can change of the run. */
-export interface UseCommand {
-  type: "use";
-  text: string;
 }
 
 /** Sets the number of warmup iterations, of the run or of the next one. */
@@ -1284,10 +1293,24 @@ export interface WarmupCommand {
   value: number;
 }
 
+/** Asks for the presets, the form's fields, and the config in force. */
+export interface SetupsCommand {
+  type: "setups";
+}
+
+/** Goes back to tiny-shakespeare. */
+export interface UntextCommand {
+  type: "untext";
+}
+
+/** Makes a config the next run's, or changes what can change of the run. */
+export interface UseCommand extends WithText {
+  type: "use";
+}
+
 /** Asks for a config as a file. */
-export interface ConfigCommand {
+export interface ConfigCommand extends WithText {
   type: "config";
-  text: string;
 }
 
 export type ConfigValue = number | string | boolean | number[];
@@ -1337,27 +1360,6 @@ export interface SetupsReport {
   type: "setups";
   presets: Preset[];
   fields: FormField[];
-}
-
-/** What identifies a text. */
-export interface Manifest {
-  /** SHA-256 */
-  dataset_id: string;
-  name: string;
-  raw_bytes: number;
-  token_count: number;
-  tokenizer: string;
-  train_split: number;
-  val_split: number;
-  seed: string;
-}
-
-/** A character that may not be meant to be in the text. */
-export interface Unusual {
-  character: string;
-  name: string;
-  count: number;
-  why: string;
 }
 
 /** What there is to know of a text. */
@@ -1414,11 +1416,6 @@ export interface TwinCommand {
   iters: number;
 }
 
-/** Stops the twin, without a verdict. */
-export interface UntwinCommand {
-  type: "untwin";
-}
-
 /** Asks for the file of one of the two runs, once there is a verdict. */
 export interface TwinFileCommand {
   type: "twin_file";
@@ -1453,16 +1450,21 @@ export interface TwinReport {
   verdict: Verdict | null;
 }
 
+/** Stops the twin, without a verdict. */
+export interface UntwinCommand {
+  type: "untwin";
+}
+
 export type Command =
   | PingCommand
   | ApplyCommand
+  | LintCommand
+  | UnzipCommand
   | EvaluateCommand
   | InterruptCommand
   | CompleteCommand
   | HoverCommand
-  | LintCommand
   | ZipCommand
-  | UnzipCommand
   | ShareCodeCommand
   | CodeClaimCommand
   | CaseCommand
@@ -1474,21 +1476,21 @@ export type Command =
   | LookCommand
   | CloseCommand
   | StartCommand
+  | LrCommand
+  | LoadCommand
+  | ContinueCommand
+  | HiddenCommand
+  | DeviceCommand
   | PauseCommand
   | ResumeCommand
   | ResetCommand
   | UndoCommand
-  | LrCommand
   | SaveCommand
   | StateCommand
   | LogCommand
-  | LoadCommand
   | AnywayCommand
-  | ContinueCommand
   | DiscardCommand
   | UndiscardCommand
-  | HiddenCommand
-  | DeviceCommand
   | ShareCommand
   | ClaimCommand
   | ReplayCommand
@@ -1497,25 +1499,25 @@ export type Command =
   | UnspeedCommand
   | VoiceCommand
   | TalkCommand
-  | UntalkCommand
   | WeighCommand
   | ReciteCommand
-  | SetupsCommand
+  | UntalkCommand
   | TextCommand
-  | UntextCommand
   | DraftCommand
-  | UseCommand
   | WarmupCommand
+  | SetupsCommand
+  | UntextCommand
+  | UseCommand
   | ConfigCommand
   | TwinCommand
-  | UntwinCommand
-  | TwinFileCommand;
+  | TwinFileCommand
+  | UntwinCommand;
 
 export type Report =
-  | HeardReport
   | NoticeReport
   | PieceReport
   | FileReport
+  | HeardReport
   | SourcesReport
   | RecipesReport
   | AppliedReport
@@ -1556,9 +1558,9 @@ export type Report =
   | OfferReport
   | AutosavedReport
   | SamplesReport
-  | LinkReport
   | ClaimReport
   | ReplayReport
+  | LinkReport
   | SpeedReport
   | VoiceReport
   | TalkReport

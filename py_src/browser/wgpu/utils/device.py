@@ -55,26 +55,17 @@ class DefaultDeviceHelper:
         taken (None takes one away), of the rest the last, with a warning. `caller_info` says in
         these who asked. TypeError and ValueError for what no device can have.
         """
+        given = {name: one for name, one in locals().items() if name not in ("self", "caller_info")}
         if not isinstance(caller_info, str):
             kind = type(caller_info).__name__
             raise TypeError(f"preconfigure_default_device caller_info must be str, not {kind}")
         who = f"preconfigure_default_device ({caller_info})"
         if self._the_device is not None:
             raise RuntimeError(f"{who}: the default device cannot be configured after it is made.")
-        given = {
-            "feature_level": feature_level,
-            "power_preference": power_preference,
-            "force_fallback_adapter": force_fallback_adapter,
-            "canvas": canvas,
-            "adapter": adapter,
-            "label": label,
-            "preferred_features": as_set(preferred_features),
-            "required_features": as_set(required_features),
-            "required_limits": required_limits,
-        }
         for name, value in given.items():
             if value is None:
                 continue
+            value = set(value) if isinstance(value, tuple | list) else value
             ours = name in OF_THE_ADAPTER
             kind, allowed = (OF_THE_ADAPTER if ours else OF_THE_DEVICE)[name]
             check(who, name, value, kind, allowed)
@@ -114,10 +105,6 @@ class DefaultDeviceHelper:
             self._adapter_kwargs.clear()
             self._device_kwargs.clear()
         return self._the_device
-
-
-def as_set(names: Any) -> Any:
-    return set(names) if isinstance(names, tuple | list) else names
 
 
 def check(who: str, name: str, value: Any, kind: type, allowed: Any) -> None:

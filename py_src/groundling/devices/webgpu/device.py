@@ -36,9 +36,7 @@ STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsag
 
 
 class WebGPUDevice(Device):
-    """Collects dispatches in one command buffer, and submits it when asked to or before a read or a
-    write.
-    """
+    """Collects dispatches in a command buffer, submitted on request or before a read or write."""
 
     name = "webgpu"
 
@@ -145,9 +143,7 @@ class WebGPUDevice(Device):
             return self.clock.seconds()
 
     def compile_all(self, progress: Callable[[int, int, str], None] = lambda *_: None) -> None:
-        """Compile every kernel in `shaders/` but the products (see tiles.py), in parallel where the
-        host can. Calls progress(done, total, name).
-        """
+        """Compile all kernels but the products, in parallel; calls progress(done, total, name)."""
         names = ahead()
         for name in names:
             self.kernel(name).begin({})
@@ -157,9 +153,7 @@ class WebGPUDevice(Device):
         progress(len(names), len(names), "")
 
     def kernel(self, name: str) -> Kernel:
-        """The kernel of that name, read from `shaders/` the first time. Assigning `kernels[name]`
-        replaces it. DeviceError where there is no such file.
-        """
+        """The kernel of that name. Assigning `kernels[name]` replaces it. DeviceError if none."""
         if name not in self.kernels:
             try:
                 code = sources.text(f"{sources.SHADERS}{name}.wgsl")
@@ -242,9 +236,7 @@ class WebGPUDevice(Device):
     def _kernel_for(
         self, name: str, tensors: tuple[Tensor, ...], params: dict
     ) -> tuple[Kernel, list[Tensor]]:
-        """A kernel, or several side by side, and the tensors to bind: what several only read is
-        bound once.
-        """
+        """A kernel (or several) and the tensors to bind; what several only read is bound once."""
         if JOINED not in name:
             return self._running(name, params), list(tensors)
         parts = [
@@ -284,9 +276,7 @@ class WebGPUDevice(Device):
         return self._uniforms.get_or(data, lambda: make(data=data, usage=usage))
 
     def _fold(self, name: str, grid: list[int]) -> tuple[int, int, int]:
-        """The grid as three axes. A single axis that is too long is folded into two: kernels number
-        their workgroups across both. DeviceError.
-        """
+        """The grid as three axes: one that is too long is folded into two. DeviceError."""
         most = self.most_workgroups
         if len(grid) == 1 and grid[0] > most:
             grid = [most, -(-grid[0] // most)]

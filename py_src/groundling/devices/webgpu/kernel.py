@@ -25,9 +25,7 @@ BINDABLE = 64  # words: 256 bytes, at multiples of which every adapter can bind 
 
 
 class Kernel:
-    """A compute shader with the buffers, parameters and grid that its text declares. DeviceError
-    where one is missing.
-    """
+    """A compute shader and what its text declares. DeviceError where a declaration is missing."""
 
     def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_original: bool = False):
         self.device, self.name, self.code = device, name, code
@@ -143,9 +141,7 @@ class Kernel:
 
 
 def _workgroups(axis: str, params: dict) -> int:
-    """The value of `rows * n_embd / 64`, rounded up, or of a sum of products of such terms in
-    brackets.
-    """
+    """The value of `rows * n_embd / 64`, rounded up; terms may be added and in brackets."""
     axis = re.sub(r"\(([^()]*)\)", lambda m: str(_workgroups(m[1], params)), axis)
     total = 0
     for term in axis.split("+"):

@@ -1,12 +1,9 @@
 """What is remembered of an adapter from one start to the next: the form of the products that a
 trial chose (see products.py).
 
-It is a small JSON table, by a hash of the adapter, its driver and the kernels. `store` is where it
-is kept: nowhere by default, in a file of the user's cache folder by the command line, in the
-browser's storage by the page.
-
-It is a hint only. A table that cannot be read, is too long or is malformed is ignored, as is a form
-that does not exist; one that gives wrong numbers is not used.
+It is a small JSON table, by a hash of the adapter, its driver and the kernels, kept in `store`: by
+default nowhere, by the command line in a file, by the page in the browser's storage. It is a hint
+only: a malformed table is ignored, and a form that gives wrong numbers is not used.
 """
 
 import hashlib

@@ -1,11 +1,9 @@
 """Which form of the matrix products in tiles.py is the fastest on a device.
 
-A run must not depend on a measurement of time: the same seed on the same adapter gives the same
-bytes on another day. So time decides only between forms that give the same numbers to the bit, and
-a kernel that differs from the plain form by a bit stays plain. Where the compiler reorders sums, so
-that all forms differ, a GPU takes the shared form and an emulated adapter the plain one.
-
-In every case each kernel is checked against its NumPy reference before it is used.
+A run must not depend on a measurement of time, so time decides only between forms that give the
+same numbers to the bit. Where the compiler reorders sums, so that all forms differ, a GPU takes the
+shared form and an emulated adapter the plain one. Each kernel is first checked against its NumPy
+reference.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,10 +27,8 @@ Right = dict[tuple[str, str], Kernel]
 
 
 class Products:
-    """The kernels that contain a matrix product, in the form that is fastest on a device.
-
-    `told` names the form and the reason for it; it is empty before the form is chosen. `plain`
-    gives a kernel in its plain form.
+    """The kernels that contain a matrix product, in the form that is fastest on a device. `told` is
+    the form and the reason for it, or "" before the choice; `plain` gives a kernel's plain form.
     """
 
     def __init__(
@@ -55,9 +51,8 @@ class Products:
         self._templates = tiles.templates()  # that they were made from
 
     def choose(self, remembered: str = "") -> str:
-        """Choose the form, unless it is chosen, and return its name. A form that was chosen on the
-        same adapter before (`remembered`, or in memory.py) is not timed again. Each kernel is
-        checked in any case. Waits for the GPU.
+        """Choose the form, unless it is chosen, and return its name. One that was chosen before
+        (`remembered`, or in memory.py) is checked, but not timed again. Waits for the GPU.
         """
         if self._templates != tiles.templates():  # one was edited
             self.forget()
@@ -81,9 +76,7 @@ class Products:
         return self.right.get((name, variant)) or self.plain(name)
 
     def form(self, name: str, variant: str) -> Kernel:
-        """A kernel in a variant of another form, whether its numbers are right here or not.
-        DeviceError.
-        """
+        """A kernel in a variant of another form, right or not. DeviceError."""
         if variant == tiles.PLAIN:
             return self.plain(name)
         if (name, variant) not in self._made:
@@ -92,9 +85,7 @@ class Products:
         return self._made[name, variant]
 
     def _decide(self, remembered: str) -> tuple[str, Right]:
-        """The form of the products with the reason for it, in words, and the kernels that are right
-        in it. A remembered form is not timed.
-        """
+        """The form with the reason for it, and the kernels that are right in it; see `choose`."""
         ours = {name: self.plain(name) for name in tiles.KINDS if self.plain(name).is_original}
         if ONE not in ours:
             return f"{tiles.PLAIN}: that is how the edited {ONE} has them", {}
@@ -136,9 +127,8 @@ class Products:
         return self._checked(form, why, ours)
 
     def _checked(self, form: str, why: str, ours: dict[str, Kernel]) -> tuple[str, Right]:
-        """The result of `_decide`, each kernel checked. On a GPU it is compared with the plain
-        kernel too, unless the rule has decided; emulated adapters keep the order of sums, and
-        compiling both would take them long.
+        """The result of `_decide`, each kernel checked, on a GPU against the plain kernel too
+        unless the rule has decided. Emulated adapters keep the order of sums, and compile slowly.
         """
         exactly = not self.is_emulated and why != BY_RULE
         names = [(name, variant) for name in ours for variant in tiles.variants(form, name)]

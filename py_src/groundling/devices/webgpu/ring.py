@@ -12,12 +12,9 @@ from ...engine.tensor import Tensor
 
 
 class Ring:
-    """Scalars that are read back asynchronously.
-
-    At the end of each step they are copied into a buffer, which holds a window of steps. A full
-    buffer is mapped for reading while the GPU works on the next window. One full window is waited
-    for at a time, so the GPU always has work, and Python is at most two windows ahead of it. A
-    window is as many steps as take about 50 ms.
+    """Scalars that are read back asynchronously. At the end of each step they are copied into a
+    buffer for a window of steps (about 50 ms), which is mapped while the GPU works on the next. One
+    window is waited for at a time, so that Python is at most two windows ahead.
     """
 
     SECONDS = 0.05

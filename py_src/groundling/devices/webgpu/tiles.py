@@ -41,10 +41,8 @@ DEEP |= dict(fours="256", loads="0 0, 1 64, 2 128, 3 192")
 
 
 def variant(form: str, name: str, params: Mapping[str, float]) -> str:
-    """The variant of a form that a kernel takes for these parameters: "32 x 32 by ones deep" for
-    instance; "" where only the plain form will do.
-
-    "by ones" is for rows that are not multiples of four, in the kernels of BY_ONES.
+    """The variant of a form that a kernel takes for these parameters, such as "32 x 32 by ones
+    deep", or "" for the plain form. "by ones" is for rows that are not multiples of four.
     """
     kind = KINDS[name]
     fours = not any(params[size] % 4 for size in FOURS[kind])
@@ -91,9 +89,7 @@ def templates() -> list[str]:
 
 
 def text(variant: str, name: str, code: str) -> str:
-    """The WGSL of a kernel in another form: its template, filled in. `code` is the kernel's own.
-    DeviceError where the template is not well formed.
-    """
+    """A kernel's WGSL in another form: its template, filled in from `code`. DeviceError."""
     kind, path = KINDS[name], TEMPLATES[SHARED if variant.startswith(SHARED) else WIDE]
     words = {kind, *re.findall("deep|ones", variant)}
     parts = wgsl.declarations(code).values()

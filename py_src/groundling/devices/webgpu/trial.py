@@ -20,9 +20,7 @@ ALIKE = 1.2
 
 
 def race(trials: "dict[str, Trial]") -> dict[str, float]:
-    """The best time of a product in each form, in seconds, measured in turns. Each form has run
-    before.
-    """
+    """The best seconds of a product in each form, measured in turns, after a first run of each."""
     rounds, first = 1, trials[tiles.PLAIN]
     while (taken := first.seconds(rounds)) < SECONDS and rounds < 1024:
         rounds *= 4

@@ -28,9 +28,7 @@ MAIN = r"@compute @workgroup_size\(([\d, ]+)\)\s*fn main\(((?:[^()]|\([^()]*\))*
 
 
 def declarations(code: str) -> dict[str, str]:
-    """What WGSL declares at its top, without comments: the text of each struct, constant, variable
-    and function with its attributes, by name, in order.
-    """
+    """The declarations at WGSL's top level, without comments: each one's text by name, in order."""
     plain, found, at = without_comments(code), {}, 0
     while declared := DECLARATION.search(plain, at):
         at = declared.end()
@@ -42,9 +40,7 @@ def declarations(code: str) -> dict[str, str]:
 
 
 def join(codes: Sequence[str], grids: Sequence[str], buffers: Sequence[int]) -> str:
-    """One kernel of two. `buffers` has a number for each of their storage buffers, in order; those
-    of one number are one buffer, bound once.
-    """
+    """One kernel of two. `buffers`: a number for each storage buffer; equal ones are bound once."""
     fields, texts, calls, counts = [], [], [], []
     bound: dict[int, str] = {}  # the buffers' names, by number
     numbers = iter(buffers)
@@ -98,12 +94,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 
 def unroll(code: str) -> str:
-    """The same code with each inner loop over a constant of up to LONGEST unrolled, if it
-    `_is_simple`.
-
-    An array that is indexed by a loop variable is in memory; one that is indexed by literals only
-    is in registers. On emulated adapters this makes attention's gradient two to three times as
-    fast.
+    """The code with its inner loops over a constant of up to LONGEST unrolled, where `_is_simple`.
+    An array that is indexed by literals only can be in registers. On emulated adapters this makes
+    attention's gradient two to three times as fast.
     """
     plain = without_comments(code)  # has each character where `code` has it
     rounds = {name: int(value) for name, value in re.findall(CONSTANT, plain, re.M)}
@@ -130,12 +123,9 @@ def unroll(code: str) -> str:
 
 
 def _is_simple(code: str, start: int, end: int, counter: str, length: str) -> bool:
-    """Whether a loop can be unrolled.
-
-    It can if its body has no loop, jump or variable, and uses the counter only as an index, alone
-    or added to a variable: `sum[c]`, `qkv[key + c]`. With a literal for the counter, anything else
-    could be an error: a compiler rejects `0u - 1u` and an index past an array's end even where a
-    condition excludes it.
+    """Whether a loop can be unrolled: its body has no loop, jump or variable, and uses the counter
+    only as an index, alone or added to a variable: `sum[c]`, `qkv[key + c]`. With a literal
+    elsewhere a compiler may find an error, as in `0u - 1u` or an index past an array's end.
     """
     text, before = code[start:end], code[:start]
     if re.search(r"\b(for|while|loop|switch|break|continue|return|var|const)\b", text):
@@ -176,9 +166,7 @@ def _end_of_block(code: str, at: int) -> int:
 
 
 def _call(letter: str, shape: str, arguments: str, axes: list[str]) -> str:
-    """The lines that call a part's main for workgroup `at` of its grid, with the builtins that it
-    would have in a dispatch of its own.
-    """
+    """The lines that call a part's main for workgroup `at` of its grid, with its builtins."""
     x, y, _ = (*(int(n) for n in shape.split(",")), 1, 1)[:3]
     gx, gy, gz = (*(_wgsl(axis) for axis in axes), "1u", "1u")[:3]
     builtins = {
@@ -196,9 +184,7 @@ def _call(letter: str, shape: str, arguments: str, axes: list[str]) -> str:
 
 
 def _own(letter: str, name: str) -> str:
-    """A part's name in the whole. A constant is set by the parameter of its name in lower case:
-    A_HEAD_SIZE by a_head_size.
-    """
+    """A part's name in the whole. A constant, A_SIZE, is set by the parameter a_size."""
     return f"{letter.upper() if name.isupper() else letter}_{name}"
 
 
