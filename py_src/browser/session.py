@@ -144,7 +144,7 @@ class Session:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
-        """Open a device, or the next of INSTEAD where it cannot be had; the former's run is put aside."""
+        """Open a device, or where it cannot be had the next of INSTEAD, and put its run aside."""
         aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
         self.trial, self.discarded = None, aside
         self.asked, detail = (name, missing), ""
