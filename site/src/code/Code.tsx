@@ -133,7 +133,6 @@ function Tree() {
             {paths.map((path) => (
               <li key={path}>
                 <button
-                  type="button"
                   aria-current={open.value === path}
                   data-remark={remark(path)}
                   tabIndex={open.value === path ? 0 : -1}
@@ -209,11 +208,10 @@ function FileBar({ add }: { add: () => void }) {
         {nameOf(path)} {remark(path) && <small data-remark={remark(path)}>{remark(path)}</small>}
       </h3>
       <div class="row">
-        <button type="button" class="link" onClick={add}>
+        <button class="link" onClick={add}>
           New file
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             const view = theView();
@@ -223,12 +221,11 @@ function FileBar({ add }: { add: () => void }) {
           Search
         </button>
         {path.endsWith(".py") && (
-          <button type="button" class="link" disabled={formatting.value} onClick={tidy}>
+          <button class="link" disabled={formatting.value} onClick={tidy}>
             {formatting.value ? "Fetching ruff …" : "Format"}
           </button>
         )}
         <button
-          type="button"
           class="link"
           aria-pressed={showsDiff.value}
           disabled={!changed && !showsDiff.value}
@@ -239,7 +236,7 @@ function FileBar({ add }: { add: () => void }) {
         >
           {showsDiff.value ? "Hide changes" : "Show changes"}
         </button>
-        <button type="button" class="link" disabled={!changed} onClick={() => revert(path)}>
+        <button class="link" disabled={!changed} onClick={() => revert(path)}>
           {isNew && changed ? "Remove" : "Revert"}
         </button>
       </div>
@@ -257,7 +254,6 @@ function Foot() {
       </span>
       {count > 0 && (
         <button
-          type="button"
           class="link"
           title={first}
           onClick={() => {
@@ -288,7 +284,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
 
   const toggle = (name: "recipes" | "project", label: string) => (
     <button
-      type="button"
       aria-expanded={drawer.value === name}
       aria-controls="code-drawer"
       onClick={() => (drawer.value = drawer.value === name ? null : name)}
@@ -319,7 +314,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
       {guide}
       <div class="go">
         <button
-          type="button"
           class={canApply() && pendingFiles.value.length ? "primary" : ""}
           aria-busy={busy}
           aria-disabled={!canApply()}
@@ -330,7 +324,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
           Apply
         </button>
         <button
-          type="button"
           disabled={phase.value === "booting"}
           aria-describedby="go-note"
           title={`${mod()} Shift Enter`}
@@ -369,12 +362,11 @@ export function Code({ guide }: { guide: ComponentChildren }) {
         <p class="done">
           {trouble.value || undoable.value!.text}{" "}
           {!trouble.value && (
-            <button type="button" class="link" onClick={undoable.value!.undo}>
+            <button class="link" onClick={undoable.value!.undo}>
               Undo
             </button>
           )}
           <button
-            type="button"
             class="link"
             onClick={() => {
               undoable.value = null;

@@ -178,7 +178,7 @@ function StopEvaluating() {
   }, [running]);
   if (!shown.value || !running) return null;
   return (
-    <button type="button" class="link" onClick={() => send({ type: "interrupt" })}>
+    <button class="link" onClick={() => send({ type: "interrupt" })}>
       Stop it
     </button>
   );
@@ -219,7 +219,7 @@ export function Console() {
           {query.value && (found === 1 ? "1 line" : `${found.toLocaleString("en")} lines`)}
         </span>
         <StopEvaluating />
-        <button type="button" class="link" disabled={!all.length} onClick={clearConsole}>
+        <button class="link" disabled={!all.length} onClick={clearConsole}>
           Clear
         </button>
       </header>

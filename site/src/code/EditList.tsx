@@ -17,11 +17,7 @@ export function EditList() {
           const files = parseDiff(diff).map((file) => `${nameOf(file.path)} ${tally(file)}`);
           return (
             <li key={n}>
-              <button
-                type="button"
-                aria-expanded={at === n}
-                onClick={() => (shown.value = at === n ? null : n)}
-              >
+              <button aria-expanded={at === n} onClick={() => (shown.value = at === n ? null : n)}>
                 <span class="flag" aria-hidden="true">
                   {n + 1}
                 </span>

@@ -14,7 +14,7 @@ function Place({ frame }: { frame: Frame }) {
   return (
     <li class="frame">
       {frame.path ? (
-        <button type="button" class="link" onClick={() => goTo(frame)}>
+        <button class="link" onClick={() => goTo(frame)}>
           {where}
         </button>
       ) : (

@@ -22,7 +22,7 @@ function Refused() {
           ? "Nothing is lost: the run goes on with the code that it had."
           : "Nothing was started."}
       </p>
-      <button type="button" class="link" onClick={() => (refusal.value = null)}>
+      <button class="link" onClick={() => (refusal.value = null)}>
         Close
       </button>
     </Panel>
@@ -54,13 +54,11 @@ function Fit() {
         <Names what="Let go" names={dropped} />
       </dl>
       <div class="row">
-        <button type="button" disabled={!kept.length} onClick={() => apply({ fit: true })}>
+        <button disabled={!kept.length} onClick={() => apply({ fit: true })}>
           Keep what fits
         </button>
-        <button type="button" onClick={() => run()}>
-          Begin a new run
-        </button>
-        <button type="button" class="link" onClick={() => (fit.value = null)}>
+        <button onClick={() => run()}>Begin a new run</button>
+        <button class="link" onClick={() => (fit.value = null)}>
           Leave it
         </button>
       </div>
@@ -120,10 +118,8 @@ function Kernels({ rows }: { rows: KernelCheck[] }) {
       </p>
       {table}
       <div class="row">
-        <button type="button" onClick={() => apply({ anyway: true })}>
-          Use it anyway
-        </button>
-        <button type="button" class="link" onClick={() => (kernels.value = null)}>
+        <button onClick={() => apply({ anyway: true })}>Use it anyway</button>
+        <button class="link" onClick={() => (kernels.value = null)}>
           Leave it
         </button>
       </div>
@@ -144,7 +140,7 @@ function Offered() {
       {problem ? (
         <Panel level={3} tone="error" title={`This ${source} was refused`}>
           <p>{problem} Nothing of it has run.</p>
-          <button type="button" class="link" onClick={leaveOffered}>
+          <button class="link" onClick={leaveOffered}>
             Close
           </button>
         </Panel>
@@ -163,12 +159,10 @@ function Offered() {
             {hasRun.value ? "; your run keeps its own." : "."}
           </p>
           <div class="row">
-            <button type="button" class="primary" onClick={takeOffered}>
+            <button class="primary" onClick={takeOffered}>
               Use these edits
             </button>
-            <button type="button" onClick={leaveOffered}>
-              Not now
-            </button>
+            <button onClick={leaveOffered}>Not now</button>
           </div>
           <p class="note">
             They become a project of their own, beside yours. Even then, nothing runs until you
@@ -191,10 +185,8 @@ function Ending() {
         with the code as it is now, and lets this one go. Apply would go on with it.
       </p>
       <div class="row">
-        <button type="button" onClick={() => run({ sure: true })}>
-          Begin a new run
-        </button>
-        <button type="button" class="link" ref={no} onClick={() => (ending.value = false)}>
+        <button onClick={() => run({ sure: true })}>Begin a new run</button>
+        <button class="link" ref={no} onClick={() => (ending.value = false)}>
           Keep this one
         </button>
       </div>

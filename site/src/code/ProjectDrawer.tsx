@@ -63,7 +63,7 @@ function Shared() {
     return (
       <p class="problem" aria-live="polite">
         {link.problem}{" "}
-        <button type="button" class="link" onClick={downloadZip}>
+        <button class="link" onClick={downloadZip}>
           Download .zip
         </button>
       </p>
@@ -100,28 +100,18 @@ export function Projects() {
             ))}
           </select>
         </span>
-        <button type="button" onClick={() => (naming.value = "New")}>
-          New
-        </button>
-        <button type="button" onClick={() => (naming.value = "Rename")}>
-          Rename
-        </button>
-        <button type="button" onClick={deleteProject}>
-          Delete
-        </button>
+        <button onClick={() => (naming.value = "New")}>New</button>
+        <button onClick={() => (naming.value = "Rename")}>Rename</button>
+        <button onClick={deleteProject}>Delete</button>
       </div>
       {naming.value === "New" && <NewProject done={() => (naming.value = null)} />}
       {naming.value === "Rename" && <RenameProject done={() => (naming.value = null)} />}
       <div class="row">
-        <button type="button" onClick={downloadZip}>
-          Download .zip
-        </button>
+        <button onClick={downloadZip}>Download .zip</button>
         <FileButton accept=".zip" take={([file]) => void unzip(file!)}>
           Open project
         </FileButton>
-        <button type="button" onClick={shareCode}>
-          Copy link to the edits
-        </button>
+        <button onClick={shareCode}>Copy link to the edits</button>
       </div>
       <Shared />
       <p class="note">

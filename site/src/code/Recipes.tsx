@@ -15,7 +15,6 @@ export function Recipes({ close }: { close: () => void }) {
           <li key={recipe.name}>
             <h3>
               <button
-                type="button"
                 aria-expanded={isShown}
                 onClick={() => (shown.value = isShown ? "" : recipe.name)}
               >
@@ -32,7 +31,6 @@ export function Recipes({ close }: { close: () => void }) {
                 )}
                 <div class="row">
                   <button
-                    type="button"
                     class="primary"
                     disabled={problem !== ""}
                     onClick={() => {

@@ -195,13 +195,13 @@ export function Credits() {
   return (
     <div class="body credits-body" ref={body} data-playing={playing.value && seen.value}>
       <div class="remote">
-        <button type="button" class={playing.value ? "" : "primary"} onClick={toggle}>
+        <button class={playing.value ? "" : "primary"} onClick={toggle}>
           {playing.value ? "Pause the credits" : "Play the credits"}
         </button>
-        <button type="button" onClick={() => skip(-1)} disabled={current.value === 0}>
+        <button onClick={() => skip(-1)} disabled={current.value === 0}>
           Back
         </button>
-        <button type="button" onClick={() => skip(1)} disabled={current.value >= files.length - 1}>
+        <button onClick={() => skip(1)} disabled={current.value >= files.length - 1}>
           Skip
         </button>
         <p class="note">

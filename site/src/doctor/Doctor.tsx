@@ -72,7 +72,7 @@ function FixButton({ fix }: { fix: Fix }) {
         <Settings fix={fix} />
       </p>
       <p>
-        <button type="button" disabled={nothing || isSet} onClick={apply}>
+        <button disabled={nothing || isSet} onClick={apply}>
           {isSet && !nothing ? "Set" : "Set it so"}
         </button>
         <span class="note">
@@ -253,7 +253,6 @@ function One({ one }: { one: Case }) {
       <div class="findings">
         <div class="act">
           <button
-            type="button"
             class={running ? "" : "primary"}
             disabled={running ? now.phase === "asked" : wrong !== "" || busy()}
             onClick={() => (running ? send({ type: "uncase" }) : examine([one.name]))}
@@ -323,7 +322,6 @@ export function Doctor() {
           return (
             <button
               key={name}
-              type="button"
               aria-pressed={name === one?.name}
               data-kind={now?.verdict?.kind ?? now?.phase ?? "none"}
               onClick={() => (picked.value = name)}
@@ -357,7 +355,6 @@ export function Doctor() {
           />
         </div>
         <button
-          type="button"
           disabled={busy() || wrong !== ""}
           onClick={() => examine(cases.value.map(({ name }) => name))}
         >

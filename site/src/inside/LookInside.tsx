@@ -67,7 +67,6 @@ function Heads({ now }: { now: Look }) {
           return (
             <button
               key={`${layer}.${of}`}
-              type="button"
               aria-pressed={chosen}
               aria-label={`${layer + 1}.${of + 1}: layer ${layer + 1}, head ${of + 1}`}
               onClick={() => (head.value = { layer, head: of })}

@@ -80,17 +80,12 @@ function Place({ slot }: { slot: Slot }) {
           Choose a file
           <span class="for-readers"> {slot === "a" ? "to inspect" : "to compare with"}</span>
         </FileButton>
-        <button
-          type="button"
-          disabled={!hasRun.value}
-          onClick={() => send({ type: "inspect_run", slot })}
-        >
+        <button disabled={!hasRun.value} onClick={() => send({ type: "inspect_run", slot })}>
           The current run
           <span class="for-readers">{slot === "a" ? "" : " to compare with"}</span>
         </button>
         {file && (
           <button
-            type="button"
             class="link"
             onClick={() => {
               forget(slot);
@@ -238,10 +233,10 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
           {count(now.at)} to {count(Math.min(now.at + PAGE, file.size) - 1)}: {names.join(", ")}
         </p>
         <p class="pick">
-          <button type="button" disabled={now.page === 0} onClick={() => go(slot, now.page - 1)}>
+          <button disabled={now.page === 0} onClick={() => go(slot, now.page - 1)}>
             Previous 512
           </button>
-          <button type="button" disabled={now.page === last} onClick={() => go(slot, now.page + 1)}>
+          <button disabled={now.page === last} onClick={() => go(slot, now.page + 1)}>
             Next 512
           </button>
         </p>
@@ -337,7 +332,6 @@ function Tensors({ file, slot }: { file: Inspected; slot: Slot }) {
                 <tr key={part.name} data-differs={row ? row.count > 0 : false}>
                   <th scope="row">
                     <button
-                      type="button"
                       class={`link tone ${part.group} ${at % 2 ? "odd" : ""}`}
                       onClick={() => {
                         go(slot, Math.floor(part.byte / PAGE));
@@ -393,12 +387,7 @@ export function Inspector() {
       {both && (
         <div class="switch" role="group" aria-label="Which file to show">
           {(["a", "b"] as const).map((each) => (
-            <button
-              key={each}
-              type="button"
-              aria-pressed={slot === each}
-              onClick={() => (shown.value = each)}
-            >
+            <button key={each} aria-pressed={slot === each} onClick={() => (shown.value = each)}>
               {each === "a" ? "First" : "Second"}: {opened[each].value!.name}
             </button>
           ))}

@@ -58,7 +58,6 @@ export function Controls() {
     const usable = USABLE[name]!.includes(phase.value) && !busyWith;
     return (
       <button
-        type="button"
         class={USEFUL[phase.value] === name ? "primary" : ""}
         data-button={name}
         disabled={!usable}
@@ -85,7 +84,6 @@ export function Controls() {
         <p class="undo">
           The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
           <button
-            type="button"
             class="link"
             onClick={(event) => {
               pressed = event.currentTarget;

@@ -33,7 +33,6 @@ export function Files() {
   const save = (what: "weights" | "state", note: string) => (
     <div class="weights">
       <button
-        type="button"
         disabled={!hasRun.value}
         onClick={() => send({ type: what === "weights" ? "save" : "state" })}
       >

@@ -42,7 +42,6 @@ export function Offer({ copy }: { copy: Copy }) {
       </p>
       <div class="actions">
         <button
-          type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
             void goOn(copy);
@@ -51,7 +50,6 @@ export function Offer({ copy }: { copy: Copy }) {
           {isDone ? "Open it" : `Continue from iteration ${where}`}
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             discarded.value = copy;
@@ -73,7 +71,7 @@ export function Discarded() {
       <p>
         The run of seed {seed || "(empty)"}, kept at iteration {iter.toLocaleString("en")}, was
         discarded. It can be brought back until this browser keeps another run, or you leave.{" "}
-        <button type="button" class="link" onClick={() => send({ type: "undiscard" })}>
+        <button class="link" onClick={() => send({ type: "undiscard" })}>
           Undo
         </button>
       </p>
@@ -96,7 +94,6 @@ export function Asked() {
       </ul>
       <div class="actions">
         <button
-          type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
             send({ type: "anyway" });
@@ -105,7 +102,6 @@ export function Asked() {
           Go on with it
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             asked.value = null;

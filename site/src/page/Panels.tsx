@@ -36,13 +36,9 @@ export function Panels() {
               <pre>{wrong.detail}</pre>
             </details>
           )}
-          {isDead() && (
-            <button type="button" onClick={() => again()}>
-              Try again
-            </button>
-          )}
+          {isDead() && <button onClick={() => again()}>Try again</button>}
           {phase.value !== "error" && (
-            <button type="button" class="link" onClick={() => (panel.value = null)}>
+            <button class="link" onClick={() => (panel.value = null)}>
               Close
             </button>
           )}
@@ -57,9 +53,7 @@ export function Panels() {
               ? `The copy of the run at iteration ${copy.iter} would be left.`
               : "The run would be lost."}
           </p>
-          <button type="button" onClick={restart}>
-            End Python
-          </button>
+          <button onClick={restart}>End Python</button>
         </Panel>
       )}
       {notice.value && (
@@ -75,11 +69,7 @@ export function Panels() {
         <Panel tone="notice">
           <p>
             A copy of the run at iteration {copy.iter} is left.{" "}
-            <button
-              type="button"
-              class="link"
-              onClick={() => void load(new File([copy.file!], copy.name))}
-            >
+            <button class="link" onClick={() => void load(new File([copy.file!], copy.name))}>
               Bring it back
             </button>
           </p>

@@ -55,9 +55,7 @@ export function Renewal() {
     <Panel tone="notice" class="offer" title="A new version of this page is there">
       <p>This tab still has the one before. Reload to get the new one. {said}</p>
       <div class="actions">
-        <button type="button" onClick={renew}>
-          Reload
-        </button>
+        <button onClick={renew}>Reload</button>
       </div>
     </Panel>
   );

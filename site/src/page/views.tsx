@@ -115,7 +115,6 @@ export function Views() {
         {VIEWS.map(({ id, title }) => (
           <button
             key={id}
-            type="button"
             role="tab"
             id={`tab-${id}`}
             aria-selected={open.value === id}

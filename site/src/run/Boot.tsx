@@ -59,7 +59,7 @@ export function Boot() {
           <p role="status">
             The download has stalled: no more of {waiting} has come for a while. It goes on by
             itself once the connection does.{" "}
-            <button type="button" class="link" onClick={() => again()}>
+            <button class="link" onClick={() => again()}>
               Try again
             </button>
           </p>

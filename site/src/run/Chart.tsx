@@ -139,12 +139,7 @@ export function Chart({ overlays, children }: Props) {
             <Term word="nats">nats</Term> a character
           </span>
         </h2>
-        <button
-          type="button"
-          class="link"
-          disabled={!hasRun.value}
-          onClick={() => send({ type: "log" })}
-        >
+        <button class="link" disabled={!hasRun.value} onClick={() => send({ type: "log" })}>
           Download CSV
         </button>
       </header>

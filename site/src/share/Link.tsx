@@ -124,7 +124,6 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
       {why && <p class="why">{why}</p>}
       <div class="row">
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={why !== ""}
           onClick={() => send(running ? { type: "unreplay" } : { type: "replay", text })}
@@ -140,7 +139,6 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
 function Dismiss() {
   return (
     <button
-      type="button"
       onClick={() => {
         dismiss();
         focusHome();
@@ -196,7 +194,7 @@ export function Share() {
   return (
     <div class="share">
       <div class="row">
-        <button type="button" disabled={!usable} onClick={copyLink}>
+        <button disabled={!usable} onClick={copyLink}>
           Copy link
         </button>
         <p class="note">

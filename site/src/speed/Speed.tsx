@@ -173,7 +173,6 @@ export function Speed() {
       </p>
       <div class="ask">
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={!running && wrong !== ""}
           aria-describedby="speed-hint"

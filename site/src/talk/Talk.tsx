@@ -100,7 +100,7 @@ function Source() {
         <p class="wrong" role="alert">
           {wrong}{" "}
           {source === "reference" && (
-            <button type="button" class="link" onClick={() => void loadReference()}>
+            <button class="link" onClick={() => void loadReference()}>
               Try again
             </button>
           )}
@@ -453,12 +453,9 @@ export function Talk() {
             />
           </div>
           {busy ? (
-            <button type="button" onClick={() => send({ type: "untalk" })}>
-              Stop writing
-            </button>
+            <button onClick={() => send({ type: "untalk" })}>Stop writing</button>
           ) : (
             <button
-              type="button"
               class="primary"
               disabled={!ready.value || wrong.value !== ""}
               onClick={() => write(Number(fields.length.value))}

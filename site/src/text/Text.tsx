@@ -119,7 +119,7 @@ function TextPart() {
           Open text files
         </FileButton>
         {facts.value && !facts.value.ours && (
-          <button type="button" disabled={stuck !== ""} onClick={() => send({ type: "untext" })}>
+          <button disabled={stuck !== ""} onClick={() => send({ type: "untext" })}>
             Back to Shakespeare
           </button>
         )}
@@ -137,7 +137,6 @@ function TextPart() {
           onInput={(event) => (pasted.value = event.currentTarget.value)}
         />
         <button
-          type="button"
           disabled={stuck !== "" || pasted.value === ""}
           onClick={() => void bring([new File([pasted.value], "pasted text")])}
         >
@@ -150,15 +149,10 @@ function TextPart() {
             <li key={hash}>
               <span>{name}</span>
               <code>{hash.slice(0, 8)}</code>
-              <button
-                type="button"
-                class="link"
-                disabled={stuck !== ""}
-                onClick={() => void reopen(hash)}
-              >
+              <button class="link" disabled={stuck !== ""} onClick={() => void reopen(hash)}>
                 Use
               </button>
-              <button type="button" class="link" onClick={() => void forgetText(hash)}>
+              <button class="link" onClick={() => void forgetText(hash)}>
                 Forget
               </button>
             </li>
@@ -184,7 +178,6 @@ function PresetRow({ preset }: { preset: Preset }) {
     >
       <th scope="row">
         <button
-          type="button"
           class="link"
           disabled={preset.refusal !== "" || hasRun.value}
           onClick={() => propose(JSON.stringify(theirs))}
@@ -322,18 +315,13 @@ function ModelPart() {
           <Cost />
           <div class="row">
             <button
-              type="button"
               class="primary"
               disabled={phase.value === "booting" || bad || draft.value?.inForce === true}
               onClick={use}
             >
               {draft.value?.inForce ? "In use" : hasRun.value ? "Change the run" : "Use this model"}
             </button>
-            <button
-              type="button"
-              disabled={bad}
-              onClick={() => send({ type: "config", text: written() })}
-            >
+            <button disabled={bad} onClick={() => send({ type: "config", text: written() })}>
               Download config
             </button>
             <FileButton

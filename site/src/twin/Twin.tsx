@@ -101,7 +101,7 @@ function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string]
       <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
       <p class="saves">
         {([0, 1] as const).map((which) => (
-          <button key={which} type="button" onClick={() => send({ type: "twin_file", which })}>
+          <button key={which} onClick={() => send({ type: "twin_file", which })}>
             Save {"AB"[which]}.bin
           </button>
         ))}
@@ -197,7 +197,6 @@ export function Twin() {
         {field("b", "Seed B")}
         {field("iters", "Twin iterations")}
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={!running && wrong !== ""}
           aria-describedby="twin-hint"

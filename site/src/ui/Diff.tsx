@@ -58,7 +58,7 @@ function File({ file }: { file: FileDiff }) {
         ))}
       </pre>
       {more > 0 && (
-        <button type="button" class="link more" onClick={() => (all.value = true)}>
+        <button class="link more" onClick={() => (all.value = true)}>
           Show the other {more.toLocaleString("en")} lines
         </button>
       )}
