@@ -4,6 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { announce } from "../ui/announce";
+import { byKey } from "../ui/keys";
 import {
   applied,
   fit,
@@ -91,23 +92,6 @@ const remark = (path: string): string => {
   return originals.value.has(path) ? "changed" : "new";
 };
 
-function NewFile({ done }: { done: () => void }) {
-  return (
-    <NameForm
-      label="Name of the new file"
-      action="Make it"
-      placeholder="my_op.py, my_op.wgsl"
-      problemOf={(name) => placeOf(name.trim()).problem}
-      take={(name) => {
-        addFile(placeOf(name).path);
-        done();
-        theView()?.focus();
-      }}
-      done={done}
-    />
-  );
-}
-
 /** The files: a list where there is room, else a menu. Tab stops at it once; arrow keys move in it. */
 function Tree() {
   const list = useRef<HTMLElement>(null);
@@ -116,10 +100,8 @@ function Tree() {
     const all = list.current!.querySelectorAll<HTMLElement>("summary, button");
     const files = [...all].filter((one) => one.checkVisibility());
     const at = files.indexOf(event.target as HTMLElement);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    files[to]?.focus();
+    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 };
+    byKey(event, steps, (to) => files[to]?.focus());
   };
   return (
     <nav class="tree" aria-label="Files" ref={list} onKeyDown={move}>
@@ -378,7 +360,19 @@ export function Code({ guide }: { guide: ComponentChildren }) {
         </p>
       )}
       <FileBar add={() => (adding.value = true)} />
-      {adding.value && <NewFile done={() => (adding.value = false)} />}
+      {adding.value && (
+        <NameForm
+          label="Name of the new file"
+          action="Make it"
+          placeholder="my_op.py, my_op.wgsl"
+          problemOf={(name) => placeOf(name.trim()).problem}
+          take={(name) => {
+            addFile(placeOf(name).path);
+            theView()?.focus();
+          }}
+          done={() => (adding.value = false)}
+        />
+      )}
       <div class="desk">
         <Tree />
         <div class="code" ref={place} />

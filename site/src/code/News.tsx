@@ -9,6 +9,7 @@ import type { KernelCheck } from "../base/protocol";
 import { hasRun, progress } from "../run/state";
 import { Diff, Revealed } from "../ui/Diff";
 import { Fault } from "./Frames";
+import { Head } from "../ui/Head";
 import { Panel } from "../ui/Panel";
 import { Term } from "../ui/Term";
 
@@ -73,14 +74,7 @@ function Kernels({ rows }: { rows: KernelCheck[] }) {
   const table = (
     <div class="wide">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Kernel</th>
-            <th scope="col">Largest error</th>
-            <th scope="col">Allowed</th>
-            <th scope="col">Where</th>
-          </tr>
-        </thead>
+        <Head titles={["Kernel", "Largest error", "Allowed", "Where"]} />
         <tbody>
           {rows.map(({ kernel, ok, largest, tolerance, where, message }) => (
             <tr key={kernel} data-ok={ok}>

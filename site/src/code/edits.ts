@@ -1,8 +1,7 @@
 // What the reader does with the edits: applies them, runs them, keeps and shares them.
 
 import { effect, signal } from "@preact/signals";
-import { address, editsFragment, leaveFragment } from "../base/fragment";
-import { Copying } from "../base/clipboard";
+import { editsFragment, leaveFragment } from "../base/fragment";
 import {
   codeLink,
   fit,
@@ -215,12 +214,8 @@ const project = () => {
 
 export const downloadZip = () => send({ type: "zip", ...project() });
 
-/** The link to the edits that was asked for, on its way to the clipboard. */
-export const copyingCode = new Copying();
-
 export function shareCode(): void {
-  codeLink.value = null;
-  copyingCode.begin();
+  codeLink.begin();
   send({ type: "share_code", ...project() });
 }
 
@@ -258,11 +253,7 @@ export function keepEdits(): void {
     const files = overlay.value;
     if (first) first = false;
     else projects.write(files);
-    codeLink.value = null; // it is of the edits as they were
-  });
-  effect(() => {
-    const link = codeLink.value;
-    if (link) copyingCode.settle(link.text ? address(link.text) : null);
+    codeLink.made.value = null; // it is of the edits as they were
   });
   addEventListener("pagehide", flush);
   projects.follow(setFiles);

@@ -2,9 +2,9 @@
 // in the page; the worker gets them with a command, and never by itself.
 
 import { computed, signal } from "@preact/signals";
+import { CopiedLink } from "../base/clipboard";
 import type {
   CodeError,
-  CodeLinkReport,
   CompletionsReport,
   DocReport,
   Edit,
@@ -44,7 +44,7 @@ export const kernels = signal<KernelCheck[] | null>(null);
 /** A project that was opened and is to be read. */
 export const offered = signal<ProjectReport | null>(null);
 /** The edits as a link, when that was asked for. */
-export const codeLink = signal<CodeLinkReport | null>(null);
+export const codeLink = new CopiedLink();
 
 /** Where the last error was raised, for the editor to underline: in the reader's files, or else at
  * its end.
@@ -151,9 +151,7 @@ export const reports = {
   project(message) {
     offered.value = message;
   },
-  code_link(message) {
-    codeLink.value = message;
-  },
+  code_link: (message) => codeLink.take(message),
   completions: answer,
   doc: answer,
   linted: answer,

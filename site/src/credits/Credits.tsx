@@ -7,7 +7,7 @@ import type { Source } from "../base/protocol";
 import { sources } from "../code/state";
 import { calm, useSeen } from "../ui/seen";
 import { phase } from "../run/state";
-import { recital, recited } from "./state";
+import { asking, problem, recited } from "./state";
 import { loadReference, refused, voices } from "../run/voices";
 
 const SPEED = 28; // px a second
@@ -95,14 +95,12 @@ function Recital({ playing }: { playing: boolean }) {
       voices.reference.value !== null &&
       !["booting", "error"].includes(phase.value) &&
       recited.value.length < ENOUGH &&
-      !recital.value.problem,
+      !problem.value,
   );
-  const asked = useRef(-1);
 
   useSignalEffect(() => {
-    const { answers } = recital.value;
-    if (!wanting.value || asked.current === answers) return;
-    asked.current = answers;
+    if (!wanting.value || asking.value) return;
+    asking.value = true;
     send({ type: "recite", prompt: "\n", seed: "credits" });
   });
   useEffect(() => {
@@ -125,7 +123,7 @@ function Recital({ playing }: { playing: boolean }) {
         <span class="caret" aria-hidden="true" />
       </p>
       <p class="note">
-        {recital.value.problem ||
+        {problem.value ||
           refused.reference.value ||
           (voices.reference.value
             ? "206,016 numbers, and the files above. Nothing else writes this."

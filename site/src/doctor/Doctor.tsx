@@ -18,7 +18,8 @@ import { parse } from "../base/numbers";
 import type { Case, Diagnosis, Fix } from "../base/protocol";
 import { adapter, config, fields, hasRun, hindrance, model } from "../run/state";
 import { colour } from "../ui/theme";
-import { axis, Plot, type PlotOptions } from "../ui/Plot";
+import { Field } from "../ui/Field";
+import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 import { Explained, Term } from "../ui/Term";
 
 const busy = () =>
@@ -150,25 +151,17 @@ function options(one: Case): () => PlotOptions {
           ? { distr: 3, range: (_, min, max) => [Math.min(min, 1), Math.max(max, 1000)] }
           : { range: (_, min, max) => [min > 1.6 ? Math.min(min - 0.1, 2) : 0, max + 0.2] },
       },
-      axes: [
-        { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
-        {
-          ...axis(),
-          size: 44,
-          label: "loss, nats a character",
-          ...(wild
-            ? {
-                filter: powers,
-                grid: { ...axis().grid, filter: powers },
-                values: (_, ticks) =>
-                  ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en"))),
-              }
-            : {
-                incrs: [0.1, 0.2, 0.5, 1, 2, 5],
-                values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
-              }),
-        },
-      ],
+      axes: axes({
+        size: 44,
+        label: "loss, nats a character",
+        ...(wild
+          ? {
+              filter: powers,
+              grid: { filter: powers },
+              values: (_, ticks) => ticks.map((tick) => tick?.toLocaleString("en") ?? ""),
+            }
+          : { incrs: [0.1, 0.2, 0.5, 1, 2, 5], values: fixed(1) }),
+      }),
       series: [
         {},
         { ...expected, stroke: colour("--train") },
@@ -232,23 +225,15 @@ function One({ one }: { one: Case }) {
           version={version}
           points={() => curve()[0]}
           tell={said}
-        >
-          {(at) => {
-            const [iters, train, val] = curve();
-            return (
-              <ul class="legend" aria-hidden="true">
-                <li class="expected">expected</li>
-                <li class="smooth">
-                  training <b>{format.loss(train[at])}</b>
-                </li>
-                <li class="val">
-                  validation <b>{format.loss(val.slice(0, at + 1).findLast((x) => x !== null))}</b>
-                </li>
-                <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
-              </ul>
-            );
+          legend={(at) => {
+            const [, train, val] = curve();
+            return [
+              ["expected", "expected"],
+              ["smooth", "training", format.loss(train[at])],
+              ["val", "validation", format.loss(val.slice(0, at + 1).findLast((x) => x !== null))],
+            ];
           }}
-        </Plot>
+        />
       </div>
       <div class="findings">
         <div class="act">
@@ -339,21 +324,13 @@ export function Doctor() {
         })}
       </div>
       <div class="ask">
-        <div class="field">
-          <label for="case-iters">Case iterations</label>
-          <input
-            id="case-iters"
-            type="number"
-            inputMode="numeric"
-            min={bounds.value.fewest}
-            max={bounds.value.most}
-            step={1}
-            autocomplete="off"
-            aria-describedby="case-hint"
-            value={iterations.value}
-            onInput={(event) => (iterations.value = event.currentTarget.value)}
-          />
-        </div>
+        <Field
+          id="case-iters"
+          label="Case iterations"
+          text={iterations}
+          range={[bounds.value.fewest, bounds.value.most]}
+          aria-describedby="case-hint"
+        />
         <button
           disabled={busy() || wrong !== ""}
           onClick={() => examine(cases.value.map(({ name }) => name))}

@@ -1,16 +1,14 @@
 // What the page knows of the doctor: the six cases, their curves, and what its own run shows.
 
 import { signal } from "@preact/signals";
-import type { Case, Diagnosis, Level } from "../base/protocol";
+import type { Case, CaseReport, Diagnosis, Level } from "../base/protocol";
+import { outside } from "../base/numbers";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
-/** A case that runs, or has run. */
-export interface Examined {
-  phase: "asked" | "running" | "done" | "stopped" | "failed";
-  iters: number;
-  message: string;
-  verdict: Diagnosis | null;
+/** A case that waits, runs, or has run. */
+interface Examined extends Pick<CaseReport, "iters" | "message" | "verdict"> {
+  phase: CaseReport["phase"] | "asked";
 }
 
 export const cases = signal<Case[]>([]);
@@ -32,12 +30,13 @@ export const diagnosis = signal<{ iter: number; verdict: Diagnosis | null }>({
 /** The lines that can be drawn on the loss curve, and whether they are. */
 export const levels = signal<Level[]>([]);
 export const showLevels = signal(false);
+export const rangeOf = (nats: number, to: number | null): string =>
+  to === null ? nats.toFixed(2) : `${nats.toFixed(2)} to ${to.toFixed(2)}`;
 
 export function iterationsProblem(): string {
   const { fewest, most } = bounds.value;
-  const value = Number(iterations.value.trim() || NaN);
-  const fine = Number.isInteger(value) && value >= fewest && value <= most;
-  return fine ? "" : `Iterations: a whole number from ${fewest} to ${most.toLocaleString("en")}.`;
+  const wrong = outside(iterations.value, [fewest, most]);
+  return wrong && `Iterations: ${wrong}`;
 }
 
 const change = (name: string, now: Examined) =>

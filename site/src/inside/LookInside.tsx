@@ -6,6 +6,8 @@ import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
 import type { Health, Look, VoiceName } from "../base/protocol";
 import { hasRun, phase } from "../run/state";
+import { Head } from "../ui/Head";
+import { byKey } from "../ui/keys";
 import { useSeen } from "../ui/seen";
 import { colour, colours } from "../ui/theme";
 import { loadReference, refused, voices } from "../run/voices";
@@ -108,19 +110,13 @@ function Large({ now }: { now: Look }) {
     const place = (at: number, length: number) => Math.floor((n * at) / length);
     set(place(event.clientY - box.top, box.height), place(event.clientX - box.left, box.width));
   };
-  const move = (event: KeyboardEvent) => {
-    const step: Record<string, [number, number]> = {
-      ArrowUp: [to - 1, from],
-      ArrowDown: [to + 1, from],
-      ArrowLeft: [to, from - 1],
-      ArrowRight: [to, from + 1],
-      Home: [to, 0],
-      End: [to, to],
-    };
-    const next = step[event.key];
-    if (!next) return;
-    event.preventDefault();
-    set(...next);
+  const steps: Record<string, [number, number]> = {
+    ArrowUp: [to - 1, from],
+    ArrowDown: [to + 1, from],
+    ArrowLeft: [to, from - 1],
+    ArrowRight: [to, from + 1],
+    Home: [to, 0],
+    End: [to, to],
   };
   return (
     <div class="large" style={{ "--n": n }}>
@@ -144,7 +140,7 @@ function Large({ now }: { now: Look }) {
           aria-valuetext={told}
           onPointerMove={point}
           onPointerDown={point}
-          onKeyDown={move}
+          onKeyDown={(event) => byKey(event, steps, (next) => set(...next))}
         >
           <Map key={`${layer}.${of}`} layer={layer} of={of} />
           <span
@@ -176,12 +172,8 @@ function Guesses({ now }: { now: Look }) {
   const n = now.text.length;
   const at = Math.min(position.value ?? n - 1, n - 1);
   const box = useRef<HTMLDivElement>(null);
-  const move = (event: KeyboardEvent) => {
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    position.value = Math.max(0, Math.min(n - 1, to));
-  };
+  const steps = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 };
+  const go = (to: number) => (position.value = Math.max(0, Math.min(n - 1, to)));
   useEffect(() => {
     box.current
       ?.querySelector<HTMLElement>("[data-on=true]")
@@ -206,7 +198,7 @@ function Guesses({ now }: { now: Look }) {
         aria-valuemax={n}
         aria-valuenow={at + 1}
         aria-valuetext={`After “${glyph(now.text[at]!)}”, ${next}. ${told}`}
-        onKeyDown={move}
+        onKeyDown={(event) => byKey(event, steps, go)}
       >
         <table aria-hidden="true">
           <thead>
@@ -285,17 +277,7 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Layers">
         <table>
-          <thead>
-            <tr>
-              <th>Part</th>
-              <th>Weights</th>
-              <th>Mean</th>
-              <th>RMS</th>
-              <th>Norm</th>
-              <th>Gradient</th>
-              <th>Update</th>
-            </tr>
-          </thead>
+          <Head titles={["Part", "Weights", "Mean", "RMS", "Norm", "Gradient", "Update"]} />
           <tbody>
             {rows.map((row) => (
               <tr key={row.name}>

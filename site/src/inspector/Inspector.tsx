@@ -1,16 +1,20 @@
 import { FileButton } from "../ui/FileButton";
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import * as format from "../base/format";
+import { count, loss } from "../base/format";
 import { compared, forget, opened, pages, refused, shown } from "./state";
 import { send } from "../run/supervision";
 import type { Inspected, PageOfBytes, Part, Slot } from "../base/protocol";
 import { bytesOf } from "../base/reading";
 import { hasRun, phase } from "../run/state";
+import { Head } from "../ui/Head";
+import { byKey } from "../ui/keys";
 
 const MOST_BYTES = 1 << 28;
 const PAGE = 512;
 const TIMES = "\u00a0×\u00a0"; // not to be broken
+const COLUMNS = ["Name", "Shape", "From byte", "Mean", "Std", "Min", "Max", "Values"];
+const COMPARED = ["Differ", "Largest", "RMS"];
 const LABELS: Record<Slot, string> = { a: "File", b: "Compare with" };
 
 /** A number to so many digits. */
@@ -19,7 +23,6 @@ function figure(value: number, digits = 4): string {
   const text = Number.isInteger(value) && !small ? String(value) : value.toPrecision(digits);
   return (value === 0 ? "0" : small ? value.toExponential(digits - 2) : text).replaceAll("-", "−");
 }
-const count = (value: number): string => value.toLocaleString("en");
 
 async function inspect(slot: Slot, file: File): Promise<void> {
   if (file.size > MOST_BYTES) {
@@ -37,22 +40,20 @@ function Place({ slot }: { slot: Slot }) {
   const over = useSignal(false);
   const file = opened[slot].value;
   const deaf = phase.value === "booting";
+  const mine = (event: DragEvent, isOver: boolean) => {
+    event.preventDefault();
+    event.stopPropagation(); // elsewhere on the page a drop loads the weights
+    delete document.documentElement.dataset.dropping;
+    over.value = isOver;
+  };
   return (
     <div
       class="place"
       data-over={over.value}
-      onDragOver={(event) => {
-        event.preventDefault();
-        event.stopPropagation(); // elsewhere on the page a drop loads the weights
-        delete document.documentElement.dataset.dropping;
-        over.value = true;
-      }}
+      onDragOver={(event) => mine(event, true)}
       onDragLeave={() => (over.value = false)}
       onDrop={(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        delete document.documentElement.dataset.dropping;
-        over.value = false;
+        mine(event, false);
         const dropped = event.dataTransfer?.files[0];
         if (dropped && !deaf) void inspect(slot, dropped);
       }}
@@ -136,13 +137,7 @@ function regionAt(file: Inspected, byte: number): { name: string; tone: string; 
   if (byte < PAGE) return { name: "header", tone: "header" };
   if (byte < file.start) return { name: "settings and records", tone: "header" };
   if (byte >= file.end) return { name: "vocabulary", tone: "header" };
-  let low = 0;
-  for (let high = file.parts.length - 1; low < high;) {
-    const middle = Math.ceil((low + high) / 2);
-    if (file.parts[middle]!.byte <= byte) low = middle;
-    else high = middle - 1;
-  }
-  const part = file.parts[low]!;
+  const part = file.parts.findLast((part) => part.byte <= byte)!;
   return { name: part.name, tone: part.group, part };
 }
 
@@ -161,23 +156,17 @@ function Strip({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfBy
     const { left, width } = event.currentTarget.getBoundingClientRect();
     go(slot, Math.floor((((event.clientX - left) / width) * file.size) / PAGE));
   };
-  const move = (event: KeyboardEvent) => {
-    const tensor = regionAt(file, now.at).part;
-    const index = tensor ? file.parts.indexOf(tensor) : -1;
-    const steps: Record<string, number> = {
-      ArrowLeft: now.page - 1,
-      ArrowDown: now.page - 1,
-      ArrowRight: now.page + 1,
-      ArrowUp: now.page + 1,
-      PageUp: Math.floor((file.parts[index + 1]?.byte ?? file.size - 1) / PAGE),
-      PageDown: Math.floor((file.parts[index - 1]?.byte ?? 0) / PAGE),
-      Home: 0,
-      End: last,
-    };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    go(slot, to);
+  const tensor = regionAt(file, now.at).part;
+  const index = tensor ? file.parts.indexOf(tensor) : -1;
+  const steps = {
+    ArrowLeft: now.page - 1,
+    ArrowDown: now.page - 1,
+    ArrowRight: now.page + 1,
+    ArrowUp: now.page + 1,
+    PageUp: Math.floor((file.parts[index + 1]?.byte ?? file.size - 1) / PAGE),
+    PageDown: Math.floor((file.parts[index - 1]?.byte ?? 0) / PAGE),
+    Home: 0,
+    End: last,
   };
   return (
     <div
@@ -189,7 +178,7 @@ function Strip({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfBy
       aria-valuemax={last}
       aria-valuenow={now.page}
       aria-valuetext={`byte ${count(now.at)}, ${regionAt(file, now.at).name}`}
-      onKeyDown={move}
+      onKeyDown={(event) => byKey(event, steps, (page) => go(slot, page))}
       onPointerDown={(event) => {
         pressed.current = true;
         event.currentTarget.setPointerCapture(event.pointerId);
@@ -306,25 +295,7 @@ function Tensors({ file, slot }: { file: Inspected; slot: Slot }) {
       )}
       <div class="table" role="region" aria-label="Tensors" tabIndex={0}>
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Shape</th>
-              <th scope="col">From byte</th>
-              <th scope="col">Mean</th>
-              <th scope="col">Std</th>
-              <th scope="col">Min</th>
-              <th scope="col">Max</th>
-              <th scope="col">Values</th>
-              {comparing && (
-                <>
-                  <th scope="col">Differ</th>
-                  <th scope="col">Largest</th>
-                  <th scope="col">RMS</th>
-                </>
-              )}
-            </tr>
-          </thead>
+          <Head titles={comparing ? [...COLUMNS, ...COMPARED] : COLUMNS} />
           <tbody>
             {file.parts.map((part, at) => {
               const row = apart.get(part.name);
@@ -401,7 +372,7 @@ export function Inspector() {
               <pre tabIndex={0}>{file.header}</pre>
               <p class="note">
                 The first 512 bytes, spaces to the end: text that any editor shows. Validation loss:{" "}
-                {format.loss(file.valLoss)}.
+                {loss(file.valLoss)}.
               </p>
             </section>
             <Size file={file} />

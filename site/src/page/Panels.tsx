@@ -1,6 +1,6 @@
 import { again, isDead, restart } from "../run/supervision";
 import { load } from "./load";
-import { Frames } from "../code/Frames";
+import { Fault } from "../code/Frames";
 import { Asked, Discarded, Offer } from "./Offers";
 import { Lacking } from "../run/Device";
 import { Panel } from "../ui/Panel";
@@ -27,15 +27,7 @@ export function Panels() {
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
         <Panel key={`${wrong.title} ${wrong.message}`} tone="error" title={wrong.title}>
-          <p>{wrong.message}</p>
-          <p>{wrong.hint}</p>
-          <Frames frames={wrong.frames ?? []} />
-          {wrong.detail && (
-            <details>
-              <summary>Details</summary>
-              <pre>{wrong.detail}</pre>
-            </details>
-          )}
+          <Fault error={wrong} />
           {isDead() && <button onClick={() => again()}>Try again</button>}
           {phase.value !== "error" && (
             <button class="link" onClick={() => (panel.value = null)}>

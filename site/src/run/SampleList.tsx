@@ -56,12 +56,7 @@ function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) 
       </dt>
       <dd>
         <b>{tell(value)}</b>
-        <span class="track" aria-hidden="true">
-          <svg viewBox="0 0 100 8" preserveAspectRatio="none">
-            <rect class="whole" width="100" height="8" />
-            <rect class="part" width={100 * at} height="8" />
-          </svg>
-        </span>
+        <progress aria-hidden="true" value={at} />
         <span class="ends">
           <span>{tell(from)}</span>
           <span>{tell(to)}</span>

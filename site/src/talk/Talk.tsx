@@ -8,6 +8,7 @@ import { useOpening } from "../run/opening";
 import { hasRun, model, phase, progress } from "../run/state";
 import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
+import { Field } from "../ui/Field";
 import { Term } from "../ui/Term";
 
 const LN2 = Math.log(2);
@@ -319,10 +320,8 @@ function Chart() {
                       </span>
                     </th>
                     <td>{percent(chance)}</td>
-                    <td class="bar" aria-hidden="true">
-                      <svg viewBox="0 0 100 10" preserveAspectRatio="none">
-                        <rect width={(100 * chance) / most} height="10" />
-                      </svg>
+                    <td class="drawn" aria-hidden="true">
+                      <span class="bar" style={{ width: `${(100 * chance) / most}%` }} />
                     </td>
                     <td>{percent(drawn)}</td>
                   </tr>
@@ -426,32 +425,8 @@ export function Talk() {
           <Knob name="topP" label="Top-p" min={0.1} max={1} step={0.01} />
         </div>
         <div class="talk-go">
-          <div class="field">
-            <label for="talk-seed">Seed of the text</label>
-            <input
-              id="talk-seed"
-              type="text"
-              autocomplete="off"
-              autocapitalize="off"
-              spellcheck={false}
-              maxLength={100}
-              value={fields.seed.value}
-              onInput={(event) => (fields.seed.value = event.currentTarget.value)}
-            />
-          </div>
-          <div class="field">
-            <label for="talk-length">Length</label>
-            <input
-              id="talk-length"
-              type="number"
-              inputMode="numeric"
-              min={1}
-              max={MAX_TALK}
-              step={1}
-              value={fields.length.value}
-              onInput={(event) => (fields.length.value = event.currentTarget.value)}
-            />
-          </div>
+          <Field id="talk-seed" label="Seed of the text" text={fields.seed} maxLength={100} />
+          <Field id="talk-length" label="Length" text={fields.length} range={[1, MAX_TALK]} />
           {busy ? (
             <button onClick={() => send({ type: "untalk" })}>Stop writing</button>
           ) : (

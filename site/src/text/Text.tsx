@@ -1,8 +1,10 @@
 import { FileButton } from "../ui/FileButton";
+import { Head } from "../ui/Head";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { send } from "../run/supervision";
-import { parse } from "../base/numbers";
+import { count as number } from "../base/format";
+import { outside, parse } from "../base/numbers";
 import { type FormField, MAX_TEXT, type Preset } from "../base/protocol";
 import { config, adapter, hasRun, phase } from "../run/state";
 import {
@@ -26,22 +28,17 @@ import {
   written,
 } from "./state";
 
-const number = (n: number) => n.toLocaleString("en");
-const megabytes = (n: number) =>
-  n < 1e9
-    ? `${(n / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`
-    : `${(n / 1e9).toLocaleString("en", { maximumFractionDigits: 1 })} GB`;
+/** In MB or GB, to a tenth. */
+const bytes = (n: number) => {
+  const [size, unit] = n < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
+  return `${(n / size).toLocaleString("en", { maximumFractionDigits: 1 })} ${unit}`;
+};
 
 /** 0.04 s, 12 s, 3 min, 5 h, 2 days. */
 function duration(seconds: number): string {
-  const steps: [number, string][] = [
-    [1, "s"],
-    [60, "min"],
-    [3600, "h"],
-    [86400, "days"],
-  ];
-  const [size, unit] = steps.filter(([size], at) => at === 0 || seconds >= 2 * size).at(-1)!;
-  return `${Number((seconds / size).toPrecision(2)).toLocaleString("en")} ${unit}`;
+  const sizes = { days: 86400, h: 3600, min: 60, s: 1 };
+  const [unit, size] = Object.entries(sizes).find(([, size]) => seconds >= 2 * size) ?? ["s", 1];
+  return `${number(Number((seconds / size).toPrecision(2)))} ${unit}`;
 }
 
 /** Why nothing can be chosen now, or "". */
@@ -58,12 +55,11 @@ function Facts() {
   const now = facts.value;
   if (!now) return null;
   const { manifest } = now;
-  const bytes = manifest.tokenizer === "byte-v1";
   return (
     <>
       <p class="verdict">
         {manifest.name}: {number(manifest.raw_bytes)} bytes, read as{" "}
-        {bytes
+        {manifest.tokenizer === "byte-v1"
           ? "bytes"
           : `${number(manifest.token_count)} characters of ${number(now.distinct)} kinds`}
         .
@@ -194,9 +190,9 @@ function PresetRow({ preset }: { preset: Preset }) {
       ) : (
         <>
           <td
-            title={`weights and gradients ${megabytes(preset.weights)} each, m and v ${megabytes(preset.moments)}, activations ${megabytes(preset.activations)}${preset.recomputed ? ", made again block by block on the way back" : ""}`}
+            title={`weights and gradients ${bytes(preset.weights)} each, m and v ${bytes(preset.moments)}, activations ${bytes(preset.activations)}${preset.recomputed ? ", made again block by block on the way back" : ""}`}
           >
-            {megabytes(memory)}
+            {bytes(memory)}
           </td>
           <td>{(preset.flops / 1e9).toLocaleString("en", { maximumSignificantDigits: 3 })}</td>
           <td>{preset.seconds === null ? "" : duration(preset.seconds)}</td>
@@ -209,9 +205,7 @@ function PresetRow({ preset }: { preset: Preset }) {
 function Input({ field }: { field: FormField }) {
   const at = place(field.part, field.key);
   const text = form.value[at] ?? "";
-  const value = parse(text, field.whole);
-  const fine =
-    value >= field.min && value <= field.max && (!field.whole || Number.isInteger(value));
+  const fine = outside(text, [field.min, field.max], field.whole) === "";
   const range = `From ${number(field.min)} to ${field.max.toLocaleString("en", { maximumSignificantDigits: 8 })}.`;
   return (
     <div class="hyper" data-wrong={!fine}>
@@ -241,7 +235,7 @@ function Cost() {
     <div class="cost" role="status">
       {now.parameters !== undefined && (
         <p class="verdict">
-          {number(now.parameters)} parameters, about {megabytes(now.memory!)} on the device
+          {number(now.parameters)} parameters, about {bytes(now.memory!)} on the device
           {now.seconds
             ? `, ${duration(now.seconds)} a step, ${duration(now.seconds * steps)} in all`
             : ""}
@@ -269,16 +263,16 @@ function ModelPart() {
       <h3>Model</h3>
       <div class="scroll" tabIndex={0} role="group" aria-label="Presets">
         <table class="presets">
-          <thead>
-            <tr>
-              <th scope="col">Preset</th>
-              <th scope="col">Layers / heads / width / context</th>
-              <th scope="col">Parameters</th>
-              <th scope="col">Memory</th>
-              <th scope="col">GFLOP a step</th>
-              <th scope="col">A step here, about</th>
-            </tr>
-          </thead>
+          <Head
+            titles={[
+              "Preset",
+              "Layers / heads / width / context",
+              "Parameters",
+              "Memory",
+              "GFLOP a step",
+              "A step here, about",
+            ]}
+          />
           <tbody>
             {presets.value.map((preset) => (
               <PresetRow key={preset.name} preset={preset} />

@@ -4,7 +4,8 @@ import { MAX_TWIN, type Verdict } from "../base/protocol";
 import { hindrance } from "../run/state";
 import { colour } from "../ui/theme";
 import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
-import { axis, Plot, type PlotOptions } from "../ui/Plot";
+import { Field } from "../ui/Field";
+import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 
 function start(): void {
   const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
@@ -18,22 +19,15 @@ function options(): PlotOptions {
   return {
     padding: [8, 16, 0, 0],
     scales: { x: { time: false, range: () => [0, end()] } },
-    axes: [
+    axes: axes(
       {
-        ...axis(),
-        grid: { show: false },
-        size: 26,
-        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500],
-        label: "iteration",
-      },
-      {
-        ...axis(),
         size: 44,
         label: "loss, nats a character",
         incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
-        values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)),
+        values: fixed(2),
       },
-    ],
+      { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
+    ),
     series: [
       {},
       // The first lies under the second, and wide: where they agree, both are seen.
@@ -56,19 +50,11 @@ function Curves({ seeds }: { seeds: [string, string] }) {
       tell={(at) =>
         `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`
       }
-    >
-      {(at) => (
-        <ul class="legend" aria-hidden="true">
-          <li class="a">
-            A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
-          </li>
-          <li class="b">
-            B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
-          </li>
-          <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
-        </ul>
-      )}
-    </Plot>
+      legend={(at) => [
+        ["a", `A: ${seeds[0] || "(no seed)"}`, format.loss(a[at])],
+        ["b", `B: ${seeds[1] || "(no seed)"}`, format.loss(b[at])],
+      ]}
+    />
   );
 }
 
@@ -168,24 +154,10 @@ export function Twin() {
   const now = twin.value;
   const running = now?.phase === "running";
   const wrong = hindrance() || itersProblem();
-  const field = (key: "a" | "b" | "iters", label: string) => (
-    <div class="field">
-      <label for={`twin-${key}`}>{label}</label>
-      <input
-        id={`twin-${key}`}
-        {...(key === "iters"
-          ? { type: "number", inputMode: "numeric", min: 1, max: MAX_TWIN, step: 1 }
-          : { type: "text", list: undefined, maxLength: 100 })}
-        autocomplete="off"
-        autocapitalize="off"
-        spellcheck={false}
-        aria-describedby="twin-hint"
-        value={twinFields[key].value}
-        onInput={(event) => (twinFields[key].value = event.currentTarget.value)}
-        onKeyDown={(event) => event.key === "Enter" && !running && !wrong && start()}
-      />
-    </div>
-  );
+  const shared = {
+    "aria-describedby": "twin-hint",
+    onKeyDown: ({ key }: KeyboardEvent) => key === "Enter" && !running && !wrong && start(),
+  };
   return (
     <div class="body" data-twin-verdict={outcome()}>
       <p class="intro">
@@ -193,9 +165,15 @@ export function Twin() {
         last byte. Change a single character, and they are apart at the first loss.
       </p>
       <div class="ask">
-        {field("a", "Seed A")}
-        {field("b", "Seed B")}
-        {field("iters", "Twin iterations")}
+        <Field id="twin-a" label="Seed A" text={twinFields.a} maxLength={100} {...shared} />
+        <Field id="twin-b" label="Seed B" text={twinFields.b} maxLength={100} {...shared} />
+        <Field
+          id="twin-iters"
+          label="Twin iterations"
+          text={twinFields.iters}
+          range={[1, MAX_TWIN]}
+          {...shared}
+        />
         <button
           class={running ? "" : "primary"}
           disabled={!running && wrong !== ""}
