@@ -276,7 +276,7 @@ export function Code({ guide }: { guide: ComponentChildren }) {
   const busy = sent.value?.as === "apply";
   return (
     <section
-      class="coding"
+      class="coding card"
       aria-labelledby="code-title"
       onKeyDown={(event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -10,7 +10,7 @@ export function EditList() {
   if (!edits.value.length) return null;
   const at = shown.value;
   return (
-    <div class="edits">
+    <div class="edits stack">
       <h3>Edits of the code</h3>
       <ol>
         {edits.value.map(({ iter, diff }, n) => {

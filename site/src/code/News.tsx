@@ -49,7 +49,7 @@ function Fit() {
         With these edits the model has other parameters. Those that still fit by name and shape can
         be kept, with <Term word="adamw">AdamW</Term>'s averages of them; or a new run begins.
       </p>
-      <dl class="fit">
+      <dl class="fit pairs">
         <Names what="Kept" names={kept} />
         <Names what="Drawn anew" names={fresh} />
         <Names what="Let go" names={dropped} />
@@ -72,7 +72,7 @@ const figure = (value: number | null) => (value === null ? "no number" : value.t
 function Kernels({ rows }: { rows: KernelCheck[] }) {
   const wrong = rows.filter((row) => !row.ok).length;
   const table = (
-    <div class="wide">
+    <div class="checks scroll">
       <table>
         <Head titles={["Kernel", "Largest error", "Allowed", "Where"]} />
         <tbody>
@@ -190,7 +190,7 @@ function Ending() {
 
 export function News() {
   return (
-    <div class="news">
+    <div class="news stack">
       {ending.value && hasRun.value && <Ending />}
       {offered.value && <Offered key={offered.value.name} />}
       {refusal.value && <Refused key={refusal.value.title} />}

@@ -13,7 +13,7 @@ export function Projects() {
   const naming = useSignal<"New" | "Rename" | null>(null);
   const form = { maxLength: MAX_NAME, done: () => (naming.value = null) };
   return (
-    <div class="projects">
+    <div class="projects stack">
       <div class="row">
         <span class="pick">
           <label for="project-choice">Project</label>

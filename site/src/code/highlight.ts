@@ -6,7 +6,7 @@ import { tokens } from "./looks";
 import type { Source } from "../base/protocol";
 import { wgsl } from "./wgsl";
 
-/** The text in runs: of what class each is, or "", and its characters. */
+/** The text in runs: what each is, as in looks.ts, or "", and its characters. */
 export function highlight({ path, text }: Source): [string, string][] {
   const { parser } = path.endsWith(".wgsl") ? wgsl : pythonLanguage;
   const runs: [string, string][] = [];
@@ -14,7 +14,7 @@ export function highlight({ path, text }: Source): [string, string][] {
     text,
     parser.parse(text),
     tokens,
-    (part, classes) => runs.push([classes, part]),
+    (part, classes) => runs.push([classes.replace("tok-", ""), part]),
     () => runs.push(["", "\n"]),
   );
   return runs;

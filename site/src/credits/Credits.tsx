@@ -50,7 +50,7 @@ function Listing({ file }: { file: Source }) {
       {near.value
         ? highlight(file).map(([name, text], at) =>
             name ? (
-              <span key={at} class={name}>
+              <span key={at} style={{ color: `var(--code-${name})` }}>
                 {text}
               </span>
             ) : (
@@ -72,7 +72,7 @@ const Reel = memo(function Reel({ files }: { files: Source[] }) {
             <h3>{file.path}</h3>
             <ul class="chips">
               {chips.map((chip) => (
-                <li key={chip} data-chip={chip}>
+                <li key={chip} class="pill" data-chip={chip}>
                   {chip}
                 </li>
               ))}
@@ -116,7 +116,7 @@ function Recital({ playing }: { playing: boolean }) {
   }, [playing]);
 
   return (
-    <section class="recital" aria-labelledby="recital-title">
+    <section class="recital stack" aria-labelledby="recital-title">
       <h3 id="recital-title">Meanwhile, the reference model</h3>
       <p class="said" data-length={shown.value.length}>
         {shown.value.replaceAll("\n", "↵\n")}
@@ -191,7 +191,7 @@ export function Credits() {
   };
   const file = files[current.value];
   return (
-    <div class="body credits-body" ref={body} data-playing={playing.value && seen.value}>
+    <div class="body stack credits-body" ref={body} data-playing={playing.value && seen.value}>
       <div class="remote">
         <button class={playing.value ? "" : "primary"} onClick={toggle}>
           {playing.value ? "Pause the credits" : "Play the credits"}

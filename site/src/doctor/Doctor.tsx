@@ -38,10 +38,10 @@ function examine(names: string[]): void {
 function Settings({ fix: { lr, iters, warmup } }: { fix: Fix }) {
   return (
     <>
-      {lr !== undefined && <span>peak learning rate {lr}</span>}
-      {iters !== undefined && <span>{iters.toLocaleString("en")} iterations</span>}
+      {lr !== undefined && <span class="pill">peak learning rate {lr}</span>}
+      {iters !== undefined && <span class="pill">{iters.toLocaleString("en")} iterations</span>}
       {warmup !== undefined && (
-        <span>
+        <span class="pill">
           <Term word="warmup">warm-up</Term> of {warmup} iterations
         </span>
       )}
@@ -68,11 +68,11 @@ function FixButton({ fix }: { fix: Fix }) {
   };
   const nothing = later && lr === undefined && warmup === undefined;
   return (
-    <div class="fix">
-      <p class="wanted">
+    <div class="fix stack">
+      <p class="wanted row">
         <Settings fix={fix} />
       </p>
-      <p>
+      <p class="row">
         <button disabled={nothing || isSet} onClick={apply}>
           {isSet && !nothing ? "Set" : "Set it so"}
         </button>
@@ -86,16 +86,24 @@ function FixButton({ fix }: { fix: Fix }) {
   );
 }
 
+/** As of a panel. */
+const toneOf = ({ kind, healthy }: Diagnosis) =>
+  kind === "early" ? "notice" : healthy ? "advice" : "error";
+
 function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.ComponentChildren }) {
   return (
-    <div class="diagnosis" data-kind={verdict.kind} data-healthy={verdict.healthy}>
+    <div
+      class={`diagnosis panel ${toneOf(verdict)}`}
+      data-kind={verdict.kind}
+      data-healthy={verdict.healthy}
+    >
       <h3>{verdict.title}</h3>
       <p>
         <Explained text={verdict.says} />
       </p>
       {children}
       {verdict.evidence.length > 0 && (
-        <dl>
+        <dl class="pairs">
           {verdict.evidence.map(([what, value]) => (
             <div key={what}>
               <dt>{what}</dt>
@@ -235,8 +243,8 @@ function One({ one }: { one: Case }) {
           }}
         />
       </div>
-      <div class="findings">
-        <div class="act">
+      <div class="findings stack">
+        <div class="act row">
           <button
             class={running ? "" : "primary"}
             disabled={running ? now.phase === "asked" : wrong !== "" || busy()}
@@ -272,7 +280,7 @@ function One({ one }: { one: Case }) {
 function Own() {
   const { iter, verdict } = diagnosis.value;
   return (
-    <section class="own" aria-labelledby="own-title">
+    <section class="own stack" aria-labelledby="own-title">
       <h3 id="own-title">Your run</h3>
       {verdict ? (
         <Card verdict={verdict}>
@@ -295,7 +303,7 @@ export function Doctor() {
   const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
   const wrong = hindrance() || iterationsProblem();
   return (
-    <div class="body">
+    <div class="body stack stack">
       <p class="intro">
         Six short runs of the page's own model, in batches of 8. In five of them one thing is wrong.
         The dashed curve is what should come of it, the solid one is what comes. The doctor then
@@ -308,7 +316,7 @@ export function Doctor() {
             <button
               key={name}
               aria-pressed={name === one?.name}
-              data-kind={now?.verdict?.kind ?? now?.phase ?? "none"}
+              class={now?.verdict ? toneOf(now.verdict) : ""}
               onClick={() => (picked.value = name)}
             >
               <strong>{title}</strong>

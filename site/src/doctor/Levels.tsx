@@ -3,7 +3,7 @@ import { levels, rangeOf, showLevels } from "./state";
 /** Switches the lines of the loss curve, and says of each what it means. */
 export function Levels() {
   return (
-    <div class="levels">
+    <div class="levels stack">
       <label>
         <input
           type="checkbox"

@@ -41,7 +41,7 @@ export function Stop({ at }: { at: Place }) {
       </p>
       <h3>{at === "start" && phase.value === "booting" ? "In a moment, press Start" : title}</h3>
       <p>{text}</p>
-      <div class="ways">
+      <div class="ways row">
         {index > 0 && <button onClick={() => go(index - 1)}>Back</button>}
         <button class="next" onClick={() => (last ? leave() : go(index + 1))}>
           {last ? "Finish" : "Next"}

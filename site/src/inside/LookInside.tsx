@@ -187,9 +187,9 @@ function Guesses({ now }: { now: Look }) {
     })
     .join("; ");
   return (
-    <div class="guesses">
+    <div class="guesses stack">
       <div
-        class="grid"
+        class="grid scroll"
         ref={box}
         tabIndex={0}
         role="slider"
@@ -244,8 +244,9 @@ function Guesses({ now }: { now: Look }) {
             <div key={layer}>
               <dt>{named(layer)}</dt>
               {row[at]!.map(([character, share]) => (
-                <dd key={character} data-right={character === now.text[at + 1]}>
-                  <b>{glyph(character)}</b> {percent(share)}
+                <dd key={character}>
+                  <b data-right={character === now.text[at + 1]}>{glyph(character)}</b>{" "}
+                  {percent(share)}
                 </dd>
               ))}
             </div>
@@ -267,7 +268,7 @@ const bar = (update: number | null) =>
 
 function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
   return (
-    <section class="layers" aria-labelledby="layers-title">
+    <section class="layers stack" aria-labelledby="layers-title">
       <h3 id="layers-title">How its layers fare</h3>
       <p class="note">
         At iteration {iter}. The <Term word="gradient">gradient</Term> is that of the last step,
@@ -276,7 +277,7 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
         unlearns.
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Layers">
-        <table>
+        <table class="figures">
           <Head titles={["Part", "Weights", "Mean", "RMS", "Norm", "Gradient", "Update"]} />
           <tbody>
             {rows.map((row) => (
@@ -344,13 +345,13 @@ export function LookInside() {
 
   const now = look.value?.source === source.value ? look.value : null;
   return (
-    <div class="body" ref={body}>
+    <div class="body stack stack" ref={body}>
       <p class="intro">
         A prompt goes through the model, and you see what happens on the way. A run that trains is
         looked into again now and then, so seldom that it costs a fortieth of the time at most.
       </p>
       <div class="ask">
-        <fieldset>
+        <fieldset class="stack">
           <legend>Model</legend>
           {SOURCES.map(([value, label]) => (
             <label key={value}>
@@ -388,7 +389,7 @@ export function LookInside() {
             {origin(now)}
           </p>
           {now.layers > 0 && (
-            <section class="attention" aria-labelledby="attention-title">
+            <section class="attention stack" aria-labelledby="attention-title">
               <h3 id="attention-title">Where each head looks</h3>
               <p class="note">
                 An <Term word="heads">attention head</Term> takes, for each character, something
@@ -401,7 +402,7 @@ export function LookInside() {
               </div>
             </section>
           )}
-          <section class="lens" aria-labelledby="lens-title">
+          <section class="lens stack" aria-labelledby="lens-title">
             <h3 id="lens-title">What each layer would say</h3>
             {now.guesses.length ? (
               <>

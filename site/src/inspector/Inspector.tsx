@@ -72,7 +72,7 @@ function Place({ slot }: { slot: Slot }) {
           <span>Drop a .bin or a .state here, or</span>
         )}
       </p>
-      <p class="pick">
+      <p class="pick row">
         <FileButton
           accept=".bin,.state"
           disabled={deaf}
@@ -97,7 +97,7 @@ function Place({ slot }: { slot: Slot }) {
           </button>
         )}
       </p>
-      <p class="refused" aria-live="polite">
+      <p class="problem refused" aria-live="polite">
         {refused[slot].value}
       </p>
     </div>
@@ -221,7 +221,7 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
         <p>
           {count(now.at)} to {count(Math.min(now.at + PAGE, file.size) - 1)}: {names.join(", ")}
         </p>
-        <p class="pick">
+        <p class="pick row">
           <button disabled={now.page === 0} onClick={() => go(slot, now.page - 1)}>
             Previous 512
           </button>
@@ -293,8 +293,8 @@ function Tensors({ file, slot }: { file: Inspected; slot: Slot }) {
           {whole.text}
         </p>
       )}
-      <div class="table" role="region" aria-label="Tensors" tabIndex={0}>
-        <table>
+      <div class="scroll" role="region" aria-label="Tensors" tabIndex={0}>
+        <table class="figures">
           <Head titles={comparing ? [...COLUMNS, ...COMPARED] : COLUMNS} />
           <tbody>
             {file.parts.map((part, at) => {
@@ -350,7 +350,7 @@ export function Inspector() {
   const now = pages[slot].value;
   const both = opened.a.value !== null && opened.b.value !== null;
   return (
-    <div class="body">
+    <div class="body stack stack">
       <div class="places">
         <Place slot="a" />
         <Place slot="b" />

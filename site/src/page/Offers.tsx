@@ -40,7 +40,7 @@ export function Offer({ copy }: { copy: Copy }) {
           <time dateTime={createdAt}>{when}</time>
         </span>
       </p>
-      <div class="actions">
+      <div class="row">
         <button
           onClick={(event) => {
             handOn(event.currentTarget);
@@ -92,7 +92,7 @@ export function Asked() {
           <li key={difference}>{difference}</li>
         ))}
       </ul>
-      <div class="actions">
+      <div class="row">
         <button
           onClick={(event) => {
             handOn(event.currentTarget);

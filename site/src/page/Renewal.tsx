@@ -54,7 +54,7 @@ export function Renewal() {
   return (
     <Panel tone="notice" class="offer" title="A new version of this page is there">
       <p>This tab still has the one before. Reload to get the new one. {said}</p>
-      <div class="actions">
+      <div class="row">
         <button onClick={renew}>Reload</button>
       </div>
     </Panel>

@@ -60,7 +60,7 @@ export function Runner() {
   const { iter, iters } = progress.value;
   const left = minutesLeft.value;
   return (
-    <section class="runner" data-phase={phase.value} aria-labelledby="phase">
+    <section class="runner card stack" data-phase={phase.value} aria-labelledby="phase">
       <header>
         <h2 id="phase">
           {status()}
@@ -84,7 +84,7 @@ export function Runner() {
       <Fields />
       <Stop at="samples" />
       <Samples />
-      <section class="keep" aria-labelledby="keep-title">
+      <section class="keep stack" aria-labelledby="keep-title">
         <h2 id="keep-title">Keep it</h2>
         <Files />
         <Share />

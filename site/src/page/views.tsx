@@ -131,7 +131,7 @@ export function Views() {
         <section
           key={id}
           id={`view-${id}`}
-          class={`tool ${id}`}
+          class={`tool card ${id}`}
           role="tabpanel"
           aria-labelledby={`tab-${id}`}
           hidden={open.value !== id}

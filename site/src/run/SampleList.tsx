@@ -37,7 +37,7 @@ function Stamp({ sample }: { sample: Sample }) {
     <p class="stamp">
       <b>Iteration {sample.iter.toLocaleString("en")}</b>
       <span>val {format.loss(sample.loss)}</span>
-      {sample.phase && <span class="phase">{sample.phase}</span>}
+      {sample.phase && <span class="phase pill">{sample.phase}</span>}
     </p>
   );
 }
@@ -78,7 +78,7 @@ export function Samples() {
   const latest = all.at(-1);
   const earlier = all.slice(0, -1).reverse();
   return (
-    <section class="samples" aria-labelledby="samples-title" data-samples={all.length}>
+    <section class="samples stack" aria-labelledby="samples-title" data-samples={all.length}>
       <header>
         <h2 id="samples-title">What it writes</h2>
         {latest && (
@@ -95,7 +95,7 @@ export function Samples() {
         </p>
       )}
       {latest && (
-        <div class="latest">
+        <div class="latest stack">
           <Stamp sample={latest} />
           <Written sample={latest} />
           {latest.about && <p class="about">{latest.about}</p>}

@@ -186,7 +186,7 @@ export function Claim() {
 export function Share() {
   const usable = ["paused", "done"].includes(phase.value);
   return (
-    <div class="share">
+    <div class="share stack">
       <div class="row">
         <button disabled={!usable} onClick={copyLink}>
           Copy link

@@ -72,7 +72,7 @@ function Facts({ of: f }: { of: Figures }) {
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
   ];
   return (
-    <dl class="facts">
+    <dl class="facts pairs">
       {facts
         .filter((fact) => fact !== false)
         .map(([name, value, note]) => (
@@ -119,7 +119,7 @@ function Lines({ lines }: { lines: LineCost[] }) {
                 ))}
               </td>
               <td class="cost">
-                <span class="bar" style={{ inlineSize: `${(100 * seconds) / most}%` }} />
+                <span class="bar" style={{ width: `${(100 * seconds) / most}%` }} />
                 {ms(seconds)} <small>{share(seconds / total)}</small>
               </td>
             </tr>
@@ -151,7 +151,7 @@ export function Speed() {
   const running = now?.phase === "running";
   const wrong = hindrance();
   return (
-    <div class="body" data-speed={now?.phase ?? "none"}>
+    <div class="body stack stack" data-speed={now?.phase ?? "none"}>
       <p class="intro">
         A step of training is {now?.figures ? whole(now.figures.dispatches) : "some 60"} kernels,
         one after the other. How long do they take on your device, and which lines of the Python are

@@ -65,7 +65,7 @@ function Source() {
   const voice = source === "run" ? null : voices[source].value;
   const wrong = source === "run" ? "" : refused[source].value;
   return (
-    <div class="source-of">
+    <div class="source-of row">
       <div class="choice" role="radiogroup" aria-label="Which model writes">
         {SOURCES.map(([value, label]) => (
           <label key={value}>
@@ -182,12 +182,12 @@ function Written() {
     >
       {characters.map((character, i) => {
         const nats = now.nats[i];
-        const bits = nats == null ? "none" : Math.min(5, Math.floor(nats / LN2));
+        const bits = nats == null ? 0 : Math.min(5, Math.floor(nats / LN2));
         return (
           <span
             key={i}
             data-at={i}
-            data-bits={bits}
+            style={{ "--bits": bits }}
             class={`${i < now.prompt.length ? "given" : ""}${i === at ? " picked" : ""}`}
           >
             {character === "\n" ? "↵\n" : character}
@@ -230,7 +230,7 @@ function Place() {
       <span class="heat" aria-hidden="true">
         expected
         {[0, 1, 2, 3, 4, 5].map((bits) => (
-          <i key={bits} data-bits={bits} />
+          <i key={bits} style={{ "--bits": bits }} />
         ))}
         surprising
         <span class="given">your prompt</span>
@@ -259,7 +259,7 @@ function Chart() {
   const most = view.bars[0]?.[1] ?? 1;
   const moved = JSON.stringify(now.knobs) !== JSON.stringify(knobs());
   return (
-    <div class="chosen-from" data-at={view.at} data-character={view.character ?? ""}>
+    <div class="chosen-from stack" data-at={view.at} data-character={view.character ?? ""}>
       <p class="context">
         After <code>{`${view.at > 14 ? "…" : ""}${before}`}</code>
         {view.character === null ? " comes" : ""}
@@ -282,7 +282,7 @@ function Chart() {
         <p class="note">The model had seen nothing before this character, so it chose nothing.</p>
       ) : (
         <>
-          <ul class="fates">
+          <ul class="fates note row">
             {(Object.keys(FATES) as Fate[]).map((fate) => (
               <li key={fate} data-fate={fate} data-count={counts[fate]}>
                 {counts[fate]} {FATES[fate]}
@@ -405,8 +405,8 @@ export function Talk() {
   const now = text.value;
   const busy = now?.phase === "writing" || now?.phase === "asked";
   return (
-    <div class="body talk-body" ref={body} data-talk={now?.phase ?? "none"}>
-      <div class="talk-desk">
+    <div class="body stack talk-body" ref={body} data-talk={now?.phase ?? "none"}>
+      <div class="talk-desk stack">
         <Source />
         <div class="field prompt-field">
           <label for="talk-prompt">Prompt</label>
@@ -445,7 +445,7 @@ export function Talk() {
         <Written />
         <Place />
       </div>
-      <section class="odds" aria-labelledby="odds-title">
+      <section class="odds stack" aria-labelledby="odds-title">
         <h3 id="odds-title">
           What it <Term word="logits">chooses from</Term>
         </h3>

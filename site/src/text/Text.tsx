@@ -65,7 +65,7 @@ function Facts() {
         .
       </p>
       <p>{now.advice}</p>
-      <dl class="facts">
+      <dl class="facts pairs">
         <dt>Lines, words</dt>
         <dd>
           {number(now.lines)}, {number(now.words)}
@@ -101,7 +101,7 @@ function TextPart() {
   const pasted = useSignal("");
   const stuck = hindrance();
   return (
-    <section class="part" aria-label="Text">
+    <section class="stack" aria-label="Text">
       <h3>Text</h3>
       <Facts />
       <div class="row">
@@ -140,7 +140,7 @@ function TextPart() {
         </button>
       </details>
       {Object.keys(kept.value).length > 0 && (
-        <ul class="kept" aria-label="Texts kept in this browser">
+        <ul class="kept stack" aria-label="Texts kept in this browser">
           {Object.entries(kept.value).map(([hash, name]) => (
             <li key={hash}>
               <span>{name}</span>
@@ -208,7 +208,7 @@ function Input({ field }: { field: FormField }) {
   const fine = outside(text, [field.min, field.max], field.whole) === "";
   const range = `From ${number(field.min)} to ${field.max.toLocaleString("en", { maximumSignificantDigits: 8 })}.`;
   return (
-    <div class="hyper" data-wrong={!fine}>
+    <div class="hyper stack" data-wrong={!fine}>
       <label for={`hyper-${at}`}>{field.label}</label>
       <input
         id={`hyper-${at}`}
@@ -259,10 +259,10 @@ function ModelPart() {
   const bad = draft.value?.problem !== "";
   const tokenizer = config.value?.model["tokenizer"];
   return (
-    <section class="part" aria-label="Model">
+    <section class="stack" aria-label="Model">
       <h3>Model</h3>
       <div class="scroll" tabIndex={0} role="group" aria-label="Presets">
-        <table class="presets">
+        <table class="presets figures">
           <Head
             titles={[
               "Preset",
@@ -340,13 +340,13 @@ export function Text() {
   }, [device]);
   if (!config.value) {
     return (
-      <div class="body">
+      <div class="body stack stack">
         <p class="empty">Python is on its way. Here you will choose a text and a model.</p>
       </div>
     );
   }
   return (
-    <div class="body">
+    <div class="body stack stack">
       <TextPart />
       <ModelPart />
     </div>

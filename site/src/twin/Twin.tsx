@@ -63,9 +63,9 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
   return (
     <div class="hashes" data-same={same}>
       <h3>
-        {what} <span>{same ? "the same" : "different"}</span>
+        {what} <span class="pill">{same ? "the same" : "different"}</span>
       </h3>
-      <dl>
+      <dl class="pairs">
         {pair.map((hash, at) => (
           <div key={at}>
             <dt>
@@ -82,10 +82,10 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
 function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string] }) {
   const [ours, others] = verdict.feeds;
   return (
-    <div class="outcome">
+    <div class="outcome stack">
       <p class="verdict">{verdict.text}</p>
       <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
-      <p class="saves">
+      <p class="row">
         {([0, 1] as const).map((which) => (
           <button key={which} onClick={() => send({ type: "twin_file", which })}>
             Save {"AB"[which]}.bin
@@ -159,7 +159,7 @@ export function Twin() {
     onKeyDown: ({ key }: KeyboardEvent) => key === "Enter" && !running && !wrong && start(),
   };
   return (
-    <div class="body" data-twin-verdict={outcome()}>
+    <div class="body stack stack" data-twin-verdict={outcome()}>
       <p class="intro">
         All chance in a run comes from its seed. With one seed, two runs end in the same file to the
         last byte. Change a single character, and they are apart at the first loss.

@@ -71,7 +71,7 @@ export function Diff({ text }: { text: string }) {
   const files = parseDiff(text);
   if (!files.length) return <p class="note">Nothing differs.</p>;
   return (
-    <div class="diffs">
+    <div class="diffs stack">
       {files.map((file) => (
         <File key={file.path} file={file} />
       ))}
