@@ -253,7 +253,7 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
           </div>
         ))}
       </div>
-      <ul class="key">
+      <ul class="swatches">
         <li class="tone header">header</li>
         <li class="tone embedding">embeddings</li>
         <li class="tone attention">attention</li>

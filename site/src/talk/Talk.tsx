@@ -9,6 +9,7 @@ import { hasRun, model, phase, progress } from "../run/state";
 import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
+import { useSeen } from "../ui/seen";
 import { Term } from "../ui/Term";
 
 const LN2 = Math.log(2);
@@ -282,7 +283,7 @@ function Chart() {
         <p class="note">The model had seen nothing before this character, so it chose nothing.</p>
       ) : (
         <>
-          <ul class="fates note row">
+          <ul class="swatches">
             {(Object.keys(FATES) as Fate[]).map((fate) => (
               <li key={fate} data-fate={fate} data-count={counts[fate]}>
                 {counts[fate]} {FATES[fate]}
@@ -362,15 +363,10 @@ function status(): string {
 /** A model writes, and shows what each character was chosen from. */
 export function Talk() {
   const body = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const seen = new IntersectionObserver(([entry]) => {
-      if (!entry!.isIntersecting) return;
-      seen.disconnect();
-      void loadReference();
-    });
-    seen.observe(body.current!);
-    return () => seen.disconnect();
-  }, []);
+  const seen = useSeen(body);
+  useSignalEffect(() => {
+    if (seen.value) void loadReference();
+  });
   // Top-k is at its end, where all may be drawn, in a text of more or fewer characters too.
   const all = useRef(fields.topK.peek());
   useSignalEffect(() => {
