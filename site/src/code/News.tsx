@@ -49,7 +49,7 @@ function Fit() {
         With these edits the model has other parameters. Those that still fit by name and shape can
         be kept, with <Term word="adamw">AdamW</Term>'s averages of them; or a new run begins.
       </p>
-      <dl class="fit pairs">
+      <dl class="fit pairs wide">
         <Names what="Kept" names={kept} />
         <Names what="Drawn anew" names={fresh} />
         <Names what="Let go" names={dropped} />

@@ -257,9 +257,13 @@ export function setFiles(files: Files): void {
   }
   dirty.clear();
   clearTimeout(settling);
-  if (!originals.peek().has(open.peek()) && !(open.peek() in files)) {
-    open.value = sources.peek()[0]?.path ?? "";
-  }
+  stayOpen();
+}
+
+/** Opens another file where the open one is gone. */
+function stayOpen(): void {
+  if (originals.peek().has(open.peek()) || open.peek() in overlay.peek()) return;
+  open.value = sources.peek()[0]?.path ?? "";
 }
 
 /** Forgets every state: another project's files come. */
@@ -268,8 +272,7 @@ export function replaceFiles(files: Files): void {
   dirty.clear();
   left.clear();
   overlay.value = files;
-  const there = originals.peek().has(open.peek()) || open.peek() in files;
-  if (!there) open.value = sources.peek()[0]?.path ?? "";
+  stayOpen();
   if (view && shown) show(open.peek(), true);
 }
 

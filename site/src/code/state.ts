@@ -18,7 +18,7 @@ import type {
   Source,
 } from "../base/protocol";
 import { Questions } from "../base/questions";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -148,9 +148,7 @@ export const reports = {
     kernels.value = rows;
     if (rows.some((row) => !row.ok)) sent.value = null;
   },
-  project(message) {
-    offered.value = message;
-  },
+  project: into(offered),
   code_link: (message) => codeLink.take(message),
   completions: answer,
   doc: answer,

@@ -68,7 +68,7 @@ function FixButton({ fix }: { fix: Fix }) {
   };
   const nothing = later && lr === undefined && warmup === undefined;
   return (
-    <div class="fix stack">
+    <div class="stack">
       <p class="wanted row">
         <Settings fix={fix} />
       </p>
@@ -92,11 +92,7 @@ const toneOf = ({ kind, healthy }: Diagnosis) =>
 
 function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.ComponentChildren }) {
   return (
-    <div
-      class={`diagnosis panel ${toneOf(verdict)}`}
-      data-kind={verdict.kind}
-      data-healthy={verdict.healthy}
-    >
+    <div class={`diagnosis panel ${toneOf(verdict)}`} data-kind={verdict.kind}>
       <h3>{verdict.title}</h3>
       <p>
         <Explained text={verdict.says} />
@@ -113,7 +109,7 @@ function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.Com
         </dl>
       )}
       {verdict.change && (
-        <p class="change">
+        <p>
           <Explained text={verdict.change} />
         </p>
       )}
@@ -221,7 +217,7 @@ function One({ one }: { one: Case }) {
   };
   return (
     <div class="one" data-case={one.name} data-phase={now?.phase ?? "none"}>
-      <div class="curve">
+      <div>
         <p class="wrong">
           <Explained text={one.wrong} />
         </p>
@@ -243,7 +239,7 @@ function One({ one }: { one: Case }) {
           }}
         />
       </div>
-      <div class="findings stack">
+      <div class="stack">
         <div class="act row">
           <button
             class={running ? "" : "primary"}

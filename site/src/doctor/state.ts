@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Case, CaseReport, Diagnosis, Level } from "../base/protocol";
 import { outside } from "../base/numbers";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 /** A case that waits, runs, or has run. */
@@ -57,9 +57,7 @@ export const reports = {
   levels(message) {
     levels.value = message.levels;
   },
-  diagnosis(message) {
-    diagnosis.value = message;
-  },
+  diagnosis: into(diagnosis),
   case({ name, phase, iters, records, message, verdict }) {
     const begins = phase === "running" && examined.value[name]?.phase !== "running";
     if (begins) {

@@ -105,6 +105,12 @@ function Large({ now }: { now: Look }) {
   const told =
     `“${glyph(now.text[to]!)}” (${to + 1}) takes ${percent(weight(now, layer, of, to, from))} ` +
     `from “${glyph(now.text[from]!)}” (${from + 1})`;
+  const characters = (on: number) =>
+    now.text.map((character, at) => (
+      <span key={at} data-on={at === on}>
+        {glyph(character)}
+      </span>
+    ));
   const point = (event: PointerEvent & { currentTarget: HTMLElement }) => {
     const box = event.currentTarget.getBoundingClientRect();
     const place = (at: number, length: number) => Math.floor((n * at) / length);
@@ -119,15 +125,11 @@ function Large({ now }: { now: Look }) {
     End: [to, to],
   };
   return (
-    <div class="large" style={{ "--n": n }}>
+    <div style={{ "--n": n }}>
       <p class="told">{told}</p>
       <div class="axes">
         <div class="down" aria-hidden="true">
-          {now.text.map((character, at) => (
-            <span key={at} data-on={at === to}>
-              {glyph(character)}
-            </span>
-          ))}
+          {characters(to)}
         </div>
         <div
           class="map"
@@ -153,11 +155,7 @@ function Large({ now }: { now: Look }) {
           />
         </div>
         <div class="across" aria-hidden="true">
-          {now.text.map((character, at) => (
-            <span key={at} data-on={at === from}>
-              {glyph(character)}
-            </span>
-          ))}
+          {characters(from)}
         </div>
       </div>
     </div>
@@ -187,7 +185,7 @@ function Guesses({ now }: { now: Look }) {
     })
     .join("; ");
   return (
-    <div class="guesses stack">
+    <div class="stack">
       <div
         class="grid scroll"
         ref={box}

@@ -300,7 +300,7 @@ function Tensors({ file, slot }: { file: Inspected; slot: Slot }) {
             {file.parts.map((part, at) => {
               const row = apart.get(part.name);
               return (
-                <tr key={part.name} data-differs={row ? row.count > 0 : false}>
+                <tr key={part.name}>
                   <th scope="row">
                     <button
                       class={`link tone ${part.group} ${at % 2 ? "odd" : ""}`}

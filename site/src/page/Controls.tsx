@@ -74,14 +74,14 @@ export function Controls() {
 
   return (
     <div class="controls" ref={row}>
-      <div class="transport">
+      <div class="transport row">
         {button("Start", start)}
         {button("Pause", () => send({ type: "pause" }), stopping.value)}
         {button("Resume", () => send({ type: "resume" }))}
         {button("Reset", () => send({ type: "reset" }))}
       </div>
       {undo.value !== null && phase.value !== "training" && (
-        <p class="undo">
+        <p class="undo status">
           The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
           <button
             class="link"

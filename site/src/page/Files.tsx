@@ -31,7 +31,7 @@ const size = (times: number) => format.megabytes(512 + 4 * times * model.value.p
 /** Save and load, for both kinds of file. Load takes either kind, and so does a drop. */
 export function Files() {
   const save = (what: "weights" | "state", note: string) => (
-    <div class="weights">
+    <div class="weights row">
       <button
         disabled={!hasRun.value}
         onClick={() => send({ type: what === "weights" ? "save" : "state" })}
@@ -46,7 +46,7 @@ export function Files() {
       <Stop at="save" />
       {save("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
       {save("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
-      <div class="weights">
+      <div class="weights row">
         <FileButton
           accept=".bin,.state"
           disabled={!["ready", "paused", "done"].includes(phase.value)}

@@ -23,7 +23,7 @@ export function Panels() {
   const copy = kept.value;
   const missing = adapter.value?.missing;
   return (
-    <div class="panels">
+    <div class="panels stack">
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
         <Panel key={`${wrong.title} ${wrong.message}`} tone="error" title={wrong.title}>

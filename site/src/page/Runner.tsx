@@ -74,7 +74,7 @@ export function Runner() {
       <Claim />
       <Stop at="start" />
       <Controls />
-      <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
+      <progress aria-label="Training so far" max={iters} value={iter} />
       <Stop at="curve" />
       <Chart overlays={[levelLines, marks]}>
         <EditList />

@@ -35,14 +35,14 @@ export function doing(): string {
 export function Boot() {
   const waiting = stages.value.download?.detail;
   return (
-    <ol class="boot" aria-label="Getting ready">
+    <ol class="boot stack" aria-label="Getting ready">
       {STAGES.map((stage) => {
         const at = stages.value[stage];
         const state = !at ? "waiting" : at.total > 0 && at.done >= at.total ? "done" : "active";
         return (
           <li key={stage} data-state={state}>
             <span class="name">{NAMES[stage]}</span>
-            <span class="detail">{detail(stage)}</span>
+            <span class="status">{detail(stage)}</span>
             <progress
               aria-label={NAMES[stage]}
               max={at?.total || 1}

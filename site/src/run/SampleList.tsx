@@ -95,7 +95,7 @@ export function Samples() {
         </p>
       )}
       {latest && (
-        <div class="latest stack">
+        <div class="stack">
           <Stamp sample={latest} />
           <Written sample={latest} />
           {latest.about && <p class="about">{latest.about}</p>}
@@ -104,7 +104,7 @@ export function Samples() {
               <Meter key={row[0]} row={row} sample={latest} />
             ))}
           </dl>
-          <p class="note ends-told">
+          <p class="note">
             Left on each bar is what even guesses measure, right what pieces of the text itself do.
           </p>
         </div>

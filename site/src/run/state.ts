@@ -20,7 +20,7 @@ import type {
   SettingsLimits,
   Stage,
 } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { Curve } from "./curve";
 
@@ -156,9 +156,7 @@ export const reports = {
     adapter.value = message.adapter;
     limits.value = message.limits;
   },
-  model(message) {
-    model.value = message;
-  },
+  model: into(model),
   phase(message) {
     if (message.phase === "ready") {
       clearHistory();
@@ -211,9 +209,7 @@ export const reports = {
     asked.value = message;
     panel.value = null;
   },
-  keeping(message) {
-    keeping.value = message;
-  },
+  keeping: into(keeping),
   offer(message) {
     offer.value = message.copy;
     if (message.copy) discarded.value = null;

@@ -4,7 +4,7 @@ import { effect, signal } from "@preact/signals";
 import { CopiedLink } from "../base/clipboard";
 import { leaveFragment, runFragment } from "../base/fragment";
 import type { ClaimReport, ReplayReport } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { adapter, historyVersion, phase } from "../run/state";
 import { send } from "../run/supervision";
@@ -48,12 +48,8 @@ export function watchClaims(): void {
 
 export const reports = {
   link: (message) => link.take(message),
-  claim(message) {
-    claim.value = message;
-  },
-  replay(message) {
-    replay.value = message;
-  },
+  claim: into(claim),
+  replay: into(replay),
 } satisfies Reports;
 
 onRestart(() => {

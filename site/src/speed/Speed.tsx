@@ -72,7 +72,7 @@ function Facts({ of: f }: { of: Figures }) {
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
   ];
   return (
-    <dl class="facts pairs">
+    <dl class="facts pairs wide">
       {facts
         .filter((fact) => fact !== false)
         .map(([name, value, note]) => (

@@ -86,7 +86,7 @@ function Source() {
           Choose a .bin or .state
         </FileButton>
       )}
-      <p class="note voice" data-voice={voice ? source : ""} aria-live="polite">
+      <p class="note" data-voice={voice ? source : ""} aria-live="polite">
         {source === "run"
           ? hasRun.value
             ? `The run above, at iteration ${progress.value.iter.toLocaleString("en")}, also while it trains.`
@@ -228,7 +228,7 @@ function Place() {
       <span class="note">
         {at + 1} of {end + 1}
       </span>
-      <span class="heat" aria-hidden="true">
+      <span class="heat note row" aria-hidden="true">
         expected
         {[0, 1, 2, 3, 4, 5].map((bits) => (
           <i key={bits} style={{ "--bits": bits }} />
@@ -310,8 +310,6 @@ function Chart() {
                     key={character}
                     data-fate={fate}
                     data-token={character}
-                    data-chance={chance}
-                    data-drawn={drawn}
                     class={character === view.character ? "here" : ""}
                   >
                     <th scope="row">
@@ -404,7 +402,7 @@ export function Talk() {
     <div class="body stack talk-body" ref={body} data-talk={now?.phase ?? "none"}>
       <div class="talk-desk stack">
         <Source />
-        <div class="field prompt-field">
+        <div class="field">
           <label for="talk-prompt">Prompt</label>
           <textarea
             id="talk-prompt"
@@ -441,7 +439,7 @@ export function Talk() {
         <Written />
         <Place />
       </div>
-      <section class="odds stack" aria-labelledby="odds-title">
+      <section class="stack" aria-labelledby="odds-title">
         <h3 id="odds-title">
           What it <Term word="logits">chooses from</Term>
         </h3>

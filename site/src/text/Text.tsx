@@ -65,7 +65,7 @@ function Facts() {
         .
       </p>
       <p>{now.advice}</p>
-      <dl class="facts pairs">
+      <dl class="facts pairs wide">
         <dt>Lines, words</dt>
         <dd>
           {number(now.lines)}, {number(now.words)}

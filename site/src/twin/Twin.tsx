@@ -65,7 +65,7 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
       <h3>
         {what} <span class="pill">{same ? "the same" : "different"}</span>
       </h3>
-      <dl class="pairs">
+      <dl class="pairs wide">
         {pair.map((hash, at) => (
           <div key={at}>
             <dt>
@@ -98,7 +98,7 @@ function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string]
         are compared alone, too.
       </p>
       {ours && others && (
-        <div class="feeds">
+        <div class="feeds stack">
           <p>One seed feeds three streams of random numbers, and another seed three others:</p>
           <ol>
             {ours.map((feed) => (
