@@ -29,22 +29,10 @@ function about({ path, text }: Source): { chips: string[]; says: string } {
   return { chips: ["Python", kind, lines], says: head };
 }
 
-/** A file's text. Its colours come when it is about to be seen: there are thousands of lines. */
+/** A file's text, in colours while it is near the view: there are thousands of lines. */
 function Listing({ file }: { file: Source }) {
   const box = useRef<HTMLPreElement>(null);
-  const near = useSignal(false);
-  useEffect(() => {
-    const watch = new IntersectionObserver(
-      (entries) => {
-        if (!entries.some((entry) => entry.isIntersecting)) return;
-        watch.disconnect();
-        near.value = true;
-      },
-      { root: box.current!.closest(".reel"), rootMargin: "400px" },
-    );
-    watch.observe(box.current!);
-    return () => watch.disconnect();
-  }, []);
+  const near = useSeen(box, { scrollMargin: "400px" });
   return (
     <pre ref={box}>
       {near.value

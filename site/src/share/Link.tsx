@@ -163,9 +163,10 @@ export function Claim() {
   const told = claim.value;
   const replay = replayShown();
   if (!runFragment.value) return null;
-  const state = replay && (replay.verdict || replay.phase);
+  const state = (replay && (replay.verdict || replay.phase)) ?? "none";
+  const tone = ["different", "failed"].includes(state) ? "error" : "advice";
   return (
-    <section class="panel claim" aria-labelledby="claim" data-replay-verdict={state ?? "none"}>
+    <section class={`panel claim ${tone}`} aria-labelledby="claim" data-replay-verdict={state}>
       <h2 id="claim">{told?.problem ? "This link cannot be read" : "A run, told by a link"}</h2>
       <p class="for-readers" aria-live="polite">
         {said()}
