@@ -68,7 +68,7 @@ function standing(): string {
   if (pending) return `${counted(pending)} changed, not applied.`;
   const now = applied.value;
   if (now)
-    return `Applied at iteration ${now.iter.toLocaleString("en")}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
+    return `Applied at iteration ${format.count(now.iter)}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
   return changed ? "The run has your edits." : "The run has the code as it came.";
 }
 

@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useSignal } from "@preact/signals";
 import { edits } from "./state";
 import { nameOf } from "../base/paths";
@@ -22,7 +23,7 @@ export function EditList() {
                   {n + 1}
                 </span>
                 <span>
-                  iteration {iter.toLocaleString("en")}
+                  iteration {count(iter)}
                   <small>{files.join(", ") || "nothing differs"}</small>
                 </span>
               </button>

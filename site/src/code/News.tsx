@@ -168,7 +168,7 @@ function Offered() {
   );
 }
 
-/** Run ends the present run, which may be dear. */
+/** Asks before Run ends a long run. */
 function Ending() {
   const no = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => no.current?.focus(), []);

@@ -1,6 +1,5 @@
-// The editor: one CodeMirror view, and for every file that was opened its state: text, undo history,
-// cursor, folds. The view sits in a shadow root, where CodeMirror's style sheets are constructed
-// ones, which the page's content security policy allows.
+// The editor: one CodeMirror view, and a state for every file that was opened (text, undo history,
+// cursor, folds). In a shadow root CodeMirror constructs its style sheets, as the page's CSP demands.
 
 import { acceptCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";

@@ -22,7 +22,7 @@ import { bytesOf } from "../base/reading";
 import { type Files, LIBRARY, MAX_ZIP, type Recipe, SHADERS } from "../base/protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "../run/state";
 
-const DEAR = 100; // iterations that a run has to have before it is not let go without a word
+const LONG = 100; // iterations of a run that is not ended without a question
 
 /** Something was done that can be taken back; it stands until the next such thing. */
 export const undoable = signal<{ text: string; undo: () => void } | null>(null);
@@ -64,11 +64,9 @@ export function apply(options: { fit?: boolean; anyway?: boolean } = {}): void {
   send({ type: "apply", files: overlay.peek(), ...options });
 }
 
-/** A run from the beginning, with the code as it is now. A run that is dear is asked about first: then
- * only the answer to that question is `sure`.
- */
+/** A new run with the code as it is now. Before a long run is ended the reader is asked, unless `sure`. */
 export function run({ sure = false } = {}): void {
-  if (!sure && hasRun.value && progress.value.iter >= DEAR) {
+  if (!sure && hasRun.value && progress.value.iter >= LONG) {
     ending.value = true;
     return;
   }

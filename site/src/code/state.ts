@@ -46,9 +46,7 @@ export const offered = signal<ProjectReport | null>(null);
 /** The edits as a link, when that was asked for. */
 export const codeLink = new CopiedLink();
 
-/** Where the last error was raised, for the editor to underline: in the reader's files, or else at
- * its end.
- */
+/** Where the last error was raised, to be underlined: in the reader's files, or else the innermost. */
 export const raised = signal<Frame[]>([]);
 
 function raise(frames: Frame[]): void {
@@ -66,7 +64,7 @@ export const pendingFiles = computed(() => {
 
 const PATIENCE_MS = 4000;
 
-export type Answer = CompletionsReport | DocReport | LintedReport;
+type Answer = CompletionsReport | DocReport | LintedReport;
 
 const questions = new Questions<(answer: Answer | null) => void>();
 

@@ -39,7 +39,7 @@ function Settings({ fix: { lr, iters, warmup } }: { fix: Fix }) {
   return (
     <>
       {lr !== undefined && <span class="pill">peak learning rate {lr}</span>}
-      {iters !== undefined && <span class="pill">{iters.toLocaleString("en")} iterations</span>}
+      {iters !== undefined && <span class="pill">{format.count(iters)} iterations</span>}
       {warmup !== undefined && (
         <span class="pill">
           <Term word="warmup">warm-up</Term> of {warmup} iterations
@@ -280,7 +280,7 @@ function Own() {
       <h3 id="own-title">Your run</h3>
       {verdict ? (
         <Card verdict={verdict}>
-          <p class="note">As of iteration {iter.toLocaleString("en")}, from its losses alone.</p>
+          <p class="note">As of iteration {format.count(iter)}, from its losses alone.</p>
         </Card>
       ) : (
         <p class="empty">

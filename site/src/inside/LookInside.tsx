@@ -1,6 +1,6 @@
 import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { glyph } from "../base/format";
+import { count, glyph } from "../base/format";
 import { chosen, head, layers, look, position, PROMPT, prompt, refusal, weight } from "./state";
 import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
@@ -281,7 +281,7 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
             {rows.map((row) => (
               <tr key={row.name}>
                 <th>{row.name}</th>
-                <td>{row.size.toLocaleString("en")}</td>
+                <td>{count(row.size)}</td>
                 <td>{short(row.mean)}</td>
                 <td>{short(row.rms)}</td>
                 <td>{short(row.norm)}</td>
@@ -302,11 +302,9 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
 
 /** Whose numbers these are. */
 function origin({ source, iter }: Look): string {
-  if (source === "run") return `Your run at iteration ${iter!.toLocaleString("en")}.`;
+  if (source === "run") return `Your run at iteration ${count(iter!)}.`;
   const voice = voices[source].value;
-  return voice
-    ? `${voice.name}: seed ${voice.seed}, iteration ${voice.iter.toLocaleString("en")}.`
-    : "";
+  return voice ? `${voice.name}: seed ${voice.seed}, iteration ${count(voice.iter)}.` : "";
 }
 
 /** Why there is nothing to see. */

@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../code/edits";
 import { checkedSettings } from "../run/settings";
@@ -82,7 +83,7 @@ export function Controls() {
       </div>
       {undo.value !== null && phase.value !== "training" && (
         <p class="undo status">
-          The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
+          The run at iteration {count(undo.value)} was put aside.{" "}
           <button
             class="link"
             onClick={(event) => {

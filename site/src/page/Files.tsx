@@ -16,7 +16,7 @@ function kept(): string {
     return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
   const last = autosaved.value;
   if (!last) return "A running run is kept in this browser too, for after a crash or a reload.";
-  const said = `Kept in this browser at iteration ${last.iter.toLocaleString("en")}`;
+  const said = `Kept in this browser at iteration ${format.count(last.iter)}`;
   if (!room.value) return `${said}.`;
   const { usage, quota, persisted } = room.value;
   return (
@@ -70,7 +70,7 @@ export function Loaded() {
         <strong>{file.name}</strong>
         <span>{file.kind}</span>
         <span>seed {file.seed}</span>
-        <span>iteration {file.iter.toLocaleString("en")}</span>
+        <span>iteration {format.count(file.iter)}</span>
         {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
       </p>
       <p class="note">

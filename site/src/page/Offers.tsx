@@ -18,7 +18,7 @@ async function goOn({ text }: Copy): Promise<void> {
 /** The run that was going on when the page was left, and what to do with it. */
 export function Offer({ copy }: { copy: Copy }) {
   const { seed, iter, iters, valLoss, createdAt } = copy;
-  const where = iter.toLocaleString("en");
+  const where = format.count(iter);
   const isDone = iter >= iters;
   const when = new Date(createdAt).toLocaleString(undefined, {
     dateStyle: "medium",
@@ -33,7 +33,7 @@ export function Offer({ copy }: { copy: Copy }) {
       <p class="facts">
         <span>seed {seed || "(empty)"}</span>
         <span>
-          iteration {where} of {iters.toLocaleString("en")}
+          iteration {where} of {format.count(iters)}
         </span>
         {valLoss !== null && <span>val {format.loss(valLoss)}</span>}
         <span>
@@ -69,8 +69,8 @@ export function Discarded() {
   return (
     <Panel tone="notice" label="The kept run was discarded">
       <p>
-        The run of seed {seed || "(empty)"}, kept at iteration {iter.toLocaleString("en")}, was
-        discarded. It can be brought back until this browser keeps another run, or you leave.{" "}
+        The run of seed {seed || "(empty)"}, kept at iteration {format.count(iter)}, was discarded.
+        It can be brought back until this browser keeps another run, or you leave.{" "}
         <button class="link" onClick={() => send({ type: "undiscard" })}>
           Undo
         </button>
@@ -85,7 +85,7 @@ export function Asked() {
   return (
     <Panel tone="advice" class="offer" title="This run began with something else">
       <p>
-        {name}: seed {seed}, iteration {iter.toLocaleString("en")}.
+        {name}: seed {seed}, iteration {format.count(iter)}.
       </p>
       <ul>
         {differences.map((difference) => (

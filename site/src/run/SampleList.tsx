@@ -35,7 +35,7 @@ function Written({ sample }: { sample: Sample }) {
 function Stamp({ sample }: { sample: Sample }) {
   return (
     <p class="stamp">
-      <b>Iteration {sample.iter.toLocaleString("en")}</b>
+      <b>Iteration {format.count(sample.iter)}</b>
       <span>val {format.loss(sample.loss)}</span>
       {sample.phase && <span class="phase pill">{sample.phase}</span>}
     </p>
@@ -83,7 +83,7 @@ export function Samples() {
         <h2 id="samples-title">What it writes</h2>
         {latest && (
           <p class="note">
-            every {setting.value!.every.toLocaleString("en")} iterations and at the end,{" "}
+            every {format.count(setting.value!.every)} iterations and at the end,{" "}
             <Term word="temperature">temperature</Term> 0.8
           </p>
         )}

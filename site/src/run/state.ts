@@ -38,7 +38,7 @@ export const model = signal({
   opening: null as string | null,
 });
 
-/** The fields, as they are typed; `readSettings` in fields.ts makes numbers of them. */
+/** The fields, as they are typed; `readSettings` in settings.ts makes numbers of them. */
 export const fields = {
   seed: signal("hamlet"),
   iters: signal("2000"),
@@ -62,7 +62,7 @@ export const samples = signal<Sample[]>([]);
 /** What all of them go on from, and the two ends of the scale they are measured on. */
 export const setting = signal<Omit<SamplesReport, "type" | "first" | "samples"> | null>(null);
 
-export const noProgress: Progress = {
+const noProgress: Progress = {
   iter: 0,
   iters: 2000,
   trainLoss: null,

@@ -89,11 +89,11 @@ function Source() {
       <p class="note" data-voice={voice ? source : ""} aria-live="polite">
         {source === "run"
           ? hasRun.value
-            ? `The run above, at iteration ${progress.value.iter.toLocaleString("en")}, also while it trains.`
+            ? `The run above, at iteration ${format.count(progress.value.iter)}, also while it trains.`
             : "There is no run yet: press Start, or load one."
           : voice
-            ? `${voice.name}: seed ${voice.seed}, iteration ${voice.iter.toLocaleString("en")}, ` +
-              `validation loss ${format.loss(voice.valLoss)}, ${voice.parameters.toLocaleString("en")} parameters.`
+            ? `${voice.name}: seed ${voice.seed}, iteration ${format.count(voice.iter)}, ` +
+              `validation loss ${format.loss(voice.valLoss)}, ${format.count(voice.parameters)} parameters.`
             : source === "file"
               ? "Weights or a state that this page or the groundling command has saved."
               : !wrong && "The reference checkpoint is on its way (0.8 MB)."}
@@ -338,7 +338,7 @@ function Chart() {
 function status(): string {
   const now = text.value;
   if (!now) return "";
-  const count = now.written.length.toLocaleString("en");
+  const count = format.count(now.written.length);
   switch (now.phase) {
     case "asked":
       return "Reading the prompt.";

@@ -1,6 +1,7 @@
 // The reader's own text and model: what Python says of them, and the texts that this browser keeps,
 // in the origin's private file system by the SHA-256 of their bytes.
 
+import { count } from "../base/format";
 import { signal } from "@preact/signals";
 import { config } from "../run/state";
 import { send } from "../run/supervision";
@@ -129,7 +130,7 @@ export async function forgetText(hash: string): Promise<void> {
 export async function bring(files: File[]): Promise<void> {
   const size = files.reduce((sum, file) => sum + file.size, 0);
   if (size > MAX_TEXT) {
-    const [has, most] = [size, MAX_TEXT].map((n) => n.toLocaleString("en"));
+    const [has, most] = [size, MAX_TEXT].map(count);
     textProblem.value = `The text has ${has} bytes; it may have ${most} in all.`;
     return;
   }

@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useSignal } from "@preact/signals";
 import { nameOf } from "../base/paths";
 import { type FileDiff, parseDiff, tally } from "./unified";
@@ -59,7 +60,7 @@ function File({ file }: { file: FileDiff }) {
       </pre>
       {more > 0 && (
         <button class="link more" onClick={() => (all.value = true)}>
-          Show the other {more.toLocaleString("en")} lines
+          Show the other {count(more)} lines
         </button>
       )}
     </figure>

@@ -16,9 +16,7 @@ interface Props {
   data: () => uPlot.AlignedData;
   /** Another one when the data have changed. */
   version: ReadonlySignal<unknown>;
-  /** Where on the x axis there is a point to read out, in order: of these `data` may draw fewer, and
-   * its axis may go on beyond them.
-   */
+  /** The x values that can be read out, in order. `data` may draw fewer of them. */
   points: () => ArrayLike<number>;
   /** One point in words. */
   tell: (index: number) => string;
