@@ -299,7 +299,7 @@ export function Doctor() {
   const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
   const wrong = hindrance() || iterationsProblem();
   return (
-    <div class="body stack stack">
+    <div class="body stack">
       <p class="intro">
         Six short runs of the page's own model, in batches of 8. In five of them one thing is wrong.
         The dashed curve is what should come of it, the solid one is what comes. The doctor then

@@ -341,7 +341,7 @@ export function LookInside() {
 
   const now = look.value?.source === source.value ? look.value : null;
   return (
-    <div class="body stack stack" ref={body}>
+    <div class="body stack" ref={body}>
       <p class="intro">
         A prompt goes through the model, and you see what happens on the way. A run that trains is
         looked into again now and then, so seldom that it costs a fortieth of the time at most.

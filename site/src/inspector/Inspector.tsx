@@ -350,7 +350,7 @@ export function Inspector() {
   const now = pages[slot].value;
   const both = opened.a.value !== null && opened.b.value !== null;
   return (
-    <div class="body stack stack">
+    <div class="body stack">
       <div class="places">
         <Place slot="a" />
         <Place slot="b" />

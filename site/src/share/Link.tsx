@@ -160,21 +160,21 @@ function said(): string {
 
 /** The link that the page was opened with. */
 export function Claim() {
-  const told = claim.value;
+  const claimed = claim.value;
   const replay = replayShown();
   if (!runFragment.value) return null;
   const state = (replay && (replay.verdict || replay.phase)) ?? "none";
   const tone = ["different", "failed"].includes(state) ? "error" : "advice";
   return (
     <section class={`panel claim ${tone}`} aria-labelledby="claim" data-replay-verdict={state}>
-      <h2 id="claim">{told?.problem ? "This link cannot be read" : "A run, told by a link"}</h2>
+      <h2 id="claim">{claimed?.problem ? "This link cannot be read" : "A run, told by a link"}</h2>
       <p class="for-readers" aria-live="polite">
         {said()}
       </p>
-      {!told && <p>It is read as soon as Python is ready. Nothing of it runs by itself.</p>}
-      {told?.facts && <Claimed facts={told.facts} text={told.text} />}
-      {told?.problem && <p>{told.problem} Nothing of it has run.</p>}
-      {!told?.facts && (
+      {!claimed && <p>It is read as soon as Python is ready. Nothing of it runs by itself.</p>}
+      {claimed?.facts && <Claimed facts={claimed.facts} text={claimed.text} />}
+      {claimed?.problem && <p>{claimed.problem} Nothing of it has run.</p>}
+      {!claimed?.facts && (
         <div class="row">
           <Dismiss />
         </div>

@@ -151,7 +151,7 @@ export function Speed() {
   const running = now?.phase === "running";
   const wrong = hindrance();
   return (
-    <div class="body stack stack" data-speed={now?.phase ?? "none"}>
+    <div class="body stack" data-speed={now?.phase ?? "none"}>
       <p class="intro">
         A step of training is {now?.figures ? whole(now.figures.dispatches) : "some 60"} kernels,
         one after the other. How long do they take on your device, and which lines of the Python are

@@ -340,13 +340,13 @@ export function Text() {
   }, [device]);
   if (!config.value) {
     return (
-      <div class="body stack stack">
+      <div class="body stack">
         <p class="empty">Python is on its way. Here you will choose a text and a model.</p>
       </div>
     );
   }
   return (
-    <div class="body stack stack">
+    <div class="body stack">
       <TextPart />
       <ModelPart />
     </div>

@@ -159,7 +159,7 @@ export function Twin() {
     onKeyDown: ({ key }: KeyboardEvent) => key === "Enter" && !running && !wrong && start(),
   };
   return (
-    <div class="body stack stack" data-twin-verdict={outcome()}>
+    <div class="body stack" data-twin-verdict={outcome()}>
       <p class="intro">
         All chance in a run comes from its seed. With one seed, two runs end in the same file to the
         last byte. Change a single character, and they are apart at the first loss.
