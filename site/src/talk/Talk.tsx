@@ -310,6 +310,8 @@ function Chart() {
                     key={character}
                     data-fate={fate}
                     data-token={character}
+                    data-chance={chance}
+                    data-drawn={drawn}
                     class={character === view.character ? "here" : ""}
                   >
                     <th scope="row">
