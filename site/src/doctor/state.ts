@@ -36,7 +36,7 @@ export const rangeOf = (nats: number, to: number | null): string =>
 export function iterationsProblem(): string {
   const { fewest, most } = bounds.value;
   const wrong = outside(iterations.value, [fewest, most]);
-  return wrong && `Iterations: ${wrong}`;
+  return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
 const change = (name: string, now: Examined) =>

@@ -54,7 +54,7 @@ export function problem(): string {
   if (fields.prompt.value.length > MAX_TALK)
     return `The prompt may have ${count(MAX_TALK)} characters at most.`;
   const wrong = outside(fields.length.value, [1, MAX_TALK]);
-  return wrong && `Length: ${wrong}`;
+  return wrong && `Length: ${wrong.toLowerCase()}`;
 }
 
 /** Before the first message of a text, so that pressing the button is seen at once. */

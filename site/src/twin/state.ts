@@ -22,7 +22,7 @@ export const curvesVersion = signal(0);
 
 export function itersProblem(): string {
   const wrong = outside(twinFields.iters.value, [1, MAX_TWIN]);
-  return wrong && `Iterations: ${wrong}`;
+  return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
 /** Before its first message, so that pressing the button is seen at once. */
