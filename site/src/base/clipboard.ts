@@ -1,35 +1,44 @@
-// Copies a text that is still on its way when the button is pressed. Some browsers (Safari) let a page
-// write to the clipboard only in the moment of the press, so that what is written is a promise of it.
+// Links that Python makes, copied as soon as they are there. Some browsers (Safari) let a page write to
+// the clipboard only in the moment of the press, so what is written is a promise of the link.
 
 import { signal } from "@preact/signals";
+import { address } from "./fragment";
 import { onRestart } from "./restarts";
 
-/** What was asked of Python, to be copied as soon as it is there: once for each press. */
-export class Copying {
-  /** Whether the last one is on the clipboard; null while it is not known, or nothing was asked. */
-  readonly done = signal<boolean | null>(null);
-  private settled: ((text: string | null) => void) | null = null;
+/** A link as Python tells it: the address's fragment, or why there can be none. */
+interface Link {
+  text: string;
+  problem: string;
+}
+
+export class CopiedLink {
+  /** The last one that was asked for, once it is there. */
+  readonly made = signal<Link | null>(null);
+  /** Whether it is on the clipboard; null while that is not known. */
+  readonly copied = signal<boolean | null>(null);
+  private settle: (address: string | null) => void = () => {};
 
   constructor() {
     onRestart(() => this.settle(null));
   }
 
-  /** The button was pressed. */
+  /** The button was pressed: Python is being asked. */
   begin(): void {
     this.settle(null);
-    this.done.value = null;
-    const text = new Promise<string>((resolve, reject) => {
-      this.settled = (text) => (text === null ? reject() : resolve(text));
+    this.made.value = this.copied.value = null;
+    const address = new Promise<string>((resolve, reject) => {
+      this.settle = (address) => (address === null ? reject() : resolve(address));
     });
-    const mine = this.settled;
-    write(text).then((done) => {
-      if (mine === this.settled) this.done.value = done;
+    const mine = this.settle;
+    write(address).then((done) => {
+      if (mine === this.settle) this.copied.value = done;
     });
   }
 
-  /** The text is there, or null: there is none. Without a press before it, nothing is copied. */
-  settle(text: string | null): void {
-    this.settled?.(text); // a promise is settled once, whatever comes after
+  /** The link is there. Without a press before it, nothing is copied. */
+  take(link: Link): void {
+    this.made.value = link;
+    this.settle(link.text ? address(link.text) : null);
   }
 }
 

@@ -9,11 +9,13 @@ export const glyph = (character: string): string =>
 export const loss = (nats: number | null | undefined, digits = 4): string =>
   nats?.toFixed(digits) ?? DASH;
 
+export const count = (n: number): string => n.toLocaleString("en");
+
 /** Nothing trains: nothing a second. */
 export const rate = (perSecond: number | null): string =>
   perSecond === null ? "0.0" : perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
 
-export const whole = (count: number | null): string => Math.round(count ?? 0).toLocaleString("en");
+export const whole = (n: number | null): string => count(Math.round(n ?? 0));
 
 export const learningRate = (lr: number | null): string => lr?.toExponential(2) ?? DASH;
 
@@ -34,5 +36,5 @@ export function timeLeft(minutes: number): string {
 export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
 /** A large number of them: in MB or GB. */
-export const bytes = (count: number): string =>
-  count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${(count / 1e9).toFixed(1)} GB`;
+export const bytes = (n: number): string =>
+  n < 1e9 ? `${Math.round(n / 1e6)} MB` : `${(n / 1e9).toFixed(1)} GB`;

@@ -31,7 +31,7 @@ export function drop(key: string): void {
 /** Every key there is. */
 export function keys(): string[] {
   try {
-    return Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i)!);
+    return Object.keys(localStorage);
   } catch {
     return [];
   }

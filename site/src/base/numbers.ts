@@ -1,5 +1,7 @@
 // Numbers as people type them.
 
+import { count } from "./format";
+
 const PLAIN = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const GROUPED = /^\d{1,3}(([,.'\s])\d{3})(\2\d{3})*$/; // \s: the space and the narrow ones too
 
@@ -10,4 +12,11 @@ export function parse(text: string, whole = false): number {
   if (whole && GROUPED.test(plain)) plain = plain.replace(/\D/g, "");
   else if (!plain.includes(".")) plain = plain.replace(",", ".");
   return PLAIN.test(plain) ? Number(plain) : NaN;
+}
+
+/** What is wrong with a text that should be a number of a range, as a sentence, or "". */
+export function outside(text: string, [least, most]: [number, number], whole = true): string {
+  const value = parse(text, whole);
+  const fine = value >= least && value <= most && (!whole || Number.isInteger(value));
+  return fine ? "" : `${whole ? "A whole number from" : "From"} ${count(least)} to ${count(most)}.`;
 }

@@ -1,21 +1,31 @@
-// Questions to the worker that wait for an answer. Each has a number, which its answer brings back.
+// Questions to the worker. Each has a number, which its answer brings back.
 
 export class Questions<T> {
   private readonly open = new Map<number, T>();
-  private last = 0;
+  /** The number of the last question. */
+  last = 0;
+
+  /** A number for a question that is not waited for: an answer counts if no other came after it. */
+  number(): number {
+    return ++this.last;
+  }
 
   /** A number for a question, and what there is to know of it once the answer has come. */
   ask(about: T): number {
-    this.open.set(++this.last, about);
+    this.open.set(this.number(), about);
     return this.last;
   }
 
-  /** What the answer of that number is about; undefined where nothing waits for it any more. */
+  /** What the answer of that number is about; undefined if nothing waits for it. */
   answer(id: number | null): T | undefined {
-    if (id === null) return undefined;
-    const about = this.open.get(id);
-    this.open.delete(id);
+    const about = this.open.get(id ?? 0);
+    this.open.delete(id ?? 0);
     return about;
+  }
+
+  /** The same for answers that bring no number: they come in the order of the questions. */
+  next(): T | undefined {
+    return this.answer(this.open.keys().next().value ?? null);
   }
 
   /** Whether any of them has no answer yet. */
@@ -23,7 +33,7 @@ export class Questions<T> {
     return this.open.size > 0;
   }
 
-  /** No answer is waited for any more. */
+  /** Waits for none of them any more. */
   drop(): void {
     this.open.clear();
   }

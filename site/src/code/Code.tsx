@@ -4,6 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { announce } from "../ui/announce";
+import { byKey } from "../ui/keys";
 import {
   applied,
   fit,
@@ -67,7 +68,7 @@ function standing(): string {
   if (pending) return `${counted(pending)} changed, not applied.`;
   const now = applied.value;
   if (now)
-    return `Applied at iteration ${now.iter.toLocaleString("en")}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
+    return `Applied at iteration ${format.count(now.iter)}, ${format.elapsed(now.ms / 1000)} s after you asked.`;
   return changed ? "The run has your edits." : "The run has the code as it came.";
 }
 
@@ -91,23 +92,6 @@ const remark = (path: string): string => {
   return originals.value.has(path) ? "changed" : "new";
 };
 
-function NewFile({ done }: { done: () => void }) {
-  return (
-    <NameForm
-      label="Name of the new file"
-      action="Make it"
-      placeholder="my_op.py, my_op.wgsl"
-      problemOf={(name) => placeOf(name.trim()).problem}
-      take={(name) => {
-        addFile(placeOf(name).path);
-        done();
-        theView()?.focus();
-      }}
-      done={done}
-    />
-  );
-}
-
 /** The files: a list where there is room, else a menu. Tab stops at it once; arrow keys move in it. */
 function Tree() {
   const list = useRef<HTMLElement>(null);
@@ -116,10 +100,8 @@ function Tree() {
     const all = list.current!.querySelectorAll<HTMLElement>("summary, button");
     const files = [...all].filter((one) => one.checkVisibility());
     const at = files.indexOf(event.target as HTMLElement);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    files[to]?.focus();
+    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: files.length - 1 };
+    byKey(event, steps, (to) => files[to]?.focus());
   };
   return (
     <nav class="tree" aria-label="Files" ref={list} onKeyDown={move}>
@@ -133,7 +115,6 @@ function Tree() {
             {paths.map((path) => (
               <li key={path}>
                 <button
-                  type="button"
                   aria-current={open.value === path}
                   data-remark={remark(path)}
                   tabIndex={open.value === path ? 0 : -1}
@@ -209,11 +190,10 @@ function FileBar({ add }: { add: () => void }) {
         {nameOf(path)} {remark(path) && <small data-remark={remark(path)}>{remark(path)}</small>}
       </h3>
       <div class="row">
-        <button type="button" class="link" onClick={add}>
+        <button class="link" onClick={add}>
           New file
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             const view = theView();
@@ -223,12 +203,11 @@ function FileBar({ add }: { add: () => void }) {
           Search
         </button>
         {path.endsWith(".py") && (
-          <button type="button" class="link" disabled={formatting.value} onClick={tidy}>
+          <button class="link" disabled={formatting.value} onClick={tidy}>
             {formatting.value ? "Fetching ruff …" : "Format"}
           </button>
         )}
         <button
-          type="button"
           class="link"
           aria-pressed={showsDiff.value}
           disabled={!changed && !showsDiff.value}
@@ -239,7 +218,7 @@ function FileBar({ add }: { add: () => void }) {
         >
           {showsDiff.value ? "Hide changes" : "Show changes"}
         </button>
-        <button type="button" class="link" disabled={!changed} onClick={() => revert(path)}>
+        <button class="link" disabled={!changed} onClick={() => revert(path)}>
           {isNew && changed ? "Remove" : "Revert"}
         </button>
       </div>
@@ -257,7 +236,6 @@ function Foot() {
       </span>
       {count > 0 && (
         <button
-          type="button"
           class="link"
           title={first}
           onClick={() => {
@@ -288,7 +266,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
 
   const toggle = (name: "recipes" | "project", label: string) => (
     <button
-      type="button"
       aria-expanded={drawer.value === name}
       aria-controls="code-drawer"
       onClick={() => (drawer.value = drawer.value === name ? null : name)}
@@ -299,7 +276,7 @@ export function Code({ guide }: { guide: ComponentChildren }) {
   const busy = sent.value?.as === "apply";
   return (
     <section
-      class="coding"
+      class="coding card"
       aria-labelledby="code-title"
       onKeyDown={(event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
@@ -319,7 +296,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
       {guide}
       <div class="go">
         <button
-          type="button"
           class={canApply() && pendingFiles.value.length ? "primary" : ""}
           aria-busy={busy}
           aria-disabled={!canApply()}
@@ -330,7 +306,6 @@ export function Code({ guide }: { guide: ComponentChildren }) {
           Apply
         </button>
         <button
-          type="button"
           disabled={phase.value === "booting"}
           aria-describedby="go-note"
           title={`${mod()} Shift Enter`}
@@ -369,12 +344,11 @@ export function Code({ guide }: { guide: ComponentChildren }) {
         <p class="done">
           {trouble.value || undoable.value!.text}{" "}
           {!trouble.value && (
-            <button type="button" class="link" onClick={undoable.value!.undo}>
+            <button class="link" onClick={undoable.value!.undo}>
               Undo
             </button>
           )}
           <button
-            type="button"
             class="link"
             onClick={() => {
               undoable.value = null;
@@ -386,7 +360,19 @@ export function Code({ guide }: { guide: ComponentChildren }) {
         </p>
       )}
       <FileBar add={() => (adding.value = true)} />
-      {adding.value && <NewFile done={() => (adding.value = false)} />}
+      {adding.value && (
+        <NameForm
+          label="Name of the new file"
+          action="Make it"
+          placeholder="my_op.py, my_op.wgsl"
+          problemOf={(name) => placeOf(name.trim()).problem}
+          take={(name) => {
+            addFile(placeOf(name).path);
+            theView()?.focus();
+          }}
+          done={() => (adding.value = false)}
+        />
+      )}
       <div class="desk">
         <Tree />
         <div class="code" ref={place} />

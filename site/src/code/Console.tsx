@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { history as undoHistory, historyKeymap, standardKeymap } from "@codemirror/commands";
 import { acceptCompletion } from "@codemirror/autocomplete";
 import { python } from "@codemirror/lang-python";
@@ -178,7 +179,7 @@ function StopEvaluating() {
   }, [running]);
   if (!shown.value || !running) return null;
   return (
-    <button type="button" class="link" onClick={() => send({ type: "interrupt" })}>
+    <button class="link" onClick={() => send({ type: "interrupt" })}>
       Stop it
     </button>
   );
@@ -216,10 +217,10 @@ export function Console() {
           />
         </label>
         <span class="found" aria-live="polite">
-          {query.value && (found === 1 ? "1 line" : `${found.toLocaleString("en")} lines`)}
+          {query.value && (found === 1 ? "1 line" : `${count(found)} lines`)}
         </span>
         <StopEvaluating />
-        <button type="button" class="link" disabled={!all.length} onClick={clearConsole}>
+        <button class="link" disabled={!all.length} onClick={clearConsole}>
           Clear
         </button>
       </header>
@@ -235,9 +236,7 @@ export function Console() {
           top.current = scrollTop;
         }}
       >
-        {dropped.value > 0 && (
-          <p class="note">{dropped.value.toLocaleString("en")} earlier lines were let go.</p>
-        )}
+        {dropped.value > 0 && <p class="note">{count(dropped.value)} earlier lines were let go.</p>}
         {all.length === 0 && (
           <p class="empty">
             What your code prints appears here. Below, ask the run something while it trains: it is

@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useSignal } from "@preact/signals";
 import { edits } from "./state";
 import { nameOf } from "../base/paths";
@@ -10,23 +11,19 @@ export function EditList() {
   if (!edits.value.length) return null;
   const at = shown.value;
   return (
-    <div class="edits">
+    <div class="edits stack">
       <h3>Edits of the code</h3>
       <ol>
         {edits.value.map(({ iter, diff }, n) => {
           const files = parseDiff(diff).map((file) => `${nameOf(file.path)} ${tally(file)}`);
           return (
             <li key={n}>
-              <button
-                type="button"
-                aria-expanded={at === n}
-                onClick={() => (shown.value = at === n ? null : n)}
-              >
+              <button aria-expanded={at === n} onClick={() => (shown.value = at === n ? null : n)}>
                 <span class="flag" aria-hidden="true">
                   {n + 1}
                 </span>
                 <span>
-                  iteration {iter.toLocaleString("en")}
+                  iteration {count(iter)}
                   <small>{files.join(", ") || "nothing differs"}</small>
                 </span>
               </button>

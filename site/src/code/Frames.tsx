@@ -14,7 +14,7 @@ function Place({ frame }: { frame: Frame }) {
   return (
     <li class="frame">
       {frame.path ? (
-        <button type="button" class="link" onClick={() => goTo(frame)}>
+        <button class="link" onClick={() => goTo(frame)}>
           {where}
         </button>
       ) : (
@@ -41,7 +41,7 @@ export function Frames({ frames }: { frames: Frame[] }) {
   if (!frames.length) return null;
   const yours = frames.some((frame) => frame.yours);
   return (
-    <ol class="frames">
+    <ol class="frames stack">
       {runs(frames).map((run, at) =>
         run[0]!.yours ? (
           run.map((frame, n) => <Place key={`${at}.${n}`} frame={frame} />)
@@ -51,7 +51,7 @@ export function Frames({ frames }: { frames: Frame[] }) {
               <summary>
                 {run.length === 1 ? "1 call" : `${run.length} calls`} in the library
               </summary>
-              <ol class="frames">
+              <ol class="frames stack">
                 {run.map((frame, n) => (
                   <Place key={n} frame={frame} />
                 ))}

@@ -32,6 +32,7 @@ export function NameForm(asked: Asked & Pick<InputHTMLAttributes, "placeholder" 
         tried.value = true;
         if (problem) return field.current?.focus();
         take(name.value.trim());
+        done();
       }}
       onKeyDown={(event) => event.key === "Escape" && done()}
     >

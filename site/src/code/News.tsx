@@ -9,6 +9,7 @@ import type { KernelCheck } from "../base/protocol";
 import { hasRun, progress } from "../run/state";
 import { Diff, Revealed } from "../ui/Diff";
 import { Fault } from "./Frames";
+import { Head } from "../ui/Head";
 import { Panel } from "../ui/Panel";
 import { Term } from "../ui/Term";
 
@@ -22,7 +23,7 @@ function Refused() {
           ? "Nothing is lost: the run goes on with the code that it had."
           : "Nothing was started."}
       </p>
-      <button type="button" class="link" onClick={() => (refusal.value = null)}>
+      <button class="link" onClick={() => (refusal.value = null)}>
         Close
       </button>
     </Panel>
@@ -48,19 +49,17 @@ function Fit() {
         With these edits the model has other parameters. Those that still fit by name and shape can
         be kept, with <Term word="adamw">AdamW</Term>'s averages of them; or a new run begins.
       </p>
-      <dl class="fit">
+      <dl class="fit pairs wide">
         <Names what="Kept" names={kept} />
         <Names what="Drawn anew" names={fresh} />
         <Names what="Let go" names={dropped} />
       </dl>
       <div class="row">
-        <button type="button" disabled={!kept.length} onClick={() => apply({ fit: true })}>
+        <button disabled={!kept.length} onClick={() => apply({ fit: true })}>
           Keep what fits
         </button>
-        <button type="button" onClick={() => run()}>
-          Begin a new run
-        </button>
-        <button type="button" class="link" onClick={() => (fit.value = null)}>
+        <button onClick={() => run()}>Begin a new run</button>
+        <button class="link" onClick={() => (fit.value = null)}>
           Leave it
         </button>
       </div>
@@ -73,16 +72,9 @@ const figure = (value: number | null) => (value === null ? "no number" : value.t
 function Kernels({ rows }: { rows: KernelCheck[] }) {
   const wrong = rows.filter((row) => !row.ok).length;
   const table = (
-    <div class="wide">
+    <div class="checks scroll">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Kernel</th>
-            <th scope="col">Largest error</th>
-            <th scope="col">Allowed</th>
-            <th scope="col">Where</th>
-          </tr>
-        </thead>
+        <Head titles={["Kernel", "Largest error", "Allowed", "Where"]} />
         <tbody>
           {rows.map(({ kernel, ok, largest, tolerance, where, message }) => (
             <tr key={kernel} data-ok={ok}>
@@ -120,10 +112,8 @@ function Kernels({ rows }: { rows: KernelCheck[] }) {
       </p>
       {table}
       <div class="row">
-        <button type="button" onClick={() => apply({ anyway: true })}>
-          Use it anyway
-        </button>
-        <button type="button" class="link" onClick={() => (kernels.value = null)}>
+        <button onClick={() => apply({ anyway: true })}>Use it anyway</button>
+        <button class="link" onClick={() => (kernels.value = null)}>
           Leave it
         </button>
       </div>
@@ -144,7 +134,7 @@ function Offered() {
       {problem ? (
         <Panel level={3} tone="error" title={`This ${source} was refused`}>
           <p>{problem} Nothing of it has run.</p>
-          <button type="button" class="link" onClick={leaveOffered}>
+          <button class="link" onClick={leaveOffered}>
             Close
           </button>
         </Panel>
@@ -163,12 +153,10 @@ function Offered() {
             {hasRun.value ? "; your run keeps its own." : "."}
           </p>
           <div class="row">
-            <button type="button" class="primary" onClick={takeOffered}>
+            <button class="primary" onClick={takeOffered}>
               Use these edits
             </button>
-            <button type="button" onClick={leaveOffered}>
-              Not now
-            </button>
+            <button onClick={leaveOffered}>Not now</button>
           </div>
           <p class="note">
             They become a project of their own, beside yours. Even then, nothing runs until you
@@ -180,7 +168,7 @@ function Offered() {
   );
 }
 
-/** Run ends the present run, which may be dear. */
+/** Asks before Run ends a long run. */
 function Ending() {
   const no = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => no.current?.focus(), []);
@@ -191,10 +179,8 @@ function Ending() {
         with the code as it is now, and lets this one go. Apply would go on with it.
       </p>
       <div class="row">
-        <button type="button" onClick={() => run({ sure: true })}>
-          Begin a new run
-        </button>
-        <button type="button" class="link" ref={no} onClick={() => (ending.value = false)}>
+        <button onClick={() => run({ sure: true })}>Begin a new run</button>
+        <button class="link" ref={no} onClick={() => (ending.value = false)}>
           Keep this one
         </button>
       </div>
@@ -204,7 +190,7 @@ function Ending() {
 
 export function News() {
   return (
-    <div class="news">
+    <div class="news stack">
       {ending.value && hasRun.value && <Ending />}
       {offered.value && <Offered key={offered.value.name} />}
       {refusal.value && <Refused key={refusal.value.title} />}

@@ -7,7 +7,7 @@ import { Diff } from "../ui/Diff";
 export function Recipes({ close }: { close: () => void }) {
   const shown = useSignal("");
   return (
-    <ul class="recipes">
+    <ul class="recipes stack">
       {recipes.value.map((recipe) => {
         const isShown = shown.value === recipe.name;
         const { files, problem } = isShown ? withRecipe(recipe) : { files: {}, problem: "" };
@@ -15,7 +15,6 @@ export function Recipes({ close }: { close: () => void }) {
           <li key={recipe.name}>
             <h3>
               <button
-                type="button"
                 aria-expanded={isShown}
                 onClick={() => (shown.value = isShown ? "" : recipe.name)}
               >
@@ -24,7 +23,7 @@ export function Recipes({ close }: { close: () => void }) {
             </h3>
             <p>{recipe.text}</p>
             {isShown && (
-              <div class="chosen">
+              <div class="chosen stack">
                 {problem ? (
                   <p class="problem">{problem}</p>
                 ) : (
@@ -32,7 +31,6 @@ export function Recipes({ close }: { close: () => void }) {
                 )}
                 <div class="row">
                   <button
-                    type="button"
                     class="primary"
                     disabled={problem !== ""}
                     onClick={() => {

@@ -1,6 +1,5 @@
-// The editor: one CodeMirror view, and for every file that was opened its state: text, undo history,
-// cursor, folds. The view sits in a shadow root, where CodeMirror's style sheets are constructed
-// ones, which the page's content security policy allows.
+// The editor: one CodeMirror view, and a state for every file that was opened (text, undo history,
+// cursor, folds). In a shadow root CodeMirror constructs its style sheets, as the page's CSP demands.
 
 import { acceptCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
@@ -258,9 +257,13 @@ export function setFiles(files: Files): void {
   }
   dirty.clear();
   clearTimeout(settling);
-  if (!originals.peek().has(open.peek()) && !(open.peek() in files)) {
-    open.value = sources.peek()[0]?.path ?? "";
-  }
+  stayOpen();
+}
+
+/** Opens another file where the open one is gone. */
+function stayOpen(): void {
+  if (originals.peek().has(open.peek()) || open.peek() in overlay.peek()) return;
+  open.value = sources.peek()[0]?.path ?? "";
 }
 
 /** Forgets every state: another project's files come. */
@@ -269,8 +272,7 @@ export function replaceFiles(files: Files): void {
   dirty.clear();
   left.clear();
   overlay.value = files;
-  const there = originals.peek().has(open.peek()) || open.peek() in files;
-  if (!there) open.value = sources.peek()[0]?.path ?? "";
+  stayOpen();
   if (view && shown) show(open.peek(), true);
 }
 

@@ -1,8 +1,7 @@
 // What the reader does with the edits: applies them, runs them, keeps and shares them.
 
 import { effect, signal } from "@preact/signals";
-import { address, editsFragment, leaveFragment } from "../base/fragment";
-import { Copying } from "../base/clipboard";
+import { editsFragment, leaveFragment } from "../base/fragment";
 import {
   codeLink,
   fit,
@@ -23,7 +22,7 @@ import { bytesOf } from "../base/reading";
 import { type Files, LIBRARY, MAX_ZIP, type Recipe, SHADERS } from "../base/protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "../run/state";
 
-const DEAR = 100; // iterations that a run has to have before it is not let go without a word
+const LONG = 100; // iterations of a run that is not ended without a question
 
 /** Something was done that can be taken back; it stands until the next such thing. */
 export const undoable = signal<{ text: string; undo: () => void } | null>(null);
@@ -65,11 +64,9 @@ export function apply(options: { fit?: boolean; anyway?: boolean } = {}): void {
   send({ type: "apply", files: overlay.peek(), ...options });
 }
 
-/** A run from the beginning, with the code as it is now. A run that is dear is asked about first: then
- * only the answer to that question is `sure`.
- */
+/** A new run with the code as it is now. Before a long run is ended the reader is asked, unless `sure`. */
 export function run({ sure = false } = {}): void {
-  if (!sure && hasRun.value && progress.value.iter >= DEAR) {
+  if (!sure && hasRun.value && progress.value.iter >= LONG) {
     ending.value = true;
     return;
   }
@@ -215,12 +212,8 @@ const project = () => {
 
 export const downloadZip = () => send({ type: "zip", ...project() });
 
-/** The link to the edits that was asked for, on its way to the clipboard. */
-export const copyingCode = new Copying();
-
 export function shareCode(): void {
-  codeLink.value = null;
-  copyingCode.begin();
+  codeLink.begin();
   send({ type: "share_code", ...project() });
 }
 
@@ -258,11 +251,7 @@ export function keepEdits(): void {
     const files = overlay.value;
     if (first) first = false;
     else projects.write(files);
-    codeLink.value = null; // it is of the edits as they were
-  });
-  effect(() => {
-    const link = codeLink.value;
-    if (link) copyingCode.settle(link.text ? address(link.text) : null);
+    codeLink.made.value = null; // it is of the edits as they were
   });
   addEventListener("pagehide", flush);
   projects.follow(setFiles);

@@ -8,7 +8,7 @@ import { assemblyScript, wgsl } from "./wgsl";
 
 const LANGUAGES = { py: pythonLanguage, ts: assemblyScript, wgsl };
 
-/** The text in runs: of what class each is, or "", and its characters. */
+/** The text in runs: what each is, as in looks.ts, or "", and its characters. */
 export function highlight({ path, text }: Source): [string, string][] {
   const { parser } = LANGUAGES[path.split(".").at(-1) as keyof typeof LANGUAGES];
   const runs: [string, string][] = [];
@@ -16,7 +16,7 @@ export function highlight({ path, text }: Source): [string, string][] {
     text,
     parser.parse(text),
     tokens,
-    (part, classes) => runs.push([classes, part]),
+    (part, classes) => runs.push([classes.replace("tok-", ""), part]),
     () => runs.push(["", "\n"]),
   );
   return runs;

@@ -59,14 +59,13 @@ export const looks: Extension = [
       backgroundColor: "var(--code-selection)",
     },
     ".cm-selectionMatch": { background: "var(--code-match)" },
-    ".cm-searchMatch": { background: "var(--code-match)", outline: "1px solid var(--edge)" },
+    ".cm-searchMatch, &.cm-focused .cm-matchingBracket": {
+      background: "var(--code-match)",
+      outline: "1px solid var(--edge)",
+    },
     ".cm-searchMatch-selected": {
       background: "var(--code-found)",
       outline: "2px solid var(--code-number)",
-    },
-    "&.cm-focused .cm-matchingBracket": {
-      background: "var(--code-match)",
-      outline: "1px solid var(--edge)",
     },
     "&.cm-focused .cm-nonmatchingBracket": { color: "var(--accent)", background: "none" },
     ".cm-foldPlaceholder": { ...button, padding: "0 .4em", margin: "0 .2em" },
@@ -78,18 +77,15 @@ export const looks: Extension = [
     ".cm-panel.cm-search label": { fontSize: "var(--text-1)", whiteSpace: "nowrap" },
     ".cm-panel.cm-search [name=close]": { ...button, right: ".4rem", top: ".4rem", border: "none" },
     ".cm-textfield": {
-      background: "var(--card)",
-      border: "1px solid var(--edge)",
-      borderRadius: "4px",
-      color: "var(--ink)",
+      ...button,
+      cursor: "text",
       fontFamily: "var(--mono)",
-      fontSize: "var(--text-1)",
       padding: ".3em .5em",
     },
     ".cm-textfield:focus": { outline: "2px solid var(--focus)" },
     ".cm-button": { ...button, backgroundImage: "none", padding: ".35em .7em" },
-    ".cm-panel.cm-panel-lint ul [aria-selected]": { background: "var(--code-match)" },
-    ".cm-panel.cm-panel-lint ul:focus [aria-selected]": { background: "var(--code-match)" },
+    ".cm-panel.cm-panel-lint ul [aria-selected], .cm-panel.cm-panel-lint ul:focus [aria-selected]":
+      { background: "var(--code-match)" },
 
     ".cm-tooltip": {
       background: "var(--card)",
@@ -154,12 +150,6 @@ export const looks: Extension = [
     ".cm-deletedLineGutter": { background: "var(--accent)" },
     ".cm-deletedChunk .cm-chunkButtons": { insetInlineEnd: "8px" },
     ".cm-chunkButtons button": { ...button, padding: ".1em .6em" },
-    ".cm-collapsedLines": {
-      background: "var(--wash)",
-      color: "var(--muted)",
-      padding: ".15em 1em",
-      fontFamily: "var(--sans)",
-    },
     ".cm-placeholder": { color: "var(--muted)" },
 
     ...Object.fromEntries(

@@ -2,7 +2,7 @@
 // only the last is drawn again when more comes, and the oldest goes when there are too many.
 
 import { signal, type Signal } from "@preact/signals";
-import type { ArrayView, CodeError, ConsoleEntry } from "../base/protocol";
+import type { ConsoleEntry } from "../base/protocol";
 import type { Reports } from "../base/reports";
 
 export const MOST_LINES = 5000;
@@ -10,13 +10,7 @@ const BLOCK = 100;
 const MOST_WIDTH = 4000; // characters of a line
 const HISTORY = 100;
 
-export interface Line {
-  id: number;
-  kind: ConsoleEntry["kind"];
-  text: string;
-  array?: ArrayView;
-  error?: CodeError;
-}
+export type Line = ConsoleEntry & { id: number };
 export interface Block {
   id: number;
   lines: Signal<Line[]>;
@@ -53,7 +47,8 @@ function print(entries: ConsoleEntry[]): void {
   const all = blocks.peek();
   let last = all.at(-1)?.lines.peek().at(-1);
   const lastBlock = all.at(-1);
-  for (const { kind, text, array, error } of entries) {
+  for (const entry of entries) {
+    const { kind, text } = entry;
     const streams = kind === "out" || kind === "err";
     const parts = streams ? text.split("\n") : [text];
     const isWhole = !streams || parts.at(-1) === "";
@@ -67,13 +62,7 @@ function print(entries: ConsoleEntry[]): void {
         last = joined;
         return;
       }
-      last = {
-        id: ++lineCount,
-        kind,
-        text: cut(part),
-        ...(array && { array }),
-        ...(error && { error }),
-      };
+      last = { ...entry, id: ++lineCount, text: cut(part) };
       fresh.push(last);
     });
     open = streams && !isWhole;

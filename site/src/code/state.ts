@@ -2,9 +2,9 @@
 // in the page; the worker gets them with a command, and never by itself.
 
 import { computed, signal } from "@preact/signals";
+import { CopiedLink } from "../base/clipboard";
 import type {
   CodeError,
-  CodeLinkReport,
   CompletionsReport,
   DocReport,
   Edit,
@@ -18,7 +18,7 @@ import type {
   Source,
 } from "../base/protocol";
 import { Questions } from "../base/questions";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -44,11 +44,9 @@ export const kernels = signal<KernelCheck[] | null>(null);
 /** A project that was opened and is to be read. */
 export const offered = signal<ProjectReport | null>(null);
 /** The edits as a link, when that was asked for. */
-export const codeLink = signal<CodeLinkReport | null>(null);
+export const codeLink = new CopiedLink();
 
-/** Where the last error was raised, for the editor to underline: in the reader's files, or else at
- * its end.
- */
+/** Where the last error was raised, to be underlined: in the reader's files, or else the innermost. */
 export const raised = signal<Frame[]>([]);
 
 function raise(frames: Frame[]): void {
@@ -66,7 +64,7 @@ export const pendingFiles = computed(() => {
 
 const PATIENCE_MS = 4000;
 
-export type Answer = CompletionsReport | DocReport | LintedReport;
+type Answer = CompletionsReport | DocReport | LintedReport;
 
 const questions = new Questions<(answer: Answer | null) => void>();
 
@@ -148,12 +146,8 @@ export const reports = {
     kernels.value = rows;
     if (rows.some((row) => !row.ok)) sent.value = null;
   },
-  project(message) {
-    offered.value = message;
-  },
-  code_link(message) {
-    codeLink.value = message;
-  },
+  project: into(offered),
+  code_link: (message) => codeLink.take(message),
   completions: answer,
   doc: answer,
   linted: answer,

@@ -7,7 +7,7 @@ import type { Source } from "../base/protocol";
 import { sources } from "../code/state";
 import { calm, useSeen } from "../ui/seen";
 import { phase } from "../run/state";
-import { recital, recited } from "./state";
+import { asking, problem, recited } from "./state";
 import { loadReference, refused, voices } from "../run/voices";
 
 const SPEED = 28; // px a second
@@ -33,28 +33,16 @@ function about({ path, text }: Source): { chips: string[]; says: string } {
   return { chips: ["Python", kind, lines], says: head };
 }
 
-/** A file's text. Its colours come when it is about to be seen: there are thousands of lines. */
+/** A file's text, in colours while it is near the view: there are thousands of lines. */
 function Listing({ file }: { file: Source }) {
   const box = useRef<HTMLPreElement>(null);
-  const near = useSignal(false);
-  useEffect(() => {
-    const watch = new IntersectionObserver(
-      (entries) => {
-        if (!entries.some((entry) => entry.isIntersecting)) return;
-        watch.disconnect();
-        near.value = true;
-      },
-      { root: box.current!.closest(".reel"), rootMargin: "400px" },
-    );
-    watch.observe(box.current!);
-    return () => watch.disconnect();
-  }, []);
+  const near = useSeen(box, { scrollMargin: "400px" });
   return (
     <pre ref={box}>
       {near.value
         ? highlight(file).map(([name, text], at) =>
             name ? (
-              <span key={at} class={name}>
+              <span key={at} style={{ color: `var(--code-${name})` }}>
                 {text}
               </span>
             ) : (
@@ -76,7 +64,7 @@ const Reel = memo(function Reel({ files }: { files: Source[] }) {
             <h3>{file.path}</h3>
             <ul class="chips">
               {chips.map((chip) => (
-                <li key={chip} data-chip={chip}>
+                <li key={chip} class="pill" data-chip={chip}>
                   {chip}
                 </li>
               ))}
@@ -99,14 +87,12 @@ function Recital({ playing }: { playing: boolean }) {
       voices.reference.value !== null &&
       !["booting", "error"].includes(phase.value) &&
       recited.value.length < ENOUGH &&
-      !recital.value.problem,
+      !problem.value,
   );
-  const asked = useRef(-1);
 
   useSignalEffect(() => {
-    const { answers } = recital.value;
-    if (!wanting.value || asked.current === answers) return;
-    asked.current = answers;
+    if (!wanting.value || asking.value) return;
+    asking.value = true;
     send({ type: "recite", prompt: "\n", seed: "credits" });
   });
   useEffect(() => {
@@ -122,14 +108,14 @@ function Recital({ playing }: { playing: boolean }) {
   }, [playing]);
 
   return (
-    <section class="recital" aria-labelledby="recital-title">
+    <section class="recital stack" aria-labelledby="recital-title">
       <h3 id="recital-title">Meanwhile, the reference model</h3>
       <p class="said" data-length={shown.value.length}>
         {shown.value.replaceAll("\n", "↵\n")}
         <span class="caret" aria-hidden="true" />
       </p>
       <p class="note">
-        {recital.value.problem ||
+        {problem.value ||
           refused.reference.value ||
           (voices.reference.value
             ? "206,016 numbers, and the files above. Nothing else writes this."
@@ -197,15 +183,15 @@ export function Credits() {
   };
   const file = files[current.value];
   return (
-    <div class="body credits-body" ref={body} data-playing={playing.value && seen.value}>
+    <div class="body stack credits-body" ref={body} data-playing={playing.value && seen.value}>
       <div class="remote">
-        <button type="button" class={playing.value ? "" : "primary"} onClick={toggle}>
+        <button class={playing.value ? "" : "primary"} onClick={toggle}>
           {playing.value ? "Pause the credits" : "Play the credits"}
         </button>
-        <button type="button" onClick={() => skip(-1)} disabled={current.value === 0}>
+        <button onClick={() => skip(-1)} disabled={current.value === 0}>
           Back
         </button>
-        <button type="button" onClick={() => skip(1)} disabled={current.value >= files.length - 1}>
+        <button onClick={() => skip(1)} disabled={current.value >= files.length - 1}>
           Skip
         </button>
         <p class="note">

@@ -6,16 +6,20 @@ import { onRestart } from "../base/restarts";
 
 /** What has been written and is not shown yet. */
 export const recited = signal("");
-/** How many questions for more were answered, and what was wrong with the last one. */
-export const recital = signal({ answers: 0, problem: "" });
+/** More was asked for, and is not there yet. */
+export const asking = signal(false);
+/** Why the last question for more had no answer, or "". */
+export const problem = signal("");
 
 export const reports = {
-  recited({ text, problem }) {
-    recited.value += text;
-    recital.value = { answers: recital.value.answers + 1, problem };
+  recited(message) {
+    recited.value += message.text;
+    problem.value = message.problem;
+    asking.value = false;
   },
 } satisfies Reports;
 
 onRestart(() => {
-  recital.value = { answers: recital.value.answers + 1, problem: "" };
+  problem.value = "";
+  asking.value = false;
 });

@@ -18,7 +18,8 @@ import { parse } from "../base/numbers";
 import type { Case, Diagnosis, Fix } from "../base/protocol";
 import { adapter, config, fields, hasRun, hindrance, model } from "../run/state";
 import { colour } from "../ui/theme";
-import { axis, Plot, type PlotOptions } from "../ui/Plot";
+import { Field } from "../ui/Field";
+import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 import { Explained, Term } from "../ui/Term";
 
 const busy = () =>
@@ -37,10 +38,10 @@ function examine(names: string[]): void {
 function Settings({ fix: { lr, iters, warmup } }: { fix: Fix }) {
   return (
     <>
-      {lr !== undefined && <span>peak learning rate {lr}</span>}
-      {iters !== undefined && <span>{iters.toLocaleString("en")} iterations</span>}
+      {lr !== undefined && <span class="pill">peak learning rate {lr}</span>}
+      {iters !== undefined && <span class="pill">{format.count(iters)} iterations</span>}
       {warmup !== undefined && (
-        <span>
+        <span class="pill">
           <Term word="warmup">warm-up</Term> of {warmup} iterations
         </span>
       )}
@@ -67,12 +68,12 @@ function FixButton({ fix }: { fix: Fix }) {
   };
   const nothing = later && lr === undefined && warmup === undefined;
   return (
-    <div class="fix">
-      <p class="wanted">
+    <div class="stack">
+      <p class="wanted row">
         <Settings fix={fix} />
       </p>
-      <p>
-        <button type="button" disabled={nothing || isSet} onClick={apply}>
+      <p class="row">
+        <button disabled={nothing || isSet} onClick={apply}>
           {isSet && !nothing ? "Set" : "Set it so"}
         </button>
         <span class="note">
@@ -85,16 +86,20 @@ function FixButton({ fix }: { fix: Fix }) {
   );
 }
 
+/** As of a panel. */
+const toneOf = ({ kind, healthy }: Diagnosis) =>
+  kind === "early" ? "notice" : healthy ? "advice" : "error";
+
 function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.ComponentChildren }) {
   return (
-    <div class="diagnosis" data-kind={verdict.kind} data-healthy={verdict.healthy}>
+    <div class={`diagnosis panel ${toneOf(verdict)}`} data-kind={verdict.kind}>
       <h3>{verdict.title}</h3>
       <p>
         <Explained text={verdict.says} />
       </p>
       {children}
       {verdict.evidence.length > 0 && (
-        <dl>
+        <dl class="pairs">
           {verdict.evidence.map(([what, value]) => (
             <div key={what}>
               <dt>{what}</dt>
@@ -104,7 +109,7 @@ function Card({ verdict, children }: { verdict: Diagnosis; children?: preact.Com
         </dl>
       )}
       {verdict.change && (
-        <p class="change">
+        <p>
           <Explained text={verdict.change} />
         </p>
       )}
@@ -150,25 +155,17 @@ function options(one: Case): () => PlotOptions {
           ? { distr: 3, range: (_, min, max) => [Math.min(min, 1), Math.max(max, 1000)] }
           : { range: (_, min, max) => [min > 1.6 ? Math.min(min - 0.1, 2) : 0, max + 0.2] },
       },
-      axes: [
-        { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
-        {
-          ...axis(),
-          size: 44,
-          label: "loss, nats a character",
-          ...(wild
-            ? {
-                filter: powers,
-                grid: { ...axis().grid, filter: powers },
-                values: (_, ticks) =>
-                  ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en"))),
-              }
-            : {
-                incrs: [0.1, 0.2, 0.5, 1, 2, 5],
-                values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
-              }),
-        },
-      ],
+      axes: axes({
+        size: 44,
+        label: "loss, nats a character",
+        ...(wild
+          ? {
+              filter: powers,
+              grid: { filter: powers },
+              values: (_, ticks) => ticks.map((tick) => tick?.toLocaleString("en") ?? ""),
+            }
+          : { incrs: [0.1, 0.2, 0.5, 1, 2, 5], values: fixed(1) }),
+      }),
       series: [
         {},
         { ...expected, stroke: colour("--train") },
@@ -220,7 +217,7 @@ function One({ one }: { one: Case }) {
   };
   return (
     <div class="one" data-case={one.name} data-phase={now?.phase ?? "none"}>
-      <div class="curve">
+      <div>
         <p class="wrong">
           <Explained text={one.wrong} />
         </p>
@@ -232,28 +229,19 @@ function One({ one }: { one: Case }) {
           version={version}
           points={() => curve()[0]}
           tell={said}
-        >
-          {(at) => {
-            const [iters, train, val] = curve();
-            return (
-              <ul class="legend" aria-hidden="true">
-                <li class="expected">expected</li>
-                <li class="smooth">
-                  training <b>{format.loss(train[at])}</b>
-                </li>
-                <li class="val">
-                  validation <b>{format.loss(val.slice(0, at + 1).findLast((x) => x !== null))}</b>
-                </li>
-                <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
-              </ul>
-            );
+          legend={(at) => {
+            const [, train, val] = curve();
+            return [
+              ["expected", "expected"],
+              ["smooth", "training", format.loss(train[at])],
+              ["val", "validation", format.loss(val.slice(0, at + 1).findLast((x) => x !== null))],
+            ];
           }}
-        </Plot>
+        />
       </div>
-      <div class="findings">
-        <div class="act">
+      <div class="stack">
+        <div class="act row">
           <button
-            type="button"
             class={running ? "" : "primary"}
             disabled={running ? now.phase === "asked" : wrong !== "" || busy()}
             onClick={() => (running ? send({ type: "uncase" }) : examine([one.name]))}
@@ -288,11 +276,11 @@ function One({ one }: { one: Case }) {
 function Own() {
   const { iter, verdict } = diagnosis.value;
   return (
-    <section class="own" aria-labelledby="own-title">
+    <section class="own stack" aria-labelledby="own-title">
       <h3 id="own-title">Your run</h3>
       {verdict ? (
         <Card verdict={verdict}>
-          <p class="note">As of iteration {iter.toLocaleString("en")}, from its losses alone.</p>
+          <p class="note">As of iteration {format.count(iter)}, from its losses alone.</p>
         </Card>
       ) : (
         <p class="empty">
@@ -311,7 +299,7 @@ export function Doctor() {
   const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
   const wrong = hindrance() || iterationsProblem();
   return (
-    <div class="body">
+    <div class="body stack">
       <p class="intro">
         Six short runs of the page's own model, in batches of 8. In five of them one thing is wrong.
         The dashed curve is what should come of it, the solid one is what comes. The doctor then
@@ -323,9 +311,8 @@ export function Doctor() {
           return (
             <button
               key={name}
-              type="button"
               aria-pressed={name === one?.name}
-              data-kind={now?.verdict?.kind ?? now?.phase ?? "none"}
+              class={now?.verdict ? toneOf(now.verdict) : ""}
               onClick={() => (picked.value = name)}
             >
               <strong>{title}</strong>
@@ -341,23 +328,14 @@ export function Doctor() {
         })}
       </div>
       <div class="ask">
-        <div class="field">
-          <label for="case-iters">Case iterations</label>
-          <input
-            id="case-iters"
-            type="number"
-            inputMode="numeric"
-            min={bounds.value.fewest}
-            max={bounds.value.most}
-            step={1}
-            autocomplete="off"
-            aria-describedby="case-hint"
-            value={iterations.value}
-            onInput={(event) => (iterations.value = event.currentTarget.value)}
-          />
-        </div>
+        <Field
+          id="case-iters"
+          label="Case iterations"
+          text={iterations}
+          range={[bounds.value.fewest, bounds.value.most]}
+          aria-describedby="case-hint"
+        />
         <button
-          type="button"
           disabled={busy() || wrong !== ""}
           onClick={() => examine(cases.value.map(({ name }) => name))}
         >

@@ -1,11 +1,9 @@
-import { levels, showLevels } from "./state";
+import { levels, rangeOf, showLevels } from "./state";
 
 /** Switches the lines of the loss curve, and says of each what it means. */
 export function Levels() {
-  const low = ({ nats, to }: { nats: number; to: number | null }) =>
-    to === null ? nats.toFixed(2) : `${nats.toFixed(2)} to ${to.toFixed(2)}`;
   return (
-    <div class="levels">
+    <div class="levels stack">
       <label>
         <input
           type="checkbox"
@@ -20,7 +18,7 @@ export function Levels() {
           {levels.value.map((level) => (
             <div key={level.name} data-level={level.name}>
               <dt>
-                {level.label} <b>{low(level)}</b>
+                {level.label} <b>{rangeOf(level.nats, level.to)}</b>
               </dt>
               <dd>{level.says}</dd>
             </div>

@@ -1,16 +1,14 @@
 // What the page knows of the doctor: the six cases, their curves, and what its own run shows.
 
 import { signal } from "@preact/signals";
-import type { Case, Diagnosis, Level } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import type { Case, CaseReport, Diagnosis, Level } from "../base/protocol";
+import { outside } from "../base/numbers";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
-/** A case that runs, or has run. */
-export interface Examined {
-  phase: "asked" | "running" | "done" | "stopped" | "failed";
-  iters: number;
-  message: string;
-  verdict: Diagnosis | null;
+/** A case that waits, runs, or has run. */
+interface Examined extends Pick<CaseReport, "iters" | "message" | "verdict"> {
+  phase: CaseReport["phase"] | "asked";
 }
 
 export const cases = signal<Case[]>([]);
@@ -32,12 +30,13 @@ export const diagnosis = signal<{ iter: number; verdict: Diagnosis | null }>({
 /** The lines that can be drawn on the loss curve, and whether they are. */
 export const levels = signal<Level[]>([]);
 export const showLevels = signal(false);
+export const rangeOf = (nats: number, to: number | null): string =>
+  to === null ? nats.toFixed(2) : `${nats.toFixed(2)} to ${to.toFixed(2)}`;
 
 export function iterationsProblem(): string {
   const { fewest, most } = bounds.value;
-  const value = Number(iterations.value.trim() || NaN);
-  const fine = Number.isInteger(value) && value >= fewest && value <= most;
-  return fine ? "" : `Iterations: a whole number from ${fewest} to ${most.toLocaleString("en")}.`;
+  const wrong = outside(iterations.value, [fewest, most]);
+  return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
 const change = (name: string, now: Examined) =>
@@ -58,9 +57,7 @@ export const reports = {
   levels(message) {
     levels.value = message.levels;
   },
-  diagnosis(message) {
-    diagnosis.value = message;
-  },
+  diagnosis: into(diagnosis),
   case({ name, phase, iters, records, message, verdict }) {
     const begins = phase === "running" && examined.value[name]?.phase !== "running";
     if (begins) {

@@ -41,17 +41,13 @@ export function Stop({ at }: { at: Place }) {
       </p>
       <h3>{at === "start" && phase.value === "booting" ? "In a moment, press Start" : title}</h3>
       <p>{text}</p>
-      <div class="ways">
-        {index > 0 && (
-          <button type="button" onClick={() => go(index - 1)}>
-            Back
-          </button>
-        )}
-        <button type="button" class="next" onClick={() => (last ? leave() : go(index + 1))}>
+      <div class="ways row">
+        {index > 0 && <button onClick={() => go(index - 1)}>Back</button>}
+        <button class="next" onClick={() => (last ? leave() : go(index + 1))}>
           {last ? "Finish" : "Next"}
         </button>
         {!last && (
-          <button type="button" class="link" onClick={leave}>
+          <button class="link" onClick={leave}>
             Skip the first look
           </button>
         )}
@@ -63,7 +59,7 @@ export function Stop({ at }: { at: Place }) {
 /** In the footer: the first look once more. */
 export function Again() {
   return (
-    <button type="button" class="link" onClick={() => go(0)}>
+    <button class="link" onClick={() => go(0)}>
       {stop.value === null ? "Take the first look again" : "To the first look"}
     </button>
   );

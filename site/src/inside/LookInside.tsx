@@ -1,11 +1,13 @@
 import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { glyph } from "../base/format";
+import { count, glyph } from "../base/format";
 import { chosen, head, layers, look, position, PROMPT, prompt, refusal, weight } from "./state";
 import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
 import type { Health, Look, VoiceName } from "../base/protocol";
 import { hasRun, phase } from "../run/state";
+import { Head } from "../ui/Head";
+import { byKey } from "../ui/keys";
 import { useSeen } from "../ui/seen";
 import { colour, colours } from "../ui/theme";
 import { loadReference, refused, voices } from "../run/voices";
@@ -67,7 +69,6 @@ function Heads({ now }: { now: Look }) {
           return (
             <button
               key={`${layer}.${of}`}
-              type="button"
               aria-pressed={chosen}
               aria-label={`${layer + 1}.${of + 1}: layer ${layer + 1}, head ${of + 1}`}
               onClick={() => (head.value = { layer, head: of })}
@@ -104,35 +105,31 @@ function Large({ now }: { now: Look }) {
   const told =
     `“${glyph(now.text[to]!)}” (${to + 1}) takes ${percent(weight(now, layer, of, to, from))} ` +
     `from “${glyph(now.text[from]!)}” (${from + 1})`;
+  const characters = (on: number) =>
+    now.text.map((character, at) => (
+      <span key={at} data-on={at === on}>
+        {glyph(character)}
+      </span>
+    ));
   const point = (event: PointerEvent & { currentTarget: HTMLElement }) => {
     const box = event.currentTarget.getBoundingClientRect();
     const place = (at: number, length: number) => Math.floor((n * at) / length);
     set(place(event.clientY - box.top, box.height), place(event.clientX - box.left, box.width));
   };
-  const move = (event: KeyboardEvent) => {
-    const step: Record<string, [number, number]> = {
-      ArrowUp: [to - 1, from],
-      ArrowDown: [to + 1, from],
-      ArrowLeft: [to, from - 1],
-      ArrowRight: [to, from + 1],
-      Home: [to, 0],
-      End: [to, to],
-    };
-    const next = step[event.key];
-    if (!next) return;
-    event.preventDefault();
-    set(...next);
+  const steps: Record<string, [number, number]> = {
+    ArrowUp: [to - 1, from],
+    ArrowDown: [to + 1, from],
+    ArrowLeft: [to, from - 1],
+    ArrowRight: [to, from + 1],
+    Home: [to, 0],
+    End: [to, to],
   };
   return (
-    <div class="large" style={{ "--n": n }}>
+    <div style={{ "--n": n }}>
       <p class="told">{told}</p>
       <div class="axes">
         <div class="down" aria-hidden="true">
-          {now.text.map((character, at) => (
-            <span key={at} data-on={at === to}>
-              {glyph(character)}
-            </span>
-          ))}
+          {characters(to)}
         </div>
         <div
           class="map"
@@ -145,7 +142,7 @@ function Large({ now }: { now: Look }) {
           aria-valuetext={told}
           onPointerMove={point}
           onPointerDown={point}
-          onKeyDown={move}
+          onKeyDown={(event) => byKey(event, steps, (next) => set(...next))}
         >
           <Map key={`${layer}.${of}`} layer={layer} of={of} />
           <span
@@ -158,11 +155,7 @@ function Large({ now }: { now: Look }) {
           />
         </div>
         <div class="across" aria-hidden="true">
-          {now.text.map((character, at) => (
-            <span key={at} data-on={at === from}>
-              {glyph(character)}
-            </span>
-          ))}
+          {characters(from)}
         </div>
       </div>
     </div>
@@ -177,12 +170,8 @@ function Guesses({ now }: { now: Look }) {
   const n = now.text.length;
   const at = Math.min(position.value ?? n - 1, n - 1);
   const box = useRef<HTMLDivElement>(null);
-  const move = (event: KeyboardEvent) => {
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    position.value = Math.max(0, Math.min(n - 1, to));
-  };
+  const steps = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 };
+  const go = (to: number) => (position.value = Math.max(0, Math.min(n - 1, to)));
   useEffect(() => {
     box.current
       ?.querySelector<HTMLElement>("[data-on=true]")
@@ -196,9 +185,9 @@ function Guesses({ now }: { now: Look }) {
     })
     .join("; ");
   return (
-    <div class="guesses">
+    <div class="stack">
       <div
-        class="grid"
+        class="grid scroll"
         ref={box}
         tabIndex={0}
         role="slider"
@@ -207,7 +196,7 @@ function Guesses({ now }: { now: Look }) {
         aria-valuemax={n}
         aria-valuenow={at + 1}
         aria-valuetext={`After “${glyph(now.text[at]!)}”, ${next}. ${told}`}
-        onKeyDown={move}
+        onKeyDown={(event) => byKey(event, steps, go)}
       >
         <table aria-hidden="true">
           <thead>
@@ -253,8 +242,9 @@ function Guesses({ now }: { now: Look }) {
             <div key={layer}>
               <dt>{named(layer)}</dt>
               {row[at]!.map(([character, share]) => (
-                <dd key={character} data-right={character === now.text[at + 1]}>
-                  <b>{glyph(character)}</b> {percent(share)}
+                <dd key={character}>
+                  <b data-right={character === now.text[at + 1]}>{glyph(character)}</b>{" "}
+                  {percent(share)}
                 </dd>
               ))}
             </div>
@@ -276,7 +266,7 @@ const bar = (update: number | null) =>
 
 function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
   return (
-    <section class="layers" aria-labelledby="layers-title">
+    <section class="layers stack" aria-labelledby="layers-title">
       <h3 id="layers-title">How its layers fare</h3>
       <p class="note">
         At iteration {iter}. The <Term word="gradient">gradient</Term> is that of the last step,
@@ -285,23 +275,13 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
         unlearns.
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Layers">
-        <table>
-          <thead>
-            <tr>
-              <th>Part</th>
-              <th>Weights</th>
-              <th>Mean</th>
-              <th>RMS</th>
-              <th>Norm</th>
-              <th>Gradient</th>
-              <th>Update</th>
-            </tr>
-          </thead>
+        <table class="figures">
+          <Head titles={["Part", "Weights", "Mean", "RMS", "Norm", "Gradient", "Update"]} />
           <tbody>
             {rows.map((row) => (
               <tr key={row.name}>
                 <th>{row.name}</th>
-                <td>{row.size.toLocaleString("en")}</td>
+                <td>{count(row.size)}</td>
                 <td>{short(row.mean)}</td>
                 <td>{short(row.rms)}</td>
                 <td>{short(row.norm)}</td>
@@ -322,11 +302,9 @@ function Layers({ rows, iter }: { rows: Health[]; iter: number | null }) {
 
 /** Whose numbers these are. */
 function origin({ source, iter }: Look): string {
-  if (source === "run") return `Your run at iteration ${iter!.toLocaleString("en")}.`;
+  if (source === "run") return `Your run at iteration ${count(iter!)}.`;
   const voice = voices[source].value;
-  return voice
-    ? `${voice.name}: seed ${voice.seed}, iteration ${voice.iter.toLocaleString("en")}.`
-    : "";
+  return voice ? `${voice.name}: seed ${voice.seed}, iteration ${count(voice.iter)}.` : "";
 }
 
 /** Why there is nothing to see. */
@@ -363,13 +341,13 @@ export function LookInside() {
 
   const now = look.value?.source === source.value ? look.value : null;
   return (
-    <div class="body" ref={body}>
+    <div class="body stack" ref={body}>
       <p class="intro">
         A prompt goes through the model, and you see what happens on the way. A run that trains is
         looked into again now and then, so seldom that it costs a fortieth of the time at most.
       </p>
       <div class="ask">
-        <fieldset>
+        <fieldset class="stack">
           <legend>Model</legend>
           {SOURCES.map(([value, label]) => (
             <label key={value}>
@@ -407,7 +385,7 @@ export function LookInside() {
             {origin(now)}
           </p>
           {now.layers > 0 && (
-            <section class="attention" aria-labelledby="attention-title">
+            <section class="attention stack" aria-labelledby="attention-title">
               <h3 id="attention-title">Where each head looks</h3>
               <p class="note">
                 An <Term word="heads">attention head</Term> takes, for each character, something
@@ -420,7 +398,7 @@ export function LookInside() {
               </div>
             </section>
           )}
-          <section class="lens" aria-labelledby="lens-title">
+          <section class="lens stack" aria-labelledby="lens-title">
             <h3 id="lens-title">What each layer would say</h3>
             {now.guesses.length ? (
               <>

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { Health, Look, VoiceName } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 
 /** The model that the reader has chosen to look into. */
 export const chosen = signal<VoiceName | null>(null);
@@ -33,9 +33,7 @@ export const reports = {
       head.value = { layer: Math.max(0, message.layers - 1), head: 0 };
     }
   },
-  layers(message) {
-    layers.value = message;
-  },
+  layers: into(layers),
   unlens(message) {
     look.value = layers.value = null;
     refusal.value = message.message;

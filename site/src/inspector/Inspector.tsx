@@ -1,16 +1,20 @@
 import { FileButton } from "../ui/FileButton";
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import * as format from "../base/format";
+import { count, loss } from "../base/format";
 import { compared, forget, opened, pages, refused, shown } from "./state";
 import { send } from "../run/supervision";
 import type { Inspected, PageOfBytes, Part, Slot } from "../base/protocol";
 import { bytesOf } from "../base/reading";
 import { hasRun, phase } from "../run/state";
+import { Head } from "../ui/Head";
+import { byKey } from "../ui/keys";
 
 const MOST_BYTES = 1 << 28;
 const PAGE = 512;
 const TIMES = "\u00a0×\u00a0"; // not to be broken
+const COLUMNS = ["Name", "Shape", "From byte", "Mean", "Std", "Min", "Max", "Values"];
+const COMPARED = ["Differ", "Largest", "RMS"];
 const LABELS: Record<Slot, string> = { a: "File", b: "Compare with" };
 
 /** A number to so many digits. */
@@ -19,7 +23,6 @@ function figure(value: number, digits = 4): string {
   const text = Number.isInteger(value) && !small ? String(value) : value.toPrecision(digits);
   return (value === 0 ? "0" : small ? value.toExponential(digits - 2) : text).replaceAll("-", "−");
 }
-const count = (value: number): string => value.toLocaleString("en");
 
 async function inspect(slot: Slot, file: File): Promise<void> {
   if (file.size > MOST_BYTES) {
@@ -37,22 +40,20 @@ function Place({ slot }: { slot: Slot }) {
   const over = useSignal(false);
   const file = opened[slot].value;
   const deaf = phase.value === "booting";
+  const mine = (event: DragEvent, isOver: boolean) => {
+    event.preventDefault();
+    event.stopPropagation(); // elsewhere on the page a drop loads the weights
+    delete document.documentElement.dataset.dropping;
+    over.value = isOver;
+  };
   return (
     <div
       class="place"
       data-over={over.value}
-      onDragOver={(event) => {
-        event.preventDefault();
-        event.stopPropagation(); // elsewhere on the page a drop loads the weights
-        delete document.documentElement.dataset.dropping;
-        over.value = true;
-      }}
+      onDragOver={(event) => mine(event, true)}
       onDragLeave={() => (over.value = false)}
       onDrop={(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        delete document.documentElement.dataset.dropping;
-        over.value = false;
+        mine(event, false);
         const dropped = event.dataTransfer?.files[0];
         if (dropped && !deaf) void inspect(slot, dropped);
       }}
@@ -71,7 +72,7 @@ function Place({ slot }: { slot: Slot }) {
           <span>Drop a .bin or a .state here, or</span>
         )}
       </p>
-      <p class="pick">
+      <p class="pick row">
         <FileButton
           accept=".bin,.state"
           disabled={deaf}
@@ -80,17 +81,12 @@ function Place({ slot }: { slot: Slot }) {
           Choose a file
           <span class="for-readers"> {slot === "a" ? "to inspect" : "to compare with"}</span>
         </FileButton>
-        <button
-          type="button"
-          disabled={!hasRun.value}
-          onClick={() => send({ type: "inspect_run", slot })}
-        >
+        <button disabled={!hasRun.value} onClick={() => send({ type: "inspect_run", slot })}>
           The current run
           <span class="for-readers">{slot === "a" ? "" : " to compare with"}</span>
         </button>
         {file && (
           <button
-            type="button"
             class="link"
             onClick={() => {
               forget(slot);
@@ -101,7 +97,7 @@ function Place({ slot }: { slot: Slot }) {
           </button>
         )}
       </p>
-      <p class="refused" aria-live="polite">
+      <p class="problem refused" aria-live="polite">
         {refused[slot].value}
       </p>
     </div>
@@ -141,13 +137,7 @@ function regionAt(file: Inspected, byte: number): { name: string; tone: string; 
   if (byte < PAGE) return { name: "header", tone: "header" };
   if (byte < file.start) return { name: "settings and records", tone: "header" };
   if (byte >= file.end) return { name: "vocabulary", tone: "header" };
-  let low = 0;
-  for (let high = file.parts.length - 1; low < high;) {
-    const middle = Math.ceil((low + high) / 2);
-    if (file.parts[middle]!.byte <= byte) low = middle;
-    else high = middle - 1;
-  }
-  const part = file.parts[low]!;
+  const part = file.parts.findLast((part) => part.byte <= byte)!;
   return { name: part.name, tone: part.group, part };
 }
 
@@ -166,23 +156,17 @@ function Strip({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfBy
     const { left, width } = event.currentTarget.getBoundingClientRect();
     go(slot, Math.floor((((event.clientX - left) / width) * file.size) / PAGE));
   };
-  const move = (event: KeyboardEvent) => {
-    const tensor = regionAt(file, now.at).part;
-    const index = tensor ? file.parts.indexOf(tensor) : -1;
-    const steps: Record<string, number> = {
-      ArrowLeft: now.page - 1,
-      ArrowDown: now.page - 1,
-      ArrowRight: now.page + 1,
-      ArrowUp: now.page + 1,
-      PageUp: Math.floor((file.parts[index + 1]?.byte ?? file.size - 1) / PAGE),
-      PageDown: Math.floor((file.parts[index - 1]?.byte ?? 0) / PAGE),
-      Home: 0,
-      End: last,
-    };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    go(slot, to);
+  const tensor = regionAt(file, now.at).part;
+  const index = tensor ? file.parts.indexOf(tensor) : -1;
+  const steps = {
+    ArrowLeft: now.page - 1,
+    ArrowDown: now.page - 1,
+    ArrowRight: now.page + 1,
+    ArrowUp: now.page + 1,
+    PageUp: Math.floor((file.parts[index + 1]?.byte ?? file.size - 1) / PAGE),
+    PageDown: Math.floor((file.parts[index - 1]?.byte ?? 0) / PAGE),
+    Home: 0,
+    End: last,
   };
   return (
     <div
@@ -194,7 +178,7 @@ function Strip({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfBy
       aria-valuemax={last}
       aria-valuenow={now.page}
       aria-valuetext={`byte ${count(now.at)}, ${regionAt(file, now.at).name}`}
-      onKeyDown={move}
+      onKeyDown={(event) => byKey(event, steps, (page) => go(slot, page))}
       onPointerDown={(event) => {
         pressed.current = true;
         event.currentTarget.setPointerCapture(event.pointerId);
@@ -237,11 +221,11 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
         <p>
           {count(now.at)} to {count(Math.min(now.at + PAGE, file.size) - 1)}: {names.join(", ")}
         </p>
-        <p class="pick">
-          <button type="button" disabled={now.page === 0} onClick={() => go(slot, now.page - 1)}>
+        <p class="pick row">
+          <button disabled={now.page === 0} onClick={() => go(slot, now.page - 1)}>
             Previous 512
           </button>
-          <button type="button" disabled={now.page === last} onClick={() => go(slot, now.page + 1)}>
+          <button disabled={now.page === last} onClick={() => go(slot, now.page + 1)}>
             Next 512
           </button>
         </p>
@@ -269,7 +253,7 @@ function Hex({ file, slot, now }: { file: Inspected; slot: Slot; now: PageOfByte
           </div>
         ))}
       </div>
-      <ul class="key">
+      <ul class="swatches">
         <li class="tone header">header</li>
         <li class="tone embedding">embeddings</li>
         <li class="tone attention">attention</li>
@@ -309,35 +293,16 @@ function Tensors({ file, slot }: { file: Inspected; slot: Slot }) {
           {whole.text}
         </p>
       )}
-      <div class="table" role="region" aria-label="Tensors" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Shape</th>
-              <th scope="col">From byte</th>
-              <th scope="col">Mean</th>
-              <th scope="col">Std</th>
-              <th scope="col">Min</th>
-              <th scope="col">Max</th>
-              <th scope="col">Values</th>
-              {comparing && (
-                <>
-                  <th scope="col">Differ</th>
-                  <th scope="col">Largest</th>
-                  <th scope="col">RMS</th>
-                </>
-              )}
-            </tr>
-          </thead>
+      <div class="scroll" role="region" aria-label="Tensors" tabIndex={0}>
+        <table class="figures">
+          <Head titles={comparing ? [...COLUMNS, ...COMPARED] : COLUMNS} />
           <tbody>
             {file.parts.map((part, at) => {
               const row = apart.get(part.name);
               return (
-                <tr key={part.name} data-differs={row ? row.count > 0 : false}>
+                <tr key={part.name}>
                   <th scope="row">
                     <button
-                      type="button"
                       class={`link tone ${part.group} ${at % 2 ? "odd" : ""}`}
                       onClick={() => {
                         go(slot, Math.floor(part.byte / PAGE));
@@ -385,7 +350,7 @@ export function Inspector() {
   const now = pages[slot].value;
   const both = opened.a.value !== null && opened.b.value !== null;
   return (
-    <div class="body">
+    <div class="body stack">
       <div class="places">
         <Place slot="a" />
         <Place slot="b" />
@@ -393,12 +358,7 @@ export function Inspector() {
       {both && (
         <div class="switch" role="group" aria-label="Which file to show">
           {(["a", "b"] as const).map((each) => (
-            <button
-              key={each}
-              type="button"
-              aria-pressed={slot === each}
-              onClick={() => (shown.value = each)}
-            >
+            <button key={each} aria-pressed={slot === each} onClick={() => (shown.value = each)}>
               {each === "a" ? "First" : "Second"}: {opened[each].value!.name}
             </button>
           ))}
@@ -412,7 +372,7 @@ export function Inspector() {
               <pre tabIndex={0}>{file.header}</pre>
               <p class="note">
                 The first 512 bytes, spaces to the end: text that any editor shows. Validation loss:{" "}
-                {format.loss(file.valLoss)}.
+                {loss(file.valLoss)}.
               </p>
             </section>
             <Size file={file} />

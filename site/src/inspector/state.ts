@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ComparedReport, Inspected, PageOfBytes, Slot } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
 export const opened = { a: signal<Inspected | null>(null), b: signal<Inspected | null>(null) };
@@ -26,9 +26,7 @@ export const reports = {
   bytes(message) {
     pages[message.slot].value = message;
   },
-  compared(message) {
-    compared.value = message;
-  },
+  compared: into(compared),
 } satisfies Reports;
 
 /** Empties a slot. */

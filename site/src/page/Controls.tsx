@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../code/edits";
 import { checkedSettings } from "../run/settings";
@@ -58,7 +59,6 @@ export function Controls() {
     const usable = USABLE[name]!.includes(phase.value) && !busyWith;
     return (
       <button
-        type="button"
         class={USEFUL[phase.value] === name ? "primary" : ""}
         data-button={name}
         disabled={!usable}
@@ -75,17 +75,16 @@ export function Controls() {
 
   return (
     <div class="controls" ref={row}>
-      <div class="transport">
+      <div class="transport row">
         {button("Start", start)}
         {button("Pause", () => send({ type: "pause" }), stopping.value)}
         {button("Resume", () => send({ type: "resume" }))}
         {button("Reset", () => send({ type: "reset" }))}
       </div>
       {undo.value !== null && phase.value !== "training" && (
-        <p class="undo">
-          The run at iteration {undo.value.toLocaleString("en")} was put aside.{" "}
+        <p class="undo status">
+          The run at iteration {count(undo.value)} was put aside.{" "}
           <button
-            type="button"
             class="link"
             onClick={(event) => {
               pressed = event.currentTarget;

@@ -16,7 +16,7 @@ function kept(): string {
     return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
   const last = autosaved.value;
   if (!last) return "A running run is kept in this browser too, for after a crash or a reload.";
-  const said = `Kept in this browser at iteration ${last.iter.toLocaleString("en")}`;
+  const said = `Kept in this browser at iteration ${format.count(last.iter)}`;
   if (!room.value) return `${said}.`;
   const { usage, quota, persisted } = room.value;
   return (
@@ -31,9 +31,8 @@ const size = (times: number) => format.megabytes(512 + 4 * times * model.value.p
 /** Save and load, for both kinds of file. Load takes either kind, and so does a drop. */
 export function Files() {
   const save = (what: "weights" | "state", note: string) => (
-    <div class="weights">
+    <div class="weights row">
       <button
-        type="button"
         disabled={!hasRun.value}
         onClick={() => send({ type: what === "weights" ? "save" : "state" })}
       >
@@ -47,7 +46,7 @@ export function Files() {
       <Stop at="save" />
       {save("weights", `The model alone, to use or to share: ${size(1)} MB.`)}
       {save("state", `The whole run, to go on with exactly: ${size(3)} MB.`)}
-      <div class="weights">
+      <div class="weights row">
         <FileButton
           accept=".bin,.state"
           disabled={!["ready", "paused", "done"].includes(phase.value)}
@@ -71,7 +70,7 @@ export function Loaded() {
         <strong>{file.name}</strong>
         <span>{file.kind}</span>
         <span>seed {file.seed}</span>
-        <span>iteration {file.iter.toLocaleString("en")}</span>
+        <span>iteration {format.count(file.iter)}</span>
         {file.valLoss !== null && <span>val {format.loss(file.valLoss)}</span>}
       </p>
       <p class="note">

@@ -18,7 +18,7 @@ async function goOn({ text }: Copy): Promise<void> {
 /** The run that was going on when the page was left, and what to do with it. */
 export function Offer({ copy }: { copy: Copy }) {
   const { seed, iter, iters, valLoss, createdAt } = copy;
-  const where = iter.toLocaleString("en");
+  const where = format.count(iter);
   const isDone = iter >= iters;
   const when = new Date(createdAt).toLocaleString(undefined, {
     dateStyle: "medium",
@@ -33,16 +33,15 @@ export function Offer({ copy }: { copy: Copy }) {
       <p class="facts">
         <span>seed {seed || "(empty)"}</span>
         <span>
-          iteration {where} of {iters.toLocaleString("en")}
+          iteration {where} of {format.count(iters)}
         </span>
         {valLoss !== null && <span>val {format.loss(valLoss)}</span>}
         <span>
           <time dateTime={createdAt}>{when}</time>
         </span>
       </p>
-      <div class="actions">
+      <div class="row">
         <button
-          type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
             void goOn(copy);
@@ -51,7 +50,6 @@ export function Offer({ copy }: { copy: Copy }) {
           {isDone ? "Open it" : `Continue from iteration ${where}`}
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             discarded.value = copy;
@@ -71,9 +69,9 @@ export function Discarded() {
   return (
     <Panel tone="notice" label="The kept run was discarded">
       <p>
-        The run of seed {seed || "(empty)"}, kept at iteration {iter.toLocaleString("en")}, was
-        discarded. It can be brought back until this browser keeps another run, or you leave.{" "}
-        <button type="button" class="link" onClick={() => send({ type: "undiscard" })}>
+        The run of seed {seed || "(empty)"}, kept at iteration {format.count(iter)}, was discarded.
+        It can be brought back until this browser keeps another run, or you leave.{" "}
+        <button class="link" onClick={() => send({ type: "undiscard" })}>
           Undo
         </button>
       </p>
@@ -87,16 +85,15 @@ export function Asked() {
   return (
     <Panel tone="advice" class="offer" title="This run began with something else">
       <p>
-        {name}: seed {seed}, iteration {iter.toLocaleString("en")}.
+        {name}: seed {seed}, iteration {format.count(iter)}.
       </p>
       <ul>
         {differences.map((difference) => (
           <li key={difference}>{difference}</li>
         ))}
       </ul>
-      <div class="actions">
+      <div class="row">
         <button
-          type="button"
           onClick={(event) => {
             handOn(event.currentTarget);
             send({ type: "anyway" });
@@ -105,7 +102,6 @@ export function Asked() {
           Go on with it
         </button>
         <button
-          type="button"
           class="link"
           onClick={() => {
             asked.value = null;

@@ -1,6 +1,6 @@
 import { again, isDead, restart } from "../run/supervision";
 import { load } from "./load";
-import { Frames } from "../code/Frames";
+import { Fault } from "../code/Frames";
 import { Asked, Discarded, Offer } from "./Offers";
 import { Lacking } from "../run/Device";
 import { Panel } from "../ui/Panel";
@@ -23,26 +23,14 @@ export function Panels() {
   const copy = kept.value;
   const missing = adapter.value?.missing;
   return (
-    <div class="panels">
+    <div class="panels stack">
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
         <Panel key={`${wrong.title} ${wrong.message}`} tone="error" title={wrong.title}>
-          <p>{wrong.message}</p>
-          <p>{wrong.hint}</p>
-          <Frames frames={wrong.frames ?? []} />
-          {wrong.detail && (
-            <details>
-              <summary>Details</summary>
-              <pre>{wrong.detail}</pre>
-            </details>
-          )}
-          {isDead() && (
-            <button type="button" onClick={() => again()}>
-              Try again
-            </button>
-          )}
+          <Fault error={wrong} />
+          {isDead() && <button onClick={() => again()}>Try again</button>}
           {phase.value !== "error" && (
-            <button type="button" class="link" onClick={() => (panel.value = null)}>
+            <button class="link" onClick={() => (panel.value = null)}>
               Close
             </button>
           )}
@@ -57,9 +45,7 @@ export function Panels() {
               ? `The copy of the run at iteration ${copy.iter} would be left.`
               : "The run would be lost."}
           </p>
-          <button type="button" onClick={restart}>
-            End Python
-          </button>
+          <button onClick={restart}>End Python</button>
         </Panel>
       )}
       {notice.value && (
@@ -75,11 +61,7 @@ export function Panels() {
         <Panel tone="notice">
           <p>
             A copy of the run at iteration {copy.iter} is left.{" "}
-            <button
-              type="button"
-              class="link"
-              onClick={() => void load(new File([copy.file!], copy.name))}
-            >
+            <button class="link" onClick={() => void load(new File([copy.file!], copy.name))}>
               Bring it back
             </button>
           </p>

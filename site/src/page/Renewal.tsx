@@ -10,7 +10,7 @@ const NAME = /build-[0-9a-f]{16}/;
 const own = NAME.exec(import.meta.url)?.[0];
 
 /** Whether the server has another build than this page's. */
-export const isRenewed = signal(false);
+const isRenewed = signal(false);
 
 async function look(): Promise<void> {
   const index = await fetch(new URL("./", document.baseURI), { cache: "no-store" });
@@ -28,7 +28,7 @@ export function watchForRenewal(): void {
 }
 
 /** Reloads the page; a run that trains pauses first, for then a copy of it is kept. */
-export function renew(): void {
+function renew(): void {
   const reload = () => location.reload();
   if (phase.value !== "training") return reload();
   let last: typeof autosaved.value | undefined; // the copy before that of the pause
@@ -54,10 +54,8 @@ export function Renewal() {
   return (
     <Panel tone="notice" class="offer" title="A new version of this page is there">
       <p>This tab still has the one before. Reload to get the new one. {said}</p>
-      <div class="actions">
-        <button type="button" onClick={renew}>
-          Reload
-        </button>
+      <div class="row">
+        <button onClick={renew}>Reload</button>
       </div>
     </Panel>
   );

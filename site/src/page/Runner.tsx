@@ -60,7 +60,7 @@ export function Runner() {
   const { iter, iters } = progress.value;
   const left = minutesLeft.value;
   return (
-    <section class="runner" data-phase={phase.value} aria-labelledby="phase">
+    <section class="runner card stack" data-phase={phase.value} aria-labelledby="phase">
       <header>
         <h2 id="phase">
           {status()}
@@ -74,7 +74,7 @@ export function Runner() {
       <Claim />
       <Stop at="start" />
       <Controls />
-      <progress class="whole" aria-label="Training so far" max={iters} value={iter} />
+      <progress aria-label="Training so far" max={iters} value={iter} />
       <Stop at="curve" />
       <Chart overlays={[levelLines, marks]}>
         <EditList />
@@ -84,7 +84,7 @@ export function Runner() {
       <Fields />
       <Stop at="samples" />
       <Samples />
-      <section class="keep" aria-labelledby="keep-title">
+      <section class="keep stack" aria-labelledby="keep-title">
         <h2 id="keep-title">Keep it</h2>
         <Files />
         <Share />

@@ -11,13 +11,7 @@ const MOST_FILES = 10_000; // of a folder
 const READERS: [RegExp, (file: File) => void][] = [
   [/\.zip$/i, (file) => void unzip(file)],
   [/\.(bin|state)$/i, (file) => void load(file)],
-  [
-    /\.json$/i,
-    (file) => {
-      openView("text");
-      void openConfig(file);
-    },
-  ],
+  [/\.json$/i, (file) => (openView("text"), void openConfig(file))],
 ];
 const KINDS =
   "a text (.txt, .md), weights (.bin), a state (.state), a project (.zip) or a config (.json)";

@@ -1,5 +1,6 @@
 // Weights and states that the reader picks or drops on the page.
 
+import { count } from "../base/format";
 import { edited } from "../code/edits";
 import { send } from "../run/supervision";
 import { notice, phase } from "../run/state";
@@ -15,7 +16,7 @@ export async function load(file: File): Promise<void> {
     return;
   }
   if (file.size > MOST_BYTES) {
-    notice.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for weights or a state.`;
+    notice.value = `${file.name} has ${count(file.size)} bytes: too many for weights or a state.`;
     return;
   }
   const settings = checkedSettings();

@@ -13,6 +13,7 @@ import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
 import { recall, remember } from "../base/local";
+import { byKey } from "../ui/keys";
 
 type ViewName = "text" | "talk" | "inside" | "doctor" | "twin" | "inspector" | "speed" | "credits";
 
@@ -95,27 +96,26 @@ export function recallView(): void {
 export function Views() {
   const tabs = useRef<HTMLDivElement>(null);
 
-  const move = (event: KeyboardEvent) => {
-    const at = VIEWS.findIndex(({ id }) => id === open.value);
-    const to = {
-      ArrowRight: (at + 1) % VIEWS.length,
-      ArrowLeft: (at + VIEWS.length - 1) % VIEWS.length,
-      Home: 0,
-      End: VIEWS.length - 1,
-    }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
+  const at = VIEWS.findIndex(({ id }) => id === open.value);
+  const steps = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
+  const go = (step: number) => {
+    const to = (step + VIEWS.length) % VIEWS.length;
     openView(VIEWS[to]!.id);
     tabs.current?.querySelectorAll("button")[to]?.focus();
   };
 
   return (
     <>
-      <div class="tabs" role="tablist" aria-label="Besides the run" ref={tabs} onKeyDown={move}>
+      <div
+        class="tabs"
+        role="tablist"
+        aria-label="Besides the run"
+        ref={tabs}
+        onKeyDown={(event) => byKey(event, steps, go)}
+      >
         {VIEWS.map(({ id, title }) => (
           <button
             key={id}
-            type="button"
             role="tab"
             id={`tab-${id}`}
             aria-selected={open.value === id}
@@ -131,7 +131,7 @@ export function Views() {
         <section
           key={id}
           id={`view-${id}`}
-          class={`tool ${id}`}
+          class={`tool card ${id}`}
           role="tabpanel"
           aria-labelledby={`tab-${id}`}
           hidden={open.value !== id}

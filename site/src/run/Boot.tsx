@@ -35,14 +35,14 @@ export function doing(): string {
 export function Boot() {
   const waiting = stages.value.download?.detail;
   return (
-    <ol class="boot" aria-label="Getting ready">
+    <ol class="boot stack" aria-label="Getting ready">
       {STAGES.map((stage) => {
         const at = stages.value[stage];
         const state = !at ? "waiting" : at.total > 0 && at.done >= at.total ? "done" : "active";
         return (
           <li key={stage} data-state={state}>
             <span class="name">{NAMES[stage]}</span>
-            <span class="detail">{detail(stage)}</span>
+            <span class="status">{detail(stage)}</span>
             <progress
               aria-label={NAMES[stage]}
               max={at?.total || 1}
@@ -59,7 +59,7 @@ export function Boot() {
           <p role="status">
             The download has stalled: no more of {waiting} has come for a while. It goes on by
             itself once the connection does.{" "}
-            <button type="button" class="link" onClick={() => again()}>
+            <button class="link" onClick={() => again()}>
               Try again
             </button>
           </p>

@@ -8,7 +8,7 @@ import { send } from "./supervision";
 import { curve, drawing, historyVersion, hasRun, model, phase, progress } from "./state";
 import { colour } from "../ui/theme";
 import { Boot } from "./Boot";
-import { axis, Plot, type PlotOptions } from "../ui/Plot";
+import { axes, drawLevel, fixed, Plot, type PlotOptions } from "../ui/Plot";
 import { Term } from "../ui/Term";
 
 /** The end of the x axis: round, and not far beyond what has been trained. */
@@ -29,7 +29,6 @@ export interface Overlay {
 
 function options(overlays: Overlay[]): PlotOptions {
   const uniform = model.value.uniformLoss;
-  const ink = colour("--muted");
   return {
     padding: [6, 20, 0, 0],
     scales: {
@@ -52,15 +51,7 @@ function options(overlays: Overlay[]): PlotOptions {
         ],
       },
     },
-    axes: [
-      { ...axis(), grid: { show: false }, size: 26, label: "iteration" },
-      {
-        ...axis(),
-        size: 36,
-        incrs: [0.1, 0.2, 0.5, 1, 2, 5],
-        values: (_, ticks) => ticks.map((tick) => tick.toFixed(1)),
-      },
-    ],
+    axes: axes({ size: 36, incrs: [0.1, 0.2, 0.5, 1, 2, 5], values: fixed(1) }),
     series: [
       {},
       { stroke: colour("--train-faint"), width: 1, points: { show: false } },
@@ -75,31 +66,13 @@ function options(overlays: Overlay[]): PlotOptions {
     hooks: {
       draw: [
         (plot) => {
-          const y = plot.valToPos(uniform, "y", true);
-          const { left, width } = plot.bbox;
-          const { ctx } = plot;
-          ctx.save();
-          ctx.strokeStyle = ctx.fillStyle = ink;
-          ctx.lineWidth = devicePixelRatio;
-          ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
-          ctx.beginPath();
-          ctx.moveTo(left, y);
-          ctx.lineTo(left + width, y);
-          ctx.stroke();
-          ctx.font = `${12 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
-          ctx.textAlign = "right";
-          ctx.textBaseline = "bottom";
-          const { vocabSize } = model.peek();
-          const label = `ln(${vocabSize}) = ${uniform.toFixed(2)}, an even guess`;
-          ctx.fillText(label, left + width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
-          ctx.restore();
+          const name = `ln(${model.peek().vocabSize}) = ${uniform.toFixed(2)}, an even guess`;
+          drawLevel(plot, name, uniform);
         },
       ],
     },
   };
 }
-
-type Columns = [Float64Array, Float64Array, Float64Array, Float64Array];
 
 /** What the curve waits for, while it has no point. */
 function awaited(): string {
@@ -128,8 +101,12 @@ interface Props {
 export function Chart({ overlays, children }: Props) {
   const version = useComputed(() => [historyVersion.value, planned.value]);
   historyVersion.value;
-  const [iters, train, smooth, val] = COLUMNS.map((column) => curve.get(column)) as Columns;
-  const isEmpty = curve.length === 0;
+  const [iters, train, smooth, val] = COLUMNS.map((column) => curve.get(column)) as [
+    number[],
+    number[],
+    number[],
+    number[],
+  ];
   return (
     <section class="chart" aria-labelledby="loss-title">
       <header>
@@ -139,12 +116,7 @@ export function Chart({ overlays, children }: Props) {
             <Term word="nats">nats</Term> a character
           </span>
         </h2>
-        <button
-          type="button"
-          class="link"
-          disabled={!hasRun.value}
-          onClick={() => send({ type: "log" })}
-        >
+        <button class="link" disabled={!hasRun.value} onClick={() => send({ type: "log" })}>
           Download CSV
         </button>
       </header>
@@ -159,30 +131,22 @@ export function Chart({ overlays, children }: Props) {
           `average ${format.loss(smooth[at])}` +
           (Number.isNaN(val[at]) ? "" : `, validation ${format.loss(val[at])}`)
         }
-        over={phase.value === "booting" ? <Boot /> : isEmpty && <p class="empty">{awaited()}</p>}
-      >
-        {(at) => (
-          <ul class="legend" aria-hidden="true">
-            <li class="raw">
-              batch <b>{format.loss(train[at], 3)}</b>
-            </li>
-            <li class="smooth">
-              average <b>{format.loss(smooth[at], 3)}</b>
-            </li>
-            <li class="val">
-              validation <b>{format.loss(lastOf(val, at), 3)}</b>
-            </li>
-            <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
-          </ul>
-        )}
-      </Plot>
+        over={
+          phase.value === "booting" ? <Boot /> : !curve.length && <p class="empty">{awaited()}</p>
+        }
+        legend={(at) => [
+          ["raw", "batch", format.loss(train[at], 3)],
+          ["smooth", "average", format.loss(smooth[at], 3)],
+          ["val", "validation", format.loss(lastOf(val, at), 3)],
+        ]}
+      />
       {children}
     </section>
   );
 }
 
 /** The latest validation loss at or before an index. */
-function lastOf(values: Float64Array, from: number): number | null {
+function lastOf(values: number[], from: number): number | null {
   for (let i = from; i >= 0; i--) if (!Number.isNaN(values[i])) return values[i]!;
   return null;
 }

@@ -1,58 +1,33 @@
-import type { ComponentChildren } from "preact";
 import { planned } from "./settings";
 import * as format from "../base/format";
 import { progress } from "./state";
 import type { Word } from "../ui/words";
 import { Term } from "../ui/Term";
 
-interface Readout {
-  name: string;
-  label: string;
-  word?: Word;
-  unit?: string;
-  children: ComponentChildren;
-}
-
-function Readout({ name, label, word, unit, children }: Readout) {
-  return (
-    <div class="readout">
-      <dt>{word ? <Term word={word}>{label}</Term> : label}</dt>
-      <dd>
-        <span data-readout={name}>{children}</span>
-        {unit && <span class="unit"> {unit}</span>}
-      </dd>
-    </div>
-  );
-}
-
+/** Where the run stands, in figures. */
 export function Readouts() {
   const now = progress.value;
+  const rows: [name: string, label: string, value: string, word: Word | null, unit?: string][] = [
+    ["iter", "Iteration", `${now.iter} / ${planned.value}`, "iteration"],
+    ["train-nll", "Train NLL", format.loss(now.trainLoss), "nll"],
+    ["val-nll", "Val NLL", format.loss(now.valLoss), "validation"],
+    ["perplexity", "Perplexity", format.loss(now.perplexity, 2), "perplexity"],
+    ["iters-per-second", "Speed", format.rate(now.itersPerSecond), null, "it / s"],
+    ["tokens-per-second", "Tokens", format.whole(now.tokensPerSecond), "tokens", "/ s"],
+    ["elapsed", "Elapsed", format.elapsed(now.elapsed), null, now.elapsed < 60 ? "s" : ""],
+    ["lr", "Learning rate", format.learningRate(now.lr), "schedule"],
+  ];
   return (
     <dl class="readouts">
-      <Readout name="iter" label="Iteration" word="iteration">
-        {`${now.iter} / ${planned.value}`}
-      </Readout>
-      <Readout name="train-nll" label="Train NLL" word="nll">
-        {format.loss(now.trainLoss)}
-      </Readout>
-      <Readout name="val-nll" label="Val NLL" word="validation">
-        {format.loss(now.valLoss)}
-      </Readout>
-      <Readout name="perplexity" label="Perplexity" word="perplexity">
-        {now.perplexity?.toFixed(2) ?? "—"}
-      </Readout>
-      <Readout name="iters-per-second" label="Speed" unit="it / s">
-        {format.rate(now.itersPerSecond)}
-      </Readout>
-      <Readout name="tokens-per-second" label="Tokens" word="tokens" unit="/ s">
-        {format.whole(now.tokensPerSecond)}
-      </Readout>
-      <Readout name="elapsed" label="Elapsed" {...(now.elapsed < 60 ? { unit: "s" } : {})}>
-        {format.elapsed(now.elapsed)}
-      </Readout>
-      <Readout name="lr" label="Learning rate" word="schedule">
-        {format.learningRate(now.lr)}
-      </Readout>
+      {rows.map(([name, label, value, word, unit]) => (
+        <div class="readout" key={name}>
+          <dt>{word ? <Term word={word}>{label}</Term> : label}</dt>
+          <dd>
+            <span data-readout={name}>{value}</span>
+            {unit && <span class="unit"> {unit}</span>}
+          </dd>
+        </div>
+      ))}
     </dl>
   );
 }

@@ -35,9 +35,9 @@ function Written({ sample }: { sample: Sample }) {
 function Stamp({ sample }: { sample: Sample }) {
   return (
     <p class="stamp">
-      <b>Iteration {sample.iter.toLocaleString("en")}</b>
+      <b>Iteration {format.count(sample.iter)}</b>
       <span>val {format.loss(sample.loss)}</span>
-      {sample.phase && <span class="phase">{sample.phase}</span>}
+      {sample.phase && <span class="phase pill">{sample.phase}</span>}
     </p>
   );
 }
@@ -56,12 +56,7 @@ function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) 
       </dt>
       <dd>
         <b>{tell(value)}</b>
-        <span class="track" aria-hidden="true">
-          <svg viewBox="0 0 100 8" preserveAspectRatio="none">
-            <rect class="whole" width="100" height="8" />
-            <rect class="part" width={100 * at} height="8" />
-          </svg>
-        </span>
+        <progress aria-hidden="true" value={at} />
         <span class="ends">
           <span>{tell(from)}</span>
           <span>{tell(to)}</span>
@@ -83,12 +78,12 @@ export function Samples() {
   const latest = all.at(-1);
   const earlier = all.slice(0, -1).reverse();
   return (
-    <section class="samples" aria-labelledby="samples-title" data-samples={all.length}>
+    <section class="samples stack" aria-labelledby="samples-title" data-samples={all.length}>
       <header>
         <h2 id="samples-title">What it writes</h2>
         {latest && (
           <p class="note">
-            every {setting.value!.every.toLocaleString("en")} iterations and at the end,{" "}
+            every {format.count(setting.value!.every)} iterations and at the end,{" "}
             <Term word="temperature">temperature</Term> 0.8
           </p>
         )}
@@ -100,7 +95,7 @@ export function Samples() {
         </p>
       )}
       {latest && (
-        <div class="latest">
+        <div class="stack">
           <Stamp sample={latest} />
           <Written sample={latest} />
           {latest.about && <p class="about">{latest.about}</p>}
@@ -109,7 +104,7 @@ export function Samples() {
               <Meter key={row[0]} row={row} sample={latest} />
             ))}
           </dl>
-          <p class="note ends-told">
+          <p class="note">
             Left on each bar is what even guesses measure, right what pieces of the text itself do.
           </p>
         </div>

@@ -1,9 +1,9 @@
-// A run's losses. All are kept, in arrays that grow; what is drawn of them is thinned, so that a run of
-// a million iterations is drawn as fast as one of a thousand.
+// A run's losses. All are kept; what is drawn of them is thinned, so that a run of a million iterations
+// is drawn as fast as one of a thousand.
 
 import type { Step } from "../base/protocol";
 
-/** The losses at an iteration; without a validation, `val` is NaN. */
+/** The losses at an iteration; NaN where there is none. */
 type Column = "iter" | "train" | "smooth" | "val";
 export const COLUMNS: Column[] = ["iter", "train", "smooth", "val"];
 
@@ -13,10 +13,10 @@ export const COLUMNS: Column[] = ["iter", "train", "smooth", "val"];
 const MOST_GROUPS = 2048;
 const MOST_VALIDATED = 512; // dots, each several pixels wide
 
+const empty = (): Record<Column, number[]> => ({ iter: [], train: [], smooth: [], val: [] });
+
 export class Curve {
-  /** How many points there are. */
-  length = 0;
-  private columns: Record<Column, Float64Array>;
+  private columns = empty();
   /** How many points a group has; and for each group the index of its lowest and of its highest batch
    * loss, and of its last validation, or -1 where it has none.
    */
@@ -26,37 +26,31 @@ export class Curve {
   private validated: number[] = [];
   private thinned: Drawn | null = null;
 
-  constructor() {
-    this.columns = grown(null, 1024);
+  /** How many points there are. */
+  get length(): number {
+    return this.columns.iter.length;
   }
 
   /** A column, point by point. */
-  get(column: Column): Float64Array {
-    return this.columns[column].subarray(0, this.length);
+  get(column: Column): number[] {
+    return this.columns[column];
   }
 
   clear(): void {
-    this.columns = grown(null, 1024);
-    this.length = 0;
+    this.columns = empty();
     this.stride = 1;
     this.low.length = this.high.length = this.validated.length = 0;
     this.thinned = null;
   }
 
   add(steps: Step[]): void {
-    const most = this.columns.iter.length;
-    if (this.length + steps.length > most) {
-      this.columns = grown(this.columns, Math.max(2 * most, this.length + steps.length));
-    }
-    for (const { iter, train, smooth, val } of steps) {
-      this.put([iter, train ?? NaN, smooth ?? NaN, val ?? NaN]);
-    }
+    for (const step of steps) this.put(step);
     if (steps.length) this.thinned = null;
   }
 
-  private put(values: number[]): void {
-    const at = this.length++;
-    COLUMNS.forEach((column, i) => (this.columns[column][at] = values[i]!));
+  private put(step: Step): void {
+    const at = this.length;
+    for (const column of COLUMNS) this.columns[column].push(step[column] ?? NaN);
     const group = Math.floor(at / this.stride);
     if (group === this.low.length) {
       this.low.push(at);
@@ -114,15 +108,3 @@ export type Drawn = [number[], Losses, Losses, Losses];
 type Losses = (number | null)[];
 
 const orNull = (value: number) => (Number.isNaN(value) ? null : value);
-
-function grown(
-  from: Record<Column, Float64Array> | null,
-  size: number,
-): Record<Column, Float64Array> {
-  const made = {} as Record<Column, Float64Array>;
-  for (const column of COLUMNS) {
-    made[column] = new Float64Array(size);
-    if (from) made[column].set(from[column]);
-  }
-  return made;
-}

@@ -2,13 +2,12 @@
 // Python's, by the schema that the form of Text and model is made of.
 
 import { computed } from "@preact/signals";
-import { parse } from "../base/numbers";
+import { count } from "../base/format";
+import { outside, parse } from "../base/numbers";
 import { fields, hasRun, limits, progress } from "./state";
 import type { Settings } from "../base/protocol";
 
 export type FieldName = keyof typeof fields;
-
-const number = (n: number) => n.toLocaleString("en");
 
 /** How long a text is as ASCII JSON, which is what a file's header has room for. */
 const jsonLength = (text: string) =>
@@ -16,19 +15,11 @@ const jsonLength = (text: string) =>
 
 /** What is wrong with a field, as a sentence, or "". */
 export function problem(name: FieldName): string {
-  const text = fields[name].value.trim();
-  const known = limits.value;
-  if (!known) return "";
-  const [least, most] = known[name];
-  if (name === "seed") {
-    const length = jsonLength(fields.seed.value);
-    return length > most ? `It takes ${number(length)} characters of ${number(most)}.` : "";
-  }
-  const whole = name !== "lr";
-  const value = parse(text, whole);
-  const fine = value >= least && value <= most;
-  if (fine && (!whole || Number.isInteger(value))) return "";
-  return `${whole ? "A whole number from" : "From"} ${number(least)} to ${number(most)}.`;
+  const range = limits.value?.[name];
+  if (!range) return "";
+  if (name !== "seed") return outside(fields[name].value, range, name !== "lr");
+  const length = jsonLength(fields.seed.value);
+  return length > range[1] ? `It takes ${count(length)} characters of ${count(range[1])}.` : "";
 }
 
 export const firstProblem = (): FieldName | undefined =>

@@ -20,7 +20,7 @@ import type {
   SettingsLimits,
   Stage,
 } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { Curve } from "./curve";
 
@@ -38,7 +38,7 @@ export const model = signal({
   opening: null as string | null,
 });
 
-/** The fields, as they are typed; `readSettings` in fields.ts makes numbers of them. */
+/** The fields, as they are typed; `readSettings` in settings.ts makes numbers of them. */
 export const fields = {
   seed: signal("hamlet"),
   iters: signal("2000"),
@@ -62,7 +62,7 @@ export const samples = signal<Sample[]>([]);
 /** What all of them go on from, and the two ends of the scale they are measured on. */
 export const setting = signal<Omit<SamplesReport, "type" | "first" | "samples"> | null>(null);
 
-export const noProgress: Progress = {
+const noProgress: Progress = {
   iter: 0,
   iters: 2000,
   trainLoss: null,
@@ -156,9 +156,7 @@ export const reports = {
     adapter.value = message.adapter;
     limits.value = message.limits;
   },
-  model(message) {
-    model.value = message;
-  },
+  model: into(model),
   phase(message) {
     if (message.phase === "ready") {
       clearHistory();
@@ -211,9 +209,7 @@ export const reports = {
     asked.value = message;
     panel.value = null;
   },
-  keeping(message) {
-    keeping.value = message;
-  },
+  keeping: into(keeping),
   offer(message) {
     offer.value = message.copy;
     if (message.copy) discarded.value = null;

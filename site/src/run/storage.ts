@@ -6,7 +6,7 @@ import { autosaved, offer } from "./state";
 
 const KEY = "groundling-asked-to-persist";
 
-export interface Room {
+interface Room {
   /** Bytes of this origin, and how many it may have. */
   usage: number;
   quota: number;

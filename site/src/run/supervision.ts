@@ -1,5 +1,4 @@
-// Commands to the worker, and its end when it does not answer. What every part of the page does when
-// that happened, it says by `onRestart` (base/restarts.ts).
+// Commands to the worker, and its end when it does not answer.
 
 import { batch } from "@preact/signals";
 import { ping, post, reconnect, unanswered } from "../base/connection";
@@ -49,9 +48,8 @@ export function send(command: Command, transfer: Transferable[] = []): void {
 export const isDead = () =>
   phase.value === "error" && ["boot", "worker", "ended"].includes(reason.value);
 
-/** After asking for a stop, asks for a sign of life for as long as it is waited for. What counts are
- * questions that went unanswered, not the clock: while a machine sleeps or this page is busy none are
- * asked.
+/** Pings the worker until it has stopped. Unanswered pings are counted, not the time: while the machine
+ * sleeps or the page is busy none are sent.
  */
 function watch(waits: () => boolean): void {
   // Between two steps it may be deaf; how long the first takes is not known.

@@ -1,17 +1,15 @@
 // A run as a link: the panel of the link that the page was opened with, and the button that makes
 // one. What a link says was written by anyone: it is shown as text, and nothing of it runs.
 
-import { useLayoutEffect, useRef } from "preact/hooks";
-import { address, runFragment } from "../base/fragment";
+import { runFragment } from "../base/fragment";
 import { focusHome } from "../ui/focus";
-import { claim, copying, copyLink, dismiss, replayShown, shared } from "./state";
+import { claim, copyLink, dismiss, link, replayShown } from "./state";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import type { Facts, ReplayReport } from "../base/protocol";
 import { adapter, phase } from "../run/state";
 import { Diff, Revealed } from "../ui/Diff";
-
-const count = (value: number) => value.toLocaleString("en");
+import { MadeLink } from "../ui/MadeLink";
 
 /** What is claimed, fact by fact: name, what the link says, and how that compares with here. */
 function told(facts: Facts): [string, string, string?][] {
@@ -22,8 +20,8 @@ function told(facts: Facts): [string, string, string?][] {
     first && last ? `${format.loss(first[1])} at first, ${format.loss(last[1])} at last` : "—";
   return [
     ["Seed", facts.seed],
-    ["Trained", `${count(facts.iter)} of ${count(facts.iters)} iterations`],
-    ["Batch size", count(facts.batchSize)],
+    ["Trained", `${format.count(facts.iter)} of ${format.count(facts.iters)} iterations`],
+    ["Batch size", format.count(facts.batchSize)],
     ["Peak learning rate", String(facts.lr)],
     ...(facts.others ? [["Other settings", facts.others] satisfies [string, string]] : []),
     ["Train loss", recorded, `${facts.losses.length} recorded`],
@@ -110,21 +108,22 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
         <>
           <progress aria-label="Replayed so far" max={replay.iters || 1} value={replay.iter} />
           <p class="verdict">
-            {running && <b>{`Iter ${count(replay.iter)} of ${count(replay.iters)}. `}</b>}
+            {running && (
+              <b>{`Iter ${format.count(replay.iter)} of ${format.count(replay.iters)}. `}</b>
+            )}
             {MARKS[replay.verdict] && <b aria-hidden="true">{`${MARKS[replay.verdict]} `}</b>}
             {replay.message}
           </p>
         </>
       ) : (
         <p>
-          Nothing of it has run. Replay trains it here from nothing, {count(facts.iter)} iterations,
-          and compares each recorded loss. A run of your own stays as it is.
+          Nothing of it has run. Replay trains it here from nothing, {format.count(facts.iter)}{" "}
+          iterations, and compares each recorded loss. A run of your own stays as it is.
         </p>
       )}
       {why && <p class="why">{why}</p>}
       <div class="row">
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={why !== ""}
           onClick={() => send(running ? { type: "unreplay" } : { type: "replay", text })}
@@ -140,7 +139,6 @@ function Claimed({ facts, text }: { facts: Facts; text: string }) {
 function Dismiss() {
   return (
     <button
-      type="button"
       onClick={() => {
         dismiss();
         focusHome();
@@ -162,20 +160,21 @@ function said(): string {
 
 /** The link that the page was opened with. */
 export function Claim() {
-  const link = claim.value;
+  const claimed = claim.value;
   const replay = replayShown();
   if (!runFragment.value) return null;
-  const state = replay && (replay.verdict || replay.phase);
+  const state = (replay && (replay.verdict || replay.phase)) ?? "none";
+  const tone = ["different", "failed"].includes(state) ? "error" : "advice";
   return (
-    <section class="panel claim" aria-labelledby="claim" data-replay-verdict={state ?? "none"}>
-      <h2 id="claim">{link?.problem ? "This link cannot be read" : "A run, told by a link"}</h2>
+    <section class={`panel claim ${tone}`} aria-labelledby="claim" data-replay-verdict={state}>
+      <h2 id="claim">{claimed?.problem ? "This link cannot be read" : "A run, told by a link"}</h2>
       <p class="for-readers" aria-live="polite">
         {said()}
       </p>
-      {!link && <p>It is read as soon as Python is ready. Nothing of it runs by itself.</p>}
-      {link?.facts && <Claimed facts={link.facts} text={link.text} />}
-      {link?.problem && <p>{link.problem} Nothing of it has run.</p>}
-      {!link?.facts && (
+      {!claimed && <p>It is read as soon as Python is ready. Nothing of it runs by itself.</p>}
+      {claimed?.facts && <Claimed facts={claimed.facts} text={claimed.text} />}
+      {claimed?.problem && <p>{claimed.problem} Nothing of it has run.</p>}
+      {!claimed?.facts && (
         <div class="row">
           <Dismiss />
         </div>
@@ -186,17 +185,11 @@ export function Claim() {
 
 /** This page's run, to be told as a link. */
 export function Share() {
-  const link = shared.value;
-  const copied = copying.done;
-  const field = useRef<HTMLInputElement>(null);
   const usable = ["paused", "done"].includes(phase.value);
-  useLayoutEffect(() => {
-    if (copied.value === false) field.current?.select();
-  }, [copied.value]);
   return (
-    <div class="share">
+    <div class="share stack">
       <div class="row">
-        <button type="button" disabled={!usable} onClick={copyLink}>
+        <button disabled={!usable} onClick={copyLink}>
           Copy link
         </button>
         <p class="note">
@@ -205,20 +198,7 @@ export function Share() {
             : "A run that is paused or done can be told as a link."}
         </p>
       </div>
-      {link?.problem && <p class="problem">{link.problem}</p>}
-      {link?.text && (
-        <label class="made">
-          <span>
-            {`The link, ${count(address(link.text).length)} characters`}
-            {copied.value === true && ": copied"}
-            {copied.value === false && ": the browser did not copy it; it is selected here"}
-          </span>
-          <input ref={field} readOnly value={address(link.text)} />
-        </label>
-      )}
-      <p class="for-readers" aria-live="polite">
-        {link?.problem || (copied.value && link ? "The link has been copied." : "")}
-      </p>
+      <MadeLink of={link} />
     </div>
   );
 }

@@ -1,25 +1,22 @@
 // Runs as links: what the address's link claims, and this page's run to be copied.
 
 import { effect, signal } from "@preact/signals";
-import { Copying } from "../base/clipboard";
-import { address, leaveFragment, runFragment } from "../base/fragment";
-import type { ClaimReport, LinkReport, ReplayReport } from "../base/protocol";
-import type { Reports } from "../base/reports";
+import { CopiedLink } from "../base/clipboard";
+import { leaveFragment, runFragment } from "../base/fragment";
+import type { ClaimReport, ReplayReport } from "../base/protocol";
+import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { adapter, historyVersion, phase } from "../run/state";
 import { send } from "../run/supervision";
 
 /** The run as a link, when it was asked for. */
-export const shared = signal<LinkReport | null>(null);
+export const link = new CopiedLink();
 /** What the link of the address claims; and its replay. */
 export const claim = signal<ClaimReport | null>(null);
 const replay = signal<ReplayReport | null>(null);
-/** The link of the run that was asked for, on its way to the clipboard. */
-export const copying = new Copying();
 
 export function copyLink(): void {
-  shared.value = null;
-  copying.begin();
+  link.begin();
   send({ type: "share" });
 }
 
@@ -43,25 +40,16 @@ export function watchClaims(): void {
     if (adapter.value && text && !claim.peek()) send({ type: "claim", text });
   });
   effect(() => {
-    if (shared.value) copying.settle(shared.value.text ? address(shared.value.text) : null);
-  });
-  effect(() => {
     phase.value;
     historyVersion.value;
-    shared.value = null; // it is of the run as it was
+    link.made.value = null; // it is of the run as it was
   });
 }
 
 export const reports = {
-  link(message) {
-    shared.value = message;
-  },
-  claim(message) {
-    claim.value = message;
-  },
-  replay(message) {
-    replay.value = message;
-  },
+  link: (message) => link.take(message),
+  claim: into(claim),
+  replay: into(replay),
 } satisfies Reports;
 
 onRestart(() => {

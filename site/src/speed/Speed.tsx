@@ -1,8 +1,10 @@
 import { send } from "../run/supervision";
 import type { Figures, LineCost } from "../base/protocol";
+import { whole } from "../base/format";
 import { beginSpeed, speed, steps } from "./state";
 import { hopeless } from "../run/Device";
 import { hindrance } from "../run/state";
+import { Head } from "../ui/Head";
 import { Term } from "../ui/Term";
 
 const BATCH = 16;
@@ -12,19 +14,10 @@ function start(): void {
   send({ type: "speed", batchSize: BATCH });
 }
 
-/** Three digits, with the unit that suits. */
-function unit(value: number, units: [number, string][]): string {
-  const [size, name] = units.find(([size]) => value >= size) ?? units.at(-1)!;
-  return `${(value / size).toPrecision(3)} ${name}`;
-}
-
+/** Three digits, in s or ms. */
 const time = (seconds: number) =>
-  unit(seconds, [
-    [1, "s"],
-    [1e-3, "ms"],
-  ]);
+  seconds >= 1 ? `${seconds.toPrecision(3)} s` : `${(1000 * seconds).toPrecision(3)} ms`;
 const ms = (seconds: number) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
-const whole = (value: number) => Math.round(value).toLocaleString("en");
 const giga = (value: number) => (value / 1e9).toPrecision(3);
 
 const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toFixed(0)}%`);
@@ -37,7 +30,8 @@ const others = (f: Figures) => [...steps.value].filter(([device]) => device !== 
 
 function Facts({ of: f }: { of: Figures }) {
   const rate = f.flops / f.step;
-  const facts: [string, string, string][] = [
+  const submits = f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`;
+  const facts: ([string, string, string] | false)[] = [
     [
       "A step",
       time(f.step),
@@ -51,38 +45,34 @@ function Facts({ of: f }: { of: Figures }) {
         "which this device does in one large product of matrices",
     ],
     ["Memory", `${giga(f.best_bytes)} GB a second`, "in a copy of 16 MiB, there and back"],
-    ...(f.submits
-      ? ([
-          ["Python and JavaScript", ms(f.host), "of each step; the rest is the device's"],
-        ] satisfies [string, string, string][])
-      : []),
-    ...(f.floor
-      ? ([
-          [
-            "At least",
-            ms(f.floor),
-            "for as many kernels with next to nothing to do: what starting them takes",
-          ],
-          ["Tiles", f.tiles.split(":")[0]!, `in products of matrices: ${rest(f.tiles)}`],
-        ] satisfies [string, string, string][])
-      : []),
+    f.submits > 0 && [
+      "Python and JavaScript",
+      ms(f.host),
+      "of each step; the rest is the device's",
+    ],
+    f.floor !== null && [
+      "At least",
+      ms(f.floor),
+      "for as many kernels with next to nothing to do: what starting them takes",
+    ],
+    f.floor !== null && [
+      "Tiles",
+      f.tiles.split(":")[0]!,
+      `in products of matrices: ${rest(f.tiles)}`,
+    ],
     [
       "Sent",
       `${whole(f.dispatches)} dispatches`,
       f.submits
-        ? `in ${f.submits === 1 ? "1 submit" : `${whole(f.submits)} submits`}, with ${whole(f.bind_groups)} new bind groups and ` +
+        ? `in ${submits}, with ${whole(f.bind_groups)} new bind groups and ` +
           `${whole(f.uploaded)} bytes uploaded`
         : "each of them a function that the CPU runs",
     ],
-    ...(f.waits
-      ? ([
-          [
-            "Awaits",
-            f.waits < 0.75 ? `1 in ${whole(1 / f.waits)} steps` : "1 a step",
-            "for the losses of steps before; no step waits for its own",
-          ],
-        ] satisfies [string, string, string][])
-      : []),
+    f.waits > 0 && [
+      "Awaits",
+      f.waits < 0.75 ? `1 in ${whole(1 / f.waits)} steps` : "1 a step",
+      "for the losses of steps before; no step waits for its own",
+    ],
     ...others(f).map(([device, step]): [string, string, string] => [
       "Beside it",
       time(step),
@@ -91,15 +81,17 @@ function Facts({ of: f }: { of: Figures }) {
     ["First loss", time(f.first), `after Start; ${(f.memory / 1e6).toFixed(1)} MB are held`],
   ];
   return (
-    <dl class="facts">
-      {facts.map(([name, value, note]) => (
-        <div key={name}>
-          <dt>{name === "Sent" ? <Term word="dispatch">{name}</Term> : name}</dt>
-          <dd>
-            <b>{value}</b> <span>{note}</span>
-          </dd>
-        </div>
-      ))}
+    <dl class="facts pairs wide">
+      {facts
+        .filter((fact) => fact !== false)
+        .map(([name, value, note]) => (
+          <div key={name}>
+            <dt>{name === "Sent" ? <Term word="dispatch">{name}</Term> : name}</dt>
+            <dd>
+              <b>{value}</b> <span>{note}</span>
+            </dd>
+          </div>
+        ))}
     </dl>
   );
 }
@@ -117,13 +109,7 @@ function Lines({ lines }: { lines: LineCost[] }) {
           Where a step goes, by the line of Python that asked for it. Each kernel was timed by
           itself; together they take {ms(total)}.
         </caption>
-        <thead>
-          <tr>
-            <th scope="col">Line</th>
-            <th scope="col">Kernels</th>
-            <th scope="col">Time</th>
-          </tr>
-        </thead>
+        <Head titles={["Line", "Kernels", "Time"]} />
         <tbody>
           {lines.map(({ line, text, seconds, kernels }) => (
             <tr key={line}>
@@ -142,7 +128,7 @@ function Lines({ lines }: { lines: LineCost[] }) {
                 ))}
               </td>
               <td class="cost">
-                <span class="bar" style={{ inlineSize: `${(100 * seconds) / most}%` }} />
+                <span class="bar" style={{ width: `${(100 * seconds) / most}%` }} />
                 {ms(seconds)} <small>{share(seconds / total)}</small>
               </td>
             </tr>
@@ -174,7 +160,7 @@ export function Speed() {
   const running = now?.phase === "running";
   const wrong = hindrance();
   return (
-    <div class="body" data-speed={now?.phase ?? "none"}>
+    <div class="body stack" data-speed={now?.phase ?? "none"}>
       <p class="intro">
         A step of training is {now?.figures ? whole(now.figures.dispatches) : "some 60"} kernels,
         one after the other. How long do they take on your device, and which lines of the Python are
@@ -182,7 +168,6 @@ export function Speed() {
       </p>
       <div class="ask">
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={!running && wrong !== ""}
           aria-describedby="speed-hint"

@@ -8,6 +8,8 @@ import { useOpening } from "../run/opening";
 import { hasRun, model, phase, progress } from "../run/state";
 import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
+import { Field } from "../ui/Field";
+import { useSeen } from "../ui/seen";
 import { Term } from "../ui/Term";
 
 const LN2 = Math.log(2);
@@ -64,7 +66,7 @@ function Source() {
   const voice = source === "run" ? null : voices[source].value;
   const wrong = source === "run" ? "" : refused[source].value;
   return (
-    <div class="source-of">
+    <div class="source-of row">
       <div class="choice" role="radiogroup" aria-label="Which model writes">
         {SOURCES.map(([value, label]) => (
           <label key={value}>
@@ -84,14 +86,14 @@ function Source() {
           Choose a .bin or .state
         </FileButton>
       )}
-      <p class="note voice" data-voice={voice ? source : ""} aria-live="polite">
+      <p class="note" data-voice={voice ? source : ""} aria-live="polite">
         {source === "run"
           ? hasRun.value
-            ? `The run above, at iteration ${progress.value.iter.toLocaleString("en")}, also while it trains.`
+            ? `The run above, at iteration ${format.count(progress.value.iter)}, also while it trains.`
             : "There is no run yet: press Start, or load one."
           : voice
-            ? `${voice.name}: seed ${voice.seed}, iteration ${voice.iter.toLocaleString("en")}, ` +
-              `validation loss ${format.loss(voice.valLoss)}, ${voice.parameters.toLocaleString("en")} parameters.`
+            ? `${voice.name}: seed ${voice.seed}, iteration ${format.count(voice.iter)}, ` +
+              `validation loss ${format.loss(voice.valLoss)}, ${format.count(voice.parameters)} parameters.`
             : source === "file"
               ? "Weights or a state that this page or the groundling command has saved."
               : !wrong && "The reference checkpoint is on its way (0.8 MB)."}
@@ -100,7 +102,7 @@ function Source() {
         <p class="wrong" role="alert">
           {wrong}{" "}
           {source === "reference" && (
-            <button type="button" class="link" onClick={() => void loadReference()}>
+            <button class="link" onClick={() => void loadReference()}>
               Try again
             </button>
           )}
@@ -181,12 +183,12 @@ function Written() {
     >
       {characters.map((character, i) => {
         const nats = now.nats[i];
-        const bits = nats == null ? "none" : Math.min(5, Math.floor(nats / LN2));
+        const bits = nats == null ? 0 : Math.min(5, Math.floor(nats / LN2));
         return (
           <span
             key={i}
             data-at={i}
-            data-bits={bits}
+            style={{ "--bits": bits }}
             class={`${i < now.prompt.length ? "given" : ""}${i === at ? " picked" : ""}`}
           >
             {character === "\n" ? "↵\n" : character}
@@ -226,10 +228,10 @@ function Place() {
       <span class="note">
         {at + 1} of {end + 1}
       </span>
-      <span class="heat" aria-hidden="true">
+      <span class="heat note row" aria-hidden="true">
         expected
         {[0, 1, 2, 3, 4, 5].map((bits) => (
-          <i key={bits} data-bits={bits} />
+          <i key={bits} style={{ "--bits": bits }} />
         ))}
         surprising
         <span class="given">your prompt</span>
@@ -258,7 +260,7 @@ function Chart() {
   const most = view.bars[0]?.[1] ?? 1;
   const moved = JSON.stringify(now.knobs) !== JSON.stringify(knobs());
   return (
-    <div class="chosen-from" data-at={view.at} data-character={view.character ?? ""}>
+    <div class="chosen-from stack" data-at={view.at} data-character={view.character ?? ""}>
       <p class="context">
         After <code>{`${view.at > 14 ? "…" : ""}${before}`}</code>
         {view.character === null ? " comes" : ""}
@@ -281,7 +283,7 @@ function Chart() {
         <p class="note">The model had seen nothing before this character, so it chose nothing.</p>
       ) : (
         <>
-          <ul class="fates">
+          <ul class="swatches">
             {(Object.keys(FATES) as Fate[]).map((fate) => (
               <li key={fate} data-fate={fate} data-count={counts[fate]}>
                 {counts[fate]} {FATES[fate]}
@@ -319,10 +321,8 @@ function Chart() {
                       </span>
                     </th>
                     <td>{percent(chance)}</td>
-                    <td class="bar" aria-hidden="true">
-                      <svg viewBox="0 0 100 10" preserveAspectRatio="none">
-                        <rect width={(100 * chance) / most} height="10" />
-                      </svg>
+                    <td class="drawn" aria-hidden="true">
+                      <span class="bar" style={{ width: `${(100 * chance) / most}%` }} />
                     </td>
                     <td>{percent(drawn)}</td>
                   </tr>
@@ -340,7 +340,7 @@ function Chart() {
 function status(): string {
   const now = text.value;
   if (!now) return "";
-  const count = now.written.length.toLocaleString("en");
+  const count = format.count(now.written.length);
   switch (now.phase) {
     case "asked":
       return "Reading the prompt.";
@@ -363,15 +363,10 @@ function status(): string {
 /** A model writes, and shows what each character was chosen from. */
 export function Talk() {
   const body = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const seen = new IntersectionObserver(([entry]) => {
-      if (!entry!.isIntersecting) return;
-      seen.disconnect();
-      void loadReference();
-    });
-    seen.observe(body.current!);
-    return () => seen.disconnect();
-  }, []);
+  const seen = useSeen(body);
+  useSignalEffect(() => {
+    if (seen.value) void loadReference();
+  });
   // Top-k is at its end, where all may be drawn, in a text of more or fewer characters too.
   const all = useRef(fields.topK.peek());
   useSignalEffect(() => {
@@ -406,10 +401,10 @@ export function Talk() {
   const now = text.value;
   const busy = now?.phase === "writing" || now?.phase === "asked";
   return (
-    <div class="body talk-body" ref={body} data-talk={now?.phase ?? "none"}>
-      <div class="talk-desk">
+    <div class="body stack talk-body" ref={body} data-talk={now?.phase ?? "none"}>
+      <div class="talk-desk stack">
         <Source />
-        <div class="field prompt-field">
+        <div class="field">
           <label for="talk-prompt">Prompt</label>
           <textarea
             id="talk-prompt"
@@ -426,39 +421,12 @@ export function Talk() {
           <Knob name="topP" label="Top-p" min={0.1} max={1} step={0.01} />
         </div>
         <div class="talk-go">
-          <div class="field">
-            <label for="talk-seed">Seed of the text</label>
-            <input
-              id="talk-seed"
-              type="text"
-              autocomplete="off"
-              autocapitalize="off"
-              spellcheck={false}
-              maxLength={100}
-              value={fields.seed.value}
-              onInput={(event) => (fields.seed.value = event.currentTarget.value)}
-            />
-          </div>
-          <div class="field">
-            <label for="talk-length">Length</label>
-            <input
-              id="talk-length"
-              type="number"
-              inputMode="numeric"
-              min={1}
-              max={MAX_TALK}
-              step={1}
-              value={fields.length.value}
-              onInput={(event) => (fields.length.value = event.currentTarget.value)}
-            />
-          </div>
+          <Field id="talk-seed" label="Seed of the text" text={fields.seed} maxLength={100} />
+          <Field id="talk-length" label="Length" text={fields.length} range={[1, MAX_TALK]} />
           {busy ? (
-            <button type="button" onClick={() => send({ type: "untalk" })}>
-              Stop writing
-            </button>
+            <button onClick={() => send({ type: "untalk" })}>Stop writing</button>
           ) : (
             <button
-              type="button"
               class="primary"
               disabled={!ready.value || wrong.value !== ""}
               onClick={() => write(Number(fields.length.value))}
@@ -473,7 +441,7 @@ export function Talk() {
         <Written />
         <Place />
       </div>
-      <section class="odds" aria-labelledby="odds-title">
+      <section class="stack" aria-labelledby="odds-title">
         <h3 id="odds-title">
           What it <Term word="logits">chooses from</Term>
         </h3>

@@ -1,6 +1,8 @@
 // What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
 
 import { batch, signal, untracked } from "@preact/signals";
+import { count } from "../base/format";
+import { outside } from "../base/numbers";
 import { type Knobs, MAX_TALK, type VoiceName, type WeighedReport } from "../base/protocol";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
@@ -48,27 +50,22 @@ export const knobs = (): Knobs => ({
 
 /** What is wrong with the fields, or "". */
 export function problem(): string {
-  const length = Number(fields.length.value.trim() || NaN);
   if (fields.prompt.value === "") return "The prompt needs one character at least.";
-  const most = MAX_TALK.toLocaleString("en");
   if (fields.prompt.value.length > MAX_TALK)
-    return `The prompt may have ${most} characters at most.`;
-  if (!Number.isInteger(length) || length < 1 || length > MAX_TALK)
-    return `Length: a whole number from 1 to ${most}.`;
-  return "";
+    return `The prompt may have ${count(MAX_TALK)} characters at most.`;
+  const wrong = outside(fields.length.value, [1, MAX_TALK]);
+  return wrong && `Length: ${wrong.toLowerCase()}`;
 }
-
-let last = 0;
 
 /** Before the first message of a text, so that pressing the button is seen at once. */
 export function begin(length: number): number {
-  last++;
   questions.drop(); // what was asked of the text before may not be answered
+  const id = questions.number();
   stale = false;
   batch(() => {
     picked.value = null;
     text.value = {
-      id: last,
+      id,
       phase: length ? "asked" : "look",
       source: fields.source.value,
       knobs: knobs(),
@@ -79,7 +76,7 @@ export function begin(length: number): number {
       problem: "",
     };
   });
-  return last;
+  return id;
 }
 
 const questions = new Questions<true>();

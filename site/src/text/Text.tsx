@@ -1,8 +1,10 @@
 import { FileButton } from "../ui/FileButton";
+import { Head } from "../ui/Head";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { send } from "../run/supervision";
-import { parse } from "../base/numbers";
+import { count as number } from "../base/format";
+import { outside, parse } from "../base/numbers";
 import { type FormField, MAX_TEXT, type Preset } from "../base/protocol";
 import { config, adapter, hasRun, phase } from "../run/state";
 import {
@@ -26,22 +28,17 @@ import {
   written,
 } from "./state";
 
-const number = (n: number) => n.toLocaleString("en");
-const megabytes = (n: number) =>
-  n < 1e9
-    ? `${(n / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`
-    : `${(n / 1e9).toLocaleString("en", { maximumFractionDigits: 1 })} GB`;
+/** In MB or GB, to a tenth. */
+const bytes = (n: number) => {
+  const [size, unit] = n < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
+  return `${(n / size).toLocaleString("en", { maximumFractionDigits: 1 })} ${unit}`;
+};
 
 /** 0.04 s, 12 s, 3 min, 5 h, 2 days. */
 function duration(seconds: number): string {
-  const steps: [number, string][] = [
-    [1, "s"],
-    [60, "min"],
-    [3600, "h"],
-    [86400, "days"],
-  ];
-  const [size, unit] = steps.filter(([size], at) => at === 0 || seconds >= 2 * size).at(-1)!;
-  return `${Number((seconds / size).toPrecision(2)).toLocaleString("en")} ${unit}`;
+  const sizes = { days: 86400, h: 3600, min: 60, s: 1 };
+  const [unit, size] = Object.entries(sizes).find(([, size]) => seconds >= 2 * size) ?? ["s", 1];
+  return `${number(Number((seconds / size).toPrecision(2)))} ${unit}`;
 }
 
 /** Why nothing can be chosen now, or "". */
@@ -58,18 +55,17 @@ function Facts() {
   const now = facts.value;
   if (!now) return null;
   const { manifest } = now;
-  const bytes = manifest.tokenizer === "byte-v1";
   return (
     <>
       <p class="verdict">
         {manifest.name}: {number(manifest.raw_bytes)} bytes, read as{" "}
-        {bytes
+        {manifest.tokenizer === "byte-v1"
           ? "bytes"
           : `${number(manifest.token_count)} characters of ${number(now.distinct)} kinds`}
         .
       </p>
       <p>{now.advice}</p>
-      <dl class="facts">
+      <dl class="facts pairs wide">
         <dt>Lines, words</dt>
         <dd>
           {number(now.lines)}, {number(now.words)}
@@ -105,7 +101,7 @@ function TextPart() {
   const pasted = useSignal("");
   const stuck = hindrance();
   return (
-    <section class="part" aria-label="Text">
+    <section class="stack" aria-label="Text">
       <h3>Text</h3>
       <Facts />
       <div class="row">
@@ -119,7 +115,7 @@ function TextPart() {
           Open text files
         </FileButton>
         {facts.value && !facts.value.ours && (
-          <button type="button" disabled={stuck !== ""} onClick={() => send({ type: "untext" })}>
+          <button disabled={stuck !== ""} onClick={() => send({ type: "untext" })}>
             Back to Shakespeare
           </button>
         )}
@@ -137,7 +133,6 @@ function TextPart() {
           onInput={(event) => (pasted.value = event.currentTarget.value)}
         />
         <button
-          type="button"
           disabled={stuck !== "" || pasted.value === ""}
           onClick={() => void bring([new File([pasted.value], "pasted text")])}
         >
@@ -145,20 +140,15 @@ function TextPart() {
         </button>
       </details>
       {Object.keys(kept.value).length > 0 && (
-        <ul class="kept" aria-label="Texts kept in this browser">
+        <ul class="kept stack" aria-label="Texts kept in this browser">
           {Object.entries(kept.value).map(([hash, name]) => (
             <li key={hash}>
               <span>{name}</span>
               <code>{hash.slice(0, 8)}</code>
-              <button
-                type="button"
-                class="link"
-                disabled={stuck !== ""}
-                onClick={() => void reopen(hash)}
-              >
+              <button class="link" disabled={stuck !== ""} onClick={() => void reopen(hash)}>
                 Use
               </button>
-              <button type="button" class="link" onClick={() => void forgetText(hash)}>
+              <button class="link" onClick={() => void forgetText(hash)}>
                 Forget
               </button>
             </li>
@@ -184,7 +174,6 @@ function PresetRow({ preset }: { preset: Preset }) {
     >
       <th scope="row">
         <button
-          type="button"
           class="link"
           disabled={preset.refusal !== "" || hasRun.value}
           onClick={() => propose(JSON.stringify(theirs))}
@@ -201,9 +190,9 @@ function PresetRow({ preset }: { preset: Preset }) {
       ) : (
         <>
           <td
-            title={`weights and gradients ${megabytes(preset.weights)} each, m and v ${megabytes(preset.moments)}, activations ${megabytes(preset.activations)}${preset.recomputed ? ", made again block by block on the way back" : ""}`}
+            title={`weights and gradients ${bytes(preset.weights)} each, m and v ${bytes(preset.moments)}, activations ${bytes(preset.activations)}${preset.recomputed ? ", made again block by block on the way back" : ""}`}
           >
-            {megabytes(memory)}
+            {bytes(memory)}
           </td>
           <td>{(preset.flops / 1e9).toLocaleString("en", { maximumSignificantDigits: 3 })}</td>
           <td>{preset.seconds === null ? "" : duration(preset.seconds)}</td>
@@ -216,12 +205,10 @@ function PresetRow({ preset }: { preset: Preset }) {
 function Input({ field }: { field: FormField }) {
   const at = place(field.part, field.key);
   const text = form.value[at] ?? "";
-  const value = parse(text, field.whole);
-  const fine =
-    value >= field.min && value <= field.max && (!field.whole || Number.isInteger(value));
+  const fine = outside(text, [field.min, field.max], field.whole) === "";
   const range = `From ${number(field.min)} to ${field.max.toLocaleString("en", { maximumSignificantDigits: 8 })}.`;
   return (
-    <div class="hyper" data-wrong={!fine}>
+    <div class="hyper stack" data-wrong={!fine}>
       <label for={`hyper-${at}`}>{field.label}</label>
       <input
         id={`hyper-${at}`}
@@ -248,7 +235,7 @@ function Cost() {
     <div class="cost" role="status">
       {now.parameters !== undefined && (
         <p class="verdict">
-          {number(now.parameters)} parameters, about {megabytes(now.memory!)} on the device
+          {number(now.parameters)} parameters, about {bytes(now.memory!)} on the device
           {now.seconds
             ? `, ${duration(now.seconds)} a step, ${duration(now.seconds * steps)} in all`
             : ""}
@@ -272,20 +259,20 @@ function ModelPart() {
   const bad = draft.value?.problem !== "";
   const tokenizer = config.value?.model["tokenizer"];
   return (
-    <section class="part" aria-label="Model">
+    <section class="stack" aria-label="Model">
       <h3>Model</h3>
       <div class="scroll" tabIndex={0} role="group" aria-label="Presets">
-        <table class="presets">
-          <thead>
-            <tr>
-              <th scope="col">Preset</th>
-              <th scope="col">Layers / heads / width / context</th>
-              <th scope="col">Parameters</th>
-              <th scope="col">Memory</th>
-              <th scope="col">GFLOP a step</th>
-              <th scope="col">A step here, about</th>
-            </tr>
-          </thead>
+        <table class="presets figures">
+          <Head
+            titles={[
+              "Preset",
+              "Layers / heads / width / context",
+              "Parameters",
+              "Memory",
+              "GFLOP a step",
+              "A step here, about",
+            ]}
+          />
           <tbody>
             {presets.value.map((preset) => (
               <PresetRow key={preset.name} preset={preset} />
@@ -322,18 +309,13 @@ function ModelPart() {
           <Cost />
           <div class="row">
             <button
-              type="button"
               class="primary"
               disabled={phase.value === "booting" || bad || draft.value?.inForce === true}
               onClick={use}
             >
               {draft.value?.inForce ? "In use" : hasRun.value ? "Change the run" : "Use this model"}
             </button>
-            <button
-              type="button"
-              disabled={bad}
-              onClick={() => send({ type: "config", text: written() })}
-            >
+            <button disabled={bad} onClick={() => send({ type: "config", text: written() })}>
               Download config
             </button>
             <FileButton
@@ -358,13 +340,13 @@ export function Text() {
   }, [device]);
   if (!config.value) {
     return (
-      <div class="body">
+      <div class="body stack">
         <p class="empty">Python is on its way. Here you will choose a text and a model.</p>
       </div>
     );
   }
   return (
-    <div class="body">
+    <div class="body stack">
       <TextPart />
       <ModelPart />
     </div>

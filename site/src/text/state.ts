@@ -1,6 +1,7 @@
 // The reader's own text and model: what Python says of them, and the texts that this browser keeps,
 // in the origin's private file system by the SHA-256 of their bytes.
 
+import { count } from "../base/format";
 import { signal } from "@preact/signals";
 import { config } from "../run/state";
 import { send } from "../run/supervision";
@@ -35,12 +36,12 @@ export const draft = signal<Draft | null>(null);
 /** Texts that are kept here: their names by hash. */
 export const kept = signal<Record<string, string>>({});
 
-let brought = 0; // counts the texts that were
 /** What Python is reading: its files, and their bytes as one, to be kept. */
 const questions = new Questions<{ files: File[]; bytes: Uint8Array<ArrayBuffer> }>();
 let using: File[] = []; // none: it is tiny-shakespeare
 let inForce: Config | null = null; // the model and the training of the next run, as last told
-let ignore = 0; // replies to drafts that are out of date
+/** Configs that were asked about: whether the form takes them, once Python has read them. */
+const drafts = new Questions<boolean>();
 
 function readNames(): Record<string, string> {
   try {
@@ -129,15 +130,15 @@ export async function forgetText(hash: string): Promise<void> {
 export async function bring(files: File[]): Promise<void> {
   const size = files.reduce((sum, file) => sum + file.size, 0);
   if (size > MAX_TEXT) {
-    const [has, most] = [size, MAX_TEXT].map((n) => n.toLocaleString("en"));
+    const [has, most] = [size, MAX_TEXT].map(count);
     textProblem.value = `The text has ${has} bytes; it may have ${most} in all.`;
     return;
   }
   textProblem.value = "";
   reading.value = true;
-  const mine = ++brought;
+  const mine = questions.number();
   const parts = await Promise.all(files.map(bytesOf));
-  if (mine !== brought) return; // another text was brought meanwhile
+  if (mine !== questions.last) return; // another text was brought meanwhile
   const problem = parts.find((part) => typeof part === "string");
   if (problem !== undefined) {
     reading.value = false;
@@ -185,9 +186,10 @@ export function written(): string {
   return JSON.stringify(now);
 }
 
-function ask(text: string): void {
-  ignore++;
-  send({ type: "draft", text });
+/** Asks what a config costs, as a file in `bytes` or as text. */
+function ask(text: string, fills = false, bytes?: Uint8Array<ArrayBuffer>): void {
+  drafts.ask(fills);
+  send({ type: "draft", text, ...(bytes && { bytes }) }, bytes && [bytes.buffer]);
 }
 
 export function type(part: string, key: string, text: string): void {
@@ -195,23 +197,14 @@ export function type(part: string, key: string, text: string): void {
   if (config.value) ask(written());
 }
 
-/** `form` takes the config, once Python has read it. */
-let fills = false;
-export function propose(text: string): void {
-  fills = true;
-  ask(text);
-}
+/** The form takes the config, once Python has read it. */
+export const propose = (text: string) => ask(text, true);
 
 /** A config from a file, which Python reads: it may be in any encoding of an editor's. */
 export async function openConfig(file: File): Promise<void> {
   const bytes = await bytesOf(new File([file.slice(0, MAX_CONFIG + 1)], file.name));
-  if (typeof bytes === "string") {
-    textProblem.value = bytes;
-    return;
-  }
-  fills = true;
-  ignore++;
-  send({ type: "draft", text: "", bytes }, [bytes.buffer]);
+  if (typeof bytes === "string") textProblem.value = bytes;
+  else ask("", true, bytes);
 }
 
 export function setTokenizer(tokenizer: string): void {
@@ -227,8 +220,8 @@ export function setTokenizer(tokenizer: string): void {
 /** The next worker knows neither the text nor the model: it is given both. */
 onRestart(async () => {
   const [files, config] = [using, inForce];
-  ignore = 0;
-  fills = reading.value = false;
+  reading.value = false;
+  drafts.drop();
   questions.drop();
   if (files.length) await bring(files);
   if (config) send({ type: "use", text: JSON.stringify(config) });
@@ -258,10 +251,10 @@ export const reports = {
     }
   },
   draft(message) {
-    if (message.answer ? --ignore > 0 : ignore > 0) return; // a newer one is on its way
+    const fills = message.answer && drafts.next();
+    if (drafts.wait) return; // a newer one is on its way
     draft.value = message;
     if (message.inForce && message.config) inForce = message.config;
     if (message.config && (fills || message.inForce || !config.value)) show(message.config);
-    fills = false;
   },
 } satisfies Reports;

@@ -4,7 +4,8 @@ import { MAX_TWIN, type Verdict } from "../base/protocol";
 import { adapter, hindrance } from "../run/state";
 import { colour } from "../ui/theme";
 import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
-import { axis, Plot, type PlotOptions } from "../ui/Plot";
+import { Field } from "../ui/Field";
+import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 
 function start(): void {
   const seeds: [string, string] = [twinFields.a.value, twinFields.b.value];
@@ -18,22 +19,15 @@ function options(): PlotOptions {
   return {
     padding: [8, 16, 0, 0],
     scales: { x: { time: false, range: () => [0, end()] } },
-    axes: [
+    axes: axes(
       {
-        ...axis(),
-        grid: { show: false },
-        size: 26,
-        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500],
-        label: "iteration",
-      },
-      {
-        ...axis(),
         size: 44,
         label: "loss, nats a character",
         incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
-        values: (_, ticks) => ticks.map((tick) => tick.toFixed(2)),
+        values: fixed(2),
       },
-    ],
+      { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
+    ),
     series: [
       {},
       // The first lies under the second, and wide: where they agree, both are seen.
@@ -56,19 +50,11 @@ function Curves({ seeds }: { seeds: [string, string] }) {
       tell={(at) =>
         `iteration ${iters[at]}: ${seeds[0]} ${format.loss(a[at])}, ${seeds[1]} ${format.loss(b[at])}`
       }
-    >
-      {(at) => (
-        <ul class="legend" aria-hidden="true">
-          <li class="a">
-            A: {seeds[0] || "(no seed)"} <b>{format.loss(a[at])}</b>
-          </li>
-          <li class="b">
-            B: {seeds[1] || "(no seed)"} <b>{format.loss(b[at])}</b>
-          </li>
-          <li class="at">{at < 0 ? "" : `iteration ${iters[at]}`}</li>
-        </ul>
-      )}
-    </Plot>
+      legend={(at) => [
+        ["a", `A: ${seeds[0] || "(no seed)"}`, format.loss(a[at])],
+        ["b", `B: ${seeds[1] || "(no seed)"}`, format.loss(b[at])],
+      ]}
+    />
   );
 }
 
@@ -77,9 +63,9 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
   return (
     <div class="hashes" data-same={same}>
       <h3>
-        {what} <span>{same ? "the same" : "different"}</span>
+        {what} <span class="pill">{same ? "the same" : "different"}</span>
       </h3>
-      <dl>
+      <dl class="pairs wide">
         {pair.map((hash, at) => (
           <div key={at}>
             <dt>
@@ -96,12 +82,12 @@ function Hashes({ what, seeds, pair }: { what: string; seeds: string[]; pair: [s
 function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string] }) {
   const [ours, others] = verdict.feeds;
   return (
-    <div class="outcome">
+    <div class="outcome stack">
       <p class="verdict">{verdict.text}</p>
       <Hashes what="The .bin files, SHA-256" seeds={seeds} pair={verdict.files} />
-      <p class="saves">
+      <p class="row">
         {([0, 1] as const).map((which) => (
-          <button key={which} type="button" onClick={() => send({ type: "twin_file", which })}>
+          <button key={which} onClick={() => send({ type: "twin_file", which })}>
             Save {"AB"[which]}.bin
           </button>
         ))}
@@ -112,7 +98,7 @@ function Outcome({ verdict, seeds }: { verdict: Verdict; seeds: [string, string]
         are compared alone, too.
       </p>
       {ours && others && (
-        <div class="feeds">
+        <div class="feeds stack">
           <p>One seed feeds three streams of random numbers, and another seed three others:</p>
           <ol>
             {ours.map((feed) => (
@@ -168,26 +154,12 @@ export function Twin() {
   const now = twin.value;
   const running = now?.phase === "running";
   const wrong = hindrance() || itersProblem();
-  const field = (key: "a" | "b" | "iters", label: string) => (
-    <div class="field">
-      <label for={`twin-${key}`}>{label}</label>
-      <input
-        id={`twin-${key}`}
-        {...(key === "iters"
-          ? { type: "number", inputMode: "numeric", min: 1, max: MAX_TWIN, step: 1 }
-          : { type: "text", list: undefined, maxLength: 100 })}
-        autocomplete="off"
-        autocapitalize="off"
-        spellcheck={false}
-        aria-describedby="twin-hint"
-        value={twinFields[key].value}
-        onInput={(event) => (twinFields[key].value = event.currentTarget.value)}
-        onKeyDown={(event) => event.key === "Enter" && !running && !wrong && start()}
-      />
-    </div>
-  );
+  const shared = {
+    "aria-describedby": "twin-hint",
+    onKeyDown: ({ key }: KeyboardEvent) => key === "Enter" && !running && !wrong && start(),
+  };
   return (
-    <div class="body" data-twin-verdict={outcome()}>
+    <div class="body stack" data-twin-verdict={outcome()}>
       <p class="intro">
         All chance in a run comes from its seed. With one seed, two runs end in the same file to the
         last byte
@@ -195,11 +167,16 @@ export function Twin() {
         single character, and they are apart at the first loss.
       </p>
       <div class="ask">
-        {field("a", "Seed A")}
-        {field("b", "Seed B")}
-        {field("iters", "Twin iterations")}
+        <Field id="twin-a" label="Seed A" text={twinFields.a} maxLength={100} {...shared} />
+        <Field id="twin-b" label="Seed B" text={twinFields.b} maxLength={100} {...shared} />
+        <Field
+          id="twin-iters"
+          label="Twin iterations"
+          text={twinFields.iters}
+          range={[1, MAX_TWIN]}
+          {...shared}
+        />
         <button
-          type="button"
           class={running ? "" : "primary"}
           disabled={!running && wrong !== ""}
           aria-describedby="twin-hint"

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { MAX_TWIN, type TwinReport } from "../base/protocol";
+import { outside } from "../base/numbers";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
@@ -20,9 +21,8 @@ export const curves: [number[], number[], number[]] = [[], [], []];
 export const curvesVersion = signal(0);
 
 export function itersProblem(): string {
-  const value = Number(twinFields.iters.value.trim() || NaN);
-  const fine = Number.isInteger(value) && value >= 1 && value <= MAX_TWIN;
-  return fine ? "" : `Iterations: a whole number from 1 to ${MAX_TWIN.toLocaleString("en")}.`;
+  const wrong = outside(twinFields.iters.value, [1, MAX_TWIN]);
+  return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
 /** Before its first message, so that pressing the button is seen at once. */

@@ -1,3 +1,4 @@
+import { count } from "../base/format";
 import { useSignal } from "@preact/signals";
 import { nameOf } from "../base/paths";
 import { type FileDiff, parseDiff, tally } from "./unified";
@@ -58,8 +59,8 @@ function File({ file }: { file: FileDiff }) {
         ))}
       </pre>
       {more > 0 && (
-        <button type="button" class="link more" onClick={() => (all.value = true)}>
-          Show the other {more.toLocaleString("en")} lines
+        <button class="link more" onClick={() => (all.value = true)}>
+          Show the other {count(more)} lines
         </button>
       )}
     </figure>
@@ -71,7 +72,7 @@ export function Diff({ text }: { text: string }) {
   const files = parseDiff(text);
   if (!files.length) return <p class="note">Nothing differs.</p>;
   return (
-    <div class="diffs">
+    <div class="diffs stack">
       {files.map((file) => (
         <File key={file.path} file={file} />
       ))}

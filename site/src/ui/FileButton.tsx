@@ -30,7 +30,7 @@ export function FileButton({ accept, label, multiple = false, disabled, take, ch
           if (files.length) take(files);
         }}
       />
-      <button type="button" disabled={disabled ?? false} onClick={() => picker.current!.click()}>
+      <button disabled={disabled ?? false} onClick={() => picker.current!.click()}>
         {children}
       </button>
     </>

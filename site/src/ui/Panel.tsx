@@ -13,9 +13,7 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** Something that has come up: an error, an offer, a question. It is announced as it comes, and not
- * again as its words change: another one has another key.
- */
+/** An error, an offer or a question. It is announced once, when it is mounted: give each its own key. */
 export function Panel({ tone, title, level = 2, label, class: more = "", children }: Props) {
   const box = useRef<HTMLElement>(null);
   useLayoutEffect(() => {

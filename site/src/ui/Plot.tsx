@@ -2,6 +2,7 @@ import { effect, useSignal, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { byKey } from "./keys";
 import { colour, colours } from "./theme";
 
 /** A chart's own part of the options: its size and cursor are those of every chart. */
@@ -15,14 +16,12 @@ interface Props {
   data: () => uPlot.AlignedData;
   /** Another one when the data have changed. */
   version: ReadonlySignal<unknown>;
-  /** Where on the x axis there is a point to read out, in order: of these `data` may draw fewer, and
-   * its axis may go on beyond them.
-   */
+  /** The x values that can be read out, in order. `data` may draw fewer of them. */
   points: () => ArrayLike<number>;
   /** One point in words. */
   tell: (index: number) => string;
-  /** Above it, of the point under the cursor, or the last. */
-  children: (index: number) => ComponentChildren;
+  /** Above it, of the point under the cursor, or the last: a class, a name and a value each. */
+  legend: (index: number) => [string, string, string?][];
   /** In front of it. */
   over?: ComponentChildren;
 }
@@ -33,8 +32,7 @@ const SHARED = {
   cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
 };
 
-/** What the axes of every chart have in common. */
-export function axis(): uPlot.Axis {
+function axis(): uPlot.Axis {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   return {
     stroke: colour("--muted"),
@@ -44,6 +42,45 @@ export function axis(): uPlot.Axis {
     ticks: { show: false },
     grid: { stroke: colour("--line"), width: 1 },
   };
+}
+
+/** The axes of a chart by iteration: `y` is its own part of the other one. */
+export function axes(y: uPlot.Axis, x: uPlot.Axis = {}): uPlot.Axis[] {
+  const { grid, ...rest } = axis();
+  return [
+    { ...rest, grid: { show: false }, size: 26, label: "iteration", ...x },
+    { ...rest, ...y, grid: { ...grid, ...y.grid } },
+  ];
+}
+
+/** Numbers of an axis with so many digits. */
+export const fixed = (digits: number) => (_: uPlot, ticks: number[]) =>
+  ticks.map((tick) => tick.toFixed(digits));
+
+/** Draws a dotted line at a loss, or a band up to another one, with its name at the right. */
+export function drawLevel({ ctx, bbox, valToPos }: uPlot, name: string, from: number, to = from) {
+  const unit = devicePixelRatio;
+  const { left, width } = bbox;
+  const [bottom, top] = [valToPos(from, "y", true), valToPos(to, "y", true)];
+  const band = to !== from;
+  ctx.save();
+  ctx.fillStyle = colour("--wash");
+  if (band) ctx.fillRect(left, top, width, bottom - top);
+  ctx.strokeStyle = ctx.fillStyle = colour("--muted");
+  ctx.lineWidth = unit;
+  ctx.setLineDash([2 * unit, 4 * unit]);
+  for (const y of new Set([bottom, top])) {
+    ctx.beginPath();
+    ctx.moveTo(left, y);
+    ctx.lineTo(left + width, y);
+    ctx.stroke();
+  }
+  ctx.font = `${12 * unit}px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.textAlign = "right";
+  // A band has its name inside it, where no line of the grid runs through the words.
+  ctx.textBaseline = band ? "middle" : "bottom";
+  ctx.fillText(name, left + width - 4 * unit, band ? (bottom + top) / 2 : top - 3 * unit);
+  ctx.restore();
 }
 
 /** The point at x, or the next one after it; of none beyond the end, the last. */
@@ -58,7 +95,7 @@ function find(points: ArrayLike<number>, x: number): number {
 }
 
 /** A chart that mouse, touch or arrow keys read out, point by point. */
-export function Plot({ label, options, data, version, points, tell, children, over }: Props) {
+export function Plot({ label, options, data, version, points, tell, legend, over }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const hovered = useSignal<number | null>(null);
@@ -114,26 +151,30 @@ export function Plot({ label, options, data, version, points, tell, children, ov
   const end = x.length - 1;
   const at = Math.min(hovered.value ?? end, end);
   const page = Math.max(10, Math.round(end / 20));
-  const move = (event: KeyboardEvent) => {
-    const steps: Record<string, number> = {
-      ArrowLeft: at - 1,
-      ArrowDown: at - 1,
-      ArrowRight: at + 1,
-      ArrowUp: at + 1,
-      PageUp: at + page,
-      PageDown: at - page,
-      Home: 0,
-      End: end,
-    };
-    const to = steps[event.key];
-    if (to === undefined || !plot.current || end < 0) return;
-    event.preventDefault();
+  const steps = {
+    ArrowLeft: at - 1,
+    ArrowDown: at - 1,
+    ArrowRight: at + 1,
+    ArrowUp: at + 1,
+    PageUp: at + page,
+    PageDown: at - page,
+    Home: 0,
+    End: end,
+  };
+  const go = (to: number) => {
     keyed.current = Math.max(0, Math.min(end, to));
     point();
   };
   return (
     <div>
-      {children(at)}
+      <ul class="legend" aria-hidden="true">
+        {legend(at).map(([kind, name, value]) => (
+          <li key={kind} class={kind}>
+            {name} {value !== undefined && <b>{value}</b>}
+          </li>
+        ))}
+        <li class="at">{at < 0 ? "" : `iteration ${x[at]}`}</li>
+      </ul>
       <div class="area">
         <div
           class="plot"
@@ -145,7 +186,7 @@ export function Plot({ label, options, data, version, points, tell, children, ov
           aria-valuemax={Math.max(0, x[Math.max(0, end)] ?? 0)}
           aria-valuenow={x[Math.max(0, at)] ?? 0}
           aria-valuetext={end < 0 ? "nothing yet" : tell(at)}
-          onKeyDown={move}
+          onKeyDown={(event) => end >= 0 && byKey(event, steps, go)}
           onPointerMove={() => (keyed.current = null)}
           onBlur={() => {
             keyed.current = null;

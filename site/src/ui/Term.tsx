@@ -39,7 +39,6 @@ export function Term({ word, ask, children }: Props) {
     <>
       <button
         ref={button}
-        type="button"
         class={ask ? "term ask" : "term"}
         aria-describedby={id.current}
         {...(ask ? { "aria-label": ask } : {})}

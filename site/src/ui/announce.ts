@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-export interface Said {
+interface Said {
   id: number;
   text: string;
   /** It interrupts what is being read. */

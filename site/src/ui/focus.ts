@@ -1,6 +1,5 @@
-// The element that has the focus may go from the page: a panel is closed, a button has done its work.
-// Then the focus would be nowhere, and a reader who uses the keyboard would begin again at the top of
-// the page. So it goes back to where it was before, or else to the most useful button of the run.
+// When the focused element leaves the page (a closed panel, say), the focus goes back to where it was
+// before, or else to the most useful button of the run, not to the top of the page.
 
 const MOST = 30; // places that are remembered
 

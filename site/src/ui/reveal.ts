@@ -1,4 +1,4 @@
-// What of a text does not show as what it is: whoever judges code that a stranger wrote has to see it.
+// Shows what a text hides: characters that are invisible, or look like others.
 // See "Trojan Source: Invisible Vulnerabilities", Boucher and Anderson, 2021.
 
 /** Characters that take no room, that turn the direction of those after them, or that are a space of

@@ -4,10 +4,11 @@ import { type ReadonlySignal, useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
 
-/** Whether any of an element is on view: not in a tab of ours that is hidden, nor scrolled away, nor in a
- * tab of the browser's that is hidden.
- */
-export function useSeen(element: RefObject<Element | null>): ReadonlySignal<boolean> {
+/** Whether any of an element is on view: not scrolled away, and in no hidden tab of ours or the browser's. */
+export function useSeen(
+  element: RefObject<Element | null>,
+  options: IntersectionObserverInit = {},
+): ReadonlySignal<boolean> {
   const seen = useSignal(false);
   useEffect(() => {
     let inSight = false;
@@ -15,7 +16,7 @@ export function useSeen(element: RefObject<Element | null>): ReadonlySignal<bool
     const watch = new IntersectionObserver((entries) => {
       inSight = entries.at(-1)!.isIntersecting;
       look();
-    });
+    }, options);
     watch.observe(element.current!);
     document.addEventListener("visibilitychange", look);
     return () => {

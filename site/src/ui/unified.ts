@@ -47,7 +47,7 @@ export function unified(path: string, before: string, after: string): string {
   return out.join("\n") + "\n";
 }
 
-export interface DiffLine {
+interface DiffLine {
   kind: "same" | "added" | "removed" | "gap";
   text: string;
 }

@@ -1,6 +1,5 @@
-// Compiles the kernels while Python starts. build.py lists what Python will ask for (site/ahead.py);
-// what the browser has compiled for a device it does not compile for it again. So Python gets that
-// device, and asks for everything as if nothing had been done.
+// Compiles the kernels that Python will ask for (listed by site/ahead.py) while it starts, on the device
+// that it will get: the browser does not compile them again.
 
 /** One pipeline that Python will ask for. */
 export interface Ahead {

@@ -1,6 +1,5 @@
-// Files of the origin's private file system. Those that py_src/browser/autosave.py keeps copies in are
-// held open as long as the worker lives, so that everything after `openStore` is at once and no other
-// tab writes to them. The notes are read once, and written seldom.
+// Files of the origin's private file system. Those of py_src/browser/autosave.py stay open as long as the
+// worker lives: access is synchronous, and no other tab writes to them. Notes are read once.
 
 const NAMES = [0, 1, 2, 3].flatMap((i) => [`${i}.state`, `${i}.log`]); // as in autosave.py
 const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer
@@ -16,7 +15,7 @@ export interface Store {
 }
 
 /** Why there is no store: another tab has it, or the browser gives none, and what it says then. */
-export interface NoStore {
+interface NoStore {
   keeping: "taken" | "none";
   problem: string;
 }

@@ -56,10 +56,8 @@ export function dropPlan(plan: Plan): void {
   plan.upload?.release();
 }
 
-/**
- * Sends one submit: the array's bytes to the start of the buffer, all dispatches, so many times, and
- * those of other plans after them, as one compute pass, and a word from each place to the target,
- * from byte `at` on.
+/** Sends one submit: writes the array to the start of the buffer, encodes the plan so many times and the
+ * others after it in one compute pass, and copies a word from each place to the target, from byte `at`.
  */
 export function runPlan(
   device: GPUDevice,

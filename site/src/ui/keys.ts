@@ -1,0 +1,11 @@
+/** Goes where a key leads, if it is one of these, in place of what the browser would do. */
+export function byKey<T>(
+  event: KeyboardEvent,
+  steps: Record<string, T>,
+  go: (to: T) => void,
+): void {
+  const to = steps[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  go(to);
+}
