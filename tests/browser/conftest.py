@@ -39,16 +39,16 @@ STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two c
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Where tests run in several processes (`build.py test`), those of the browser share one, after
-    all others: two browsers at once starve each other.
+    """Where tests run in several processes (`build.py test`), a file of the browser's is one piece
+    of work, and any other test is.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class BrowserTogether(LoadScopeScheduling):
+    class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "browser" if nodeid.startswith("tests/browser/") else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith("tests/browser/") else nodeid
 
-    return BrowserTogether(config, log)
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")
