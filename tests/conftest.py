@@ -28,9 +28,7 @@ def golden() -> dict[str, Any]:
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(
-    scope="session", params=[20, 200, 2000] if os.environ.get("GROUNDLING_LONG") else [20]
-)
+@pytest.fixture(params=[20, 200, 2000] if os.environ.get("GROUNDLING_LONG") else [20])
 def cpu_run(request: pytest.FixtureRequest, golden: dict[str, Any]) -> tuple[int, str]:
     """The iterations of a default run on the wasm device, and the SHA-256 of its weights; the long
     ones too if GROUNDLING_LONG is set.
