@@ -34,7 +34,7 @@ import {
   theView,
 } from "./editor";
 import * as format from "../base/format";
-import { current } from "./projects";
+import { current, isPath } from "./projects";
 import { asked, hasRun, phase } from "../run/state";
 import { formatter } from "./ruff";
 import { Console } from "./Console";
@@ -249,8 +249,14 @@ function Foot() {
         </button>
       )}
       <span class="keys">
-        <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor. <kbd>F1</kbd>{" "}
-        tells of the word at the cursor.
+        {isPath(open.value) ? (
+          <>
+            <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor.{" "}
+            <kbd>F1</kbd> tells of the word at the cursor.
+          </>
+        ) : (
+          "To read: it was compiled when the page was built. On the CPU, an edited function of devices/kernels.py takes the place of its kernel."
+        )}
       </span>
     </div>
   );
