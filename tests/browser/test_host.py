@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import WAIT_MS, fill, press, wait_for
+from driving import WAIT_MS, fill, press, wait_for, with_gpu
 from playwright.sync_api import Browser, Page, expect
 
 SCRIPTS = ("worker.js", "pyodide/pyodide.js", "pyodide/pyodide.asm.js")
@@ -89,6 +89,8 @@ def visit(chromium: Browser, host: Host) -> Iterator[Callable[[dict[str, str]], 
     def open_it(faults: dict[str, str]) -> Page:
         host.faults = faults
         page = context.new_page()
+        if "kernels.json" in faults:
+            with_gpu(page)  # whose kernels they are
         page.goto(host.url)
         return page
 
