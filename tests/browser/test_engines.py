@@ -63,13 +63,13 @@ class Reader:
     def wait_for(self, phase: str, wait: float = WAIT) -> None:
         self.until(f"the page is {phase}", lambda: self.phase == phase, wait)
 
-    def start_afresh(self, iters: int) -> None:
-        """A run of a few iterations, begun."""
+    def start_afresh(self, iters: int, batch_size: int = 2) -> None:
+        """A run of so many iterations, begun."""
         if self.phase != "ready":
             self.press("Reset")
             self.wait_for("ready")
         self.fill("iters", str(iters))
-        self.fill("batchSize", "2")
+        self.fill("batchSize", str(batch_size))
         self.press("Start")
 
 
@@ -116,12 +116,7 @@ def test_it_trains_on_the_cpu_pauses_and_goes_on(reader: Reader) -> None:
 def test_a_default_run_makes_the_golden_bytes(reader: Reader, cpu_run: tuple[int, str]) -> None:
     """Those of Chromium, and of wasmtime natively."""
     iters, expected = cpu_run
-    if reader.phase != "ready":
-        reader.press("Reset")
-        reader.wait_for("ready")
-    reader.fill("iters", str(iters))
-    reader.fill("batchSize", "32")
-    reader.press("Start")
+    reader.start_afresh(iters, batch_size=32)
     reader.wait_for("done", WAIT + iters)
     keep_what_is_saved(reader)
     reader.press("Save weights")

@@ -255,7 +255,7 @@ function Foot() {
             <kbd>F1</kbd> tells of the word at the cursor.
           </>
         ) : (
-          "To read: it was compiled when the page was built. On the CPU, an edited function of devices/kernels.py takes the place of its kernel."
+          "Read-only: it was compiled when the page was built. On the CPU, an edited function of devices/kernels.py replaces its kernel."
         )}
       </span>
     </div>
