@@ -84,6 +84,7 @@ def test_a_buffer_too_small_is_for_numpy_to_refuse(device: WasmDevice, on_numpy:
         ("position_embedding", (10, 4, 10), dict(size=10, period=0)),
         ("embedding", (3, 9, 9), dict(rows=3, n_embd=3, vocab_size=0)),
         ("keep_row", (3, 1, 9), dict(size=3, stride=0)),
+        ("rmsnorm", (6, 6), dict(rows=2, size=3, period=0, normed=1, eps=1e-5)),
     ],
 )
 def test_what_does_not_fit(kernel: str, sizes: tuple, params: dict):
