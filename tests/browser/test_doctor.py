@@ -121,7 +121,7 @@ def test_the_doctor_reads_the_run_as_it_goes_and_stays_out_of_its_way(
     page: Page, site_url: str
 ) -> None:
     open_page(page, site_url)
-    fill(page, Iterations="400", Batch_size="8")
+    fill(page, Iterations="2000", Batch_size="8")
     page.get_by_role("tab", name="Doctor", exact=True).click()
     page.get_by_role("button", name="Start", exact=True).click()
     own = page.locator(".doctor .own .diagnosis")

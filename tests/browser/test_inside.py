@@ -66,7 +66,7 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Call
     # A run of the reader's own, as it trains and where it rests.
     inside.get_by_label("Your run").check()
     expect(inside.locator(".empty")).to_contain_text("There is no run yet")
-    fill(page, Iterations="40", Batch_size="8")
+    fill(page, Iterations="2000", Batch_size="8")
     page.get_by_role("button", name="Start", exact=True).click()
     status = inside.locator(".status")
     for _ in range(60):  # what is not seen is not looked at, and the page grows as the run begins

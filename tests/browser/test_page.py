@@ -178,7 +178,7 @@ def test_a_hidden_tab_pauses_and_goes_on_where_it_was(page: Page, site_url: str)
         """
     )
     open_page(page, site_url)
-    fill(page, Iterations="300", Batch_size="8")
+    fill(page, Iterations="2000", Batch_size="8")
     press(page, "Start")
     wait_for_iteration(page, 2)
     page.evaluate("show('hidden')")
@@ -563,15 +563,15 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
         expect(
             page.get_by_role("main").get_by_text(re.compile("Kernel adamw does not compile"))
         ).to_be_visible()
-    fill(page, Iterations="4", Batch_size="8", Peak_learning_rate="0.001")
+    fill(page, Iterations="100", Batch_size="8", Peak_learning_rate="0.001")
     press(page, "Start")
     wait_for_iteration(page, 1)
     press(page, "Pause")
     wait_for(page, "paused")
     press(page, "Resume")
     wait_for(page, "done")
-    assert float(readout(page, "train-nll")) == pytest.approx(4.1908, abs=2e-4)  # as natively
-    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 4
+    assert float(readout(page, "train-nll")) == pytest.approx(2.9243, abs=2e-3)  # as natively
+    assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 100
 
 
 def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> None:

@@ -45,8 +45,11 @@ def load(page: Page, name: str, data: bytes) -> None:
     page.locator(PICKER).set_input_files(file)
 
 
+ITERS = 120  # room to press Pause in, where a step takes some 20 ms
+
+
 def start(page: Page) -> None:
-    fill(page, Iterations="12", Batch_size="8")
+    fill(page, Iterations=str(ITERS), Batch_size="8")
     press(page, "Start")
 
 
@@ -72,7 +75,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     start(page)
     wait_for(page, "done", 2 * WAIT_MS)
     straight = statefile.loads(save_state(page))
-    assert (straight.state.iter, straight.state.config.seed) == (12, "hamlet")
+    assert (straight.state.iter, straight.state.config.seed) == (ITERS, "hamlet")
 
     press(page, "Reset")
     wait_for(page, "ready")
@@ -89,7 +92,7 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     press(page, "Pause")
     wait_for(page, "paused")
     at = iteration(page)
-    assert 5 <= at < 12
+    assert 5 <= at < ITERS
     half = save_state(page)
 
     page.reload()

@@ -17,9 +17,9 @@ WAITING = TRAIN.replace(
 )
 
 
-def open_for_40(page: Page, url: str) -> None:
+def open_long(page: Page, url: str) -> None:
     open_page(page, url)
-    fill(page, Iterations="40", Batch_size="8")
+    fill(page, Iterations="4000", Batch_size="8")
 
 
 def write(page: Page, text: str) -> None:
@@ -57,7 +57,7 @@ def pressed_until(page: Page, name: str, phase: str) -> float:
 def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it(
     page: Page, site_url: str
 ):
-    open_for_40(page, site_url)
+    open_long(page, site_url)
     write(page, WAITING)
     pace = start(page)
     page.wait_for_timeout(1000 + 2000 * pace)
@@ -78,7 +78,7 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
 def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     page: Page, site_url: str
 ):
-    open_for_40(page, site_url)
+    open_long(page, site_url)
     pace = start(page)
     button(page, "Pause").click()
     wait_for(page, "paused")
