@@ -6,6 +6,7 @@ Chromium has no GPU here but its own software one; the suite fails, and never sk
 
 import importlib.metadata
 import importlib.util
+import re
 import shutil
 import sys
 import threading
@@ -18,7 +19,7 @@ from types import ModuleType
 
 import pytest
 from driving import with_gpu
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, Request, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -32,6 +33,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
+    "--process-per-site",  # see `profile`
 ]
 PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
@@ -114,27 +116,63 @@ def chromium(build: ModuleType, site_url: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(request: pytest.FixtureRequest, chromium: Browser, site_url: str) -> Iterator[Page]:
-    """A page in a fresh context, which trains on the GPU only if the test is marked `gpu`: a run
-    begins slowly on the software one. Whatever it does, nothing is fetched from another origin.
+@pytest.fixture(scope="session")
+def profile(build: ModuleType, chromium: Browser, site_url: str) -> Iterator[Page]:
+    """A page that does nothing but hold Python's WebAssembly, compiled. The pages of its context
+    share its process, and compile nothing again: they are ready with half the work.
     """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
-    origin, strangers = site_url.removesuffix(SUB_PATH), []
-    context.on(
-        "request",
-        lambda request: (
-            strangers.append(request.url)
-            if request.url.startswith(("http:", "https:", "ws:"))
-            and not request.url.startswith(origin)
-            else None
-        ),
+    page = context.new_page()
+    page.goto(f"{site_url}runner/pyodide_runner.html")
+    [python] = build.folder_of(build.DIST).glob("pyodide/pyodide.asm*.wasm")
+    page.evaluate(
+        "async (url) => { globalThis.python = await WebAssembly.compileStreaming(fetch(url)) }",
+        f"{site_url}build/pyodide/{python.name}",
     )
+    yield page
+    context.close()
+
+
+FORGET = """async () => {
+  localStorage.clear();
+  const root = await navigator.storage.getDirectory();
+  const empty = async () => {
+    for await (const name of root.keys()) await root.removeEntry(name, { recursive: true });
+  };
+  for (let tries = 1; ; tries++) { // a worker that was just ended may still hold a file
+    try {
+      return await empty();
+    } catch (error) {
+      if (tries === 200) throw error;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+}"""
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, profile: Page, site_url: str) -> Iterator[Page]:
+    """A page in a browser that remembers nothing, which trains on the GPU only if the test is
+    marked `gpu`: a run begins slowly on the software one. Whatever it does, nothing is fetched from
+    another origin.
+    """
+    origin, strangers = site_url.removesuffix(SUB_PATH), []
+
+    def look(request: Request) -> None:
+        if re.match("https?:|wss?:", request.url) and not request.url.startswith(origin):
+            strangers.append(request.url)
+
+    context = profile.context
+    context.on("request", look)
     page = context.new_page()
     if request.node.get_closest_marker("gpu"):
         with_gpu(page)
     yield page
-    context.close()
+    for opened in context.pages:
+        if opened != profile:
+            opened.close()
+    context.remove_listener("request", look)
+    profile.evaluate(FORGET)
     assert strangers == [], "the page asked another origin for something"
 
 

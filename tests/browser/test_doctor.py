@@ -1,6 +1,6 @@
 """The doctor's tab and the levels of the loss curve in a real Chromium, numbers read from the page.
 
-Cases run until they show what they should; whole ones run natively, in tests/unit/test_doctor.py.
+The model of the cases has one layer here; tests/unit/test_doctor.py runs them with all.
 """
 
 import json
@@ -18,24 +18,16 @@ CASE_MS = 120_000
 CONFIG = "py_src/groundling/config.py"
 
 
-ENOUGH = {1: ("high", "divergence", 22), 4: ("overfit", "fork", 45), 5: ("warmup", "spike", 22)}
-"""Cases by their place: what each must be found to be, and after how many of its 60 iterations it
-shows. An iteration takes long on the software GPU; tests/unit runs all six.
-"""
+KINDS = {1: ("high", "divergence"), 4: ("overfit", "fork"), 5: ("warmup", "spike")}
+"""Cases by their place, and what each must be found to be; tests/unit runs all six."""
 
 
-def examine(page: Page, at: int, name: str, kind: str, enough: int) -> dict[str, str]:
-    """Run a case until it shows what it should, and stop it; what gave it away."""
+def examine(page: Page, at: int, name: str, kind: str) -> dict[str, str]:
+    """Run a case, and give what gave it away."""
     page.locator(".doctor .cases button").nth(at).click()
     page.get_by_role("button", name="Run this case").click()
     case = page.locator(f"[data-case={name}]")
-    while True:
-        said = case.locator(".status").inner_text()
-        if (told := re.match(r"Iteration (\d+) of 60", said)) and int(told[1]) >= enough:
-            break
-        expect(case.locator(".status")).not_to_have_text(said, timeout=CASE_MS)
-    case.get_by_role("button", name="Stop", exact=True).click()
-    expect(case).to_have_attribute("data-phase", "stopped", timeout=CASE_MS)
+    expect(case).to_have_attribute("data-phase", "done", timeout=CASE_MS)
     expect(case.locator(".diagnosis")).to_have_attribute("data-kind", kind)
     return evidence(page, f"[data-case={name}]")
 
@@ -86,11 +78,21 @@ def test_cases_show_what_they_should_and_the_levels_are_told(
     expect(page.locator("#case-hint")).to_have_text("Iterations: a whole number from 60 to 1,000.")
     page.get_by_label("Case iterations", exact=True).fill("60")
 
-    found = {case[0]: examine(page, at, *case) for at, case in ENOUGH.items()}
+    found = {case[0]: examine(page, at, *case) for at, case in KINDS.items()}
     assert number(found["high"]["Peak"]) > 40
     assert number(found["overfit"]["Gap"]) > 1
     assert number(found["warmup"]["Top"]) > 5
 
+    # One of more iterations is stopped on its way.
+    page.get_by_label("Case iterations", exact=True).fill("1000")
+    page.locator(".doctor .cases button").nth(4).click()
+    longer = page.locator("[data-case=overfit]")
+    longer.get_by_role("button", name="Run again", exact=True).click()
+    expect(longer.locator(".status")).to_contain_text("of 1,000")
+    longer.get_by_role("button", name="Stop", exact=True).click()
+    expect(longer).to_have_attribute("data-phase", "stopped")
+
+    page.locator(".doctor .cases button").nth(5).click()
     case = page.locator("[data-case=warmup]")
     # By keys, the curve tells its losses.
     curve = case.get_by_role("slider")

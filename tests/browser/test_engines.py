@@ -2,6 +2,7 @@
 the first visit to the next. Both train on the CPU here.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -100,16 +101,16 @@ def quiet(reader: Reader) -> Iterator[None]:
 
 
 def test_it_trains_on_the_cpu_pauses_and_goes_on(reader: Reader) -> None:
-    reader.start_afresh(500)
+    reader.start_afresh(200)
     reader.until("a few steps are made", lambda: reader.iteration >= 3)
     reader.press("Pause")
     reader.wait_for("paused")
     at = reader.iteration
     time.sleep(0.5)
-    assert reader.iteration == at < 500
+    assert reader.iteration == at < 200
     reader.press("Resume")
     reader.wait_for("done")
-    assert reader.iteration == 500
+    assert reader.iteration == 200
     assert float(reader.read("[data-readout=train-nll]")) < 4.17
 
 
@@ -222,6 +223,8 @@ def test_after_a_reload_a_run_goes_on_where_the_browser_keeps_it(reader: Reader)
     reader.press("Pause")
     reader.wait_for("paused")
     at = reader.iteration
+    told = re.compile(f"at iteration {at}\\b|no storage")
+    reader.until("the page says what is kept", lambda: told.search(reader.read(".note.kept")))
     note = reader.read(".note.kept")
     reader.browser.reload()
     reader.wait_for("ready")

@@ -193,14 +193,14 @@ function status(name: string): string {
       return "Waiting for its turn.";
     case "running":
       return done
-        ? `Iteration ${done} of ${now.iters}.`
+        ? `Iteration ${format.count(done)} of ${format.count(now.iters)}.`
         : "Making the model; the first step prepares the kernels.";
     case "stopped":
-      return `Stopped after ${done} of ${now.iters} iterations. This is what the doctor sees in those:`;
+      return `Stopped after ${format.count(done)} of ${format.count(now.iters)} iterations. This is what the doctor sees in those:`;
     case "failed":
       return now.message;
     case "done":
-      return now.message || `All ${now.iters} iterations.`;
+      return now.message || `All ${format.count(now.iters)} iterations.`;
   }
 }
 

@@ -43,7 +43,7 @@ function Announcer() {
     const { iter, iters, trainLoss, valLoss } = progress.peek();
     const where =
       hasRun.value && iter
-        ? `Iteration ${iter} of ${iters}, train loss ${trainLoss?.toFixed(2)}` +
+        ? `Iteration ${format.count(iter)} of ${format.count(iters)}, train loss ${trainLoss?.toFixed(2)}` +
           (valLoss === null ? "." : `, validation loss ${valLoss.toFixed(2)}.`)
         : "";
     tenth.value;
