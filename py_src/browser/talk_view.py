@@ -171,7 +171,7 @@ class TalkView(Beside):
         model, corpus = self.model_of(source)
         text.corpus = corpus.by_token()  # each character of the text is one token
         text.prompt = prompt = text.corpus.decode(corpus.encode(text.prompt))
-        groundling.sampling.check_settings(**text.settings)
+        groundling.sampling.checked(**text.settings)
         for what, size, least in (("prompt", len(prompt), 1), ("length", length, 0)):
             if not least <= size <= MAX_TALK:
                 raise ValueError(

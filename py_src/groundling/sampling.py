@@ -4,6 +4,7 @@
 on the device, and it caches the keys and values of earlier tokens.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,12 +64,12 @@ def distribution(
 
     The nucleus (Holtzman et al. 2019, "The Curious Case of Neural Text Degeneration") is the
     smallest set of the most likely tokens whose probabilities, among the top_k, sum to top_p or
-    more. Of equal logits the first in the vocabulary ranks higher. ValueError for settings out of
-    range.
+    more. Of equal logits the first in the vocabulary ranks higher. Temperature 0 is greedy: the
+    most likely token is drawn. ValueError for settings out of range.
     """
     logits = np.asarray(logits, np.float64)
     top_k = len(logits) if top_k is None else top_k
-    check_settings(temperature, top_k, top_p)
+    temperature, top_k = checked(temperature, top_k, top_p)
     weights = np.exp((logits - logits.max()) / temperature)
     ranked = np.argsort(-logits, kind="stable")
     top = ranked[:top_k]
@@ -91,14 +92,34 @@ def surprise(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, at, -1)[..., 0]
 
 
-def check_settings(temperature: float, top_k: int, top_p: float) -> None:
-    """ValueError for a setting that is out of range."""
-    if not 0.01 <= temperature <= 100:
-        raise ValueError(f"temperature is {temperature}; it must be from 0.01 to 100.")
+def checked(temperature: float, top_k: int, top_p: float) -> tuple[float, int]:
+    """The temperature and top_k; a temperature of 0 is a top_k of 1. ValueError for a setting that
+    is out of range.
+    """
+    if temperature != 0 and not 0.01 <= temperature <= 100:
+        raise ValueError(
+            f"temperature is {temperature}; it must be from 0.01 to 100, or 0, which always takes "
+            "the most likely token."
+        )
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}; it must be at least 1.")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; it must be above 0 and at most 1.")
+    return (temperature, top_k) if temperature else (1.0, 1)
+
+
+def until(parts: Iterable[str], stop: str) -> Iterator[str]:
+    """A text that comes in parts, up to where `stop` first appears in it."""
+    held = ""  # what may be the beginning of `stop`
+    for part in parts:
+        held += part
+        if (at := held.find(stop)) >= 0:
+            yield held[:at]
+            return
+        ready = max(0, len(held) - len(stop) + 1)
+        yield held[:ready]
+        held = held[ready:]
+    yield held
 
 
 def check_prompt(corpus: Vocabulary, prompt: str, length: int) -> np.ndarray:

@@ -100,7 +100,7 @@ def evaluate(run: Run) -> float:
         offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
         parts = offsets.reshape(config.accumulate, -1)
         total += sum(loss(part).item() for part in parts) / len(parts)
-    run.val_loss = total / config.eval_batches
+    run.evaluated(total / config.eval_batches)
     return run.val_loss
 
 

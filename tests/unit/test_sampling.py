@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from groundling.engine.tensor import no_grad
 from groundling.model import GPT, initial_weights
 from groundling.rng import Stream
 from groundling.runs.writer import READ_EVERY, generate, stream
-from groundling.sampling import distribution, surprise
+from groundling.sampling import distribution, surprise, until
 
 CORPUS = Corpus("How far that little candle throws his beams! So shines a good deed.")
 CONFIG = GPTConfig(
@@ -197,7 +198,7 @@ def test_settings_at_the_ends_of_their_ranges_are_taken(model: GPT):
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": "So €"}, "'€'"),
         ({"length": 0}, "length is 0"),
-        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"temperature": 0.005}, "temperature is 0.005"),
         ({"temperature": math.nan}, "temperature is nan"),
         ({"top_k": 0}, "top_k is 0"),
         ({"top_p": 0.0}, "top_p is 0.0"),
@@ -312,8 +313,22 @@ def test_a_distribution_is_what_the_kernel_draws_from(device: Device, rng: np.ra
 
 
 def test_a_distribution_refuses_settings_out_of_range():
-    with pytest.raises(ValueError, match="temperature is 0"):
-        distribution(np.zeros(3), temperature=0)
+    with pytest.raises(ValueError, match="temperature is -1"):
+        distribution(np.zeros(3), temperature=-1)
+
+
+def test_temperature_0_draws_the_most_likely_token(rng: np.random.Generator):
+    logits = rng.standard_normal(9).astype(np.float32)
+    drawn = distribution(logits, temperature=0).drawn
+    assert drawn.argmax() == logits.argmax() and drawn.max() == drawn.sum() == 1
+
+
+def test_a_text_ends_before_what_stops_it_however_it_is_cut(rng: np.random.Generator):
+    text = "abababcab abc"
+    for stop, expected in (("abc", "abab"), ("x", text), ("ab", ""), ("cab ", "ababab")):
+        cuts = sorted(rng.integers(0, len(text), 4))
+        parts = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+        assert "".join(until(parts, stop)) == expected
 
 
 def test_surprise_is_the_loss_of_a_token(rng: np.random.Generator):

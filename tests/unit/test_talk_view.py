@@ -219,7 +219,7 @@ def test_a_look_at_the_prompt_tells_what_may_come_next(page: Page, model: GPT):
         ({"prompt": "o" * (MAX_TALK + 1)}, "prompt is 2,001 characters"),
         ({"prompt": "To €"}, "'€'"),
         ({"length": MAX_TALK + 1}, "length is 2,001"),
-        ({"temperature": 0}, "temperature is 0"),
+        ({"temperature": -1}, "temperature is -1"),
         ({"topK": 0}, "top_k is 0"),
         ({"topP": 1.5}, "top_p is 1.5"),
         ({"source": "file"}, "No file is open"),

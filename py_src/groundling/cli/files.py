@@ -3,17 +3,21 @@
 import argparse
 import hashlib
 import math
+import sys
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..data import Vocabulary
 from ..model import GPT
 from ..runs import checkpoint, interchange, statefile
 from ..runs.checkpoint import HEADER_BYTES
+from ..runs.decoding import decode
 from ..runs.inspector import Contents, Difference, compare, size
 from ..runs.samples import beginning
 from ..runs.writer import stream
+from ..sampling import until
 from .inputs import (
     DEFAULT,
     FILE,
@@ -35,8 +39,11 @@ def add_commands(commands: Any) -> None:
     add("file", metavar="FILE", help=FILE)
     about = "text to continue (default: the beginning of the validation text)"
     add("--prompt", metavar="TEXT", help=about)
+    about = "read the text to continue from FILE, or from - for stdin"
+    add("--prompt-file", metavar="FILE", help=about)
+    add("--stop", metavar="TEXT", help="end before TEXT, once the model writes it")
     add("--seed", metavar="SEED", help="seed of the sampling (default: that of the file)")
-    about = f"divide the logits by T {DEFAULT}"
+    about = f"divide the logits by T; 0 always takes the most likely token {DEFAULT}"
     add("--temperature", metavar="T", type=float, default=0.8, help=about)
     about = "sample from the K most likely tokens (default: all)"
     add("--top-k", metavar="K", type=int, help=about)
@@ -74,7 +81,9 @@ def sample_command(args: argparse.Namespace) -> int:
     """groundling sample"""
     with bad_input():
         ckpt, corpus = read_weights(args)
-        text = beginning(corpus) if args.prompt is None else args.prompt
+        if args.stop == "":
+            raise ValueError("--stop is empty.")
+        text = _prompt(args, corpus)
         parts = stream(
             GPT(ckpt.config, chosen_device(args), ckpt.weights),
             corpus,
@@ -85,12 +94,25 @@ def sample_command(args: argparse.Namespace) -> int:
             top_k=args.top_k,
             top_p=args.top_p,
         )
+        if args.stop:
+            parts = until(parts, args.stop)
         first = next(parts)  # checks the settings
     print(text, first, sep="", end="", flush=True)
     for part in parts:
         print(part, end="", flush=True)
     print()
     return 0
+
+
+def _prompt(args: argparse.Namespace, corpus: Vocabulary) -> str:
+    """The text to continue."""
+    if args.prompt is not None and args.prompt_file:
+        raise ValueError("--prompt and --prompt-file cannot be used together.")
+    if args.prompt_file == "-":
+        return decode(sys.stdin.buffer.read(), "standard input")
+    if args.prompt_file:
+        return decode(Path(args.prompt_file).read_bytes(), args.prompt_file)
+    return beginning(corpus) if args.prompt is None else args.prompt
 
 
 def inspect_command(args: argparse.Namespace) -> int:
@@ -143,6 +165,12 @@ def _show_state(saved: statefile.Saved) -> None:
     settings = asdict(run.config).items()
     print(", ".join(f"{name} {value}" for name, value in settings if name not in ("seed", "iters")))
     print(f"AdamW step {run.step:,}, {len(run.log):,} log records from iter {run.first:,}")
+    if run.origin:
+        print(
+            f"began with the weights of seed {run.origin.seed!r}, iter {run.origin.iter:,}: ",
+            end="",
+        )
+        print(f"sha256 {run.origin.weights}")
     print(f"saved on {saved.device}; code {saved.code_hash}, text {saved.corpus_hash}")
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..runs import checkpoint, statefile
-from ..runs.checkpoint import HEADER_BYTES
+from ..runs.checkpoint import HEADER_BYTES, Checkpoint
 from ..runs.configfile import Setup
 from ..runs.records import Record
 from ..runs.run import Run
@@ -27,7 +27,9 @@ class Saver:
     def __init__(self, run: Run, args: argparse.Namespace, setup: Setup):
         self.run, self.out, self.state, self.log = run, args.out, args.state, args.log
         self.saved: list[str] = []  # file names
-        self.last_state = ""  # and that of the state among them
+        self.last_state = ""  # and those of the state
+        self.last_best = ""  # and of the best weights among them
+        self.best: Checkpoint | None = None  # those that it has
         self.failed = False
         asked = args.state or args.config or args.checkpoint_interval
         self.interval = setup.checkpoint_interval if asked else math.inf
@@ -53,17 +55,36 @@ class Saver:
     def save_state(self) -> None:
         """Save the state. Where its name has the iteration, the previous one is deleted."""
         name = self._save(self.state, statefile.file_name, statefile.stream_run(self.run))
-        if name is None:
+        self.last_state = self._instead(self.last_state, name)
+
+    def save_best(self) -> None:
+        """Save the weights of the lowest validation loss, if there are lower ones than before."""
+        ckpt = self.run.best
+        if ckpt is None or ckpt is self.best:
             return
-        before, self.last_state = self.last_state, name
-        if before and before != name:
+        self.best, out = ckpt, self.out and best_name(self.out)
+        name = self._save(
+            out,
+            lambda *who: best_name(checkpoint.file_name(*who)),
+            checkpoint.stream(ckpt),
+            ckpt.iter,
+        )
+        self.last_best = self._instead(self.last_best, name)
+
+    def _instead(self, before: str, name: str | None) -> str:
+        """The file that is there now: `name`, and then the one before is deleted; or that one."""
+        if name and before and before != name:
             self.saved.remove(before)
             Path(before).unlink(missing_ok=True)
+        return name or before
 
-    def _save(self, asked: str | None, file_name: Callable, pieces: Iterable) -> str | None:
+    def _save(
+        self, asked: str | None, file_name: Callable, pieces: Iterable, iter: int | None = None
+    ) -> str | None:
         """Write a file to `asked` or its default name. Returns the path, or None if it failed."""
         run = self.run
-        default = Path(file_name(run.config.seed, run.iter, run.model.config))
+        at = run.iter if iter is None else iter
+        default = Path(file_name(run.config.seed, at, run.model.config))
         try:
             path = write_pieces(Path(asked) if asked else default, pieces, keep=not asked)
         except OSError as error:
@@ -76,6 +97,12 @@ class Saver:
         if name not in self.saved:
             self.saved.append(name)
         return name
+
+
+def best_name(weights: str) -> str:
+    """The name of the best weights beside those of the end: a.bin, a-best.bin."""
+    path = Path(weights)
+    return str(path.with_name(f"{path.stem}-best{path.suffix}"))
 
 
 class LogFile:

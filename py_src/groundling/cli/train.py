@@ -15,7 +15,7 @@ from ..devices.base import DeviceError
 from ..edits import project
 from ..engine.parameters import parameter_count
 from ..labs import evidence
-from ..runs import checkpoint, configfile, presets, statefile, texts
+from ..runs import checkpoint, configfile, further, presets, statefile, texts
 from ..runs.checkpoint import CheckpointError
 from ..runs.configfile import INTERVAL_FIELDS, Setup
 from ..runs.run import NonFiniteLoss, Run, begin
@@ -32,6 +32,7 @@ from .inputs import (
     bad_input,
     chosen_device,
     read_corpus,
+    read_file,
 )
 from .output import LogFile, Saver, require_writable
 from .terminal import Progress, complain, pause_on_interrupt
@@ -70,7 +71,19 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     about = "stop after N iterations, with the learning-rate schedule of --iters"
     add("--stop-at", metavar="N", type=int, help=about)
     add("--state", metavar="FILE", help="save the whole run to FILE, also while it trains")
-    add("--resume", metavar="FILE", help="continue the run in a state file")
+    about = "continue the run in a state file; with --iters N, train it further, to iteration N"
+    add("--resume", metavar="FILE", help=about)
+    about = (
+        "learning rate with --resume and --iters: stretch the schedule to the new end (default), "
+    )
+    about += "or hold the rate at which a finished run ended"
+    add("--schedule", metavar="HOW", choices=further.SCHEDULES, help=about)
+    about = "begin with the weights of a .bin or .state file, and its model; all else starts anew"
+    add("--init-from", metavar="FILE", help=about)
+    about = "also save the weights of the lowest validation loss (…-best.bin)"
+    add("--keep-best", action="store_true", help=about)
+    about = "stop early after N evaluations in a row without a lower validation loss"
+    add("--patience", metavar="N", type=int, help=about)
     add("--anyway", action="store_true", help="resume even if the code or the text has changed")
 
 
@@ -79,6 +92,7 @@ def train_command(args: argparse.Namespace) -> int:
     with bad_input():
         setup = _setup(args)
         run = _resumed(args) if args.resume else _begun(args, setup)
+        run.keeps_best, run.patience = args.keep_best, _patience(args)
         config = run.config
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if args.stop_at is not None and end <= run.iter < config.iters:
@@ -108,11 +122,13 @@ def train_command(args: argparse.Namespace) -> int:
                 for record in train(run, min(end, stop)):
                     log.add(record)
                     progress.show(record)
+                    saver.save_best()
                     told = _show_samples(run, told, progress)
                 if run.iter != stop or run.iter >= end:
                     break
                 saver.save_state()
             _show_samples(run, told, progress)
+        saver.save_best()
         finished = run.iter >= config.iters
         if finished or args.out or saver.interval == math.inf:  # first: the smallest file
             saver.save_weights()
@@ -133,10 +149,11 @@ def train_command(args: argparse.Namespace) -> int:
     val = "" if run.val_loss is None else f", validation loss {run.val_loss:.4f}"
     how = "Finished" if finished else "Stopped at"
     names = f"saved {' and '.join(saver.saved)}" if saver.saved else "nothing was saved"
-    print(f"{how} iter {run.iter}{val}: {names}")
+    early = "" if run.iter >= end else further.early(run)
+    print(f"{how} iter {run.iter}{val}: {names}" + (f". {early}" if early else ""))
     if saver.failed or log.failed:
         return 1
-    return 0 if run.iter >= end else 130
+    return 0 if run.iter >= end or early else 130
 
 
 def _show_samples(run: Run, told: int, progress: Progress) -> int:
@@ -162,17 +179,34 @@ def _begun(args: argparse.Namespace, setup: Setup) -> Run:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     usual = setup.train if args.lr is None else with_peak(setup.train, args.lr)
     setup = replace(setup, train=replace(usual, **given))
+    if args.schedule:
+        raise ValueError("--schedule is for --resume with --iters.")
+    ckpt = read_file(args.init_from).ckpt if args.init_from else None
+    shaped = args.preset or setup.model is not presets.PRESETS["shakespeare"].model
+    if ckpt and not shaped:
+        setup = replace(setup, tokenizer=tokenizer_of(ckpt.vocab_hash))
     corpus, device = read_corpus(args.text, setup.tokenizer), chosen_device(args)
     if setup.vocab_given not in (None, corpus.vocab_size):
         raise ValueError(
             f"vocab_size is {setup.vocab_given}, but the text {corpus.name!r} has "
             f"{corpus.vocab_size} distinct characters. A config can leave vocab_size out."
         )
-    run = begin(setup, corpus, device)
+    if ckpt:
+        with about_file(args.init_from):
+            run = further.begin_from(ckpt, setup, corpus, device, bool(shaped))
+        print(f"{args.init_from}: {further.describe(run)}", file=sys.stderr)
+    else:
+        run = begin(setup, corpus, device)
     if args.text:
         advice = texts.advice(corpus, parameter_count(run.model.shapes))[1]
         print(f"{texts.describe(corpus)} {advice}", file=sys.stderr)
     return run
+
+
+def _patience(args: argparse.Namespace) -> int:
+    if args.patience is not None and args.patience < 1:
+        raise ValueError(f"--patience is {args.patience}; it must be at least 1.")
+    return args.patience or 0
 
 
 def _option(name: str) -> str:
@@ -198,9 +232,11 @@ def _setup(args: argparse.Namespace) -> Setup:
 
 def _resumed(args: argparse.Namespace) -> Run:
     """The run in the state file that --resume names."""
-    for name in (*SETTINGS, "config", "preset"):
-        if getattr(args, name) is not None:
+    for name in (*SETTINGS, "config", "preset", "init_from"):
+        if name != "iters" and getattr(args, name) is not None:
             raise ValueError(f"{_option(name)} cannot be used with --resume.")
+    if args.schedule and args.iters is None:
+        raise ValueError("--schedule is for --resume with --iters.")
     with about_file(args.resume):
         saved = statefile.loads(Path(args.resume).read_bytes())
         corpus, device = read_corpus(args.text, tokenizer_of(saved.vocab_hash)), chosen_device(args)
@@ -208,6 +244,8 @@ def _resumed(args: argparse.Namespace) -> Run:
             run = statefile.resume(saved, corpus, device, args.anyway)
         except OtherOrigin as error:
             raise CheckpointError(f"{error} Use --anyway to resume it anyway.") from None
+    if args.iters is not None:
+        further.extend(run, args.iters, args.schedule or "stretch")
     run.sample_every = args.sample_interval or run.sample_every
     if (here := f"{device.name}: {device.description}") != saved.device:
         print(

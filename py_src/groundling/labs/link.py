@@ -122,6 +122,12 @@ def claim(saved: Saved) -> Link:
             f"This run began at iter {state.first} with weights from a file, which a link cannot "
             "hold. Only a run that began at its seed can be told as a link."
         )
+    if state.origin:
+        raise LinkError(
+            f"This run began with the weights of a file (seed {state.origin.seed!r}, iter "
+            f"{state.origin.iter:,}), which a link cannot hold. Only a run that began at its seed "
+            "can be told as a link."
+        )
     begun = begun_with(state.config, state.changes)
     for record in state.log:
         now = changed(begun, state.changes, record.iter)

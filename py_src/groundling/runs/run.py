@@ -28,6 +28,16 @@ CODE = "model", "optim", "engine.ops", "engine.tensor"  # modules whose function
 STREAMS = "batches", "validation", "sampling"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The file of weights that a run began with, where it did not begin with those of its seed."""
+
+    weights: str  # SHA-256 of the file's weights
+    seed: str  # of the file
+    iter: int
+    drawn: str  # the text's characters that the file lacks: their rows were drawn from the seed
+
+
 @dataclass(eq=False, repr=False)
 class Progress:
     """The progress of a run, without its weights and streams."""
@@ -41,6 +51,7 @@ class Progress:
     """Each change of the code: the first iteration that used it, and its diff."""
     changes: list[Change] = field(default_factory=list)  # of the settings
     sample_every: int = Setup.sample_interval  # iterations; 0: never
+    origin: Origin | None = None  # None if it began with the weights of its seed
 
     def progress(self) -> dict:
         """A copy of each field of this class, by name."""
@@ -99,6 +110,8 @@ class Run(Progress):
         self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
         self.code_hash = code_hash()
         self.training = self.pausing = self.waiting = False  # see pause
+        self.keeps_best = False  # whether `evaluated` sets `best`
+        self.patience = 0  # evaluations in a row without a better loss before a pause; 0: any
         self._start(Progress())
         self._made_of, self._kernels = [], {}  # as `_has_changed` last found them
         self._has_changed()
@@ -112,6 +125,13 @@ class Run(Progress):
         self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
         self.losses = self.device.ring()  # being read back, so that the GPU is never idle
         vars(self).update(progress.progress())
+        self.best: Checkpoint | None = None  # the weights of the lowest validation loss
+        losses = self.log.column("val")
+        losses = losses[~np.isnan(losses)]
+        self.lowest = float(losses.min(initial=math.inf))  # of all validation losses
+        self.worse = (
+            len(losses) - 1 - int(losses.argmin()) if len(losses) else 0
+        )  # that followed it
 
     # ---- what `train` uses -----------------------------------------------------------------------
 
@@ -169,6 +189,19 @@ class Run(Progress):
                 raise NonFiniteLoss(record)
             self.log.append(record)
             yield record
+
+    def evaluated(self, loss: float) -> None:
+        """`evaluate` calls this with the validation loss of the current weights: they are kept if
+        it is the lowest and `keeps_best`, and the run is paused when its patience ends.
+        """
+        self.val_loss = loss
+        self.worse += 1
+        if loss < self.lowest:
+            self.lowest, self.worse = loss, 0
+            if self.keeps_best:
+                self.best = self.checkpoint()
+        if self.patience and self.worse >= self.patience:
+            self.pause()
 
     def write_sample(self) -> None:
         """Add a sample, at most one an iteration, if the validation loss is finite. Waits."""

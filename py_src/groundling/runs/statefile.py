@@ -6,7 +6,8 @@
                      "createdAt":"2026-11-21T08:00:00.000Z"}
     from byte 512    metaBytes of compact ASCII JSON, padded with spaces to a multiple of eight: the
                      configurations, AdamW's step, where the random streams are, each change of the
-                     code on the way, and which text and code it was
+                     code on the way, which text and code it was, and, of a run that began with the
+                     weights of a file, which those were
     after it         a record of each iteration: five little-endian float64, the columns of
                      records.COLUMNS; the last, val, is not a number where there was no evaluation
     after them       sampleBytes: of each sample a line of compact ASCII JSON, [iter,loss,"text"],
@@ -49,7 +50,7 @@ from . import checkpoint, strict, texts
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError, joined
 from .configfile import Setup
 from .records import COLUMNS, ROW, Log
-from .run import STREAMS, Run, State
+from .run import STREAMS, Origin, Run, State
 from .samples import Sample
 from .strict import ANY, COUNT, FINITE, HASH, LOSS, TEXT, TIME, WORD, check, each, or_none
 from .texts import Manifest, check_manifest, manifest
@@ -332,6 +333,7 @@ META = {  # in the order of the file
     "changes": ANY,
     "sample_every": (0, 10_000_000),
 }
+ORIGIN = {"weights": HASH, "seed": TEXT, "iter": COUNT, "drawn": TEXT}
 META_1 = META | {"samples": ANY, "log": ANY}
 
 
@@ -341,7 +343,10 @@ def dump_meta(saved: Saved) -> bytes:
     for name in ("model", "config", "dataset"):
         facts[name] = facts[name] and asdict(facts[name])
     facts["streams"] = {name: facts[name] for name in STREAMS}
-    meta = strict.dumps({name: facts[name] for name in META}).encode("ascii")
+    meta = {name: facts[name] for name in META}
+    if saved.state.origin:
+        meta["origin"] = asdict(saved.state.origin)
+    meta = strict.dumps(meta).encode("ascii")
     return meta + b" " * (-len(meta) % 8)
 
 
@@ -363,6 +368,9 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             meta.setdefault("changes", [])  # and from before settings could change, this
             meta.setdefault("sample_every", Setup.sample_interval)
         _add_sampling(meta)
+        origin = meta.pop("origin", None) if isinstance(meta, dict) else None
+        if origin is not None:
+            check("origin", origin, ORIGIN)
         check("it", meta, META_1 if first else META)
         check("first", meta["first"], (0, meta["iter"]))
         check("edits", meta["edits"], each([(0, meta["iter"]), TEXT]))
@@ -383,6 +391,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             samples=_read_samples(meta["samples"]) if first else [],
             edits=[(at, diff) for at, diff in meta["edits"]],
             changes=_read_changes(meta["changes"], config, meta["iter"]),
+            origin=origin and Origin(**origin),
             **dict.fromkeys(("weights", "m", "v"), np.empty(0, np.float32)),
         )
     except ValueError as error:

@@ -16,7 +16,7 @@ from ..engine.parameters import ALIGN
 from ..engine.tensor import Tensor, no_grad
 from ..model import GPT, Attention
 from ..rng import Stream
-from ..sampling import check_prompt, check_settings
+from ..sampling import check_prompt, checked
 
 READ_EVERY = 16  # characters generated between two reads
 MOST = 512  # characters between two reads
@@ -55,7 +55,7 @@ def stream(
     """
     V = model.config.vocab_size
     top_k = V if top_k is None else top_k
-    check_settings(temperature, top_k, top_p)
+    temperature, top_k = checked(temperature, top_k, top_p)
     tokens = check_prompt(corpus, prompt, length)[-model.config.block_size :]
     source = Stream(f"{seed}:sample") if isinstance(seed, str) else seed
     uniforms = source.uniform(length)
