@@ -133,7 +133,7 @@ def test_a_default_run_makes_the_golden_bytes(reader: Reader, cpu_run: tuple[int
 def keep_what_is_saved(reader: Reader) -> None:
     """Let the next file that is offered be `saved`."""
     reader.js(
-        """window.saved = null;
+        """window.saved = window.hash = null;
         window.make ??= URL.createObjectURL; // globalThis is not the page's in Firefox
         URL.createObjectURL = (blob) => window.make.call(URL, (window.saved = blob));"""
     )
