@@ -106,6 +106,8 @@ class Corpus(Vocabulary):
     bytes. ValueError for an empty text.
     """
 
+    on_disk = False  # whether the tokens are in files: see runs/prepared.py
+
     def __init__(
         self, text: str | bytes, name: str = "tinyshakespeare", tokenizer: str = CHARACTERS
     ):
@@ -124,6 +126,12 @@ class Corpus(Vocabulary):
         split = int(TRAIN_SPLIT * len(tokens))
         self.train, self.val = tokens[:split], tokens[split:]
 
+    def batch(
+        self, split: Literal["train", "val"], offsets: np.ndarray, block_size: int
+    ) -> np.ndarray:
+        """What a device needs of the sequences at these offsets: that, as it has the tokens."""
+        return offsets
+
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""
         short = min(len(self.train), len(self.val))
@@ -137,13 +145,16 @@ class Corpus(Vocabulary):
     def offsets(
         self, split: Literal["train", "val"], stream: Stream, batch_size: int, block_size: int
     ) -> np.ndarray:
-        """Where the sequences of a batch start, uint32 (batch_size,): floor(u * (n - T - 1)).
+        """Where the sequences of a batch start, (batch_size,): floor(u * (n - T - 1)). uint32, or
+        uint64 in a text so long.
 
         Sequence i reads tokens[o : o + T] and predicts tokens[o + 1 : o + T + 1].
         """
         self.require(block_size)
         tokens = {"train": self.train, "val": self.val}[split]
-        return (stream.uniform(batch_size) * (len(tokens) - block_size - 1)).astype(np.uint32)
+        places = len(tokens) - block_size - 1
+        kind = np.uint32 if places < 2**32 else np.uint64
+        return (stream.uniform(batch_size) * places).astype(kind)
 
 
 def tokenizer_of(vocab_hash: str) -> str:

@@ -38,7 +38,7 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
             run.write_sample()
         lr = learning_rate(it, config)
         offsets = run.corpus.offsets("train", run.batches, config.batch_size, T)
-        parts = offsets.reshape(config.accumulate, -1)
+        parts = run.corpus.batch("train", offsets, T).reshape(config.accumulate, -1)
         step = run.captured(training_step)
         loss, norm = step(optimizer.advance(lr), run.dropout_key(), *parts)
         run.iter += 1
@@ -53,8 +53,8 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
 
 def training_step(run: Run) -> Callable:
     """The jitted update `step(hyper, dropout_key, *parts)`: what `optimizer.advance` returned, the
-    key of the dropout masks, and the batch's offsets in the text, in one part or more. It returns
-    the loss before the update and the gradient's norm, each (1,).
+    key of the dropout masks, and the batch as `corpus.batch` gave it, in one part or more. It
+    returns the loss before the update and the gradient's norm, each (1,).
     """
     model, optimizer, text = run.model, run.optimizer, run.train_tokens
     T, grad_clip = model.config.block_size, run.config.grad_clip
@@ -63,9 +63,9 @@ def training_step(run: Run) -> Callable:
     def step(hyper, dropout_key, *parts):
         model.zero_grad()
         total = None
-        for part, offsets in enumerate(parts):
+        for part, batch in enumerate(parts):
             model.train(dropout_key, part)
-            x, y = gather_batch(text, offsets, T)
+            x, y = gather_batch(*run.located(text, batch), T)
             loss = model.loss(x, y)
             if len(parts) > 1:
                 loss = loss * (1 / len(parts))  # the gradients add up to those of the mean
@@ -80,14 +80,14 @@ def training_step(run: Run) -> Callable:
 
 
 def validation_step(run: Run) -> Callable:
-    """The jitted `loss(offsets)` on sequences of the validation text: (1,)."""
+    """The jitted `loss(batch)` on sequences of the validation text: (1,)."""
     model, text, T = run.model, run.val_tokens, run.model.config.block_size
 
     @jit(model.device)
-    def loss(offsets):
+    def loss(batch):
         model.eval()
         with no_grad():
-            return model.loss(*gather_batch(text, offsets, T))
+            return model.loss(*gather_batch(*run.located(text, batch), T))
 
     return loss
 
@@ -98,7 +98,7 @@ def evaluate(run: Run) -> float:
     loss, total = run.captured(validation_step), 0.0
     for _ in range(config.eval_batches):
         offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
-        parts = offsets.reshape(config.accumulate, -1)
+        parts = run.corpus.batch("val", offsets, T).reshape(config.accumulate, -1)
         total += sum(loss(part).item() for part in parts) / len(parts)
     run.evaluated(total / config.eval_batches)
     return run.val_loss

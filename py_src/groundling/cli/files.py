@@ -1,17 +1,19 @@
-"""sample, inspect, export and import: commands on a file of weights."""
+"""sample, inspect, average, export and import: commands on files of weights."""
 
 import argparse
 import hashlib
 import math
 import sys
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..config import check_number
 from ..data import Vocabulary
 from ..model import GPT
-from ..runs import checkpoint, interchange, statefile
+from ..runs import average, checkpoint, interchange, statefile
+from ..runs.average import OUTER_LR, OUTER_MOMENTUM
 from ..runs.checkpoint import HEADER_BYTES
 from ..runs.decoding import decode
 from ..runs.inspector import Contents, Difference, compare, size
@@ -34,7 +36,7 @@ from .output import require_writable, write
 
 
 def add_commands(commands: Any) -> None:
-    """Add sample, inspect, export and import to the parser."""
+    """Add sample, inspect, average, export and import to the parser."""
     add = add_command(commands, "sample", sample_command, "Generate text with a trained GPT.")
     add("file", metavar="FILE", help=FILE)
     about = "text to continue (default: the beginning of the validation text)"
@@ -58,6 +60,19 @@ def add_commands(commands: Any) -> None:
     add = add_command(commands, "inspect", inspect_command, about)
     add("file", metavar="FILE", help=FILE)
     add("other", metavar="FILE", nargs="?", help="second file, to compare tensor by tensor")
+
+    about = "Average runs that began with the same weights (DiLoCo's outer step)."
+    add = add_command(commands, "average", average_command, about)
+    add("files", metavar="STATE", nargs="+", help="saved runs (.state), at the same iteration")
+    add("--out", metavar="FILE", required=True, help="state to write")
+    about = "take a step with Nesterov momentum from FILE, the weights that all runs began with"
+    add("--from", metavar="FILE", dest="start", help=about)
+    about = "with --from, file that keeps the momentum from round to round (.safetensors)"
+    add("--momentum", metavar="FILE", help=about)
+    about = f"with --from, learning rate of the step (default: {OUTER_LR})"
+    add("--outer-lr", metavar="X", type=float, help=about)
+    about = f"with --from, its momentum (default: {OUTER_MOMENTUM})"
+    add("--outer-momentum", metavar="X", type=float, help=about)
 
     about = "Convert weights to the format of another program."
     add = add_command(commands, "export", export_command, about)
@@ -192,6 +207,45 @@ def _show_differences(one: Contents, two: Contents, differences: list[Difference
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def average_command(args: argparse.Namespace) -> int:
+    """groundling average"""
+    with bad_input():
+        require_writable(Path(args.out))
+        if args.start is None:
+            for name in ("momentum", "outer_lr", "outer_momentum"):
+                if getattr(args, name) is not None:
+                    raise ValueError(f"--{name.replace('_', '-')} is for --from.")
+        states = []
+        for path in args.files:
+            with about_file(path):
+                states.append(statefile.loads(Path(path).read_bytes()))
+        one, momentum = _averaged(args, states)
+    write(Path(args.out), statefile.dumps(one))
+    if momentum is not None and args.momentum:
+        write(Path(args.momentum), momentum)
+    print(f"Averaged {len(states)} runs at iter {one.state.iter:,}: saved {args.out}")
+    return 0
+
+
+def _averaged(
+    args: argparse.Namespace, states: list[statefile.Saved]
+) -> tuple[statefile.Saved, bytes | None]:
+    """The run, and with --from the file of the momentum."""
+    if args.start is None:
+        return average.average(states), None
+    start, before = read_file(args.start).ckpt, None
+    lr = OUTER_LR if args.outer_lr is None else args.outer_lr
+    beta = OUTER_MOMENTUM if args.outer_momentum is None else args.outer_momentum
+    check_number("--outer-lr", lr, (0.0, 100.0))
+    check_number("--outer-momentum", beta, (0.0, 1.0))
+    if args.momentum and Path(args.momentum).exists():
+        with about_file(args.momentum):
+            kept = interchange.from_safetensors(Path(args.momentum).read_bytes(), start)
+        before = kept.weights
+    one, momentum = average.outer_step(states, start, before, lr, beta)
+    return one, interchange.to_safetensors(replace(start, weights=momentum))
 
 
 def export_command(args: argparse.Namespace) -> int:

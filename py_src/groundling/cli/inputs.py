@@ -11,7 +11,7 @@ from ..data import CHARACTERS, Corpus, Vocabulary, shakespeare, tokenizer_of
 from ..devices.base import Device, DeviceError
 from ..devices.open import DEVICES, open_device
 from ..labs.link import LinkError
-from ..runs import checkpoint, texts
+from ..runs import checkpoint, prepared, texts
 from ..runs.checkpoint import Checkpoint, CheckpointError
 from ..runs.inspector import Contents
 from .terminal import BadInput
@@ -66,6 +66,20 @@ def add_text(add: Callable, what: str, default: str = "tiny-shakespeare") -> Non
     """Add --text, for a text that is `what`."""
     paths = "text files, folders of .txt and .md files, glob patterns, or - for stdin"
     add("--text", metavar="PATH", nargs="+", help=f"{what}: {paths} (default: {default})")
+
+
+def add_data(add: Callable) -> None:
+    """Add --data."""
+    add("--data", metavar="FOLDER", help="text to train on, from a folder that `prepare` wrote")
+
+
+def read_data(args: argparse.Namespace, tokenizer: str) -> Corpus:
+    """The text that --data or --text names."""
+    if not args.data:
+        return read_corpus(args.text, tokenizer)
+    if args.text:
+        raise ValueError("--data and --text cannot be used together.")
+    return prepared.open_folder(Path(args.data))
 
 
 def read_corpus(paths: list[str] | None, tokenizer: str = CHARACTERS) -> Corpus:

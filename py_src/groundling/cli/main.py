@@ -9,7 +9,7 @@ from typing import NoReturn
 from .. import __version__
 from ..data import cache
 from ..devices.webgpu import memory
-from . import edits, files, labs, links, terminal, train
+from . import data, edits, files, labs, links, terminal, train
 from .terminal import BadInput, complain
 
 EPILOG = """\
@@ -68,6 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"groundling {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for family in (train, files, labs, links, edits):
+    for family in (train, data, files, labs, links, edits):
         family.add_commands(commands)
     return parser

@@ -3,14 +3,14 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..config import TRAIN_FIELDS, TrainConfig, with_peak
-from ..data import tokenizer_of
+from ..data import Corpus, tokenizer_of
 from ..devices.base import DeviceError
 from ..edits import project
 from ..engine.parameters import parameter_count
@@ -27,11 +27,12 @@ from .edits import error_in_edits, under_edits
 from .inputs import (
     about_file,
     add_command,
+    add_data,
     add_device,
     add_text,
     bad_input,
     chosen_device,
-    read_corpus,
+    read_data,
     read_file,
 )
 from .output import LogFile, Saver, require_writable
@@ -65,6 +66,7 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add("--config", metavar="FILE", nargs="+", help=about)
     add_device(add, "train")
     add_text(add, "text to train on")
+    add_data(add)
     about = "write the weights to FILE (default: a name with the seed and the iteration)"
     add("--out", metavar="FILE", help=about)
     add("--log", metavar="FILE", help="write a line of JSON per iteration to FILE")
@@ -158,20 +160,27 @@ def train_command(args: argparse.Namespace) -> int:
 
 def _show_samples(run: Run, told: int, progress: Progress) -> int:
     """Print the run's samples after the first `told`. Returns how many there are."""
-    measures = evidence.Evidence(run.corpus) if told < len(run.samples) else None
+    measurable = told < len(run.samples) and not run.corpus.on_disk
+    measures = evidence.Evidence(run.corpus) if measurable else None
     for sample in run.samples[told:]:
         loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
-        found, text = measures.of(sample.text), f"{prompt(run.corpus)}|{sample.text}"
-        words = "" if found.words is None else f", {found.words:.0%} known words"
+        text = f"{prompt(run.corpus)}|{sample.text}"
         phased = evidence.has_phases(run.corpus, run.model.config)
         phase = f": {evidence.phase_of(sample.iter).name}" if phased else ""
         progress.above(
             f"iter {sample.iter}{loss}{phase}",
             f"    {text.replace(chr(10), '↵')}",
-            f"    {found.characters:.0%} of the {run.corpus.vocab_size} characters, "
-            f"KL {found.unigram_kl:.2f} (bigrams {found.bigram_kl:.2f}) nats{words}",
+            *(_measured(measures.of(sample.text), run.corpus) if measures else ()),
         )
     return len(run.samples)
+
+
+def _measured(found: evidence.Measures, corpus: Corpus) -> Iterator[str]:
+    words = "" if found.words is None else f", {found.words:.0%} known words"
+    yield (
+        f"    {found.characters:.0%} of the {corpus.vocab_size} characters, "
+        f"KL {found.unigram_kl:.2f} (bigrams {found.bigram_kl:.2f}) nats{words}"
+    )
 
 
 def _begun(args: argparse.Namespace, setup: Setup) -> Run:
@@ -185,7 +194,9 @@ def _begun(args: argparse.Namespace, setup: Setup) -> Run:
     shaped = args.preset or setup.model is not presets.PRESETS["shakespeare"].model
     if ckpt and not shaped:
         setup = replace(setup, tokenizer=tokenizer_of(ckpt.vocab_hash))
-    corpus, device = read_corpus(args.text, setup.tokenizer), chosen_device(args)
+    corpus, device = read_data(args, setup.tokenizer), chosen_device(args)
+    if not (ckpt or shaped):
+        setup = replace(setup, tokenizer=corpus.tokenizer)
     if setup.vocab_given not in (None, corpus.vocab_size):
         raise ValueError(
             f"vocab_size is {setup.vocab_given}, but the text {corpus.name!r} has "
@@ -197,7 +208,7 @@ def _begun(args: argparse.Namespace, setup: Setup) -> Run:
         print(f"{args.init_from}: {further.describe(run)}", file=sys.stderr)
     else:
         run = begin(setup, corpus, device)
-    if args.text:
+    if args.text or args.data:
         advice = texts.advice(corpus, parameter_count(run.model.shapes))[1]
         print(f"{texts.describe(corpus)} {advice}", file=sys.stderr)
     return run
@@ -239,7 +250,7 @@ def _resumed(args: argparse.Namespace) -> Run:
         raise ValueError("--schedule is for --resume with --iters.")
     with about_file(args.resume):
         saved = statefile.loads(Path(args.resume).read_bytes())
-        corpus, device = read_corpus(args.text, tokenizer_of(saved.vocab_hash)), chosen_device(args)
+        corpus, device = read_data(args, tokenizer_of(saved.vocab_hash)), chosen_device(args)
         try:
             run = statefile.resume(saved, corpus, device, args.anyway)
         except OtherOrigin as error:

@@ -114,7 +114,7 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
     if problem := unfit(setup.model, limits):
         return problem
     if corpus is not None:
-        if 4 * len(corpus.train) > limits.tensor:
+        if 4 * len(corpus.train) > limits.tensor and not corpus.on_disk:
             return (
                 f"The text {corpus.name!r} takes {4 * len(corpus.train):,} bytes as tokens, and "
                 f"one tensor may have {limits.tensor:,.0f} here. Take a shorter text."

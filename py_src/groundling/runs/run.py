@@ -12,6 +12,7 @@ from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
 from ..engine.jit import attributes, same
+from ..engine.tensor import Tensor
 from ..model import GPT, initial_weights
 from ..optim import AdamW
 from ..rng import Stream, cyrb128
@@ -107,7 +108,12 @@ class Run(Progress):
         self.model = GPT(model_config, device, weights)
         self.model.recomputes = cost.recomputes(model_config, config)
         self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
-        self.train_tokens, self.val_tokens = device.tensor(corpus.train), device.tensor(corpus.val)
+        self.train_tokens = self.val_tokens = None
+        if not corpus.on_disk:
+            self.train_tokens = device.tensor(corpus.train)
+            self.val_tokens = device.tensor(corpus.val)
+        rows = np.arange(config.batch_size // config.accumulate, dtype=np.uint32)
+        self.rows = device.tensor(rows * (model_config.block_size + 1))  # see located
         self.code_hash = code_hash()
         self.training = self.pausing = self.waiting = False  # see pause
         self.keeps_best = False  # whether `evaluated` sets `best`
@@ -174,6 +180,12 @@ class Run(Progress):
         self._made_of = [*attributes(*self.model.modules(), self.optimizer, *code), *given]
         self._kernels = dict(self.device.kernels)  # to which more are added as they are needed
         return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
+
+    def located(self, text: Tensor | None, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and the offsets of a batch's sequences in them, for what `corpus.batch` gave: the
+        offsets in a text on the device, or else the sequences themselves, one after the other.
+        """
+        return (batch, self.rows) if text is None else (text, batch)
 
     def dropout_key(self) -> np.ndarray:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""

@@ -69,13 +69,14 @@ def gather(arguments: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         if argument == "-":
             yield "standard input", sys.stdin.buffer.read(MAX_BYTES + 1)
             continue
-        for path in _paths(argument):
+        for path in paths(argument):
             if (size := path.stat().st_size) > MAX_BYTES:
                 raise ValueError(f"{path} has {size:,} bytes; a text may have {MAX_BYTES:,}.")
             yield str(path), path.read_bytes()
 
 
-def _paths(argument: str) -> list[Path]:
+def paths(argument: str) -> list[Path]:
+    """The file of that name, the texts in a folder, or the files that fit a pattern."""
     path = Path(argument)
     if path.is_dir():
         found = [one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES]

@@ -1,0 +1,195 @@
+"""Texts larger than memory: what is written, that it trains as the text in memory, and what is
+refused.
+"""
+
+import hashlib
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groundling.cli import inputs
+from groundling.cli import main as cli
+from groundling.config import GPTConfig, TrainConfig
+from groundling.data import BYTES, CHARACTERS
+from groundling.devices.open import open_device
+from groundling.runs import configfile, prepared, texts
+from groundling.runs.configfile import Setup
+from groundling.runs.run import Run
+from groundling.train import train
+
+TEXT = "Ça: to be, or not to be, that is the question\n" * 20
+TRAIN = TrainConfig(iters=3, batch_size=4, accumulate=2, eval_interval=2, eval_batches=1)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepared, "PIECE", 7)  # pieces that end within characters
+    Path("a.txt").write_text(TEXT.rstrip(), encoding="utf-8")
+    Path("b.txt").write_text("é" * 30, encoding="utf-16")
+    return tmp_path / "data"
+
+
+def tokens(corpus) -> list[list[int]]:
+    return [corpus.train.tolist(), corpus.val.tolist()]
+
+
+@pytest.mark.parametrize("tokenizer", [CHARACTERS, BYTES])
+def test_what_is_prepared_is_the_text_that_is_read_into_memory(folder, tokenizer):
+    read = texts.read(texts.gather(["a.txt", "b.txt"]), tokenizer)
+    prepared.prepare(["a.txt", "b.txt"], folder, tokenizer)
+    corpus = prepared.open_folder(folder)
+    for name in ("name", "sha256", "raw_bytes", "tokenizer", "vocab", "vocab_hash"):
+        assert getattr(corpus, name) == getattr(read, name)
+    assert tokens(corpus) == tokens(read)
+    assert (np.fromfile(folder / "train.bin", "<u2") == read.train).all()  # nanoGPT's layout
+
+
+def test_a_file_that_is_no_text_is_prepared_as_its_bytes(folder, rng):
+    data = rng.bytes(100)
+    for name, mark in (("a.txt", b"\xff\xfe"), ("b.txt", b"\x80")):
+        Path(name).write_bytes(mark + data)
+    prepared.prepare(["a.txt", "b.txt"], folder, BYTES)
+    read = texts.read(texts.gather(["a.txt", "b.txt"]), BYTES)
+    assert tokens(prepared.open_folder(folder)) == tokens(read)
+
+
+def test_a_run_on_a_prepared_text_is_the_run_on_that_text_to_the_bit(folder, device):
+    prepared.prepare(["a.txt"], folder)
+    in_memory = texts.read(texts.gather(["a.txt"]))
+    model, logs, weights = GPTConfig(in_memory.vocab_size, 8, 1, 2, 8, 16), [], []
+    for corpus in (in_memory, prepared.open_folder(folder)):
+        run = Run(TRAIN, corpus, device, model)
+        logs.append(list(train(run)))
+        weights.append(run.model.weights())
+    assert logs[0] == logs[1]
+    np.testing.assert_array_equal(*weights)
+
+
+def test_memory_does_not_grow_with_the_text(folder, device, monkeypatch):
+    monkeypatch.undo()
+    peaks = []
+    for times in (1, 8):
+        path = folder.parent / f"{times}.txt"
+        path.write_bytes(TEXT.encode() * 1600 * times)  # 1.5 MB and 12 MB
+        tracemalloc.start()
+        prepared.prepare([str(path)], folder)
+        corpus = prepared.open_folder(folder)
+        run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 8, 1, 2, 8, 16))
+        assert len(list(train(run))) == 3
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, device):
+    prepared.prepare(["a.txt"], folder)
+    corpus = prepared.open_folder(folder)
+    corpus.train = np.lib.stride_tricks.as_strided(corpus.train, (2**33,), (0,))
+    run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 8, 1, 2, 8, 16))
+    offsets = corpus.offsets("train", run.batches, 100, 8)
+    assert 2**32 < offsets.max() < 2**33 - 8
+    assert corpus.batch("train", offsets, 8).shape == (100, 9)
+
+
+def manifest_with(folder: Path, **changed) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def truncated(folder: Path) -> None:
+    path = folder / "train.bin"
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def damaged(folder: Path) -> None:
+    path = folder / "val.bin"
+    path.write_bytes(path.read_bytes()[:-2] + b"\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (truncated, r"train.bin has 1,652 bytes; .* 827 tokens, .* 1,654. 2 are missing"),
+        (damaged, "val.bin is not the file that was prepared: its SHA-256"),
+        (lambda folder: manifest_with(folder, vocab="ab"), "vocab is not 17 different characters"),
+        (lambda folder: manifest_with(folder, vocab_hash="0" * 64), "vocab is not the one of"),
+        (lambda folder: manifest_with(folder, tokenizer=BYTES), "vocabulary is not the 256 bytes"),
+        (lambda folder: manifest_with(folder, format="x"), "its format is 'x'"),
+        (lambda folder: manifest_with(folder, train={}), "manifest.json is wrong: .*train"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is wrong"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is no prepared text"),
+    ],
+)
+def test_a_folder_that_is_not_as_it_was_prepared_is_refused(folder, harm, told):
+    prepared.prepare(["a.txt"], folder)
+    harm(folder)
+    with pytest.raises(ValueError, match=told):
+        prepared.open_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "is empty"),
+        (b"abcdefgh\xe9", "byte 8 cannot be read"),
+        ("é".encode() * 9 + b"\xc3", "byte 18 cannot be read"),
+        (b"ab\0", "has a byte 0"),
+    ],
+)
+def test_what_is_no_text_is_refused_and_leaves_no_folder(folder, data, told):
+    Path("a.txt").write_bytes(data)
+    with pytest.raises(ValueError, match=told):
+        prepared.prepare(["a.txt"], folder)
+    assert not folder.exists()
+
+
+def test_a_text_that_changes_while_it_is_read_is_not_prepared(folder):
+    prepared.prepare(["a.txt"], folder)
+
+    def longer(size: int) -> None:
+        if size == 2 * 939:  # the second reading is at its end
+            with open("a.txt", "a") as file:
+                file.write("to be")
+
+    with pytest.raises(ValueError, match="changed while it was read"):
+        prepared.prepare(["a.txt"], folder, done=longer)
+    assert not (folder / "manifest.json").exists()
+
+
+# the command line
+
+
+@pytest.mark.native
+def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeypatch, capsys):
+    monkeypatch.setattr(inputs, "open_device", lambda name="auto": open_device("numpy"))
+    model = GPTConfig(17, block_size=8, n_layer=1, n_head=2, n_embd=8, d_ff=16)
+    Path("small.json").write_text(configfile.dumps(Setup(model=model, train=TRAIN)))
+    assert cli.main(["prepare", "a.txt", "--out", "data"]) == 0
+    told = "a.txt: 939 bytes, 919 tokens of 17 kinds, 827 to train on and 92 to validate on: saved"
+    assert told in capsys.readouterr().out
+    digests = []
+    for source in (["--data", "data"], ["--text", "a.txt"]):
+        command = ["train", "--config", "small.json", "--out", "a.bin", "--iters", "2", *source]
+        assert cli.main(command) == 0
+        data = Path("a.bin").read_bytes()[512:]
+        digests.append(hashlib.sha256(data).hexdigest())
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["prepare", "-", "--out", "data"], "read twice, which stdin cannot be"),
+        (["prepare", "no.txt", "--out", "data"], "no.txt: No such file or directory."),
+        (["train", "--data", "no"], "no is no prepared text"),
+        (["train", "--data", "no", "--text", "a.txt"], "--data and --text cannot be used together"),
+    ],
+)
+def test_preparing_as_it_cannot_be_is_told_in_a_sentence(folder, command, told, capsys):
+    assert cli.main(command) == 2
+    assert told in capsys.readouterr().err
