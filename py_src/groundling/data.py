@@ -126,12 +126,6 @@ class Corpus(Vocabulary):
         split = int(TRAIN_SPLIT * len(tokens))
         self.train, self.val = tokens[:split], tokens[split:]
 
-    def batch(
-        self, split: Literal["train", "val"], offsets: np.ndarray, block_size: int
-    ) -> np.ndarray:
-        """What a device needs of the sequences at these offsets: that, as it has the tokens."""
-        return offsets
-
     def require(self, block_size: int) -> None:
         """ValueError unless both parts have a whole context and the character that follows it."""
         short = min(len(self.train), len(self.val))

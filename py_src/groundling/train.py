@@ -27,7 +27,7 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
     for each iteration, as the losses arrive.
     """
     run.begin()
-    optimizer, T = run.optimizer, run.model.config.block_size
+    optimizer = run.optimizer
     stop_at = math.inf if stop_at is None else stop_at
     while run.iter < min(stop_at, run.config.iters) and not run.pausing:
         it = run.iter
@@ -37,8 +37,8 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
         if run.sample_every and it % run.sample_every == 0:
             run.write_sample()
         lr = learning_rate(it, config)
-        offsets = run.corpus.offsets("train", run.batches, config.batch_size, T)
-        parts = run.corpus.batch("train", offsets, T).reshape(config.accumulate, -1)
+        offsets = run.offsets("train", run.batches)
+        parts = offsets.reshape(config.accumulate, -1)
         step = run.captured(training_step)
         loss, norm = step(optimizer.advance(lr), run.dropout_key(), *parts)
         run.iter += 1
@@ -53,8 +53,8 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
 
 def training_step(run: Run) -> Callable:
     """The jitted update `step(hyper, dropout_key, *parts)`: what `optimizer.advance` returned, the
-    key of the dropout masks, and the batch as `corpus.batch` gave it, in one part or more. It
-    returns the loss before the update and the gradient's norm, each (1,).
+    key of the dropout masks, and the batch's offsets in the text, in one part or more. It returns
+    the loss before the update and the gradient's norm, each (1,).
     """
     model, optimizer, text = run.model, run.optimizer, run.train_tokens
     T, grad_clip = model.config.block_size, run.config.grad_clip
@@ -63,9 +63,9 @@ def training_step(run: Run) -> Callable:
     def step(hyper, dropout_key, *parts):
         model.zero_grad()
         total = None
-        for part, batch in enumerate(parts):
+        for part, offsets in enumerate(parts):
             model.train(dropout_key, part)
-            x, y = gather_batch(*run.located(text, batch), T)
+            x, y = gather_batch(text, offsets, T)
             loss = model.loss(x, y)
             if len(parts) > 1:
                 loss = loss * (1 / len(parts))  # the gradients add up to those of the mean
@@ -80,25 +80,25 @@ def training_step(run: Run) -> Callable:
 
 
 def validation_step(run: Run) -> Callable:
-    """The jitted `loss(batch)` on sequences of the validation text: (1,)."""
+    """The jitted `loss(offsets)` on sequences of the validation text: (1,)."""
     model, text, T = run.model, run.val_tokens, run.model.config.block_size
 
     @jit(model.device)
-    def loss(batch):
+    def loss(offsets):
         model.eval()
         with no_grad():
-            return model.loss(*gather_batch(*run.located(text, batch), T))
+            return model.loss(*gather_batch(text, offsets, T))
 
     return loss
 
 
 def evaluate(run: Run) -> float:
     """The mean loss of the next few validation batches, in nats. Waits for the device."""
-    config, T = run.config, run.model.config.block_size
+    config = run.config
     loss, total = run.captured(validation_step), 0.0
     for _ in range(config.eval_batches):
-        offsets = run.corpus.offsets("val", run.validation, config.batch_size, T)
-        parts = run.corpus.batch("val", offsets, T).reshape(config.accumulate, -1)
+        offsets = run.offsets("val", run.validation)
+        parts = offsets.reshape(config.accumulate, -1)
         total += sum(loss(part).item() for part in parts) / len(parts)
     run.evaluated(total / config.eval_batches)
     return run.val_loss

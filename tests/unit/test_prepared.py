@@ -92,7 +92,7 @@ def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, dev
     run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 8, 1, 2, 8, 16))
     offsets = corpus.offsets("train", run.batches, 100, 8)
     assert 2**32 < offsets.max() < 2**33 - 8
-    assert corpus.batch("train", offsets, 8).shape == (100, 9)
+    assert corpus.sequences("train", offsets, 8).shape == (100, 9)
 
 
 def manifest_with(folder: Path, **changed) -> None:

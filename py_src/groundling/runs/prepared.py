@@ -53,7 +53,7 @@ class PreparedCorpus(Corpus):
         self.sha256, self.raw_bytes = manifest["sha256"], manifest["raw_bytes"]
         self.train, self.val = (np.memmap(_bin(folder, split), "<u2", "r") for split in SPLITS)
 
-    def batch(
+    def sequences(
         self, split: Literal["train", "val"], offsets: np.ndarray, block_size: int
     ) -> np.ndarray:
         """The sequences at these offsets, read from the disk: uint32 (B, block_size + 1)."""

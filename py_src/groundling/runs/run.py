@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
 from ..engine.jit import attributes, same
-from ..engine.tensor import Tensor
 from ..model import GPT, initial_weights
 from ..optim import AdamW
 from ..rng import Stream, cyrb128
@@ -108,12 +108,11 @@ class Run(Progress):
         self.model = GPT(model_config, device, weights)
         self.model.recomputes = cost.recomputes(model_config, config)
         self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
-        self.train_tokens = self.val_tokens = None
-        if not corpus.on_disk:
-            self.train_tokens = device.tensor(corpus.train)
-            self.val_tokens = device.tensor(corpus.val)
-        rows = np.arange(config.batch_size // config.accumulate, dtype=np.uint32)
-        self.rows = device.tensor(rows * (model_config.block_size + 1))  # see located
+        batch = np.zeros(config.batch_size * (model_config.block_size + 1), np.uint32)
+        self.train_tokens, self.val_tokens = (
+            device.tensor(batch if corpus.on_disk else tokens)  # see offsets
+            for tokens in (corpus.train, corpus.val)
+        )
         self.code_hash = code_hash()
         self.training = self.pausing = self.waiting = False  # see pause
         self.keeps_best = False  # whether `evaluated` sets `best`
@@ -181,11 +180,17 @@ class Run(Progress):
         self._kernels = dict(self.device.kernels)  # to which more are added as they are needed
         return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
 
-    def located(self, text: Tensor | None, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and the offsets of a batch's sequences in them, for what `corpus.batch` gave: the
-        offsets in a text on the device, or else the sequences themselves, one after the other.
+    def offsets(self, split: Literal["train", "val"], stream: Stream) -> np.ndarray:
+        """Where the sequences of the next batch begin in `train_tokens` or `val_tokens`, uint32
+        (batch_size,). A text on disk is not on the device: the batch is copied there first.
         """
-        return (batch, self.rows) if text is None else (text, batch)
+        B, T = self.config.batch_size, self.model.config.block_size
+        offsets = self.corpus.offsets(split, stream, B, T)
+        if not self.corpus.on_disk:
+            return offsets
+        tokens = {"train": self.train_tokens, "val": self.val_tokens}[split]
+        self.device.write(tokens, self.corpus.sequences(split, offsets, T).ravel())
+        return np.arange(B, dtype=np.uint32) * (T + 1)
 
     def dropout_key(self) -> np.ndarray:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""
