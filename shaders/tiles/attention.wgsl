@@ -3,10 +3,11 @@
 //
 // A workgroup computes 64 neighbouring queries of one head, one an invocation. It goes through the
 // keys up to its last query in blocks: its invocations load a block's keys and values into shared
-// memory together, then each reads them all, four keys at a time, for a running maximum, sum and
-// output (the "online softmax" that attention.wgsl cites). So a context may have any length, and a
-// GPU loads each key and value once for 64 queries. A block is 32 keys, or fewer in heads of more
-// than 32 channels: 8,192 bytes at most.
+// memory together, then each reads them all. So a context may have any length, and a GPU loads each
+// key and value once for 64 queries. A block is 32 keys, or fewer in heads of more than 32 channels:
+// 8,192 bytes at most. The scores of four keys are computed at once, each from channel to channel,
+// and all else key by key. So each sum has the order of the plain form, and the same bits wherever
+// the compiler keeps that order.
 //
 // This is a template: devices/webgpu/heads.py makes the kernel's text from it. It puts in
 //   {kernel}   what the kernel's own file declares: `struct Params`, HEAD_SIZE and the bindings. qkv
@@ -82,21 +83,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let j3 = j2 + FOURS;
       var score = vec4f();
       for (var c = 0u; c < FOURS; c++) {
-        score += vec4f(
-          dot(q[c], keys[j0 + c]), dot(q[c], keys[j1 + c]),
-          dot(q[c], keys[j2 + c]), dot(q[c], keys[j3 + c]));
+        let k0 = keys[j0 + c];
+        let k1 = keys[j1 + c];
+        let k2 = keys[j2 + c];
+        let k3 = keys[j3 + c];
+#for e in x, y, z, w
+        score += q[c].{e} * vec4f(k0.{e}, k1.{e}, k2.{e}, k3.{e});
+#end
       }
-      let is_past = start + j + vec4u(0u, 1u, 2u, 3u) <= vec4u(t);
-      score = select(vec4f(-3.0e38), score, is_past);
-      let higher = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
-      let shrink = exp(highest - higher);
-      let weight = exp(score - higher);
-      highest = higher;
-      total = total * shrink + (weight.x + weight.y + weight.z + weight.w);
-      for (var c = 0u; c < FOURS; c++) {
-        sum[c] = sum[c] * shrink + (weight.x * values[j0 + c] + weight.y * values[j1 + c]
-          + weight.z * values[j2 + c] + weight.w * values[j3 + c]);
+      score = select(vec4f(-3.0e38), score, start + j + vec4u(0u, 1u, 2u, 3u) <= vec4u(t));
+#for e x in 0 x, 1 y, 2 z, 3 w
+      if (score.{x} > highest) {
+        let shrink = exp(highest - score.{x});
+        total *= shrink;
+        for (var c = 0u; c < FOURS; c++) { sum[c] *= shrink; }
+        highest = score.{x};
       }
+      let weight{e} = exp(score.{x} - highest);
+      total += weight{e};
+      for (var c = 0u; c < FOURS; c++) { sum[c] += weight{e} * values[j{e} + c]; }
+#end
     }
   }
   if (top + lane >= p.time) { return; }

@@ -12,14 +12,17 @@
 // and for both score = a . others_a / sqrt(head_size), dP = b . others_b, P = exp(score - lse) and
 // dS = P (dP - delta). So a context may have any length, and no time x time matrix is stored. A
 // block is 32 rows, or fewer in heads of more than 32 channels: with lse and delta, which belong to
-// queries, 8,448 bytes at most. Nothing is added by two invocations, so results are the same each time.
+// queries, 8,448 bytes at most. The scores and dP of four rows are computed at once, each from
+// channel to channel, and all else row by row. So each sum has the order of the plain form, and the
+// same bits wherever the compiler keeps that order.
 //
 // This is a template: devices/webgpu/heads.py makes the kernel's text from it. It puts in
 //   {kernel}   what the kernel's own file declares: `struct Params`, HEAD_SIZE and the bindings. All
 //              but lse are arrays of vec4f, except in "ones"
 // and keeps the lines between `#if ones` and `#else` or `#end` if a head's size is not a multiple of
 // four. A head is then padded with zeros to FOURS vectors. It repeats the lines between `#for name in
-// qkv, y` and `#end`, with each value in the place of {name}.
+// qkv, y` and `#end`, with each value in the place of {name}, and for `#for e x in 0 x, 1 y` with each
+// pair of values.
 // grid: time / 64, batch * n_head, 2
 
 {kernel}
@@ -79,7 +82,13 @@ fn load_b(head: Head, row: u32, is_key: bool, c: u32) -> vec4f {
 fn load_by(head: Head, row: u32, index: u32) -> vec2f {
   let at = (head.first + row) * head.n_embd + head.channel;
   var delta = 0.0;
-  for (var c = 0u; c < FOURS; c++) { delta += dot(load_dy(at, c), load_y(at, c)); }
+  for (var c = 0u; c < FOURS; c++) {
+    let dy_c = load_dy(at, c);
+    let y_c = load_y(at, c);
+#for e in x, y, z, w
+    delta += dy_c.{e} * y_c.{e};
+#end
+  }
   return vec2f(lse[index * p.time + row], delta);
 }
 
@@ -127,12 +136,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       var score = vec4f();
       var dp = vec4f();
       for (var c = 0u; c < FOURS; c++) {
-        score += vec4f(
-          dot(a[c], others_a[j0 + c]), dot(a[c], others_a[j1 + c]),
-          dot(a[c], others_a[j2 + c]), dot(a[c], others_a[j3 + c]));
-        dp += vec4f(
-          dot(b[c], others_b[j0 + c]), dot(b[c], others_b[j1 + c]),
-          dot(b[c], others_b[j2 + c]), dot(b[c], others_b[j3 + c]));
+        let a0 = others_a[j0 + c];
+        let a1 = others_a[j1 + c];
+        let a2 = others_a[j2 + c];
+        let a3 = others_a[j3 + c];
+        let b0 = others_b[j0 + c];
+        let b1 = others_b[j1 + c];
+        let b2 = others_b[j2 + c];
+        let b3 = others_b[j3 + c];
+#for e in x, y, z, w
+        score += a[c].{e} * vec4f(a0.{e}, a1.{e}, a2.{e}, a3.{e});
+        dp += b[c].{e} * vec4f(b0.{e}, b1.{e}, b2.{e}, b3.{e});
+#end
       }
       var log_total = vec4f(by.x);
       var delta = vec4f(by.y);
@@ -149,13 +164,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let prob = select(vec4f(), exp(score - log_total), is_seen);
       let ds = prob * (dp - delta) * scale;
       for (var c = 0u; c < FOURS; c++) {
-        sum_a[c] += ds.x * others_a[j0 + c] + ds.y * others_a[j1 + c]
-          + ds.z * others_a[j2 + c] + ds.w * others_a[j3 + c];
+#for e x in 0 x, 1 y, 2 z, 3 w
+        sum_a[c] += ds.{x} * others_a[j{e} + c];
+#end
       }
       if (is_key) {
         for (var c = 0u; c < FOURS; c++) {
-          sum_b[c] += prob.x * others_b[j0 + c] + prob.y * others_b[j1 + c]
-            + prob.z * others_b[j2 + c] + prob.w * others_b[j3 + c];
+#for e x in 0 x, 1 y, 2 z, 3 w
+          sum_b[c] += prob.{x} * others_b[j{e} + c];
+#end
         }
       }
     }

@@ -115,39 +115,31 @@ def test_a_product_in_other_tiles_is_the_same_to_the_bit(
     assert tried > 1
 
 
-WIDER = [(1, 130, 2, 36), (2, 97, 1, 128), (1, 200, 3, 16), (1, 150, 1, 13)]
-"""Sizes of more calls of attention (batch, time, n_head, head_size): several workgroups for each
-head, and several lengths of blocks.
-"""
+LENGTHS = 1, 63, 64, 65, 130  # tokens: of one workgroup or several for each head
+HEAD_SIZES = 16, 32, 64, 13, 30
 
 
 @pytest.mark.parametrize("kernel", heads.KERNELS)
-@pytest.mark.parametrize("variant", heads.variants(heads.SHARED, ""))
-def test_attention_in_shared_rows_does_what_its_reference_does(
+@pytest.mark.parametrize("head_size", HEAD_SIZES)
+def test_attention_in_shared_rows_is_the_same_to_the_bit(
     device: WebGPUDevice,
     rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
     kernel: str,
-    variant: str,
+    head_size: int,
 ):
-    code = heads.text(variant, kernel, SHADERS[kernel])
-    monkeypatch.setattr(device, "_running", lambda *_: form)
-    form, cases = Kernel(device.wgpu, kernel, code, True), [*CASES[kernel]]
-    for sizes in WIDER:
-        params, buffers = heads.trial(kernel, 0, *sizes)
-        cases.append((buffers, params))
-    cases = [one for one in cases if heads.variant(heads.SHARED, kernel, one[1]) == variant]
-    if device.is_emulated:  # lavapipe compiles the others for 20 seconds and more
-        most = 32 if kernel == "attention_backward" else 64
-        cases = [one for one in cases if one[1]["head_size"] <= most]
-    assert len(cases) > 2
-    for buffers, params in cases:
-        arrays = make_inputs(kernel, buffers, params, rng)
-        results = run(device, kernel, arrays, params)
-        oracle = run(NumPyDevice(dtype=np.float64), kernel, arrays, params)
-        check(kernel, arrays, results, oracle)
-        again = run(device, kernel, arrays, params)
-        assert [a.tobytes() for a in results] == [a.tobytes() for a in again], params
+    variant = heads.variant(heads.SHARED, kernel, dict(batch=2, n_head=2, head_size=head_size))
+    assert "64 rows" in variant
+    plain, code = device.kernel(kernel), SHADERS[kernel]
+    other = Kernel(device.wgpu, kernel, heads.text(variant, kernel, code), True)
+    for time in LENGTHS:
+        params, buffers = heads.trial(kernel, len(bindings(kernel)), 2, time, 2, head_size)
+        arrays, results = make_inputs(kernel, buffers, params, rng), []
+        for form in (plain, other):
+            monkeypatch.setattr(device, "_running", lambda *_, form=form: form)
+            results.append(run(device, kernel, arrays, params))
+        assert [a.tobytes() for a in results[0]] == [a.tobytes() for a in results[1]], time
+        check(kernel, arrays, results[1], run(NumPyDevice(np.float64), kernel, arrays, params))
 
 
 def test_every_product_has_other_tiles():

@@ -1,11 +1,10 @@
 """Which form of a family of kernels is the fastest on a device: of the matrix products, whose forms
 are in tiles.py, or of attention, whose forms are in heads.py.
 
-A run must not depend on a measurement of time, so of the products time decides only between forms
-that give the same numbers to the bit. Where the compiler reorders sums, so that all forms differ, a
-GPU takes the shared form and an emulated adapter the plain one. The forms of attention differ in
-their last bits everywhere. There a GPU takes the shared form unless the plain one is clearly faster
-twice, and keeps to it (memory.py). Each kernel is first checked against its NumPy reference.
+A run must not depend on a measurement of time, so time decides only between forms that give the
+same numbers to the bit. Where the compiler reorders sums, so that all forms differ, a GPU takes the
+shared form and an emulated adapter the plain one. Each kernel is first checked against its NumPy
+reference.
 """
 
 from collections.abc import Callable, Iterable
@@ -122,8 +121,7 @@ class Choice:
                 trials[form] = self._trial(self.form(family.TIMED, form), sizes, self.clock)
         forms = [form for form in forms if form in trials]
         outcomes = {one.found().tobytes() for one in trials.values()}
-        is_ruled = family.IS_EXACT and len(outcomes) > 1
-        form = remembered
+        is_ruled, form = len(outcomes) > 1, remembered
         if is_ruled:
             form, why = (family.SHARED, BY_RULE) if family.SHARED in forms else (family.PLAIN, "")
         elif remembered not in forms:
@@ -147,7 +145,7 @@ class Choice:
         unless the rule has decided. Emulated adapters keep the order of sums, and compile slowly.
         """
         plain = self.family.PLAIN
-        exactly = self.family.IS_EXACT and not self.is_emulated and why != BY_RULE
+        exactly = not self.is_emulated and why != BY_RULE
         names = [(name, variant) for name in ours for variant in self.family.variants(form, name)]
         self._begin([*names, *((name, plain) for name in ours if exactly)])
         told, right = f"{form}: {why}", {}

@@ -3,8 +3,9 @@
 A kernel's file in `shaders/` computes four queries (or keys) of a head an invocation, from numbers
 that are loaded one by one: the plain form, "4 rows". In the other, "64 rows", a workgroup computes
 64 and keeps the rows that they all need in shared memory: `shaders/tiles/attention.wgsl` and
-`attention_backward.wgsl`. It adds in another order, so its results differ in their last bits.
-choice.py chooses between the forms. What this module has for it, tiles.py has for the products.
+`attention_backward.wgsl`. Every sum keeps its order, so the results are the same to the bit
+wherever the compiler keeps that order. choice.py chooses between the forms. What this module has
+for it, tiles.py has for the products.
 """
 
 import re
@@ -16,11 +17,10 @@ from . import templates
 PLAIN, SHARED = FORMS = "4 rows", "64 rows"
 KERNELS = TIMED, _ = "attention_backward", "attention"
 ON_EMULATED = ()  # the forms that are tried on an emulated adapter
-IS_EXACT = False
 SIZES = {"timed": (32, 64, 4, 16), "fours": (2, 76, 3, 16), "by ones": (2, 76, 3, 13)}
 """Of a trial: batch, time, n_head and head_size."""
 TEMPLATES = [f"{sources.TEMPLATES}{name}.wgsl" for name in KERNELS]
-MOST_HEAD_SIZE = 128  # whose blocks of rows are eight rows long
+MOST_HEAD_SIZE = 64  # an invocation keeps four rows of a head in registers: 256 of these
 MOST_HEADS = 65_535  # of all sequences: workgroups along one axis, on every adapter
 
 

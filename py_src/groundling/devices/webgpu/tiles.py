@@ -33,7 +33,6 @@ BY_ONES = "matmul_nn", "matmul_tn"  # the unembedding's products: a vocabulary m
 FEW = 64  # tiles of 32 x 32, below which they are deep
 TIMED = "matmul_nn"  # of the kernels, the one that a trial times
 ON_EMULATED = (WIDE,)  # the forms that are tried on an emulated adapter
-IS_EXACT = True  # where the compiler keeps the order of sums
 SIZES = {"timed": (2048, 64, 256), "timed on emulated": (512, 64, 256)}  # batch 32, and about 10 ms
 SIZES |= {"fours": (72, 64, 256), "by ones": (71, 63, 101)}
 """Of a trial: rows, width and columns."""
