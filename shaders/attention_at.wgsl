@@ -2,7 +2,8 @@
 // it. Its own key and value are added to the cache.
 //   qkv (3 n_embd): its row Q | K | V   length (1): the number of positions, including it
 //   cache (time, 3 n_embd): the rows of all positions, of which Q is not used   y (n_embd)
-// One head an invocation, in the order of attention.wgsl, so the numbers are the same to the bit.
+// One head an invocation, in the order of attention.wgsl and its other form, so the numbers are the
+// same to the bit wherever the compiler keeps that order.
 // grid: n_head / 64
 
 struct Params { n_head: u32 }

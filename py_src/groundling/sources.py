@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 LIBRARY, SHADERS = "py_src/groundling/", "shaders/"
-TEMPLATES = f"{SHADERS}tiles/"  # of which devices/webgpu/tiles.py makes kernels
+TEMPLATES = f"{SHADERS}tiles/"  # of which devices/webgpu/templates.py makes kernels
 PACKAGE = __package__
 
 overlay: dict[str, str] = {}

@@ -320,7 +320,7 @@ def test_an_edited_kernel_takes_the_place_of_the_old(device: WebGPUDevice):
 def test_every_kernel_compiles_ahead_and_is_counted():
     device, seen = WebGPUDevice(), []
     device.compile_all(lambda done, total, name: seen.append((done, total, name)))
-    names = [name for name in sources.kernels() if name not in tiles.KINDS]
+    names = [name for name in sources.kernels() if name not in tiles.KERNELS]
     total = len(names)
     assert seen == [*((i, total, name) for i, name in enumerate(names)), (total, total, "")]
 

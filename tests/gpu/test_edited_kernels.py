@@ -12,7 +12,7 @@ import pytest
 import groundling.labs.parity
 from groundling import sources
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import tiles
+from groundling.devices.webgpu import heads, tiles
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.edits import live, recipes
 from groundling.labs.parity import Row
@@ -191,7 +191,7 @@ WIDE = "tiles/wide"
 
 
 def test_the_templates_of_the_library_agree_with_the_references(device: WebGPUDevice):
-    for path in tiles.TEMPLATES.values():
+    for path in tiles.TEMPLATES + heads.TEMPLATES:
         [row] = check(device, path.removeprefix("shaders/").removesuffix(".wgsl"))
         assert row.ok and ("does what its NumPy" in row.message or "does not use" in row.message)
 

@@ -15,11 +15,11 @@ from cases import CASES, SHADERS, arguments, bindings, check, make_inputs
 from groundling.devices.base import Device
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import memory, products, tiles, trial, wgsl
+from groundling.devices.webgpu import heads, memory, tiles, trial, wgsl
+from groundling.devices.webgpu.choice import Choice
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
 from groundling.devices.webgpu.memory import File
-from groundling.devices.webgpu.products import BY_FOURS, BY_ONES, Products
 
 GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 
@@ -87,7 +87,7 @@ def test_a_kernel_writes_the_same_bytes_twice(
 
 VARIANTS = [
     (kernel, variant)
-    for kernel in tiles.KINDS
+    for kernel in tiles.KERNELS
     for form in (tiles.WIDE, tiles.SHARED)
     for variant in tiles.variants(form, kernel)
 ]
@@ -101,7 +101,7 @@ def test_a_product_in_other_tiles_is_the_same_to_the_bit(
     kernel: str,
     variant: str,
 ):
-    plain, fours, tried = device.kernel(kernel), tiles.FOURS[tiles.KINDS[kernel]], 0
+    plain, fours, tried = device.kernel(kernel), tiles.FOURS[tiles.KERNELS[kernel]], 0
     other = Kernel(device.wgpu, kernel, tiles.text(variant, kernel, SHADERS[kernel]), True)
     for buffers, params in CASES[kernel]:
         if any(params[size] % 4 for size in fours) and "by ones" not in variant:
@@ -115,10 +115,40 @@ def test_a_product_in_other_tiles_is_the_same_to_the_bit(
     assert tried > 1
 
 
+LENGTHS = 1, 63, 64, 65, 130  # tokens: of one workgroup or several for each head
+HEAD_SIZES = 16, 32, 64, 13
+
+
+@pytest.mark.parametrize("kernel", heads.KERNELS)
+@pytest.mark.parametrize("head_size", HEAD_SIZES)
+def test_attention_in_shared_rows_is_the_same_to_the_bit(
+    device: WebGPUDevice,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: str,
+    head_size: int,
+):
+    variant = heads.variant(heads.SHARED, kernel, dict(batch=2, n_head=2, head_size=head_size))
+    assert heads.SHARED in variant
+    if head_size > 32 and "llvmpipe" in device.description:
+        pytest.skip("llvmpipe compiles it for minutes")
+    plain, code = device.kernel(kernel), SHADERS[kernel]
+    other = Kernel(device.wgpu, kernel, heads.text(variant, kernel, code), True)
+    for time in LENGTHS:
+        params, buffers = heads.trial(kernel, len(bindings(kernel)), 2, time, 2, head_size)
+        arrays, results = make_inputs(kernel, buffers, params, rng), []
+        for form in (plain, other):
+            monkeypatch.setattr(device, "_running", lambda *_, form=form: form)
+            results.append(run(device, kernel, arrays, params))
+        assert [a.tobytes() for a in results[0]] == [a.tobytes() for a in results[1]], time
+        check(kernel, arrays, results[1], run(NumPyDevice(np.float64), kernel, arrays, params))
+
+
 def test_every_product_has_other_tiles():
-    assert set(tiles.KINDS) == {kernel for kernel in SHADERS if "matmul" in kernel}
+    assert set(tiles.KERNELS) == {kernel for kernel in SHADERS if "matmul" in kernel}
     for kernel, variant in VARIANTS:
-        params, _ = tiles.trial(kernel, 3, *(BY_ONES if "by ones" in variant else BY_FOURS))
+        sizes = tiles.SIZES["by ones" if "by ones" in variant else "fours"]
+        params, _ = tiles.trial(kernel, 3, *sizes)
         if "deep" not in variant:
             params |= dict(m=1024 if "by ones" not in variant else 1025, n=1024)
         form = tiles.WIDE if variant == tiles.WIDE else tiles.SHARED
@@ -140,24 +170,28 @@ def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
 
 @pytest.fixture
 def undecided(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> WebGPUDevice:
-    """The device before the trial of tiles."""
-    one = device.products
-    fresh = Products(one.gpu, one.plain, one.clock, one.is_emulated, one.description)
-    monkeypatch.setattr(device, "products", fresh)
-    for name, value in (("ROWS", 64), ("BY_FOURS", (20, 64, 36)), ("BY_ONES", (19, 63, 37))):
-        monkeypatch.setattr(products, name, value)
+    """The device before the trials of forms, which are small here."""
+    for name, family in (("products", tiles), ("attention", heads)):
+        one = getattr(device, name)
+        fresh = Choice(family, one.gpu, one.plain, one.clock, one.is_emulated, one.description)
+        monkeypatch.setattr(device, name, fresh)
+    small = {"timed": (64, 64, 256), "fours": (20, 64, 36), "by ones": (19, 63, 37)}
+    for name, sizes in small.items():
+        monkeypatch.setitem(tiles.SIZES, name, sizes)
+    monkeypatch.setitem(heads.SIZES, "timed", (2, 64, 2, 16))
     return device
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, old: str, new: str, *names: str) -> None:
-    """Let products in other tiles be wrong, as on an adapter whose compiler has an error."""
-    text = tiles.text
+    """Let kernels in other forms be wrong, as on an adapter whose compiler has an error."""
+    family = heads if names[0] in heads.KERNELS else tiles
+    text = family.text
 
     def spoiled(variant: str, name: str, code: str) -> str:
         found = text(variant, name, code)
         return re.sub(old, new, found, count=1) if name in names else found
 
-    monkeypatch.setattr(tiles, "text", spoiled)
+    monkeypatch.setattr(family, "text", spoiled)
 
 
 def win(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
@@ -175,7 +209,7 @@ def test_the_fastest_tiles_are_taken_but_where_they_are_wrong(
         "8 x 8: 2.0 times as fast here; matmul_nt in 4 x 4, as the other gives wrong numbers here"
     )
     assert form is undecided.kernel("matmul_nt")
-    assert {name for name, _ in undecided.products.right} == {*tiles.KINDS} - {"matmul_nt"}
+    assert {name for name, _ in undecided.products.right} == {*tiles.KERNELS} - {"matmul_nt"}
     undecided.products.forget()
     spoil(monkeypatch, r"s00 \+=", "s00 = nonsense +", "matmul_residual", "matmul_nn")
     assert undecided.products.choose("8 x 8") == "8 x 8"
@@ -232,9 +266,11 @@ def test_tiles_are_remembered_by_whoever_has_a_store(
 def test_tiles_are_timed_by_turns(undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(trial, "SECONDS", 0.0)
     forms = {form: undecided.products.form("matmul_nn", form) for form in (tiles.PLAIN, tiles.WIDE)}
+    call = tiles.trial("matmul_nn", 3, 64, 64, 256)
     for clock in (undecided.clock, None):
         trials = {
-            form: trial.Trial(undecided.wgpu, clock, kernel, 64) for form, kernel in forms.items()
+            form: trial.Trial(undecided.wgpu, clock, kernel, *call)
+            for form, kernel in forms.items()
         }
         times = trial.race(trials)
         assert set(times) == set(forms) and all(0 < seconds < 1 for seconds in times.values())
@@ -252,12 +288,61 @@ def test_what_differs_by_a_bit_is_not_for_time_to_decide(
         assert undecided.products.choose() == "32 x 32"
     kept = "matmul_residual in 4 x 4, as the other gives other numbers here"
     assert undecided.products.told == f"32 x 32: 2.0 times as fast here; {kept}"
-    assert {name for name, _ in undecided.products.right} == {*tiles.KINDS} - {"matmul_residual"}
+    assert {name for name, _ in undecided.products.right} == {*tiles.KERNELS} - {"matmul_residual"}
     undecided.products.forget()
-    spoil(monkeypatch, *almost, *tiles.KINDS)
+    spoil(monkeypatch, *almost, *tiles.KERNELS)
     monkeypatch.setattr(trial, "race", lambda t: pytest.fail("time was taken"))
     assert undecided.products.choose("8 x 8") == "32 x 32"
     assert undecided.products.told == "32 x 32: by rule, as each size gives other numbers here"
+
+
+HEADS = dict(batch=1, time=64, n_head=4, head_size=16)
+
+
+def test_attention_in_shared_rows_is_taken_where_it_is_faster_and_right(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(undecided.attention, "is_emulated", False)
+    plain = undecided.kernel("attention")
+    with monkeypatch.context() as slow:
+        win(slow, heads.PLAIN)
+        assert undecided.attention.running("attention", HEADS) is plain
+        assert undecided.attention.told == "4 rows: the fastest here"
+    undecided.attention.forget()
+    win(monkeypatch, heads.SHARED)
+    assert "var<workgroup>" in undecided.attention.running("attention", HEADS).code
+    assert undecided.attention.told == "64 rows: 2.0 times as fast here"
+    wide = HEADS | {"head_size": 132}
+    assert undecided.attention.running("attention", wide) is plain
+    undecided.attention.forget()
+    spoil(monkeypatch, r"shrink = exp", "shrink = 2.0 * exp", "attention")
+    assert undecided.attention.running("attention", HEADS) is plain
+    backward = undecided.attention.running("attention_backward", HEADS)
+    assert "var<workgroup>" in backward.code
+    assert "attention in 4 rows, as the other gives wrong numbers" in undecided.attention.told
+
+
+def test_attention_on_an_emulated_adapter_is_as_it_is_written_unless_remembered_otherwise(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(undecided.attention, "is_emulated", True)
+    monkeypatch.setattr(trial, "race", lambda t: pytest.fail("time was taken"))
+    for remembered, chosen in (("", "4 rows"), ("64 rows", "64 rows"), ("no such", "4 rows")):
+        undecided.attention.forget()
+        assert undecided.attention.choose(remembered) == chosen
+
+
+def test_edited_attention_is_not_in_a_form_of_ours(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trial, "race", lambda t: pytest.fail("time was taken"))
+    kernel = undecided.kernel("attention_backward")
+    edited = Kernel(undecided.wgpu, kernel.name, kernel.code.replace("* scale;", "* scale * 1.0;"))
+    monkeypatch.setitem(undecided.kernels, kernel.name, edited)
+    monkeypatch.setattr(undecided.attention, "is_emulated", False)
+    assert undecided._running(kernel.name, HEADS) is edited
+    assert undecided._running("attention", HEADS) is undecided.kernel("attention")
+    assert "edited attention_backward" in undecided.attention.told
 
 
 def test_loops_within_loops_are_written_out():

@@ -34,7 +34,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Kept:
 
 def key(name: str = "a GPU", driver: str = "1") -> str:
     """That of an adapter."""
-    return memory.key(name, {"device": name, "description": f"driver {driver}"})
+    return memory.key(name, {"device": name, "description": f"driver {driver}"}, tiles)
 
 
 def test_a_choice_is_found_again_for_the_same_adapter_and_driver(store):

@@ -33,6 +33,15 @@ def test_a_loop_that_only_indexes_is_written_out(body: str):
     assert not re.search(r"\bc\b", text)
 
 
+def test_a_loop_over_vectors_of_four_is_written_out():
+    """Over a length that is a fourth of another, rounded up."""
+    code = KERNEL.replace("const M: u32 = 2;", "const M: u32 = (N + 3u) / 4u;")
+    for n, m in ((4, 1), (5, 2), (16, 4)):
+        text = unroll(code.replace("N: u32 = 4", f"N: u32 = {n}").replace("c < N", "c < M")
+                      .replace("BODY", "y[c] = 0.0;"))  # fmt: skip
+        assert text.count("= 0.0;") == m and len(re.findall(r"\bfor\b", text)) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [

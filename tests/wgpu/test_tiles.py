@@ -1,11 +1,13 @@
-"""A training step whose products are in shared tiles, as on a GPU; here on an emulated one, both
-natively and in a page, whose compilers differ.
+"""A training step whose products and attention use shared memory, as on a GPU; here on an emulated
+one, both natively and in a page, whose compilers differ.
 """
+
+import pytest
 
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.open import open_device
-from groundling.devices.webgpu import tiles
+from groundling.devices.webgpu import heads, tiles
 from groundling.runs.run import Run
 from groundling.train import train
 
@@ -15,12 +17,16 @@ TEXT = (
 CONFIG = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
 
 
-def losses(form: str) -> list[tuple[float, float]]:
-    """Of a run in that form, with two products in a dispatch, one of which is by ones."""
+def losses(form: str, rows: str = heads.PLAIN) -> list[tuple[float, float]]:
+    """Of a run in these forms of products and attention, with two products in a dispatch, one of
+    which is by ones.
+    """
     device, corpus = open_device("webgpu"), Corpus(TEXT)
     device.products.is_emulated = form == tiles.PLAIN
     assert device.products.choose(form) == form
     assert device.products.told == f"{form}: the fastest here before"
+    assert device.attention.choose(rows) == rows
+    assert len(device.attention.right) == (4 if rows == heads.SHARED else 0)
     sizes = dict(block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
     run = Run(CONFIG, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
     run.sample_every = 0
@@ -32,3 +38,8 @@ def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
     plain, shared = losses(tiles.PLAIN), losses(tiles.SHARED)
     assert len(plain) == CONFIG.iters
     assert shared == plain
+
+
+@pytest.mark.native  # SwiftShader takes long to compile it, and no page on it has this form
+def test_a_run_with_attention_in_shared_rows_has_the_losses_of_a_plain_one():
+    assert losses(tiles.PLAIN, heads.SHARED) == losses(tiles.PLAIN)

@@ -21,7 +21,7 @@ class Figures(TypedDict):
     spread: tuple[float, float]
     host: float
     floor: float | None  # a step with the same dispatches and no work; null on NumPy
-    tiles: str  # the size of the tiles of matrix products, and why; empty on NumPy
+    tiles: str  # the forms of matrix products and of attention, and why; empty on NumPy
     first: float
     dispatches: float  # per step, and so are the next four
     submits: float

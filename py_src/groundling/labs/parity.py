@@ -170,22 +170,28 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
 
 def _check_template(name: str, device: Device) -> Row:
     """Check each kernel that is made from a template of `shaders/tiles/`."""
-    from ..devices.webgpu import tiles  # here, since NumPy alone needs no wgpu
-
-    paths = {path: form for form, path in tiles.TEMPLATES.items()}
-    form = paths[f"{sources.SHADERS}{name}.wgsl"]
-    if form == tiles.SHARED and device.is_emulated:
+    path = f"{sources.SHADERS}{name}.wgsl"
+    choice = device.products if path in device.products.family.TEMPLATES else device.attention
+    family = choice.family
+    made = [
+        (kernel, variant)
+        for form in family.FORMS[1:]
+        for kernel in family.KERNELS
+        for variant in family.variants(form, kernel)  # of which the first is named as the form
+        if family.template(variant, kernel) == path
+    ]
+    form = made[0][1]
+    if form == family.SHARED and device.is_emulated:
         text = "An emulated adapter does not use it, so it was not checked."
         return Row(name, True, None, 0.0, "", text)
-    chosen = device.products.choose()
-    for kernel in tiles.KINDS:
-        for variant in tiles.variants(form, kernel):
-            if fault := device.products.fault(kernel, variant):
-                text = f"The kernel {kernel}, made from it, {fault}"
-                return Row(name, False, None, 0.0, f"variant {variant}", text)
+    chosen = choice.choose()
+    for kernel, variant in made:
+        if fault := choice.fault(kernel, variant):
+            text = f"The kernel {kernel}, made from it, {fault}"
+            return Row(name, False, None, 0.0, f"variant {variant}", text)
     text = "Each kernel made from it does what its NumPy reference does."
     if chosen != form:
-        text += f" It is not used: the products here are in tiles of {chosen}."
+        text += f" It is not used: the form that was chosen here is {chosen}."
     return Row(name, True, None, 0.0, "", text)
 
 

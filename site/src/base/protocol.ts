@@ -1084,7 +1084,7 @@ export interface Figures {
   host: number;
   /** a step with the same dispatches and no work; null on NumPy */
   floor: number | null;
-  /** the size of the tiles of matrix products, and why; empty on NumPy */
+  /** the forms of matrix products and of attention, and why; empty on NumPy */
   tiles: string;
   first: number;
   /** per step, and so are the next four */

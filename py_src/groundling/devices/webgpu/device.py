@@ -21,10 +21,10 @@ from ...engine.recent import Recent
 from ...engine.tensor import Tensor
 from ..base import Device, DeviceError
 from ..stands import digest
-from . import plans, tiles, wgsl
+from . import heads, plans, tiles, wgsl
+from .choice import Choice
 from .clock import CLOCK, Clock
 from .kernel import BINDABLE, Kernel
-from .products import Products
 from .ring import Ring
 from .upload import Upload
 
@@ -63,9 +63,8 @@ class WebGPUDevice(Device):
         if "llvmpipe" in self.description:
             self.most_turns = 65_535  # LP_MAX_TGSI_LOOP_ITERATIONS: it ends a loop without an error
         self.kernels: dict[str, Kernel] = {}
-        self.products = Products(
-            self.wgpu, self.kernel, self.clock, self.is_emulated, self.description
-        )
+        by = self.wgpu, self.kernel, self.clock, self.is_emulated, self.description
+        self.products, self.attention = Choice(tiles, *by), Choice(heads, *by)
         self._joined = Recent(MOST_JOINED)  # by the codes of both, and the buffers that they share
         self._uniforms = Recent(MOST_UNIFORMS)  # by their bytes
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
@@ -228,10 +227,12 @@ class WebGPUDevice(Device):
         self._fold(name, kernel.workgroups(params))
 
     def _running(self, name: str, params: dict) -> Kernel:
-        """A kernel in its plain form, or in the form that products.py has chosen."""
+        """A kernel in its plain form, or in the form that choice.py has chosen."""
         kernel = self.kernel(name)
-        is_product = kernel.is_original and name in tiles.KINDS
-        return self.products.running(name, params) if is_product else kernel
+        for choice in (self.products, self.attention) if kernel.is_original else ():
+            if name in choice.family.KERNELS:
+                return choice.running(name, params)
+        return kernel
 
     def _kernel_for(
         self, name: str, tensors: tuple[Tensor, ...], params: dict
@@ -352,7 +353,7 @@ def _bindable(t: Tensor) -> tuple[Tensor, int]:
 
 def ahead() -> list[str]:
     """The kernels that `compile_all` compiles: all but the products, see tiles.py."""
-    return [name for name in sources.kernels() if name not in tiles.KINDS]
+    return [name for name in sources.kernels() if name not in tiles.KERNELS]
 
 
 def _describe(info: dict) -> str:

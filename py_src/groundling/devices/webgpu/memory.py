@@ -1,5 +1,5 @@
-"""What is remembered of an adapter from one start to the next: the form of the products that a
-trial chose (see products.py).
+"""What is remembered of an adapter from one start to the next: the forms of kernels that trials
+chose (see choice.py).
 
 It is a small JSON table, by a hash of the adapter, its driver and the kernels, kept in `store`: by
 default nowhere, by the command line in a file, by the page in the browser's storage. It is a hint
@@ -12,10 +12,11 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from ... import sources
-from . import tiles
+from . import heads, tiles
 
 MOST, LONGEST = 16, 4096  # entries, and bytes of the table
 DECIDING = f"{sources.LIBRARY}devices/webgpu/"  # the code of trials and forms
@@ -55,10 +56,12 @@ class File:
         part.replace(self.path)
 
 
-def key(description: str, adapter_info: Mapping[str, object]) -> str:
-    """A hash of an adapter, its driver, and the code of the trial and of the forms."""
-    paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(tiles.KINDS)]
-    paths += tiles.TEMPLATES.values()
+def key(description: str, adapter_info: Mapping[str, object], family: ModuleType) -> str:
+    """A hash of an adapter, its driver, and the code of the trial and of a family's forms: tiles.py
+    or heads.py.
+    """
+    paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(family.KERNELS)]
+    paths += family.TEMPLATES
     paths += [path for path in sources.paths() if path.startswith(DECIDING)]
     texts = [sources.text(path) for path in paths if sources.exists(path)]
     adapter = sorted((str(k), str(v)) for k, v in adapter_info.items())
@@ -91,4 +94,4 @@ def _table() -> dict[str, str]:
         return {}
     if not isinstance(table, dict):
         return {}
-    return {key: name for key, name in table.items() if name in tiles.FORMS}
+    return {key: name for key, name in table.items() if name in tiles.FORMS + heads.FORMS}

@@ -9,7 +9,6 @@ import wgpu
 from ...engine.tensor import Storage, Tensor
 from ...rng import Stream
 from ..kernels import KERNELS
-from . import tiles
 from .clock import Clock
 from .kernel import BINDABLE, Kernel
 
@@ -20,8 +19,8 @@ ALIKE = 1.2
 
 
 def race(trials: "dict[str, Trial]") -> dict[str, float]:
-    """The best seconds of a product in each form, measured in turns, after a first run of each."""
-    rounds, first = 1, trials[tiles.PLAIN]
+    """The best seconds of a kernel in each form, measured in turns, after a first run of each."""
+    rounds, first = 1, next(iter(trials.values()))
     while (taken := first.seconds(rounds)) < SECONDS and rounds < 1024:
         rounds *= 4
     times = {form: [taken if t is first else t.seconds(rounds)] for form, t in trials.items()}
@@ -37,19 +36,19 @@ def race(trials: "dict[str, Trial]") -> dict[str, float]:
 
 
 class Trial:
-    """A kernel with random numbers in two buffers: what it reads, and what it writes."""
+    """A kernel with random numbers in two buffers: what it reads, and what it writes. `sizes` are
+    those of its tensors.
+    """
 
     def __init__(
         self,
         gpu: wgpu.GPUDevice,
         clock: Clock | None,
         kernel: Kernel,
-        rows: int,
-        width: int = 64,
-        columns: int = 256,
+        params: dict[str, float],
+        sizes: list[int],
     ):
-        self.gpu, self.clock, self.kernel = gpu, clock, kernel
-        self.params, sizes = tiles.trial(kernel.name, kernel.n_buffers, rows, width, columns)
+        self.gpu, self.clock, self.kernel, self.params = gpu, clock, kernel, params
         self.given = [np.resize(_noise(), size) for size in sizes]
         self.written = [how == "storage, read_write" for how in kernel.access]
         words, self.places = [0, 0], []

@@ -21,6 +21,7 @@ DECLARATION = re.compile(
 )
 LOOP = r"for \(var (\w+) = 0u; \1 < ([A-Z_]+); \1\+\+\) {"
 CONSTANT = r"^const ([A-Z_]+): u32 = (\d+);"
+IN_FOURS = r"^const ([A-Z_]+): u32 = \(([A-Z_]+) \+ 3u\) / 4u;"  # another constant's vectors
 LONGEST = 32  # rounds of a loop that is written out
 OUTSIDE, INSIDE = re.compile(r"//[^\n]*|/\*"), re.compile(r"/\*|\*/")  # of block comments
 NO_BREAK = re.compile(r"[^\n]")
@@ -100,6 +101,8 @@ def unroll(code: str) -> str:
     """
     plain = without_comments(code)  # has each character where `code` has it
     rounds = {name: int(value) for name, value in re.findall(CONSTANT, plain, re.M)}
+    in_fours = [(name, of) for name, of in re.findall(IN_FOURS, plain, re.M) if of in rounds]
+    rounds |= {name: -(-rounds[of] // 4) for name, of in in_fours}
     start, outer_end = 0, 0
     while loop := re.compile(r"\bfor \(.*?\) {").search(plain, start):
         start, end = loop.end(), _end_of_block(plain, loop.end())
