@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from groundling.config import GPTConfig
-from groundling.data import Corpus
+from groundling.data import BYTES, Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.model import GPT, parameter_shapes
+from groundling.model import GPT, initial_weights, parameter_shapes
 from groundling.rng import Stream
 from groundling.runs import checkpoint, interchange
 from groundling.runs.checkpoint import Checkpoint, CheckpointError
@@ -217,7 +217,27 @@ def test_a_text_that_is_not_all_ascii_gets_no_tokenizer(ckpt):
     corpus = Corpus("Tö be, or nt haiqu:\n" * 50)
     assert corpus.vocab_size == ckpt.config.vocab_size
     files = to_gpt2(replace(ckpt, vocab_hash=corpus.vocab_hash), corpus)
-    assert sorted(files) == ["config.json", "model.safetensors"]
+    names = ["README.md", "config.json", "generation_config.json", "model.safetensors"]
+    assert sorted(files) == names
+    assert b"It has no tokenizer" in files["README.md"]
+
+
+def test_a_model_of_bytes_gets_a_tokenizer_with_a_token_for_each(ckpt):
+    corpus = Corpus(TEXT, tokenizer=BYTES)
+    config = replace(ckpt.config, vocab_size=256)
+    weights = initial_weights(config, "s")
+    made = replace(ckpt, config=config, weights=weights, vocab_hash=corpus.vocab_hash)
+    vocab = json.loads(to_gpt2(made, corpus)["vocab.json"])
+    assert sorted(vocab.values()) == list(range(256))
+    assert (vocab["Ġ"], vocab["a"], vocab["Ã"], vocab["Ċ"]) == (0x20, 0x61, 0xC3, 0x0A)
+
+
+def test_the_folder_says_how_to_sample_and_what_the_model_is(ckpt, folder):
+    generation = json.loads(folder["generation_config.json"])
+    assert generation["max_length"] == ckpt.config.block_size and generation["do_sample"]
+    card = folder["README.md"].decode()
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert "seed 'hamlet'" in card and "2.5000 nats" in card and "17 characters" in card
 
 
 def test_weights_of_another_text_are_refused(ckpt):
@@ -289,7 +309,7 @@ def test_a_folder_that_lacks_a_file(folder):
 
 
 def test_linear_weights_are_turned_for_torch_and_turned_back(ckpt):
-    there = interchange._to_gpt2_names(ckpt, out_in=True)
+    there = interchange.to_gpt2_names(ckpt, out_in=True)
     C, F = ckpt.config.n_embd, ckpt.config.d_ff
     shapes = {
         "wte.weight": (ckpt.config.vocab_size, C),
@@ -311,6 +331,5 @@ def test_linear_weights_are_turned_for_torch_and_turned_back(ckpt):
 
 def test_without_pytorch_a_sentence_says_so(ckpt, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    for attempt in (interchange.to_nanogpt, lambda ckpt: interchange.from_nanogpt(b"", ckpt)):
-        with pytest.raises(CheckpointError, match="PyTorch, which is not installed here"):
-            attempt(ckpt)
+    with pytest.raises(CheckpointError, match="PyTorch, which is not installed here"):
+        interchange.from_nanogpt(b"", ckpt)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config import check_number
-from ..data import Vocabulary
+from ..data import Vocabulary, tokenizer_of
 from ..model import GPT
-from ..runs import average, checkpoint, interchange, statefile
+from ..runs import average, checkpoint, interchange, nanogpt, statefile
 from ..runs.average import OUTER_LR, OUTER_MOMENTUM
-from ..runs.checkpoint import HEADER_BYTES
+from ..runs.checkpoint import HEADER_BYTES, Checkpoint
 from ..runs.decoding import decode
 from ..runs.inspector import Contents, Difference, compare, size
 from ..runs.samples import beginning
@@ -29,6 +29,7 @@ from .inputs import (
     add_text,
     bad_input,
     chosen_device,
+    read_corpus,
     read_file,
     read_weights,
 )
@@ -80,8 +81,9 @@ def add_commands(commands: Any) -> None:
     kinds = interchange.KINDS
     about = f"format to write: {', '.join(kinds)}"
     add("--to", metavar="FORMAT", required=True, choices=kinds, help=about)
-    add("out", metavar="OUT", help="file to write; for gpt2, a folder")
-    about = "for gpt2, text that the model was trained on"
+    about = "file to write; a folder for gpt2, and for nanogpt if FILE is a saved run"
+    add("out", metavar="OUT", help=about)
+    about = "for a folder, text that the model was trained on"
     add_text(add, about, "the one that the file names")
 
     about = "Convert weights from the format of another program."
@@ -252,9 +254,9 @@ def export_command(args: argparse.Namespace) -> int:
     """groundling export"""
     out = Path(args.out)
     with bad_input():
-        if args.to == "gpt2":
-            ckpt, vocabulary = read_weights(args)
-            files = interchange.to_gpt2(ckpt, vocabulary)
+        saved = read_file(args.file).saved if args.to == "nanogpt" else None
+        if args.to == "gpt2" or saved:
+            ckpt, files = _folder(args, saved)
             out.mkdir(exist_ok=True)
             for name, data in files.items():
                 write(out / name, data)
@@ -263,7 +265,22 @@ def export_command(args: argparse.Namespace) -> int:
             ckpt = read_file(args.file).ckpt
             write(out, getattr(interchange, f"to_{args.to}")(ckpt))
     print(f"Exported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
+    if saved:
+        print(nanogpt.DIFFERENT)
     return 0
+
+
+def _folder(
+    args: argparse.Namespace, saved: statefile.Saved | None
+) -> tuple[Checkpoint, dict[str, bytes]]:
+    """The files of a folder: nanoGPT's for a saved run, or else Hugging Face's."""
+    if not saved:
+        ckpt, vocabulary = read_weights(args)
+        return ckpt, interchange.to_gpt2(ckpt, vocabulary)
+    corpus = read_corpus(args.text, tokenizer_of(saved.vocab_hash))
+    with about_file(args.file):
+        files = nanogpt.folder(saved, corpus, str(Path(args.out).absolute()))
+    return statefile.weights_of(saved), files
 
 
 def import_command(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """The weights in other programs' formats, and back, every bit as it was.
 
     safetensors   our names and layouts (linear weights [in, out]): one file, for anything
-    nanogpt       a `ckpt.pt` as nanoGPT saves it: torch.nn.Linear's layout [out, in]. Needs PyTorch
+    nanogpt       a `ckpt.pt` as nanoGPT saves it: torch.nn.Linear's [out, in]. PyTorch reads it
     gpt2          a folder that Hugging Face's GPT2LMHeadModel loads: GPT-2's Conv1D is [in, out]
 
 GPT-2 has biases in its linear layers and ours have none: they are zeros there, and must be zeros
@@ -22,11 +22,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..config import MODEL_LIMITS, GPTConfig, check_number
-from ..data import Vocabulary
+from ..data import BYTES, Vocabulary
 from ..model import parameter_shapes
-from . import checkpoint, strict
+from . import checkpoint, strict, torchfile
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
 from .decoding import decode
+from .modelcard import card
 from .strict import check_keys, check_list
 
 KINDS = "safetensors", "nanogpt", "gpt2"
@@ -128,7 +129,7 @@ def _read_array(name: str, entry: object, data: bytes, start: int) -> np.ndarray
 # GPT-2's names, for both of the others
 
 
-def _to_gpt2_names(ckpt: Checkpoint, out_in: bool) -> dict[str, np.ndarray]:
+def to_gpt2_names(ckpt: Checkpoint, out_in: bool) -> dict[str, np.ndarray]:
     """The parameters as GPT-2 calls them, its biases too; linear weights [out, in] if so asked."""
     parts = {}
     for name, part in tensors_of(ckpt).items():
@@ -175,28 +176,26 @@ def _from_gpt2_names(
 
 def to_nanogpt(ckpt: Checkpoint) -> bytes:
     """A ckpt.pt to sample from in nanoGPT; it has no optimizer to resume. CheckpointError."""
-    torch, config = _torch(), ckpt.config
+    return torchfile.dumps(nanogpt_checkpoint(ckpt))
+
+
+def nanogpt_checkpoint(ckpt: Checkpoint) -> dict:
+    """What such a ckpt.pt holds, with arrays for tensors. CheckpointError."""
+    config = ckpt.config
     if config.d_ff != 4 * config.n_embd:
         raise CheckpointError(
             f"d_ff is {config.d_ff}; nanoGPT's is always 4 times n_embd, {4 * config.n_embd}."
         )
     names = "n_layer", "n_head", "n_embd", "block_size", "vocab_size", "dropout"
-    model = {
-        name: torch.from_numpy(part.copy()) for name, part in _to_gpt2_names(ckpt, True).items()
-    }
+    model = to_gpt2_names(ckpt, out_in=True)
     model["lm_head.weight"] = model["transformer.wte.weight"]
-    out = io.BytesIO()
-    torch.save(
-        {
-            "model": model,
-            "model_args": {name: getattr(config, name) for name in names} | {"bias": True},
-            "iter_num": ckpt.iter,
-            "best_val_loss": ckpt.val_loss,
-            OUR_HEADER: _header_of(ckpt),
-        },
-        out,
-    )
-    return out.getvalue()
+    return {
+        "model": model,
+        "model_args": {name: getattr(config, name) for name in names} | {"bias": True},
+        "iter_num": ckpt.iter,
+        "best_val_loss": ckpt.val_loss,
+        OUR_HEADER: _header_of(ckpt),
+    }
 
 
 def from_nanogpt(data: bytes, like: Checkpoint | None = None) -> Checkpoint:
@@ -228,8 +227,7 @@ def _torch():
         import torch
     except ImportError:
         raise CheckpointError(
-            "A ckpt.pt is written and read by PyTorch, which is not installed here: "
-            "`pip install torch`, or take --to safetensors."
+            "A ckpt.pt is read by PyTorch, which is not installed here: `pip install torch`."
         ) from None
     return torch
 
@@ -247,9 +245,14 @@ GPT2 = {
 }
 
 
+# Temperature as in `groundling sample`; top_k 0 is all tokens, where its default is 50.
+GENERATION = {"do_sample": True, "temperature": 0.8, "top_k": 0}
+
+
 def to_gpt2(ckpt: Checkpoint, corpus: Vocabulary) -> dict[str, bytes]:
-    """The files of the folder, by name: the model and, where all characters of the text are ASCII,
-    a tokenizer that has a token for each. CheckpointError when the text is not the model's.
+    """The files of the folder, by name: the model, how to sample, a model card and, for bytes or
+    where all characters of the text are ASCII, a tokenizer that has a token for each.
+    CheckpointError when the text is not the model's.
     """
     if ckpt.vocab_hash != corpus.vocab_hash:
         raise CheckpointError(
@@ -273,12 +276,15 @@ def to_gpt2(ckpt: Checkpoint, corpus: Vocabulary) -> dict[str, bytes]:
         "dtype": "float32",
         OUR_HEADER: _header_of(ckpt),
     }
-    parts = _to_gpt2_names(ckpt, out_in=False)
+    parts = to_gpt2_names(ckpt, out_in=False)
     files = {
         "config.json": _pretty(about),
+        "generation_config.json": _pretty(GENERATION | {"max_length": config.block_size}),
         "model.safetensors": write_safetensors(parts, {"format": "pt"}),
     }
-    if corpus.vocab.isascii():
+    has_tokenizer = corpus.tokenizer == BYTES or corpus.vocab.isascii()
+    files["README.md"] = card(ckpt, corpus, has_tokenizer).encode()
+    if has_tokenizer:
         # GPT-2's tokenizer works on bytes, which it writes as printable characters.
         vocab = {_printable(c): token for token, c in enumerate(corpus.vocab)}
         files["vocab.json"] = _pretty(vocab)
