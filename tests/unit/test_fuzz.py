@@ -78,7 +78,7 @@ def kinds() -> dict[str, Kind]:
         return interchange.from_gpt2(folder | {"config.json": data})
 
     def config_of(ckpt: checkpoint.Checkpoint) -> bytes:
-        its_own = SimpleNamespace(vocab_hash=ckpt.vocab_hash, vocab=corpus.vocab)
+        its_own = SimpleNamespace(**vars(corpus) | {"vocab_hash": ckpt.vocab_hash})
         return interchange.to_gpt2(ckpt, its_own)["config.json"]
 
     return {
