@@ -185,7 +185,9 @@ class Run(Progress):
         """Tokens and the offsets of a batch's sequences in them, for what `corpus.batch` gave: the
         offsets in a text on the device, or else the sequences themselves, one after the other.
         """
-        return (batch, self.rows) if text is None else (text, batch)
+        if text is not None:
+            return text, batch
+        return batch, self.rows.view(batch.size // (self.model.config.block_size + 1))
 
     def dropout_key(self) -> np.ndarray:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""
