@@ -85,6 +85,7 @@ def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
     run = trial.run
     tokens = run.config.batch_size * run.model.config.block_size
     val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
+    best = getattr(run, "best", None)  # edited code may lack it
     return {
         "iter": trial.iter,
         "iters": run.config.iters,
@@ -95,6 +96,7 @@ def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
         "itersPerSecond": rate,
         "tokensPerSecond": None if rate is None else rate * tokens,
         "elapsed": elapsed,
+        "best": best and {"iter": best.iter, "valLoss": best.val_loss},
     }
 
 

@@ -16,6 +16,7 @@ from view import RESTING, View
 
 import groundling.data
 import groundling.runs.checkpoint
+import groundling.runs.further
 import groundling.runs.run
 import groundling.runs.statefile
 import groundling.runs.texts
@@ -38,17 +39,34 @@ if TYPE_CHECKING:
 class FilesView(View):
     """Saves the run's files, and loads others in its place."""
 
-    commands = "load", "anyway", "continue", "discard", "undiscard", "save", "state"
+    commands = "load", "anyway", "continue", "discard", "undiscard", "save", "best", "state"
     live = ("log",)
 
     def do_load(self, message: messages.run.LoadCommand) -> None:
         if self.session.phase in ("booting", "error"):
             raise CheckpointError("There is no device to load it on. Reset, and load it again.")
-        if groundling.runs.statefile.is_state(message["bytes"]):
+        if message.get("begin"):
+            with self.session.replacing(message):
+                self._begin_from(message)
+        elif groundling.runs.statefile.is_state(message["bytes"]):
             self._load_state(message, groundling.runs.statefile.loads(message["bytes"]))
         else:
             with self.session.replacing(message):
                 self._load_weights(message)
+
+    def _begin_from(self, message: Message) -> None:
+        """Begin a new run with the weights of a file."""
+        states, data = groundling.runs.statefile, message["bytes"]
+        if states.is_state(data):
+            ckpt = states.weights_of(states.loads(data))
+        else:
+            ckpt = groundling.runs.checkpoint.loads(data)
+        corpus, setup = self._corpus_of(ckpt.vocab_hash), self.session.setup
+        setup = replace(setup, train=train_config(message, setup.train), tokenizer=corpus.tokenizer)
+        run = groundling.runs.further.begin_from(ckpt, setup, corpus, self.session.device)
+        note = groundling.runs.further.describe(run)
+        note += " AdamW's averages, the schedule and the order of the batches begin anew."
+        self._take("weights", message["name"], run, note)
 
     def _load_weights(self, message: Message) -> None:
         ckpt = groundling.runs.checkpoint.loads(message["bytes"])
@@ -64,7 +82,7 @@ class FilesView(View):
         if ckpt.iter >= config.iters:
             note += (
                 f" At iteration {ckpt.iter:,} of {config.iters:,} nothing is left to train: to go "
-                "on, Reset, raise Iterations, and load it again."
+                "on, raise Iterations, then Resume."
             )
         self._take("weights", message["name"], run, note)
 
@@ -148,6 +166,15 @@ class FilesView(View):
             lambda run: files.stream(run.checkpoint()),
             lambda saved: files.stream(weights_of(saved)),
         )
+
+    def do_best(self, message: messages.run.BestCommand) -> None:
+        if not (self.session.run and (ckpt := self.session.run.best)):
+            self.post({"type": "notice", "message": "No validation loss has been measured yet."})
+            return
+        files = groundling.runs.checkpoint
+        post_pieces(self.post, files.stream(ckpt))
+        name = files.file_name(ckpt.seed, ckpt.iter, ckpt.config).replace(".bin", "-best.bin")
+        self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
 
     def do_state(self, message: messages.run.StateCommand) -> None:
         files = groundling.runs.statefile

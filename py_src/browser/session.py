@@ -26,6 +26,7 @@ from wire import Message
 
 import groundling.config
 import groundling.runs.configfile
+import groundling.runs.further
 import groundling.runs.run
 import groundling.runs.statefile
 import groundling.train
@@ -373,6 +374,11 @@ class Session:
         if self.trial:
             self.trial.run.set_lr(message["value"])
 
+    def _do_iters(self, message: messages.run.ItersCommand) -> None:
+        if self.phase in ("training", "paused", "done"):
+            groundling.runs.further.extend(self.run, message["value"])
+            self.post_changed()
+
     def _do_lost(self, message: Message) -> None:
         """From the host, not the page: a GPU is lost, perhaps one that is no longer in use."""
         if message["device"] is self.device and self.phase != "error":
@@ -391,6 +397,7 @@ class Session:
     def _begin(self, trial: Trial) -> None:
         """Make a run the page's, and post its settings, records and progress."""
         self.trial, trial.posted, self.asking = trial, 0, None
+        trial.keep_best()
         self._follow(trial.run.corpus, trial.run.model.config)
         edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
         self.post({"type": "run", **settings(trial.run.config), "edits": edits})

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import groundling.runs.statefile
 from groundling import sources
+from groundling.engine.parameters import parameter_count
 
 if TYPE_CHECKING:
     from groundling.data import Corpus
     from groundling.runs.run import Run
     from groundling.runs.statefile import Saved
+
+
+MOST_KEPT = 20_000_000  # parameters of a model whose best weights are kept: 80 MB of memory
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Trial:
     def iter(self) -> int:
         """How many iterations have been trained and reported."""
         return self.run.first + len(self.run.log)
+
+    def keep_best(self) -> None:
+        """Make the run keep the weights of its lowest validation loss, unless they are many."""
+        self.run.keeps_best = parameter_count(self.run.model.shapes) <= MOST_KEPT
 
     def recapture(self) -> None:
         """Make the run capture its step again. Edited code may lack the method."""

@@ -258,3 +258,31 @@ def test_a_worker_that_is_ended_as_it_writes_leaves_files_that_can_be_read(
         saved = max(found, page.evaluate("worker.terminate(), saved"))
     assert found >= KILLS, "hardly anything was written"
     print(f"{KILLS} ends, {saved} states said to be saved")
+
+
+def test_a_run_that_is_done_is_trained_further_and_its_weights_begin_another(
+    page: Page, site_url: str
+) -> None:
+    open_page(page, site_url)
+    fill(page, Iterations="4", Batch_size="2")
+    press(page, "Start")
+    wait_for(page, "done")
+    expect(page.get_by_text("To train further, raise Iterations, then Resume.")).to_be_visible()
+    fill(page, Iterations="6")
+    page.keyboard.press("Enter")
+    wait_for(page, "paused")
+    press(page, "Resume")
+    wait_for(page, "done")
+    state = statefile.loads(save_state(page)).state
+    assert state.changes == [(4, "iters", 4, 6)]
+    with page.expect_download() as download:
+        press(page, "Save the best")
+    assert download.value.suggested_filename.endswith("-best.bin")
+    data = Path(download.value.path()).read_bytes()
+    file = {"name": "best.bin", "mimeType": "application/octet-stream", "buffer": data}
+    page.locator('input[type=file][accept=".state,.bin"]').set_input_files(file)
+    wait_for(page, "paused")
+    expect(page.get_by_text("The run begins with the weights of seed 'hamlet'")).to_be_visible()
+    assert iteration(page) == 0
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -20,6 +20,8 @@ from groundling.runs.configfile import Setup
 from groundling.runs.run import Run
 from groundling.train import train
 
+pytestmark = pytest.mark.native  # the page's texts are in memory
+
 TEXT = "Ça: to be, or not to be, that is the question\n" * 20
 TRAIN = TrainConfig(iters=3, batch_size=4, accumulate=2, eval_interval=2, eval_batches=1)
 
@@ -163,7 +165,6 @@ def test_a_text_that_changes_while_it_is_read_is_not_prepared(folder):
 # the command line
 
 
-@pytest.mark.native
 def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeypatch, capsys):
     monkeypatch.setattr(inputs, "open_device", lambda name="auto": open_device("numpy"))
     model = GPTConfig(17, block_size=8, n_layer=1, n_head=2, n_embd=8, d_ff=16)
@@ -180,7 +181,6 @@ def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeyp
     assert digests[0] == digests[1]
 
 
-@pytest.mark.native
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -38,11 +38,18 @@ class LrCommand(Command):
     value: float
 
 
+class ItersCommand(Command):
+    """Sets the run's last iteration: a run that is done can then be trained further."""
+
+    value: int
+
+
 class LoadCommand(Command, Settings):
     """Loads a weights file or a state; the file says which it is."""
 
     name: str
     bytes: bytes
+    begin: NotRequired[bool]  # a new run with the file's weights alone
     files: NotRequired[Files]  # as of `start`
 
 
@@ -70,6 +77,7 @@ ResumeCommand = Command  # Resumes the run.
 ResetCommand = Command  # Puts the run aside; after an error, opens the device again.
 UndoCommand = WithCopy  # Brings back the run that the last reset or load put aside.
 SaveCommand = WithCopy  # Asks for the weights file, `.bin`.
+BestCommand = Command  # Asks for the weights of the lowest validation loss, `.bin`.
 StateCommand = WithCopy  # Asks for the state file, `.state`: the whole run.
 LogCommand = Command  # Asks for the log of losses, as CSV.
 AnywayCommand = Command  # Answers `asked`: load it all the same.
@@ -158,6 +166,13 @@ class Step(TypedDict):
     val: float | None
 
 
+class Best(TypedDict):
+    """The weights of the lowest validation loss."""
+
+    iter: int
+    valLoss: float
+
+
 class Progress(TypedDict):
     """Where a run stands."""
 
@@ -170,6 +185,7 @@ class Progress(TypedDict):
     itersPerSecond: float | None
     tokensPerSecond: float | None
     elapsed: float  # seconds of training
+    best: Best | None  # if they are kept
 
 
 class StepsReport(Report, Progress):

@@ -3,7 +3,7 @@
 ckpt.pt               the model; AdamW's averages in the order of nanoGPT's parameters; iter_num
 train.bin, val.bin    the text's tokens, uint16
 meta.pkl              which character each token stands for
-config.py             the settings, for the command line of train.py
+config.py             the settings, by whose path train.py is run
 """
 
 import math

@@ -709,11 +709,19 @@ export interface LrCommand {
   value: number;
 }
 
+/** Sets the run's last iteration: a run that is done can then be trained further. */
+export interface ItersCommand {
+  type: "iters";
+  value: number;
+}
+
 /** Loads a weights file or a state; the file says which it is. */
 export interface LoadCommand extends Settings {
   type: "load";
   name: string;
   bytes: Uint8Array<ArrayBuffer>;
+  /** a new run with the file's weights alone */
+  begin?: boolean;
   /** as of `start` */
   files?: Files;
 }
@@ -762,6 +770,11 @@ export interface UndoCommand extends WithCopy {
 /** Asks for the weights file, `.bin`. */
 export interface SaveCommand extends WithCopy {
   type: "save";
+}
+
+/** Asks for the weights of the lowest validation loss, `.bin`. */
+export interface BestCommand {
+  type: "best";
 }
 
 /** Asks for the state file, `.state`: the whole run. */
@@ -869,6 +882,12 @@ export interface Step {
   val: number | null;
 }
 
+/** The weights of the lowest validation loss. */
+export interface Best {
+  iter: number;
+  valLoss: number;
+}
+
 /** Where a run stands. */
 export interface Progress {
   iter: number;
@@ -881,6 +900,8 @@ export interface Progress {
   tokensPerSecond: number | null;
   /** seconds of training */
   elapsed: number;
+  /** if they are kept */
+  best: Best | null;
 }
 
 /** The iterations since the last such message. */
@@ -1477,6 +1498,7 @@ export type Command =
   | CloseCommand
   | StartCommand
   | LrCommand
+  | ItersCommand
   | LoadCommand
   | ContinueCommand
   | HiddenCommand
@@ -1486,6 +1508,7 @@ export type Command =
   | ResetCommand
   | UndoCommand
   | SaveCommand
+  | BestCommand
   | StateCommand
   | LogCommand
   | AnywayCommand

@@ -2,7 +2,7 @@ import { FileButton } from "../ui/FileButton";
 import { load } from "./load";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
-import { autosaved, hasRun, keeping, loaded, model, phase } from "../run/state";
+import { autosaved, hasRun, keeping, loaded, model, phase, progress } from "../run/state";
 import { room } from "../run/storage";
 import { Stop } from "../guide/Guide";
 import { Explained } from "../ui/Term";
@@ -30,6 +30,7 @@ const size = (times: number) => format.megabytes(512 + 4 * times * model.value.p
 
 /** Save and load, for both kinds of file. Load takes either kind, and so does a drop. */
 export function Files() {
+  const { best } = progress.value;
   const save = (what: "weights" | "state", note: string) => (
     <div class="weights row">
       <button
@@ -38,7 +39,18 @@ export function Files() {
       >
         Save {what}
       </button>
-      <p class="note">{note}</p>
+      <p class="note">
+        {note}
+        {what === "weights" && best && (
+          <>
+            {" "}
+            <button class="link" onClick={() => send({ type: "best" })}>
+              Save the best
+            </button>
+            : validation loss {format.loss(best.valLoss)}, at iteration {format.count(best.iter)}.
+          </>
+        )}
+      </p>
     </div>
   );
   return (
@@ -53,6 +65,13 @@ export function Files() {
           take={([file]) => void load(file!)}
         >
           Load weights or a state
+        </FileButton>
+        <FileButton
+          accept=".state,.bin"
+          disabled={!["ready", "paused", "done"].includes(phase.value)}
+          take={([file]) => void load(file!, true)}
+        >
+          Begin from weights
         </FileButton>
         <p class="note kept">{kept()}</p>
       </div>

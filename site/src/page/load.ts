@@ -9,8 +9,9 @@ import { checkedSettings } from "../run/settings";
 
 const MOST_BYTES = 1 << 30;
 
-/** Sends a file to Python, which says whether it is one of ours. */
-export async function load(file: File): Promise<void> {
+/** Sends a file to Python, which says whether it is one of ours: to go on with, or to begin a new
+ * run with its weights. */
+export async function load(file: File, begin = false): Promise<void> {
   if (!["ready", "paused", "done"].includes(phase.value)) {
     notice.value = "A file can be loaded when Python is ready and nothing is training.";
     return;
@@ -27,5 +28,5 @@ export async function load(file: File): Promise<void> {
     return;
   }
   const files = edited();
-  send({ type: "load", name: file.name, bytes, ...settings, files }, [bytes.buffer]);
+  send({ type: "load", name: file.name, bytes, begin, ...settings, files }, [bytes.buffer]);
 }

@@ -1,7 +1,7 @@
 import { firstProblem, noteInput, problem, type FieldName } from "./settings";
 import { parse } from "../base/numbers";
 import { send } from "./supervision";
-import { fields, hasRun, limits } from "./state";
+import { fields, hasRun, limits, phase, progress } from "./state";
 import type { Word } from "../ui/words";
 import { Term } from "../ui/Term";
 
@@ -20,8 +20,9 @@ const LR_STEP = 5e-5;
 function remark(): string {
   const wrong = firstProblem();
   if (wrong) return `${INPUTS.find(({ name }) => name === wrong)!.label}: ${problem(wrong)}`;
+  if (phase.value === "done") return "To train further, raise Iterations, then Resume.";
   return hasRun.value
-    ? "Settled until Reset, but for the peak learning rate. More can change as it trains, in Text and model."
+    ? "Iterations and the peak learning rate can change; seed and batch are settled until Reset. More in Text and model."
     : "Change what you like. The same settings on the same device give the same run, to the last bit.";
 }
 
@@ -29,6 +30,15 @@ function remark(): string {
 function tellRate(): void {
   if (hasRun.value && problem("lr") === "") send({ type: "lr", value: parse(fields.lr.value) });
 }
+
+/** Tells a run of its new length. */
+function tellLength(): void {
+  const value = parse(fields.iters.value, true);
+  if (hasRun.value && problem("iters") === "" && value !== progress.value.iters)
+    send({ type: "iters", value });
+}
+
+const CHANGEABLE: Partial<Record<FieldName, () => void>> = { iters: tellLength, lr: tellRate };
 
 export function Fields() {
   return (
@@ -51,7 +61,7 @@ export function Fields() {
             autocomplete="off"
             autocapitalize="off"
             spellcheck={false}
-            readOnly={hasRun.value && name !== "lr"}
+            readOnly={hasRun.value && !(name in CHANGEABLE)}
             aria-describedby="fields-note"
             aria-invalid={problem(name) !== ""}
             value={fields[name].value}
@@ -64,7 +74,7 @@ export function Fields() {
               fields.lr.value = String(Number(next.toPrecision(12)));
               tellRate(); // a script's change is no `change` to the browser
             }}
-            onChange={() => name === "lr" && tellRate()}
+            onChange={() => CHANGEABLE[name]?.()}
           />
         </div>
       ))}

@@ -17,6 +17,8 @@ const jsonLength = (text: string) =>
 export function problem(name: FieldName): string {
   const range = limits.value?.[name];
   if (!range) return "";
+  if (name === "iters" && hasRun.value && parse(fields.iters.value, true) < progress.value.iter)
+    return `The run is at iteration ${count(progress.value.iter)} already.`;
   if (name !== "seed") return outside(fields[name].value, range, name !== "lr");
   const length = jsonLength(fields.seed.value);
   return length > range[1] ? `It takes ${count(length)} characters of ${count(range[1])}.` : "";
