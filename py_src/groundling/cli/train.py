@@ -56,12 +56,8 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     for one in (*TRAIN_FIELDS, *INTERVAL_FIELDS):
         kind = type(one.limits[0])
         about = f"{one.about} (default: {usual[one.name]})"
-        add(_option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
-    names = ", ".join(presets.PRESETS)
-    about = f"model and settings to start from: {names} (default: shakespeare)"
-    add("--preset", metavar="NAME", help=about)
-    about = "JSON files with a model, training settings, or both"
-    add("--config", metavar="FILE", nargs="+", help=about)
+        add(option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
+    add_start(add)
     add_device(add, "train")
     add_text(add, "text to train on")
     about = "write the weights to FILE (default: a name with the seed and the iteration)"
@@ -74,10 +70,19 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add("--anyway", action="store_true", help="resume even if the code or the text has changed")
 
 
+def add_start(add: Callable) -> None:
+    """Add the options that name a setup to start from."""
+    names = ", ".join(presets.PRESETS)
+    about = f"model and settings to start from: {names} (default: shakespeare)"
+    add("--preset", metavar="NAME", help=about)
+    about = "JSON files with a model, training settings, or both"
+    add("--config", metavar="FILE", nargs="+", help=about)
+
+
 def train_command(args: argparse.Namespace) -> int:
     """groundling train"""
     with bad_input():
-        setup = _setup(args)
+        setup = setup_of(args)
         run = _resumed(args) if args.resume else _begun(args, setup)
         config = run.config
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
@@ -175,11 +180,12 @@ def _begun(args: argparse.Namespace, setup: Setup) -> Run:
     return run
 
 
-def _option(name: str) -> str:
+def option(name: str) -> str:
+    """The option of a setting."""
     return f"--{name.replace('_', '-')}"
 
 
-def _setup(args: argparse.Namespace) -> Setup:
+def setup_of(args: argparse.Namespace) -> Setup:
     """The preset that the options name, with their config files and intervals applied."""
     name = args.preset or "shakespeare"
     if name not in presets.PRESETS:
@@ -191,7 +197,7 @@ def _setup(args: argparse.Namespace) -> Setup:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     for one in INTERVAL_FIELDS:
-        if (value := getattr(args, one.name)) is not None:
+        if (value := getattr(args, one.name, None)) is not None:
             setup = replace(setup, **{one.name: one.read(value)})
     return setup
 
@@ -200,7 +206,7 @@ def _resumed(args: argparse.Namespace) -> Run:
     """The run in the state file that --resume names."""
     for name in (*SETTINGS, "config", "preset"):
         if getattr(args, name) is not None:
-            raise ValueError(f"{_option(name)} cannot be used with --resume.")
+            raise ValueError(f"{option(name)} cannot be used with --resume.")
     with about_file(args.resume):
         saved = statefile.loads(Path(args.resume).read_bytes())
         corpus, device = read_corpus(args.text, tokenizer_of(saved.vocab_hash)), chosen_device(args)
