@@ -21,7 +21,7 @@ after the current iteration and saves what was learned; a second Ctrl-C stops at
 exit status:
   0    success
   1    training or edited code failed, the doctor found a problem, the twins differ, a replay
-       does not match its link, or no run of a sweep ended
+       does not match its link or report, or no run of a sweep ended
   2    invalid input
   130  interrupted by Ctrl-C
 
