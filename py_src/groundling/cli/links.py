@@ -1,14 +1,15 @@
-"""link and replay: write a run as a link, and check a link by training it again."""
+"""link, replay and verify: write a run as a link, and check one by training it again."""
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .. import sources
 from ..devices.base import DeviceError
 from ..edits import live
-from ..labs import link
+from ..labs import link, report
 from ..runs import statefile
 from ..runs.run import NonFiniteLoss
 from .edits import error_in_edits, under_edits
@@ -25,7 +26,7 @@ from .terminal import BadInput, Progress, complain, pause_on_interrupt
 
 
 def add_commands(commands: Any) -> None:
-    """Add link and replay to the parser."""
+    """Add link, replay and verify to the parser."""
     about = "Print a link to a run, which others can replay."
     add = add_command(commands, "link", link_command, about)
     add("file", metavar="FILE", help="saved run (.state)")
@@ -37,12 +38,34 @@ def add_commands(commands: Any) -> None:
     add_device(add, "train")
     add_text(add, "text that the run was trained on")
 
+    about = "Train the run in a report again, and compare the results."
+    add = add_command(commands, "verify", verify_command, about)
+    add("report", metavar="REPORT", help="HTML file of a run, made by the page")
+    add("--edits", action="store_true", help="run the edited code in the report; read it first")
+    add_device(add, "train")
+    add_text(add, "text that the run was trained on")
+
 
 def link_command(args: argparse.Namespace) -> int:
     """groundling link"""
     with bad_input(), about_file(args.file):
         print(link.dumps(link.claim(statefile.loads(Path(args.file).read_bytes()))))
     return 0
+
+
+def verify_command(args: argparse.Namespace) -> int:
+    """groundling verify"""
+    try:
+        claimed = report.loads(Path(args.report).read_bytes())
+    except report.Differs as error:
+        print(error)
+        return 1
+    except (report.ReportError, OSError) as error:
+        raise BadInput(f"{args.report}: {error}") from None
+    args.link = link.dumps(claimed)
+    if args.device == "auto" and claimed.device.startswith("wasm:") and find_spec("wasmtime"):
+        args.device = "wasm"  # the same bits as where it was trained
+    return replay_command(args)
 
 
 def replay_command(args: argparse.Namespace) -> int:

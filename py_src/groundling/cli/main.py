@@ -9,7 +9,7 @@ from typing import NoReturn
 from .. import __version__
 from ..data import cache
 from ..devices.webgpu import memory
-from . import data, edits, files, labs, links, terminal, train
+from . import compares, data, edits, files, labs, links, terminal, train
 from .terminal import BadInput, complain
 
 EPILOG = """\
@@ -20,8 +20,8 @@ after the current iteration and saves what was learned; a second Ctrl-C stops at
 
 exit status:
   0    success
-  1    training or edited code failed, the doctor found a problem, the twins differ, or a replay
-       does not match its link
+  1    training or edited code failed, the doctor found a problem, the twins differ, a replay
+       does not match its link or report, or no run of a sweep ended
   2    invalid input
   130  interrupted by Ctrl-C
 
@@ -68,6 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"groundling {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for family in (train, data, files, labs, links, edits):
+    for family in (train, data, files, labs, compares, links, edits):
         family.add_commands(commands)
     return parser

@@ -58,12 +58,8 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     for one in (*TRAIN_FIELDS, *INTERVAL_FIELDS):
         kind = type(one.limits[0])
         about = f"{one.about} (default: {usual[one.name]})"
-        add(_option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
-    names = ", ".join(presets.PRESETS)
-    about = f"model and settings to start from: {names} (default: shakespeare)"
-    add("--preset", metavar="NAME", help=about)
-    about = "JSON files with a model, training settings, or both"
-    add("--config", metavar="FILE", nargs="+", help=about)
+        add(option(one.name), metavar="N" if kind is int else "X", type=kind, help=about)
+    add_start(add)
     add_device(add, "train")
     add_text(add, "text to train on")
     add_data(add)
@@ -89,10 +85,19 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add("--anyway", action="store_true", help="resume even if the code or the text has changed")
 
 
+def add_start(add: Callable) -> None:
+    """Add the options that name a setup to start from."""
+    names = ", ".join(presets.PRESETS)
+    about = f"model and settings to start from: {names} (default: shakespeare)"
+    add("--preset", metavar="NAME", help=about)
+    about = "JSON files with a model, training settings, or both"
+    add("--config", metavar="FILE", nargs="+", help=about)
+
+
 def train_command(args: argparse.Namespace) -> int:
     """groundling train"""
     with bad_input():
-        setup = _setup(args)
+        setup = setup_of(args)
         run = _resumed(args) if args.resume else _begun(args, setup)
         run.keeps_best, run.patience = args.keep_best, _patience(args)
         config = run.config
@@ -220,11 +225,12 @@ def _patience(args: argparse.Namespace) -> int:
     return args.patience or 0
 
 
-def _option(name: str) -> str:
+def option(name: str) -> str:
+    """The option of a setting."""
     return f"--{name.replace('_', '-')}"
 
 
-def _setup(args: argparse.Namespace) -> Setup:
+def setup_of(args: argparse.Namespace) -> Setup:
     """The preset that the options name, with their config files and intervals applied."""
     name = args.preset or "shakespeare"
     if name not in presets.PRESETS:
@@ -236,7 +242,7 @@ def _setup(args: argparse.Namespace) -> Setup:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     for one in INTERVAL_FIELDS:
-        if (value := getattr(args, one.name)) is not None:
+        if (value := getattr(args, one.name, None)) is not None:
             setup = replace(setup, **{one.name: one.read(value)})
     return setup
 
@@ -245,7 +251,7 @@ def _resumed(args: argparse.Namespace) -> Run:
     """The run in the state file that --resume names."""
     for name in (*SETTINGS, "config", "preset", "init_from"):
         if name != "iters" and getattr(args, name) is not None:
-            raise ValueError(f"{_option(name)} cannot be used with --resume.")
+            raise ValueError(f"{option(name)} cannot be used with --resume.")
     if args.schedule and args.iters is None:
         raise ValueError("--schedule is for --resume with --iters.")
     with about_file(args.resume):

@@ -48,7 +48,7 @@ from ..runs.run import Run
 from ..runs.statefile import Saved
 from ..runs.strict import ANY, HASH, LOSS, TOKENIZER, NotJSON, check, check_config, or_none
 from ..runs.texts import read_as
-from ..sources import code_hash
+from ..sources import hash_of
 from ..train import learning_rate, train
 
 VERSION = 1
@@ -114,8 +114,11 @@ class Verdict:
         return self.message
 
 
-def claim(saved: Saved) -> Link:
-    """The link of a saved run. LinkError when a replay from nothing could not be the same run."""
+def claim(saved: Saved, edits: dict[str, str] | None = None) -> Link:
+    """The link of a saved run of these edits, by default those in force. LinkError when a replay
+    from nothing could not be the same run.
+    """
+    edits = sources.overlay if edits is None else edits
     state = saved.state
     if state.first:
         raise LinkError(
@@ -155,7 +158,7 @@ def claim(saved: Saved) -> Link:
         weights=_digest(state.weights),
         trajectory=_digest(losses),
         losses={it: losses[it] for it in recorded(state.iter)},
-        edits=dict(sources.overlay) if saved.code_hash == code_hash() else {},
+        edits=dict(edits) if saved.code_hash == hash_of(edits) else {},
         changes=list(state.changes),
     )
 
