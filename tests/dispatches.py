@@ -1,0 +1,163 @@
+"""What each dispatch of a training step asks of a GPU, in its plain form and in that with shared
+memory: `python tests/dispatches.py [batch size]`. Any adapter will do, as nothing is timed.
+
+Invocations and operations are counted from the captured step. Accesses are counted by the adapter:
+each load from and store to a tensor, of one number or of four, wherever a cache may have it. The
+time is the longest of three that a GPU of the size below would need at best: for the operations,
+for the accesses, and for the tensors' bytes. Lanes without an invocation are idle. What it leaves
+out is the wait for each access, which a GPU hides the better the more invocations it has.
+"""
+
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from groundling.config import TrainConfig
+from groundling.data import shakespeare
+from groundling.devices.open import open_device
+from groundling.devices.webgpu import heads, tiles, wgsl
+from groundling.devices.webgpu.device import WebGPUDevice
+from groundling.devices.webgpu.kernel import Kernel
+from groundling.engine.fuse import JOINED, split
+from groundling.engine.plan import Command, Plan
+from groundling.labs.bench import flops
+from groundling.runs.run import Run
+from groundling.train import train
+
+LANES, CLOCK, BANDWIDTH = 1024, 1.3e9, 70e9  # a laptop's GPU: 2.7 TFLOP/s, and bytes per second
+PACE = 4  # cycles of a lane from one access to the next
+TEMPLATES = tiles, heads
+STORAGE = r"var<storage, \w+> (\w+): array<(\w+)>"
+COUNTING = """
+@group(0) @binding({}) var<storage, read_write> accesses: atomic<u32>;
+
+var<private> own: u32;
+
+fn counted(index: u32) -> u32 {{
+  own += 1u;
+  return index;
+}}
+
+@group(0) @binding({}) var<uniform>"""
+COUNTED = """@compute @workgroup_size({})
+fn main({}) {{
+  counted_main({});
+  atomicAdd(&accesses, own);
+}}
+
+fn counted_main({}) {{"""
+
+
+def counting(device: WebGPUDevice, kernel: Kernel) -> Kernel:
+    """The kernel with one more buffer, of one number, to which it adds its accesses."""
+    names = {name for name, _ in re.findall(STORAGE, kernel.code)}
+    code, open_ = "", []
+    for part in re.split(r"((?<![\w.])[A-Za-z_]\w*\[|\[|\])", wgsl.without_comments(kernel.code)):
+        if part.endswith("["):
+            open_.append(part[:-1] in names)
+            part += "counted(u32(" * open_[-1]
+        elif part == "]":
+            part = "))" * open_.pop() + part
+        code += part
+    n = kernel.n_buffers
+    shape, arguments = re.search(wgsl.MAIN, code).groups()
+    plain = re.sub(r"@builtin\(\w+\) *", "", arguments)
+    values = ", ".join(re.findall(r"(\w+) *:", plain))
+    code = re.sub(wgsl.MAIN, COUNTED.format(shape, arguments, values, plain), code)
+    code = code.replace(f"@group(0) @binding({n}) var<uniform>", COUNTING.format(n, n + 1))
+    return Kernel(device.wgpu, kernel.name, f"// grid: {','.join(kernel.grid)}\n{code}")
+
+
+def captured(device: WebGPUDevice, batch_size: int) -> Plan:
+    """A training step of the default model, without a trial of forms before it."""
+    for family, choice in zip(TEMPLATES, (device.products, device.attention), strict=True):
+        choice.choose(family.PLAIN)
+    config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
+    run = Run(config, shakespeare(), device)
+    training = train(run)
+    next(training)
+    run.pause()
+    for _ in training:
+        pass
+    return device.replayed
+
+
+def forms(device: WebGPUDevice, name: str, params: dict) -> Iterator[tuple[str, Kernel]]:
+    """A kernel in the plain form, and in that with shared memory, if it has one."""
+    yield "", device.kernel(name)
+    for family, choice in zip(TEMPLATES, (device.products, device.attention), strict=True):
+        if name in family.KERNELS and (form := family.variant(family.SHARED, name, params)):
+            yield form, choice.form(name, form)
+
+
+def row(device: WebGPUDevice, kernel: Kernel, command: Command) -> dict[str, float]:
+    """What a kernel asks of a GPU in a command's place."""
+    other = counting(device, kernel)
+    total = device.tensor(np.zeros(1, np.uint32))
+    uniform = device._uniform(other.pack(command.params))
+    pipeline, group, *grid = other.prepare([*command.tensors, total], uniform, command.params)
+    device._execute((pipeline, group, *device._fold(kernel.name, grid)))
+    shape = re.search(r"@workgroup_size\(([\d, ]+)\)", kernel.code)[1]
+    invocations = math.prod(grid) * math.prod(map(int, shape.split(",")))
+    found = dict(invocations=invocations, accesses=int(total.numpy()[0]), flops=flops(command))
+    wide = 16 if "array<vec4f>" in kernel.code else 4
+    tensors = 4 * sum(tensor.size for tensor in command.tensors)
+    found["bytes"] = min(tensors, wide * found["accesses"])  # of a corpus only a part is read
+    per_second = min(invocations, LANES) * CLOCK
+    needs = found["flops"] / per_second / 2, found["accesses"] / per_second * PACE
+    return found | {"seconds": max(*needs, found["bytes"] / BANDWIDTH)}
+
+
+def parts(device: WebGPUDevice, command: Command) -> Iterator[Command]:
+    """A command's kernels, if it is of several side by side."""
+    if JOINED not in command.kernel:
+        yield command
+        return
+    count = lambda name: device.kernel(name).n_buffers  # noqa: E731
+    for name, tensors, params in split(command.kernel, command.tensors, command.params, count):
+        yield Command(name, tuple(tensors), params)
+
+
+def main(batch_size: int = 32) -> None:
+    """Print the table, with kernels that share a dispatch apart."""
+    device = open_device("webgpu")
+    plan = captured(device, batch_size)
+    step = plan.commands
+    same = Counter()
+    first = {}
+    for command in (part for whole in step for part in parts(device, whole)):
+        key = command.kernel, tuple(sorted(command.params.items()))
+        same[key] += 1
+        first.setdefault(key, command)
+    print(
+        f"A step at batch {batch_size}: {len(step)} dispatches. A GPU of {LANES:,} lanes at "
+        f"{CLOCK / 1e9} GHz ({2 * LANES * CLOCK / 1e12:.1f} TFLOP/s)\n"
+        f"and {BANDWIDTH / 1e9:g} GB/s, with an access of a lane every {PACE} cycles, "
+        f"all from caches, would take at best:\n"
+        f"{'':>3} {'kernel':26}{'form':>16}{'invocations':>12}{'accesses':>12}{'MB':>7}"
+        f"{'MFLOP':>8}{'us':>8}"
+    )
+    totals: Counter[str] = Counter()
+    for key, times in sorted(same.items(), key=lambda item: item[0][0]):
+        command, seconds = first[key], []
+        for form, kernel in forms(device, command.kernel, command.params):
+            found = row(device, kernel, command)
+            seconds.append(found["seconds"])
+            print(
+                f"{times:3} {command.kernel:26}{form:>16}{found['invocations']:12,}"
+                f"{found['accesses']:12,}{found['bytes'] / 1e6:7.2f}{found['flops'] / 1e6:8.1f}"
+                f"{1e6 * found['seconds']:8.1f}",
+                flush=True,
+            )
+        totals["as written"] += times * seconds[0]
+        totals["in shared memory where there is such a form"] += times * seconds[-1]
+    for how, seconds in totals.items():
+        print(f"{1e3 * seconds:.2f} ms of kernels {how}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
