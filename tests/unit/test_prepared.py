@@ -162,6 +162,13 @@ def test_a_text_that_changes_while_it_is_read_is_not_prepared(folder):
     assert not (folder / "manifest.json").exists()
 
 
+def test_a_full_disk_is_told_by_the_folders_name_and_leaves_no_manifest(folder, monkeypatch):
+    monkeypatch.setattr(prepared, "_bin", lambda *_: Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left on device: '.*data'"):
+        prepared.prepare(["a.txt"], folder)
+    assert not (folder / "manifest.json").exists()
+
+
 # the command line
 
 

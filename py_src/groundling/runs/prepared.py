@@ -96,7 +96,12 @@ def prepare(
     (folder / MANIFEST).unlink(missing_ok=True)  # it is no prepared text until all is written
     counts = {"train": int(TRAIN_SPLIT * count)}
     counts["val"] = count - counts["train"]
-    digests = _write(folder, counts, vocabulary, _pieces(found, tokenizer), size, done)
+    try:
+        digests = _write(folder, counts, vocabulary, _pieces(found, tokenizer), size, done)
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # a write has no name
     manifest = {
         "format": FORMAT,
         "name": name,
