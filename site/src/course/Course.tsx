@@ -36,7 +36,8 @@ function goTo(id: string): void {
   const tab = place.matches("[role=tab]");
   if (tab) place.click();
   const around = tab ? place : (place.closest("section") ?? place);
-  const first = tab ? place : around.querySelector<HTMLElement>("button:enabled, input:enabled");
+  const find = (what: string) => around.querySelector<HTMLElement>(what);
+  const first = tab ? place : (find(".primary:enabled") ?? find("button:enabled, input:enabled"));
   first?.focus({ preventScroll: true });
   around.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
 }

@@ -55,10 +55,8 @@ export function recallProgress(): void {
   for (const [number, done] of Object.entries(kept)) {
     const { task, question } = (done ?? {}) as Record<Part, unknown>;
     if (!/^[1-9]\d?$/.test(number)) continue;
-    found[number] = {
-      ...(typeof task === "string" ? { task } : {}),
-      ...(typeof question === "string" ? { question } : {}),
-    };
+    if (typeof task === "string") found[number] = { task };
+    if (typeof question === "string") found[number] = { ...found[number], question };
   }
   progress.value = found;
 }
