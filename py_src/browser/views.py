@@ -27,7 +27,7 @@ def views(session: PageSession) -> list[View]:
 
     def seen() -> groundling.labs.course.Seen:
         return groundling.labs.course.Seen(
-            session.run, twin.verdict, doctor.verdicts, inspector.open, talk.text
+            session.run, twin.verdict, doctor.verdicts, inspector.open, talk.text, talk.model_of
         )
 
     return [

@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,12 @@ import pytest
 from paging import Page
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.data import Corpus
+from groundling.data import BYTES, Corpus, shakespeare
+from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
 from groundling.labs import course
 from groundling.labs.course import Seen
+from groundling.labs.diagnosis import Verdict as Diagnosis
 from groundling.labs.twin import Verdict
 from groundling.runs import checkpoint, statefile
 from groundling.runs.inspector import Contents
@@ -195,6 +198,110 @@ def test_a_greedy_text_is_done_when_each_character_was_the_likeliest(text, done,
     assert found.done == done and says in found.says
 
 
+EARLY = Diagnosis("early", "")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "done", "says"),
+    [
+        ({}, False, "Not run to the end yet: Rate too high, Tiny text"),
+        ({"high": Diagnosis("divergence", "")}, False, "yet: Tiny text"),
+        ({"high": EARLY, "overfit": EARLY}, False, "Rate too high shows 'Too early to tell'"),
+        (
+            {"high": Diagnosis("divergence", ""), "overfit": Diagnosis("fork", "")},
+            True,
+            "Tiny text: Overfitting fork.",
+        ),
+    ],
+)
+def test_cases_are_done_when_each_shows_what_is_wrong_with_it(verdicts, done, says):
+    found = course.check(Seen(cases=verdicts), "cases", {"names": "high,overfit"})
+    assert found.done == done and says in found.says
+
+
+DIFF = "--- a/x.py\n+++ b/x.py\n@@ -1 +1,2 @@\n-a\n+b\n+c\n"
+
+
+def test_an_edit_is_done_once_a_run_that_had_begun_goes_on_by_it():
+    run = run_of(3)
+    asked = Seen(run), "edited", {}
+    run.edits = [(0, DIFF)]  # it began with that
+    assert "press Apply" in course.check(*asked).says
+    assert not course.answer(Seen(run), "changed_at", {}, 0).done
+    run.edits.append((3, DIFF))
+    assert "from iteration 3 on" in course.check(*asked).says
+    run.iter = 5
+    found = course.check(*asked)
+    assert found.done and "2 iterations" in found.says
+    assert "2 lines are new and 1 are gone" in found.says
+    assert course.answer(Seen(run), "changed_at", {}, 3).done
+    assert not course.answer(Seen(run), "changed_at", {}, 2).done
+
+
+def square(x, y, *, size):
+    y[:] = np.maximum(x, 0) ** 2
+
+
+def its_slope(x, dy, dx, *, size, accumulate):
+    dx[:] = dy * 2 * np.maximum(x, 0) + (dx if accumulate else 0)
+
+
+def test_a_kernel_is_done_when_its_derivative_is_that_of_finite_differences(monkeypatch):
+    run = run_of(2)
+    asked = Seen(run), "gelu", {}
+    assert "still computes GELU" in course.check(*asked).says
+    monkeypatch.setitem(KERNELS, "gelu", square)
+    found = course.check(*asked)
+    assert not found.done and "Change the derivative too" in found.says
+    monkeypatch.setitem(KERNELS, "gelu_backward", its_slope)
+    assert course.check(*asked).done
+    assert "let a run train" in course.check(Seen(run_of(0)), "gelu", {}).says
+    x = float(np.random.default_rng().uniform(0.5, 2))
+    given = {"at": x, "within": 0.001}
+    assert course.answer(Seen(), "slope", given, 2 * x).done
+    assert not course.answer(Seen(), "slope", given, x).done
+
+
+def test_a_text_of_ones_own_is_neither_shakespeare_s_nor_characters_where_bytes_are_asked_for():
+    def asked(corpus: Corpus, tokenizer: str = "bytes") -> course.Finding:
+        small = GPTConfig(corpus.vocab_size, **SMALL)
+        run = Run(TrainConfig(iters=2, batch_size=2), corpus, NumPyDevice(), small)
+        list(train(run))
+        return course.check(Seen(run), "own_text", {"iters": 2, "tokenizer": tokenizer})
+
+    assert "learns Shakespeare" in asked(shakespeare()).says
+    assert "byte-v0" in asked(CORPUS).says
+    assert asked(CORPUS, "").done
+    found = asked(Corpus(TEXT, "mine.txt", BYTES))
+    assert found.done and "'mine.txt'" in found.says
+
+
+def test_two_texts_are_done_when_each_model_knows_its_own_better():
+    text = "0123456789 " * 400 + "The end, to be sure. " * 200
+    corpus, plays, device = Corpus(text, "mine.txt"), shakespeare(), NumPyDevice()
+
+    def trained_on(one: Corpus, iters: int) -> Run:
+        config = TrainConfig(iters=iters, batch_size=8, lr=1e-2, warmup=5)
+        run = Run(config, one, device, GPTConfig(one.vocab_size, **SMALL))
+        run.sample_every = 0
+        list(train(run))
+        return run
+
+    mine, theirs, fresh = trained_on(corpus, 60), trained_on(plays, 60), trained_on(corpus, 1)
+
+    def asked(run: Run, model: Callable) -> course.Finding:
+        return course.check(Seen(run, model=model), "two_texts", {"iters": 1})
+
+    def missing(source: str):
+        raise ValueError("No file is open.")
+
+    assert "Open the tab Talk" in asked(mine, missing).says
+    found = asked(mine, lambda source: (theirs.model, plays))
+    assert found.done and "Each is less surprised" in found.says
+    assert not asked(mine, lambda source: (mine.model, corpus)).done
+    assert "knows its own text better" in asked(fresh, lambda source: (mine.model, corpus)).says
+
+
 # ---- answers -------------------------------------------------------------------------------------
 
 
@@ -226,6 +333,12 @@ def test_the_entropy_of_single_characters_is_that_of_their_counts():
 )
 def test_two_seeds_part_where_the_twin_says(twins, value, done):
     assert course.answer(Seen(twins=twins), "parted", {}, value).done == done
+
+
+def test_shannon_s_lower_bound_is_told_in_nats():
+    given = {"within": 0.005}
+    assert course.answer(Seen(), "lowest_english", given, 0.6 * math.log(2)).done
+    assert not course.answer(Seen(), "lowest_english", given, 0.6).done
 
 
 def test_the_numbers_of_a_state_take_three_times_those_of_the_weights():
