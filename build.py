@@ -608,7 +608,7 @@ def build_site() -> Path:
     ours = files(ROOT / "py_src", ROOT / "shaders")
     page = [SITE / "index.html", *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
-    page += [SITE / "ahead.mjs", SITE / "ahead.py"]
+    page += [SITE / "ahead.mjs", SITE / "ahead.py", SITE / "course.py", *files(SITE / "lessons")]
     digest = digest_of(Path(__file__), *ours, *page, *typescript)
     if stamped("dist", digest, DIST):
         return DIST
@@ -634,6 +634,7 @@ def build_site() -> Path:
         numpy = {name: data for name, data in unpacked(assets[NUMPY]).items() if runs(name)}
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
+        run(sys.executable, SITE / "course.py", new / "lessons.json")
         bundle(new, SITE / "src/page/main.tsx", SITE / "src/worker/worker.ts")
         whole = Path(scratch, "dist")
         index = (SITE / "index.html").read_text(encoding="utf-8")

@@ -41,6 +41,7 @@ class DoctorView(Beside):
         super().__init__(session)
         self.name, self.iters = "", groundling.labs.doctor.ITERS  # of the case on its way
         self.exam: Examination | None = None
+        self.verdicts: dict[str, Verdict] = {}  # of the cases that came to their end
         self.records: list[list] = []  # of it, that the page does not have yet
         self.run: Run | None = None  # whose curve this is
         self.curve: Curve = groundling.labs.curve.Curve()
@@ -109,7 +110,10 @@ class DoctorView(Beside):
             curve = self.exam.curve
             if self.exam.ended:  # by a record that was not among those that came
                 self.records.append([curve.iter[-1], curve.train[-1], curve.val[-1]])
-            self.tell("done", self.exam.ended, curve and self.exam.verdict())
+            verdict = self.exam.verdict() if curve else None
+            if verdict:
+                self.verdicts[self.name] = verdict
+            self.tell("done", self.exam.ended, verdict)
             self.exam = None  # and with it its memory
 
     def stopped(self) -> None:

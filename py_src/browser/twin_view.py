@@ -32,6 +32,7 @@ class TwinView(Beside):
         super().__init__(session)
         self.seeds, self.iters = ("", ""), 0
         self.twin: Twin | None = None
+        self.verdict: Verdict | None = None  # of the last twin that came to its end
         self.records: list[list[float]] = []  # that the page does not have yet
         self.files: list[tuple[str, bytes]] = []  # of the last verdict: names and bytes
 
@@ -66,7 +67,8 @@ class TwinView(Beside):
             self.records.append([a.iter, a.train, b.train])
             yield
         self.files = self._named(self.twin.files())
-        self.tell("done", verdict=self.twin.verdict())
+        self.verdict = self.twin.verdict()
+        self.tell("done", verdict=self.verdict)
 
     def let_go(self) -> None:
         """Free the memory of both runs."""

@@ -2,6 +2,7 @@
 
 from assist_view import AssistView
 from console_view import ConsoleView
+from course_view import CourseView
 from doctor_view import DoctorView
 from files_view import FilesView
 from inspector_view import InspectorView
@@ -16,23 +17,33 @@ from text_view import TextView
 from twin_view import TwinView
 from view import PageSession, View
 
+import groundling.labs.course
+
 
 def views(session: PageSession) -> list[View]:
     """All views, in the order in which they are called; the first is that of the edits."""
     console, talk = ConsoleView(session), TalkView(session)
+    twin, inspector, doctor = TwinView(session), InspectorView(session), DoctorView(session)
+
+    def seen() -> groundling.labs.course.Seen:
+        return groundling.labs.course.Seen(
+            session.run, twin.verdict, doctor.verdicts, inspector.open, talk.text, talk.model_of
+        )
+
     return [
         LiveView(session),
         SamplesView(session),
         FilesView(session),
         SpeedView(session),
         talk,
-        TwinView(session),
-        InspectorView(session),
+        twin,
+        inspector,
         LinkView(session),
         console,
         AssistView(session, console.known),
         ProjectView(session),
-        DoctorView(session),
+        doctor,
         LensView(session, talk.model_of),
         TextView(session),
+        CourseView(session, seen),
     ]

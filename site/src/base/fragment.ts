@@ -1,15 +1,18 @@
-// What follows the # of the address, where that is not a place on the page: the link of a run or of
-// edits. It is only ever read, and anyone may have written it.
+// What follows the # of the address, where that is not a place on the page: the link of a run, of
+// edits or of a lesson. It is only ever read, and anyone may have written it.
 
 import { computed, signal } from "@preact/signals";
 
 const fragment = signal("");
-const holdsEdits = () => fragment.value.startsWith("code=");
+const kind = computed(() => /^(code|lesson)=/.exec(fragment.value)?.[1] ?? "run");
+const of = (which: string) => computed(() => (kind.value === which ? fragment.value : ""));
 
 /** The link of a run that the address has, or "". */
-export const runFragment = computed(() => (holdsEdits() ? "" : fragment.value));
+export const runFragment = of("run");
 /** The link of edits that it has, or "". */
-export const editsFragment = computed(() => (holdsEdits() ? fragment.value : ""));
+export const editsFragment = of("code");
+/** The link of a lesson that it has, or "". */
+export const lessonFragment = of("lesson");
 
 /** The address of this page with another fragment. */
 export const address = (text: string): string =>

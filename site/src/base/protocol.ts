@@ -360,6 +360,29 @@ export interface CodeLinkReport extends LinkText {
   type: "code_link";
 }
 
+// ---- course ------------------------------------------------------------------------------------
+
+/** Asks whether a lesson's task is done, or a number answers its question. */
+export interface CheckCommand {
+  type: "check";
+  id: number;
+  /** of a check or an answer of groundling/labs/course.py */
+  name: string;
+  /** its parameters */
+  given: Record<string, number | string>;
+  /** the answer; null for the task */
+  value: number | null;
+}
+
+/** The verdict. */
+export interface CheckedReport {
+  type: "checked";
+  /** of its `check` */
+  id: number;
+  done: boolean;
+  says: string;
+}
+
 // ---- doctor ------------------------------------------------------------------------------------
 
 /** A level of the loss in nats, or a range up to `to`, and what it means. */
@@ -1488,6 +1511,7 @@ export type Command =
   | ZipCommand
   | ShareCodeCommand
   | CodeClaimCommand
+  | CheckCommand
   | CaseCommand
   | UncaseCommand
   | LensCommand
@@ -1554,6 +1578,7 @@ export type Report =
   | LintedReport
   | ProjectReport
   | CodeLinkReport
+  | CheckedReport
   | CasesReport
   | CaseReport
   | DiagnosisReport

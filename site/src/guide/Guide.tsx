@@ -46,6 +46,7 @@ export function Stop({ at }: { at: Place }) {
         <button class="next" onClick={() => (last ? leave() : go(index + 1))}>
           {last ? "Finish" : "Next"}
         </button>
+        {last && <a href="#lesson=1">Take the course: ten lessons, each on your own run</a>}
         {!last && (
           <button class="link" onClick={leave}>
             Skip the first look

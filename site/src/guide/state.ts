@@ -2,6 +2,7 @@
 // finished or skipped, and the browser remembers which.
 
 import { effect, signal } from "@preact/signals";
+import { leaveFragment, lessonFragment } from "../base/fragment";
 import { recall, remember } from "../base/local";
 import { phase } from "../run/state";
 
@@ -44,6 +45,7 @@ export const asked = signal(0);
 
 /** Goes to a stop. */
 export function go(to: number): void {
+  if (lessonFragment.peek()) leaveFragment(); // one guide at a time
   stop.value = to;
   asked.value++;
 }
@@ -58,5 +60,8 @@ export function guide(): void {
   if (recall(KEY) !== "seen") stop.value = 0;
   effect(() => {
     if (phase.value === "training" && stop.peek() === 0) stop.value = 1;
+  });
+  effect(() => {
+    if (lessonFragment.value && stop.peek() !== null) end();
   });
 }

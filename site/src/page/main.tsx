@@ -8,6 +8,8 @@ import { connect } from "../base/connection";
 import { watchFragment } from "../base/fragment";
 import { Code } from "../code/Code";
 import { keepEdits, watchOffers } from "../code/edits";
+import { Course, CourseLink } from "../course/Course";
+import { watchLessons } from "../course/state";
 import { Again, Stop } from "../guide/Guide";
 import { guide } from "../guide/state";
 import { phase, progress } from "../run/state";
@@ -46,7 +48,14 @@ guide();
 recallTexts();
 recallView();
 keepEdits();
-mount("theme", <ThemeToggle />);
+mount(
+  "theme",
+  <>
+    <CourseLink />
+    <ThemeToggle />
+  </>,
+);
+mount("course", <Course />);
 mount("runner", <Runner />);
 mount("code", <Code guide={<Stop at="edit" />} />);
 mount("views", <Views />);
@@ -61,6 +70,7 @@ acceptDrops();
 pressOnce();
 keepFocus();
 watchFragment();
+watchLessons();
 watchOffers();
 watchClaims();
 watchRoom();

@@ -5,6 +5,7 @@ import * as files from "../base/pieces";
 import type { Reports, Told } from "../base/reports";
 import * as console from "../code/output";
 import * as code from "../code/state";
+import * as course from "../course/state";
 import * as credits from "../credits/state";
 import * as doctor from "../doctor/state";
 import * as inside from "../inside/state";
@@ -45,6 +46,7 @@ const reports: Required<Reports> = joined(
   speed.reports,
   share.reports,
   credits.reports,
+  course.reports,
 );
 
 export function receive(message: Told): void {

@@ -1,0 +1,32 @@
+// A lesson, as site/course.py reads it from its file in site/lessons.
+
+/** A part of a text: plain, or code, a name, a word that is explained, a place on the page. */
+export type Span = string | { as: "code" | "strong" | "term" | "place"; text: string; to: string };
+export type Line = Span[];
+
+/** A function of groundling/labs/course.py, and its parameters. */
+export interface Named {
+  name: string;
+  given: Record<string, number | string>;
+}
+
+export interface Choice {
+  text: Line;
+  right: boolean;
+  says: Line;
+}
+
+export interface Lesson {
+  title: string;
+  text: Line[];
+  task: Line[];
+  check: Named;
+  question: Line[];
+  /** The number that is asked for, or null: one of the choices is. */
+  answer: Named | null;
+  choices: Choice[];
+  hints: Line[];
+}
+
+export const plain = (line: Line): string =>
+  line.map((span) => (typeof span === "string" ? span : span.text)).join("");

@@ -1,0 +1,112 @@
+// The lesson that is open, which is the one that the address names, and what Python says of the work.
+
+import { computed, effect, signal } from "@preact/signals";
+import { lessonFragment } from "../base/fragment";
+import { Questions } from "../base/questions";
+import type { Reports } from "../base/reports";
+import { onRestart } from "../base/restarts";
+import { send } from "../run/supervision";
+import type { Choice, Lesson, Named } from "./lesson";
+import { plain } from "./lesson";
+import { isDone, type Part, pass, recallProgress } from "./progress";
+
+/** All lessons in their order; null until they have come. */
+export const lessons = signal<Lesson[] | null>(null);
+/** The language that they are in. */
+export const language = signal("en");
+/** Why they did not come, or "". */
+export const problem = signal("");
+
+/** The number of the lesson that is open, from 1; null if none is. */
+export const open = computed(() => {
+  if (!lessonFragment.value) return null;
+  const number = Number(lessonFragment.value.slice("lesson=".length));
+  const last = lessons.value?.length ?? Infinity;
+  return Number.isInteger(number) && number >= 1 && number <= last ? number : 1;
+});
+
+export const linkTo = (number: number): string => `#lesson=${number}`;
+
+/** The first lesson that is not done, among as many as there may be. */
+export const next = computed(() => {
+  const all = Array.from({ length: lessons.value?.length ?? 10 }, (_, i) => i + 1);
+  return all.find((number) => !isDone(number)) ?? 1;
+});
+
+/** The last verdict on a part of the open lesson that is not done. */
+export const verdicts = signal<Partial<Record<Part, string>>>({});
+/** The parts that are being checked. */
+export const checking = signal<Part | null>(null);
+/** How many hints of the open lesson are shown. */
+export const hints = signal(0);
+/** What is typed or chosen as the answer. */
+export const typed = signal("");
+export const chosen = signal<number | null>(null);
+
+let loading = false;
+
+/** Fetches the lessons, in the reader's language if they are there in it. */
+export async function loadLessons(): Promise<void> {
+  if (loading || lessons.peek()) return;
+  loading = true;
+  problem.value = "";
+  try {
+    const response = await fetch(new URL("./lessons.json", import.meta.url));
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    const all: Record<string, Lesson[]> = await response.json();
+    const wanted = navigator.languages.map((tag) => tag.split("-")[0]!);
+    language.value = wanted.find((tag) => tag in all) ?? "en";
+    lessons.value = all[language.peek()]!;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    problem.value = `The lessons could not be fetched: ${why}.`;
+  }
+  loading = false;
+}
+
+/** Follows the address; a lesson that is opened begins with nothing typed. */
+export function watchLessons(): void {
+  recallProgress();
+  effect(() => {
+    if (open.value === null) return;
+    verdicts.value = {};
+    hints.value = 0;
+    typed.value = "";
+    checking.value = chosen.value = null;
+    questions.drop();
+    void loadLessons();
+  });
+}
+
+const questions = new Questions<{ number: number; part: Part }>();
+
+function ask(part: Part, named: Named, value: number | null): void {
+  checking.value = part;
+  send({ type: "check", id: questions.ask({ number: open.value!, part }), ...named, value });
+}
+
+export const checkTask = (lesson: Lesson) => ask("task", lesson.check, null);
+export const checkAnswer = (named: Named, value: number) => ask("question", named, value);
+
+function judge(number: number, part: Part, done: boolean, says: string): void {
+  if (done) pass(number, part, says);
+  verdicts.value = { ...verdicts.value, [part]: says };
+}
+
+export function checkChoice({ right, says }: Choice): void {
+  judge(open.value!, "question", right, plain(says));
+}
+
+export const reports = {
+  checked({ id, done, says }) {
+    const asked = questions.answer(id);
+    if (!asked) return;
+    checking.value = null;
+    judge(asked.number, asked.part, done, says);
+  },
+} satisfies Reports;
+
+onRestart(() => {
+  questions.drop();
+  checking.value = null;
+});

@@ -1,0 +1,147 @@
+"""The course in a real Chromium: lessons done by their own words, with the keyboard alone."""
+
+from collections.abc import Callable
+
+import pytest
+from driving import button, expect, fill, open_page, wait_for, wait_for_iteration
+from playwright.sync_api import Locator, Page
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until it has the focus."""
+    for _ in range(120):
+        if target.evaluate("(element) => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not come to {target}")
+
+
+def by_key(page: Page, target: Locator) -> None:
+    tab_to(page, target)
+    page.keyboard.press("Enter")
+
+
+def open_lesson(page: Page, url: str, number: int) -> Locator:
+    open_page(page, f"{url}#lesson={number}")
+    lesson = page.get_by_role("complementary", name="Course")
+    expect(lesson).to_have_attribute("data-lesson", str(number))
+    expect(lesson.get_by_role("heading", level=2)).to_be_focused()
+    return lesson
+
+
+def verdict(lesson: Locator, part: str, done: bool, says: str) -> None:
+    line = lesson.locator(f"[data-part={part}]")
+    expect(line).to_have_attribute("data-done", "true" if done else "false")
+    expect(line).to_contain_text(says)
+
+
+def check(page: Page, lesson: Locator, done: bool, says: str) -> None:
+    by_key(page, lesson.get_by_role("button", name="Check", exact=True))
+    verdict(lesson, "task", done, says)
+
+
+def answer(page: Page, lesson: Locator, value: str, done: bool, says: str) -> None:
+    tab_to(page, field := lesson.get_by_label("Your answer, a number"))
+    field.press("Control+a")
+    page.keyboard.type(value)
+    page.keyboard.press("Enter")
+    verdict(lesson, "question", done, says)
+
+
+def see_all_hints(page: Page, lesson: Locator) -> None:
+    for at, name in enumerate(("A hint (1 of", "Another hint (2", "Another hint (3")):
+        by_key(page, lesson.get_by_role("button", name=name))
+        hints = lesson.get_by_role("list", name="Hints").get_by_role("listitem")
+        expect(hints).to_have_count(at + 1)
+        expect(hints.nth(at)).to_be_focused()
+    expect(lesson.get_by_role("button", name="hint")).to_have_count(0)
+
+
+def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
+    page: Page, site_url: str, axe: Callable[..., None]
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 1)
+    expect(page.locator(".stop")).to_have_count(0)  # one guide at a time
+    fill(page, Batch_size="2", Iterations="100000")
+    check(page, lesson, False, "press Start")
+    answer(page, lesson, "4.17", False, "There is no run yet")
+    see_all_hints(page, lesson)
+    axe("a lesson is open", ".lesson")
+
+    by_key(page, lesson.get_by_role("button", name="the run"))
+    expect(button(page, "Start")).to_be_focused()
+    page.keyboard.press("Enter")
+    wait_for_iteration(page, 50)
+    check(page, lesson, True, "Its training loss began at 4.")
+    answer(page, lesson, "4,1", False, "It is more than 4.1")
+    answer(page, lesson, "4.17", True, "ln 65 = 4.1744")
+    by_key(page, button(page, "Pause"))
+    wait_for(page, "paused")
+
+    by_key(page, lesson.get_by_role("link", name="Next lesson"))
+    expect(lesson.get_by_role("heading", level=2)).to_be_focused()
+    assert page.url.endswith("#lesson=2")
+    open_page(page, f"{site_url}?again#lesson=99")  # which there is not: the first
+    expect(lesson).to_have_attribute("data-lesson", "1")
+    verdict(lesson, "question", True, "ln 65")
+    by_key(page, lesson.get_by_role("button", name="Reset progress"))
+    verdict(lesson, "task", False, "")
+    by_key(page, lesson.get_by_role("button", name="Undo"))
+    verdict(lesson, "task", True, "Done")
+    by_key(page, lesson.get_by_role("button", name="Close"))
+    expect(lesson).to_have_count(0)
+    assert "#" not in page.url
+    expect(page.get_by_role("link", name="Go on with the course")).to_have_attribute(
+        "href", "#lesson=2"
+    )
+    damaged = '{"1": 7, "x": {"task": "?"}, "2": {"task": []}, "3": null}'
+    page.evaluate("(text) => (localStorage['groundling.course'] = text)", damaged)
+    page.goto(f"{site_url}?damaged")
+    expect(page.get_by_role("link", name="Take the course")).to_have_attribute("href", "#lesson=1")
+
+
+def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 3)
+    check(page, lesson, False, "No twin has come to its end")
+    by_key(page, lesson.get_by_role("button", name="Twin"))
+    expect(page.get_by_role("tab", name="Twin")).to_be_focused()
+    fill(page, Twin_iterations="2")
+    by_key(page, button(page, "Run twin"))
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
+        "data-twin-verdict", "identical", timeout=90_000
+    )
+    check(page, lesson, True, "Byte-identical")
+    answer(page, lesson, "0", False, "Change one, and run it again")
+    fill(page, Seed_B="hamllet")
+    by_key(page, button(page, "Run twin"))
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
+        "data-twin-verdict", "differ", timeout=90_000
+    )
+    answer(page, lesson, "1", False, "It is less than 1")
+    answer(page, lesson, "0", True, "They differ from iter 0 on")
+    see_all_hints(page, lesson)
+
+    by_key(page, lesson.get_by_role("link", name="5: Make it talk"))
+    by_key(page, lesson.get_by_role("button", name="Talk"))
+    fill(page, Length="100")
+    write = button(page, "Write")
+    expect(write).to_be_enabled()
+    by_key(page, write)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
+    check(page, lesson, False, "top-k 65")
+    tab_to(page, page.locator("#knob-topK"))
+    page.keyboard.press("Home")
+    by_key(page, write)
+    expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
+    check(page, lesson, True, "Each of the 100 characters")
+    choices = lesson.get_by_role("radio")
+    tab_to(page, choices.first)
+    page.keyboard.press("Space")
+    by_key(page, lesson.get_by_role("button", name="Answer"))
+    verdict(lesson, "question", False, "just one to draw")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowDown")
+    by_key(page, lesson.get_by_role("button", name="Answer"))
+    verdict(lesson, "question", True, "The likeliest stays the likeliest")
