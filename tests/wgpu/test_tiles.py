@@ -40,6 +40,6 @@ def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
     assert shared == plain
 
 
-@pytest.mark.native  # SwiftShader takes long to compile it, and no page on it has this form
+@pytest.mark.native  # no page on an emulated adapter has this form
 def test_a_run_with_attention_in_shared_rows_has_the_losses_of_a_plain_one():
     assert losses(tiles.PLAIN, heads.SHARED) == losses(tiles.PLAIN)
