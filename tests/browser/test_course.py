@@ -1,19 +1,25 @@
 """The course in a real Chromium: lessons done by their own words, with the keyboard alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from driving import button, expect, fill, open_page, wait_for, wait_for_iteration
+from driving import button, expect, fill, iteration, open_page, wait_for, wait_for_iteration
 from playwright.sync_api import Locator, Page
 
 
 def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until it has the focus."""
-    for _ in range(120):
+    """Press Tab, or Shift and Tab, until it has the focus; Escape first to leave the editor."""
+    back = """(element) => document.activeElement.compareDocumentPosition(element)
+      & Node.DOCUMENT_POSITION_PRECEDING"""
+    key = "Shift+Tab" if target.evaluate(back) else "Tab"
+    for _ in range(150):
         if target.evaluate("(element) => element === document.activeElement"):
             return
-        page.keyboard.press("Tab")
-    pytest.fail(f"Tab does not come to {target}")
+        if page.evaluate("document.activeElement.shadowRoot !== null"):
+            page.keyboard.press("Escape")
+        page.keyboard.press(key)
+    pytest.fail(f"{key} does not come to {target}")
 
 
 def by_key(page: Page, target: Locator) -> None:
@@ -145,3 +151,53 @@ def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str)
     page.keyboard.press("ArrowDown")
     by_key(page, lesson.get_by_role("button", name="Answer"))
     verdict(lesson, "question", True, "The likeliest stays the likeliest")
+
+
+def test_samples_files_and_code_are_learned_from_one_run(
+    page: Page, site_url: str, tmp_path: Path
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 2)
+    check(page, lesson, False, "There is no run yet")
+    fill(page, Batch_size="2", Iterations="100000")
+    by_key(page, lesson.get_by_role("button", name="the run"))
+    page.keyboard.press("Enter")
+    wait_for_iteration(page, 201)
+    check(page, lesson, True, "From iteration 0 to")
+    answer(page, lesson, "3.2", False, "It is more than 3.2")
+    answer(page, lesson, "3.31", True, "have an entropy of 3.31")
+    see_all_hints(page, lesson)
+    by_key(page, button(page, "Pause"))
+    wait_for(page, "paused")
+    at = iteration(page)
+
+    by_key(page, lesson.get_by_role("link", name="4: What is in the file"))
+    by_key(page, lesson.get_by_role("button", name="Inspector"))
+    by_key(page, button(page, "The current run"))
+    check(page, lesson, False, "No state is open")
+    with page.expect_download() as download:
+        by_key(page, button(page, "Save state"))
+    download.value.save_as(state := tmp_path / download.value.suggested_filename)
+    with page.expect_file_chooser() as chooser:
+        by_key(page, button(page, "Choose a file to compare with"))
+    chooser.value.set_files(state)
+    expect(page.get_by_role("tabpanel", name="Inspector").get_by_text("a state")).to_be_visible()
+    check(page, lesson, True, "412,032 more: AdamW's two averages")
+    answer(page, lesson, "824,064", False, "It is more than 824,064")
+    answer(page, lesson, "2,472,192", True, "3 x 206,016")
+    see_all_hints(page, lesson)
+
+    by_key(page, lesson.get_by_role("link", name="7: Change the code while it trains"))
+    check(page, lesson, False, "press Apply")
+    by_key(page, lesson.get_by_role("button", name="the code"))
+    by_key(page, button(page, "Recipes"))
+    by_key(page, button(page, "Cosine to constant learning rate"))
+    by_key(page, button(page, "Use it"))
+    by_key(page, button(page, "Apply"))
+    expect(page.locator(".standing")).to_contain_text(str(at))
+    check(page, lesson, False, f"from iteration {at} on. Press Resume")
+    by_key(page, button(page, "Resume"))
+    wait_for_iteration(page, at + 2)
+    check(page, lesson, True, f"Since iteration {at}")
+    answer(page, lesson, str(at), True, "The curve has a mark there")
+    see_all_hints(page, lesson)

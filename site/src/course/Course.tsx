@@ -108,7 +108,8 @@ function Task({ lesson, number }: { lesson: Lesson; number: number }) {
 
 function Question({ lesson, number }: { lesson: Lesson; number: number }) {
   const { answer, choices } = lesson;
-  const value = answer ? parse(typed.value) : chosen.value;
+  const whole = answer !== null && !("within" in answer.given); // its digits may be grouped
+  const value = answer ? parse(typed.value, whole) : chosen.value;
   const usable = value !== null && !Number.isNaN(value) && checking.value === null;
   const ready = phase.value !== "booting" || !answer;
   const submit = () => {
