@@ -11,6 +11,7 @@ import numpy as np
 from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
+from ..devices.ranks import Ranks
 from ..engine.jit import attributes, same
 from ..model import GPT, initial_weights
 from ..optim import AdamW
@@ -112,6 +113,11 @@ class Run(Progress):
         self.dropout_seed = cyrb128(f"{seed}:dropout")[0]
         self.losses = self.device.ring()  # being read back, so that the GPU is never idle
         vars(self).update(progress.progress())
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train this run together."""
+        return self.device.ranks
 
     # ---- what `train` uses -----------------------------------------------------------------------
 
