@@ -10,7 +10,7 @@ def main() -> None:
     """Prints a table for each batch size on each device, and what other sizes cost."""
     corpus = shakespeare()
     print(bench.machine())
-    for name in ("numpy", "wasm", "webgpu"):
+    for name in ("numpy", "wasm", "webgpu", "torch"):
         try:
             device = open_device(name)
         except DeviceError as error:

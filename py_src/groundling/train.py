@@ -29,7 +29,7 @@ def train(run: Run, stop_at: int | None = None) -> Iterator[Record]:
     run.begin()
     optimizer = run.optimizer
     stop_at = math.inf if stop_at is None else stop_at
-    while run.iter < min(stop_at, run.config.iters) and not run.pausing:
+    while run.iter < min(stop_at, run.config.iters) and not run.ranks.any(run.pausing):
         it = run.iter
         config = run.config  # may change between iterations
         is_last = it == config.iters - 1
@@ -56,7 +56,7 @@ def training_step(run: Run) -> Callable:
     key of the dropout masks, and the batch's offsets in the text, in one part or more. It returns
     the loss before the update and the gradient's norm, each (1,).
     """
-    model, optimizer, text = run.model, run.optimizer, run.train_tokens
+    model, optimizer, text, ranks = run.model, run.optimizer, run.train_tokens, run.ranks
     T, grad_clip = model.config.block_size, run.config.grad_clip
 
     @jit(model.device)  # the first call records the kernels; later calls replay them
@@ -64,13 +64,14 @@ def training_step(run: Run) -> Callable:
         model.zero_grad()
         total = None
         for part, offsets in enumerate(parts):
-            model.train(dropout_key, part)
+            model.train(dropout_key, ranks.rank * len(parts) + part)
             x, y = gather_batch(text, offsets, T)
             loss = model.loss(x, y)
             if len(parts) > 1:
                 loss = loss * (1 / len(parts))  # the gradients add up to those of the mean
             loss.backward()
             total = loss.detach() if total is None else total + loss.detach()
+        ranks.average(total, *model.flat_grad)  # where several processes train together
         norm = clip_grad_norm_(model, grad_clip)
         optimizer.step(hyper)
         model.eval()
@@ -87,7 +88,9 @@ def validation_step(run: Run) -> Callable:
     def loss(offsets):
         model.eval()
         with no_grad():
-            return model.loss(*gather_batch(text, offsets, T))
+            loss = model.loss(*gather_batch(text, offsets, T))
+        run.ranks.average(loss)
+        return loss
 
     return loss
 

@@ -26,6 +26,7 @@ from groundling.devices import base
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.open import open_device
+from groundling.devices.ranks import Ranks
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
@@ -115,7 +116,7 @@ class Bench:
         self.device = SimpleNamespace(
             **dict(name="webgpu", description="a GPU", is_emulated=False, lost=False),
             **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
-            most_turns=math.inf,
+            **dict(most_turns=math.inf, is_in_host_memory=False, ranks=Ranks()),
             undisturbed=nullcontext,
             close=lambda: self.closed.append(self.device.name),
         )

@@ -12,9 +12,10 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices import kernels
 from groundling.devices.base import DeviceError
+from groundling.devices.originals import REFERENCES, is_unedited
+from groundling.devices.sizes import SIZES, fits
 from groundling.devices.wasm import hosts
-from groundling.devices.wasm.device import REFERENCES, WasmDevice, is_original
-from groundling.devices.wasm.sizes import SIZES, fits
+from groundling.devices.wasm.device import WasmDevice
 from groundling.edits import live
 from groundling.runs.run import Run
 from groundling.train import train
@@ -120,7 +121,7 @@ def test_only_what_an_edit_changes_runs_on_numpy(edit: tuple, changed: set):
     text = ORIGINAL.replace(*edit)
     assert text != ORIGINAL
     names = "gelu", "gelu_backward", "add", "copy"
-    assert {name for name in names if not is_original(name, text)} == changed
+    assert {name for name in names if not is_unedited(name, text)} == changed
 
 
 @pytest.mark.native

@@ -13,9 +13,9 @@ from cases import CASES, arguments, bindings, check, make_inputs
 
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
+from groundling.devices.sizes import told
 from groundling.devices.wasm.device import WasmDevice
 from groundling.devices.wasm.hosts import Pyodide, Wasmtime
-from groundling.devices.wasm.sizes import told
 
 # The kernels that equal NumPy to the bit in float32.
 EXACT = ["gather_batch", "embedding", "embedding_position", "embedding_at", "last_row", "keep_row"]

@@ -30,6 +30,11 @@ exit status:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns its exit code."""
+    with terminal.first_rank_prints():
+        return _main(argv)
+
+
+def _main(argv: list[str] | None) -> int:
     args = _parser().parse_args(argv)
     with suppress(FileNotFoundError):  # no cache folder: nothing is remembered
         memory.store = memory.File(cache() / "adapters.json")

@@ -20,8 +20,9 @@ PIECE = 2**20  # bytes
 
 
 class Saver:
-    """Saves a run's files. A file that cannot be written is reported, and training continues. The
-    state is saved every `interval` iterations, which is infinite unless an option asks for it.
+    """Saves a run's files; of several processes the first does. A file that cannot be written is
+    reported, and training continues. The state is saved every `interval` iterations, which is
+    infinite unless an option asks for it.
     """
 
     def __init__(self, run: Run, args: argparse.Namespace, setup: Setup):
@@ -86,7 +87,9 @@ class Saver:
         at = run.iter if iter is None else iter
         default = Path(file_name(run.config.seed, at, run.model.config))
         try:
-            path = write_pieces(Path(asked) if asked else default, pieces, keep=not asked)
+            path = Path(asked) if asked else default
+            if run.ranks.rank == 0:
+                path = write_pieces(path, pieces, keep=not asked)
         except OSError as error:
             self.failed = True
             complain(f"{error.filename}: {error.strerror}. It was not written.", code=1)

@@ -14,8 +14,10 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -136,13 +138,56 @@ class Progress:
             self.bar.refresh()
 
 
+def _rank() -> int:
+    """Which of the processes that torchrun started this is."""
+    return int(os.environ.get("RANK", 0))
+
+
+def restarts() -> int:
+    """How often torchrun has started its processes again, after one of them had ended."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+@contextmanager
+def first_rank_prints() -> Iterator[None]:
+    """Let only the first of torchrun's processes print in this block, except by `complain`."""
+    with ExitStack() as stack:
+        if _rank():
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        yield
+
+
+def _is_first_to_say(message: str) -> bool:
+    """Whether no other of torchrun's processes has printed the message. The first one does so at
+    once, and the others if it has not.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return True
+    if _rank():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends the others
+        time.sleep(1)
+    key = f"groundling {restarts()} {message}"
+    try:
+        from torch.distributed import TCPStore
+
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = TCPStore(*place, is_master=False, timeout=timedelta(seconds=5))
+        return store.add(key, 1) == 1 or not _rank()
+    except (ImportError, KeyError, RuntimeError, ValueError):
+        return True
+
+
 class BadInput(Exception):
     """The input cannot be used; the message says why."""
 
 
 def complain(message: object, code: int) -> int:
-    """Print an error message. Returns the exit code."""
-    print(f"groundling: {message}", file=sys.stderr)
+    """Print an error message, once where several processes have it. Returns the exit code."""
+    if _is_first_to_say(str(message)):
+        stream = _safe(sys.__stderr__, ERRORS) if _rank() else sys.stderr
+        print(f"groundling: {message}", file=stream)
     return code
 
 

@@ -36,7 +36,7 @@ from .inputs import (
     read_file,
 )
 from .output import LogFile, Saver, require_writable
-from .terminal import Progress, complain, pause_on_interrupt
+from .terminal import Progress, complain, pause_on_interrupt, restarts
 
 SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
 
@@ -100,7 +100,10 @@ def train_command(args: argparse.Namespace) -> int:
         setup = setup_of(args)
         run = _resumed(args) if args.resume else _begun(args, setup)
         run.keeps_best, run.patience = args.keep_best, _patience(args)
+        _go_on(run, args)
         config = run.config
+        settings = f"{config} {run.model.config} {run.iter}"
+        run.ranks.require_same(code=run.code_hash, text=run.corpus.sha256, settings=settings)
         end = config.iters if args.stop_at is None else min(args.stop_at, config.iters)
         if args.stop_at is not None and end <= run.iter < config.iters:
             raise ValueError(
@@ -112,11 +115,12 @@ def train_command(args: argparse.Namespace) -> int:
             if [weights, args.state, args.log].count(path) > 1:
                 raise ValueError(f"{path} is named for more than one file.")
             require_writable(Path(path))
-        log = LogFile(args.log)  # last: opening it deletes what it had
-    parameters = parameter_count(run.model.shapes)
+        log = LogFile(None if run.ranks.rank else args.log)  # last: opening it deletes what it had
+    parameters, ranks = parameter_count(run.model.shapes), run.ranks.size
     print(
         f"{parameters:,} parameters, seed {config.seed!r}, {config.iters:,} iterations of "
-        f"{config.batch_size} x {run.model.config.block_size} tokens; {run.device.description}",
+        f"{config.batch_size} x {run.model.config.block_size} tokens; {run.device.description}"
+        + (f", {ranks} processes" if ranks > 1 else ""),
         file=sys.stderr,
     )
     try:
@@ -124,7 +128,7 @@ def train_command(args: argparse.Namespace) -> int:
             for record in run.log:
                 log.add(record)
             told = len(run.samples)
-            while not run.pausing:
+            while not run.ranks.any(run.pausing):
                 stop = saver.next_at
                 for record in train(run, min(end, stop)):
                     log.add(record)
@@ -161,6 +165,21 @@ def train_command(args: argparse.Namespace) -> int:
     if saver.failed or log.failed:
         return 1
     return 0 if run.iter >= end or early else 130
+
+
+def _go_on(run: Run, args: argparse.Namespace) -> None:
+    """Continue this very run from its last state, where torchrun has started it once more."""
+    if not restarts() or not args.state or not Path(args.state).is_file():
+        return
+    with about_file(args.state):
+        saved = statefile.loads(Path(args.state).read_bytes())
+    its = saved.state.config, saved.state.model, saved.corpus_hash, saved.code_hash
+    if its == (run.config, run.model.config, run.corpus.sha256, run.code_hash):
+        run.restore(saved.state)
+        print(
+            f"groundling: a process had ended. The run goes on from iteration {run.iter}.",
+            file=sys.stderr,
+        )
 
 
 def _show_samples(run: Run, told: int, progress: Progress) -> int:

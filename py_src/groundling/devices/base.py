@@ -1,12 +1,13 @@
-"""The base class of the devices: `webgpu` (a GPU, by WGSL), `wasm` and `numpy` (the CPU).
+"""The base class of the devices: `webgpu` (a GPU, by WGSL), `torch` (a GPU or the CPU, by PyTorch),
+`wasm` and `numpy` (the CPU).
 
 A device makes tensors, copies numbers into and out of them, and runs kernels by name:
 
     device.run("add", x, y, z, size=z.size)
 
-is `shaders/add.wgsl` on the GPU and the function `add` of `devices/kernels.py` on the CPU, with the
-same buffers in the same order and the same parameters by name. Kernels run in the order of the
-calls, and a read waits for them.
+is `shaders/add.wgsl` on the GPU and the function `add` of `devices/kernels.py` on the CPU, or of
+`devices/torch/kernels.py` by PyTorch, with the same buffers in the same order and the same
+parameters by name. Kernels run in the order of the calls, and a read waits for them.
 """
 
 import math
@@ -27,6 +28,7 @@ from .. import sources
 from ..engine.fuse import JOINED, fuse
 from ..engine.plan import Command, Plan
 from ..engine.tensor import Storage, Tensor, tape_as_before
+from .ranks import Ranks
 from .stands import parts
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
@@ -69,6 +71,10 @@ class DeviceLost(DeviceError):
     """The GPU was lost, with everything that was on it."""
 
 
+class RankLost(DeviceError):
+    """Another process of the run ended, so that this one cannot go on; see ranks.py."""
+
+
 class Inputs:
     """The tensors that are passed to a captured function."""
 
@@ -103,6 +109,8 @@ class Device(ABC):
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
+    is_in_host_memory = True  # whether its memory is the host's
+    ranks = Ranks()  # the processes that train together, one on each device
     # Its limits; see limits.py.
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch

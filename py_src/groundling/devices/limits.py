@@ -39,8 +39,7 @@ def limits(device: Device) -> Limits:
     """The limits of a device."""
     host = WASM_BYTES if sys.platform == "emscripten" else _memory()
     largest = device.largest_tensor, device.most_workgroups, device.workgroup_bytes
-    shared = device.name != "webgpu" or device.is_emulated
-    return Limits(*largest, device.most_turns, host, shared)
+    return Limits(*largest, device.most_turns, host, device.is_in_host_memory)
 
 
 def refusal(model: GPTConfig, limits: Limits) -> str:

@@ -5,18 +5,32 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 
 from .base import Device, DeviceError
+from .ranks import started
 
-DEVICES = "webgpu", "wasm", "numpy"
+DEVICES = "webgpu", "torch", "wasm", "numpy"
 
 
 def open_device(name: str = "auto", **options) -> Device:
-    """The device of that name: one of DEVICES, or "auto", which is WebGPU on a real adapter, else
-    NumPy. If there is no adapter at all, the device's `instead_of` says why.
+    """The device of that name: one of DEVICES; "torch:" and one of PyTorch's, such as "torch:cpu"
+    or "torch:cuda:1"; or "auto", which is a real GPU, by WebGPU or else by PyTorch, and NumPy where
+    there is none. Its `instead_of` says why it is not WebGPU.
 
     Raises DeviceError if there is no such device here.
     """
+    if started() > 1 and name == "auto":
+        name = "torch"  # the only one that shares a run among several processes
+    name, _, place = name.partition(":")
+    if name == "torch":
+        if not find_spec("torch"):
+            raise DeviceError("PyTorch is not installed here: pip install 'groundling[torch]'.")
+        from .torch.device import TorchDevice
+
+        return TorchDevice(place, **options)
+    if place:
+        raise DeviceError(f"Of the devices only torch takes a name after a colon, not {name!r}.")
     if name == "numpy":
         from .numpy import NumPyDevice
 
@@ -39,11 +53,23 @@ def open_device(name: str = "auto", **options) -> Device:
         raise DeviceError(f"There is no device {name!r}; the devices are auto, {known}.")
     try:
         device = open_device("webgpu", **options)
+        if not device.is_emulated:
+            return device
+        why = f"The only WebGPU adapter here is emulated on the CPU ({device.description})."
     except DeviceError as error:
-        device = open_device("numpy")
-        device.instead_of = str(error)
-        return device
-    return open_device("numpy") if device.is_emulated else device
+        why = str(error)
+    device = _by_torch() or open_device("numpy")
+    device.instead_of = why
+    return device
+
+
+def _by_torch() -> Device | None:
+    """A GPU by PyTorch, if it is installed and has one."""
+    if not find_spec("torch"):
+        return None
+    from .torch.device import gpu
+
+    return open_device("torch") if gpu() else None
 
 
 @contextmanager

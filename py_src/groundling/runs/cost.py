@@ -128,5 +128,12 @@ def refusal(setup: Setup, limits: Limits, corpus: Corpus | None = None) -> str:
 
 def check(setup: Setup, device: Device, corpus: Corpus) -> None:
     """Refused, before anything is done on the device, for what `refusal` refuses."""
+    ranks, train = device.ranks.size, setup.train
+    if train.batch_size % (ranks * train.accumulate):
+        parts = f" in {train.accumulate} parts each" if train.accumulate > 1 else ""
+        raise Refused(
+            f"batch_size is {train.batch_size}, which {ranks} processes{parts} cannot share: it "
+            f"must be a multiple of {ranks * train.accumulate}."
+        )
     if problem := refusal(setup, limits(device), corpus):
         raise Refused(problem)

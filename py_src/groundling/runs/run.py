@@ -12,6 +12,7 @@ import numpy as np
 from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
+from ..devices.ranks import Ranks
 from ..engine.jit import attributes, same
 from ..model import GPT, initial_weights
 from ..optim import AdamW
@@ -108,7 +109,8 @@ class Run(Progress):
         self.model = GPT(model_config, device, weights)
         self.model.recomputes = cost.recomputes(model_config, config)
         self.optimizer = AdamW(self.model, *(getattr(config, name) for name in ADAMW))
-        batch = np.zeros(config.batch_size * (model_config.block_size + 1), np.uint32)
+        share = config.batch_size // device.ranks.size
+        batch = np.zeros(share * (model_config.block_size + 1), np.uint32)
         self.train_tokens, self.val_tokens = (
             device.tensor(batch if corpus.on_disk else tokens)  # see offsets
             for tokens in (corpus.train, corpus.val)
@@ -137,6 +139,11 @@ class Run(Progress):
         self.worse = (
             len(losses) - 1 - int(losses.argmin()) if len(losses) else 0
         )  # that followed it
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train this run together."""
+        return self.device.ranks
 
     # ---- what `train` uses -----------------------------------------------------------------------
 
@@ -181,16 +188,17 @@ class Run(Progress):
         return not (same(before, self._made_of) and kernels_before.items() <= self._kernels.items())
 
     def offsets(self, split: Literal["train", "val"], stream: Stream) -> np.ndarray:
-        """Where the sequences of the next batch begin in `train_tokens` or `val_tokens`, uint32
-        (batch_size,). A text on disk is not on the device: the batch is copied there first.
+        """Where the sequences of the next batch, or this process's share of them, begin in
+        `train_tokens` or `val_tokens`: uint32 (batch_size / ranks.size,). A text on disk is not on
+        the device: the sequences are copied there first.
         """
         B, T = self.config.batch_size, self.model.config.block_size
-        offsets = self.corpus.offsets(split, stream, B, T)
+        offsets = self.ranks.share(self.corpus.offsets(split, stream, B, T))
         if not self.corpus.on_disk:
             return offsets
         tokens = {"train": self.train_tokens, "val": self.val_tokens}[split]
         self.device.write(tokens, self.corpus.sequences(split, offsets, T).ravel())
-        return np.arange(B, dtype=np.uint32) * (T + 1)
+        return np.arange(len(offsets), dtype=np.uint32) * (T + 1)
 
     def dropout_key(self) -> np.ndarray:
         """This iteration's key for `ops.dropout`, uint32 (2,)."""

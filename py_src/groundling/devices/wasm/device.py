@@ -5,21 +5,17 @@ A kernel stands for the NumPy function of its name while that function is the or
 been edited, what has no kernel, and what a kernel cannot do run on NumPy.
 """
 
-import ast
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
-from ... import sources
-from .. import kernels
 from ..base import writable
 from ..numpy import NumPyDevice
+from ..originals import is_original
+from ..sizes import SIZES, fits, told
 from .hosts import open_host
-from .sizes import SIZES, fits, told
 
-REFERENCES = f"{sources.LIBRARY}devices/kernels.py"
-TEXT = sources.text(REFERENCES)  # as it was when this module was made
 MOST_WORKSPACE = 2**28  # bytes
 
 
@@ -48,10 +44,10 @@ class WasmDevice(NumPyDevice):
     def _call(self, kernel: str, arrays: list[np.ndarray], params: dict) -> Callable | None:
         """The call of a kernel's export, or None if it cannot stand for its function."""
         function = self.kernels[kernel]
-        if kernel not in SIZES or getattr(kernels, kernel, None) is not function:
+        if kernel not in SIZES or not is_original(kernel, function):
             return None
         names = function.__code__.co_varnames[len(arrays) :][: function.__code__.co_kwonlyargcount]
-        if set(names) != set(params) or not is_original(kernel):
+        if set(names) != set(params):
             return None
         own = [params[name] for name in names]
         sizes = [array.size for array in arrays]
@@ -83,34 +79,3 @@ class WasmDevice(NumPyDevice):
 def _overlap(array: np.ndarray, arrays: list[np.ndarray]) -> bool:
     """Whether an array shares memory with another one of these, which NumPy's functions allow."""
     return sum(np.may_share_memory(array, other) for other in arrays) > 1
-
-
-def is_original(kernel: str, text: str = TEXT) -> bool:
-    """Whether a kernel's function, and all of its file that it uses, were not edited in `text`."""
-    original = sources.original(REFERENCES)
-    return text == original or _uses(text, kernel) == _uses(original, kernel)
-
-
-@cache
-def _definitions(text: str) -> dict[str, str]:
-    """What a module defines at its top, by name, as code without comments and layout."""
-    found = {}
-    for node in ast.parse(text).body:
-        names = [getattr(node, "name", "")]
-        if isinstance(node, ast.Assign):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.asname or alias.name for alias in node.names]
-        found |= dict.fromkeys(names, node)
-    return found
-
-
-def _uses(text: str, name: str) -> dict[str, str]:
-    """The definition of a name, and of each that it uses."""
-    definitions, found, new = _definitions(text), {}, [name]
-    while new:
-        if (name := new.pop()) in definitions and name not in found:
-            node = definitions[name]
-            found[name] = ast.dump(node)
-            new += [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
-    return found

@@ -60,6 +60,7 @@ class WebGPUDevice(Device):
         self.workgroup_bytes = self.wgpu.limits["max-compute-workgroup-storage-size"]
         self.description = _describe(adapter.info)
         self.is_emulated = adapter.info.get("adapter_type") == "CPU"
+        self.is_in_host_memory = self.is_emulated
         if "llvmpipe" in self.description:
             self.most_turns = 65_535  # LP_MAX_TGSI_LOOP_ITERATIONS: it ends a loop without an error
         self.kernels: dict[str, Kernel] = {}

@@ -1,7 +1,8 @@
-"""How many numbers each kernel of `shaders/wasm/` reads and writes.
+"""How many numbers each kernel reads and writes.
 
-Nothing is checked within WebAssembly, where an address too far would be Python's own memory. So a
-kernel is called only if every buffer has the numbers that its parameters ask for.
+Nothing is checked within WebAssembly, where an address too far would be Python's own memory, and
+PyTorch enlarges an output that is too small. So the wasm and torch devices call a kernel only if
+every buffer has the numbers that its parameters ask for.
 """
 
 import math

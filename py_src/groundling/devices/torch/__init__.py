@@ -1,0 +1,1 @@
+"""The torch device: PyTorch on CUDA, Apple's MPS or the CPU, in one process or many."""
