@@ -27,7 +27,7 @@ from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.open import open_device
 from groundling.devices.ranks import Ranks
-from groundling.model import initial_weights
+from groundling.model import initial_weights, parameter_shapes
 from groundling.runs import checkpoint, cost, statefile
 from groundling.runs.configfile import Setup
 from groundling.runs.records import Log, Record
@@ -51,7 +51,7 @@ class FakeRun:
         self.config, self.corpus, self.device = config, corpus, device
         model = model_config or GPTConfig(vocab_size=corpus.vocab_size)
         cost.check(Setup(model=model, train=config), device, corpus)  # as the real one begins
-        self.model = SimpleNamespace(config=model)
+        self.model = SimpleNamespace(config=model, shapes=parameter_shapes(model))
         self.first = self.iter = 0
         self.log, self.val_loss, self.pausing = Log(), None, False
         self.samples, self.edits = [], []
