@@ -31,6 +31,8 @@ class Trial:
     seconds: float = 0.0  # of training
     kept: Kept | None = None  # the last copy of its state
     overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
+    shelf: str = ""  # its number on the page's shelf; empty: it has none yet
+    shelved: int = -1  # the iteration that the shelf was last handed
 
     @property
     def iter(self) -> int:

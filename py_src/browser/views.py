@@ -10,6 +10,7 @@ from link_view import LinkView
 from live_view import LiveView
 from project_view import ProjectView
 from samples_view import SamplesView
+from shelf_view import ShelfView
 from speed_view import SpeedView
 from talk_view import TalkView
 from text_view import TextView
@@ -35,4 +36,5 @@ def views(session: PageSession) -> list[View]:
         DoctorView(session),
         LensView(session, talk.model_of),
         TextView(session),
+        ShelfView(session),
     ]

@@ -12,6 +12,7 @@ import * as inspector from "../inspector/state";
 import * as run from "../run/state";
 import * as voices from "../run/voices";
 import * as share from "../share/state";
+import * as shelf from "../shelf/state";
 import * as speed from "../speed/state";
 import * as talk from "../talk/state";
 import * as text from "../text/state";
@@ -44,6 +45,7 @@ const reports: Required<Reports> = joined(
   inspector.reports,
   speed.reports,
   share.reports,
+  shelf.reports,
   credits.reports,
 );
 
