@@ -12,6 +12,7 @@ from project_view import ProjectView
 from samples_view import SamplesView
 from shelf_view import ShelfView
 from speed_view import SpeedView
+from sweep_view import SweepView
 from talk_view import TalkView
 from text_view import TextView
 from twin_view import TwinView
@@ -28,6 +29,7 @@ def views(session: PageSession) -> list[View]:
         SpeedView(session),
         talk,
         TwinView(session),
+        SweepView(session),
         InspectorView(session),
         LinkView(session),
         console,

@@ -166,3 +166,18 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
         }"""
     )
     assert left == 2 * 49  # what was cut short is gone, and the deleted run with it
+
+
+def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: Callable) -> None:
+    open_page(page, site_url)
+    shelf = runs(page)
+    fill(page, Batch_size="2")
+    shelf.get_by_label("Values, with commas between").fill("0.0003, 0.003")
+    shelf.get_by_label("Iterations of each").fill("2")
+    press(page, "Run sweep")
+    sweep = shelf.get_by_role("region", name="Sweep", exact=True)
+    expect(sweep).to_have_attribute("data-sweep", "done")
+    rows = sweep.locator("tbody tr")
+    assert rows.locator("th").all_inner_texts() == ["0.0003", "0.003"]
+    assert sweep.locator("tr[data-best=true]").count() == 1
+    axe("a sweep")

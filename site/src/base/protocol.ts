@@ -680,6 +680,9 @@ export const MAX_SHELF_STATE = 134217728;
 /** runs on it */
 export const MAX_SHELF = 200;
 
+/** iterations of a run of a sweep */
+export const MAX_SWEEP = 10000;
+
 /** iterations of a twin, which is a demonstration */
 export const MAX_TWIN = 1000;
 
@@ -1209,6 +1212,51 @@ export interface UnspeedCommand {
   type: "unspeed";
 }
 
+// ---- sweep -------------------------------------------------------------------------------------
+
+/** Trains a run of each value of a setting, beside the page's own. */
+export interface SweepCommand {
+  type: "sweep";
+  /** of the setting, in a config file */
+  key: string;
+  /** separated by commas */
+  values: string;
+  iters: number;
+}
+
+/** A run of the sweep, as far as it is. */
+export interface SweepResult {
+  value: number;
+  iter: number;
+  /** the running average */
+  trainLoss: number | null;
+  /** once it has ended */
+  valLoss: number | null;
+  /** why it ended early, or empty */
+  problem: string;
+}
+
+/** How far a sweep is. */
+export interface SweepReport {
+  type: "sweep";
+  phase: "running" | "done" | "stopped" | "failed";
+  key: string;
+  values: number[];
+  iters: number;
+  message: string;
+  /** of those that have begun */
+  results: SweepResult[];
+  /** the final losses by value, in order */
+  points: [number, number][];
+  /** the value with the lowest */
+  best: number | null;
+}
+
+/** Stops the sweep. */
+export interface UnsweepCommand {
+  type: "unsweep";
+}
+
 // ---- talk --------------------------------------------------------------------------------------
 
 /** The settings of the sampler. */
@@ -1581,6 +1629,8 @@ export type Command =
   | ReportCommand
   | SpeedCommand
   | UnspeedCommand
+  | SweepCommand
+  | UnsweepCommand
   | VoiceCommand
   | TalkCommand
   | WeighCommand
@@ -1647,6 +1697,7 @@ export type Report =
   | LinkReport
   | ShelvedReport
   | SpeedReport
+  | SweepReport
   | VoiceReport
   | TalkReport
   | WeighedReport

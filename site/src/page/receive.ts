@@ -13,6 +13,7 @@ import * as run from "../run/state";
 import * as voices from "../run/voices";
 import * as share from "../share/state";
 import * as shelf from "../shelf/state";
+import * as sweep from "../shelf/sweeps";
 import * as speed from "../speed/state";
 import * as talk from "../talk/state";
 import * as text from "../text/state";
@@ -46,6 +47,7 @@ const reports: Required<Reports> = joined(
   speed.reports,
   share.reports,
   shelf.reports,
+  sweep.reports,
   credits.reports,
 );
 

@@ -4,6 +4,7 @@ import { NameForm } from "../code/NameForm";
 import { hindrance } from "../run/state";
 import { FileButton } from "../ui/FileButton";
 import { Compare } from "./Compare";
+import { Sweep } from "./Sweep";
 import {
   bring,
   bringBack,
@@ -196,6 +197,7 @@ export function Shelf() {
         {trouble.value}
       </p>
       <Compare />
+      <Sweep />
     </div>
   );
 }
