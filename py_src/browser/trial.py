@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import groundling.model
 import groundling.runs.statefile
 from groundling import sources
 from groundling.engine.parameters import parameter_count
@@ -35,6 +36,8 @@ class Trial:
     seconds: float = 0.0  # of training
     kept: Kept | None = None  # the last copy of its state
     overlay: dict[str, str] = field(default_factory=lambda: sources.overlay)  # the edits it is of
+    shelf: str = ""  # its number on the page's shelf; empty: it has none yet
+    shelved: int = -1  # the iteration that the shelf was last handed
 
     @property
     def iter(self) -> int:
@@ -43,7 +46,8 @@ class Trial:
 
     def keep_best(self) -> None:
         """Make the run keep the weights of its lowest validation loss, unless they are many."""
-        self.run.keeps_best = parameter_count(self.run.model.shapes) <= MOST_KEPT
+        shapes = groundling.model.parameter_shapes(self.run.model.config)
+        self.run.keeps_best = parameter_count(shapes) <= MOST_KEPT
 
     def recapture(self) -> None:
         """Make the run capture its step again. Edited code may lack the method."""

@@ -14,7 +14,7 @@ from wire import Message
 
 if TYPE_CHECKING:
     from copies import Copies
-    from trial import Trial
+    from trial import Aside, Trial
 
     from groundling.data import Corpus
     from groundling.devices.base import Device
@@ -44,6 +44,7 @@ class PageSession(Protocol):
     copies: Copies
     asking: Message | None  # a load of another origin, to be made anyway or not
     trial: Trial | None  # the page's run, and what the page knows of it
+    discarded: Trial | Aside | None  # the run that was put aside for Undo
 
     @property
     def run(self) -> Run | None: ...

@@ -11,7 +11,9 @@ from link_view import LinkView
 from live_view import LiveView
 from project_view import ProjectView
 from samples_view import SamplesView
+from shelf_view import ShelfView
 from speed_view import SpeedView
+from sweep_view import SweepView
 from talk_view import TalkView
 from text_view import TextView
 from twin_view import TwinView
@@ -37,6 +39,7 @@ def views(session: PageSession) -> list[View]:
         SpeedView(session),
         talk,
         twin,
+        SweepView(session),
         inspector,
         LinkView(session),
         console,
@@ -46,4 +49,5 @@ def views(session: PageSession) -> list[View]:
         LensView(session, talk.model_of),
         TextView(session),
         CourseView(session, seen),
+        ShelfView(session),
     ]

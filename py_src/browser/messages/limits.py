@@ -14,4 +14,7 @@ MAX_ZIP = project.MAX_ZIP  # bytes of a project's .zip file
 MAX_TEXT = texts.MAX_BYTES  # bytes of the reader's own text, all files together
 MAX_CONFIG = configfile.MAX_CONFIG  # bytes of a config file
 MAX_TALK = 2_000  # characters of a prompt, and of a text that a model writes after it
+MAX_SHELF_STATE = 2**27  # bytes of a run's state that the shelf keeps
+MAX_SHELF = 200  # runs on it
+MAX_SWEEP = 10_000  # iterations of a run of a sweep
 MAX_TWIN = 1_000  # iterations of a twin, which is a demonstration

@@ -13,7 +13,7 @@ export function assembled(mime = ""): Blob {
 }
 
 /** Hands the reader a file. */
-function offer(name: string, file: Blob): void {
+export function offer(name: string, file: Blob): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(file);
   link.download = name;

@@ -697,6 +697,15 @@ export const MAX_CONFIG = 100000;
 /** characters of a prompt, and of a text that a model writes after it */
 export const MAX_TALK = 2000;
 
+/** bytes of a run's state that the shelf keeps */
+export const MAX_SHELF_STATE = 134217728;
+
+/** runs on it */
+export const MAX_SHELF = 200;
+
+/** iterations of a run of a sweep */
+export const MAX_SWEEP = 10000;
+
 /** iterations of a twin, which is a demonstration */
 export const MAX_TWIN = 1000;
 
@@ -1110,6 +1119,81 @@ export interface LinkReport extends LinkText {
   type: "link";
 }
 
+// ---- shelf -------------------------------------------------------------------------------------
+
+/** How Python knows that a run goes on from one that is kept. */
+export interface ShelfMark {
+  id: string;
+  seed: string;
+  iter: number;
+  /** the running average at its last iteration, which depends on every loss before */
+  loss: number;
+}
+
+/** Tells which runs are kept. */
+export interface ShelfCommand {
+  type: "shelf";
+  runs: ShelfMark[];
+}
+
+/** Reads a state file that is to be kept. */
+export interface ShelveCommand {
+  type: "shelve";
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Asks for a report of a run that is kept: one HTML file. */
+export interface ReportCommand {
+  type: "report";
+  name: string;
+  /** its state */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** its edits */
+  files: Files;
+  /** the address of this page */
+  page: string;
+}
+
+/** What a run wrote at an iteration. */
+export interface ShelfSample {
+  iter: number;
+  text: string;
+}
+
+/** What is shown of a run that is kept. */
+export interface ShelfRun {
+  /** 16 hexadecimal digits */
+  id: string;
+  name: string;
+  seed: string;
+  iter: number;
+  iters: number;
+  /** as in ShelfMark */
+  loss: number;
+  valLoss: number | null;
+  /** the iteration of the lowest validation loss, and that */
+  best: [number, number] | null;
+  createdAt: string;
+  settings: [string, string][];
+  /** the running average by iteration, thinned */
+  curve: [number, number][];
+  validation: [number, number][];
+  /** the last ones */
+  samples: ShelfSample[];
+  /** the edits that it is trained with */
+  files: Files;
+  /** of the code, while it trained */
+  changes: Edit[];
+}
+
+/** A run to be kept, whose state file is the pieces before; or why it cannot be. */
+export interface ShelvedReport {
+  type: "shelved";
+  run: ShelfRun | null;
+  problem: string;
+}
+
 // ---- speed -------------------------------------------------------------------------------------
 
 /** Measures a step on the reader's device, and where its time goes. */
@@ -1170,6 +1254,51 @@ export interface SpeedReport {
 /** Stops that. */
 export interface UnspeedCommand {
   type: "unspeed";
+}
+
+// ---- sweep -------------------------------------------------------------------------------------
+
+/** Trains a run of each value of a setting, beside the page's own. */
+export interface SweepCommand {
+  type: "sweep";
+  /** of the setting, in a config file */
+  key: string;
+  /** separated by commas */
+  values: string;
+  iters: number;
+}
+
+/** A run of the sweep, as far as it is. */
+export interface SweepResult {
+  value: number;
+  iter: number;
+  /** the running average */
+  trainLoss: number | null;
+  /** once it has ended */
+  valLoss: number | null;
+  /** why it ended early, or empty */
+  problem: string;
+}
+
+/** How far a sweep is. */
+export interface SweepReport {
+  type: "sweep";
+  phase: "running" | "done" | "stopped" | "failed";
+  key: string;
+  values: number[];
+  iters: number;
+  message: string;
+  /** of those that have begun */
+  results: SweepResult[];
+  /** the final losses by value, in order */
+  points: [number, number][];
+  /** the value with the lowest */
+  best: number | null;
+}
+
+/** Stops the sweep. */
+export interface UnsweepCommand {
+  type: "unsweep";
 }
 
 // ---- talk --------------------------------------------------------------------------------------
@@ -1542,8 +1671,13 @@ export type Command =
   | ClaimCommand
   | ReplayCommand
   | UnreplayCommand
+  | ShelfCommand
+  | ShelveCommand
+  | ReportCommand
   | SpeedCommand
   | UnspeedCommand
+  | SweepCommand
+  | UnsweepCommand
   | VoiceCommand
   | TalkCommand
   | WeighCommand
@@ -1609,7 +1743,9 @@ export type Report =
   | ClaimReport
   | ReplayReport
   | LinkReport
+  | ShelvedReport
   | SpeedReport
+  | SweepReport
   | VoiceReport
   | TalkReport
   | WeighedReport

@@ -13,6 +13,8 @@ import * as inspector from "../inspector/state";
 import * as run from "../run/state";
 import * as voices from "../run/voices";
 import * as share from "../share/state";
+import * as shelf from "../shelf/state";
+import * as sweep from "../shelf/sweeps";
 import * as speed from "../speed/state";
 import * as talk from "../talk/state";
 import * as text from "../text/state";
@@ -45,6 +47,8 @@ const reports: Required<Reports> = joined(
   inspector.reports,
   speed.reports,
   share.reports,
+  shelf.reports,
+  sweep.reports,
   credits.reports,
   course.reports,
 );

@@ -8,6 +8,7 @@ import { Credits } from "../credits/Credits";
 import { Doctor } from "../doctor/Doctor";
 import { Inspector } from "../inspector/Inspector";
 import { LookInside } from "../inside/LookInside";
+import { Shelf } from "../shelf/Shelf";
 import { Speed } from "../speed/Speed";
 import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
@@ -15,7 +16,8 @@ import { Twin } from "../twin/Twin";
 import { recall, remember } from "../base/local";
 import { byKey } from "../ui/keys";
 
-type ViewName = "text" | "talk" | "inside" | "doctor" | "twin" | "inspector" | "speed" | "credits";
+type ViewName =
+  "text" | "talk" | "inside" | "doctor" | "twin" | "runs" | "inspector" | "speed" | "credits";
 
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
 interface View {
@@ -55,6 +57,12 @@ const VIEWS: View[] = [
     title: "Twin",
     what: "Is a seed the whole run? Train two and compare the bytes.",
     component: Twin,
+  },
+  {
+    id: "runs",
+    title: "Runs",
+    what: "Every run is kept in this browser. Compare them, and continue any.",
+    component: Shelf,
   },
   {
     id: "inspector",

@@ -22,6 +22,8 @@ interface Props {
   tell: (index: number) => string;
   /** Above it, of the point under the cursor, or the last: a class, a name and a value each. */
   legend: (index: number) => [string, string, string?][];
+  /** What x is. */
+  what?: string;
   /** In front of it. */
   over?: ComponentChildren;
 }
@@ -95,7 +97,8 @@ function find(points: ArrayLike<number>, x: number): number {
 }
 
 /** A chart that mouse, touch or arrow keys read out, point by point. */
-export function Plot({ label, options, data, version, points, tell, legend, over }: Props) {
+export function Plot(props: Props) {
+  const { label, options, data, version, points, tell, legend, what = "iteration", over } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const hovered = useSignal<number | null>(null);
@@ -173,7 +176,7 @@ export function Plot({ label, options, data, version, points, tell, legend, over
             {name} {value !== undefined && <b>{value}</b>}
           </li>
         ))}
-        <li class="at">{at < 0 ? "" : `iteration ${x[at]}`}</li>
+        <li class="at">{at < 0 ? "" : `${what} ${x[at]}`}</li>
       </ul>
       <div class="area">
         <div

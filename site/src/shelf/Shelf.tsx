@@ -1,0 +1,203 @@
+import { useSignal } from "@preact/signals";
+import * as format from "../base/format";
+import { NameForm } from "../code/NameForm";
+import { hindrance } from "../run/state";
+import { FileButton } from "../ui/FileButton";
+import { Compare } from "./Compare";
+import { Sweep } from "./Sweep";
+import {
+  bring,
+  bringBack,
+  choose,
+  chosen,
+  type Column,
+  deleted,
+  goOn,
+  type Kept,
+  order,
+  remove,
+  rename,
+  report,
+  runs,
+  save,
+  sortBy,
+  sorted,
+  trouble,
+} from "./state";
+
+const MAX_NAME = 60;
+
+const COLUMNS: [Column, string][] = [
+  ["name", "Name"],
+  ["iter", "Iteration"],
+  ["valLoss", "Validation"],
+  ["best", "Best"],
+  ["createdAt", "Kept"],
+];
+
+const nameProblem = (name: string) =>
+  !name.trim()
+    ? "A run needs a name."
+    : name.trim().length > MAX_NAME
+      ? `At most ${MAX_NAME} characters.`
+      : "";
+
+function Row({ run }: { run: Kept }) {
+  const naming = useSignal(false);
+  const { name, iter, iters, valLoss, best, createdAt, bytes } = run;
+  const when = new Date(createdAt).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "short",
+  });
+  const hindered = hindrance();
+  return (
+    <tr>
+      <td>
+        <input
+          type="checkbox"
+          aria-label={`Compare ${name}`}
+          checked={chosen.value.includes(run.id)}
+          onChange={(event) => choose(run.id, event.currentTarget.checked)}
+        />
+      </td>
+      <th scope="row">
+        {naming.value ? (
+          <NameForm
+            label="Name"
+            action="Rename"
+            initial={name}
+            maxLength={MAX_NAME}
+            problemOf={nameProblem}
+            take={(fresh) => rename(run, fresh)}
+            done={() => (naming.value = false)}
+          />
+        ) : (
+          name
+        )}
+      </th>
+      <td>
+        {format.count(iter)} <small>of {format.count(iters)}</small>
+      </td>
+      <td>{format.loss(valLoss)}</td>
+      <td>
+        {best ? (
+          <>
+            {format.loss(best[1])} <small>at {format.count(best[0])}</small>
+          </>
+        ) : (
+          format.loss(null)
+        )}
+      </td>
+      <td>
+        <time dateTime={createdAt}>{when}</time> <small>{format.megabytes(bytes)} MB</small>
+      </td>
+      <td class="acts">
+        <button
+          class="link"
+          disabled={hindered !== ""}
+          aria-label={`${iter < iters ? "Continue" : "Open"} ${name}`}
+          onClick={() => void goOn(run)}
+        >
+          {iter < iters ? "Continue" : "Open"}
+        </button>
+        <button class="link" aria-label={`Export ${name}`} onClick={() => void save(run)}>
+          Export
+        </button>
+        <button class="link" aria-label={`Report of ${name}`} onClick={() => void report(run)}>
+          Report
+        </button>
+        <button class="link" aria-label={`Rename ${name}`} onClick={() => (naming.value = true)}>
+          Rename
+        </button>
+        <button class="link" aria-label={`Delete ${name}`} onClick={() => remove(run)}>
+          Delete
+        </button>
+      </td>
+    </tr>
+  );
+}
+
+function List() {
+  const { by, down } = order.value;
+  return (
+    <div class="wide" role="region" aria-label="Runs that are kept" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <td>
+              <span class="for-readers">Compare</span>
+            </td>
+            {COLUMNS.map(([column, title]) => (
+              <th
+                key={column}
+                scope="col"
+                aria-sort={by !== column ? "none" : down ? "descending" : "ascending"}
+              >
+                <button class="link" onClick={() => sortBy(column)}>
+                  {title}
+                  <span aria-hidden="true">{by === column ? (down ? " ↓" : " ↑") : ""}</span>
+                </button>
+              </th>
+            ))}
+            <td>
+              <span class="for-readers">Actions</span>
+            </td>
+          </tr>
+        </thead>
+        <tbody>
+          {sorted.value.map((run) => (
+            <Row key={run.id} run={run} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** The runs that are kept in this browser, and those among them that are compared. */
+export function Shelf() {
+  const all = runs.value;
+  return (
+    <div class="body stack" data-runs={all?.length}>
+      {all?.length === 0 && (
+        <p class="empty">
+          No run is kept yet. Each run comes here by itself when it pauses, ends or is replaced by
+          another, and stays in this browser: press Start above, then Pause. A run that was saved as
+          a state (.state) can be imported.
+        </p>
+      )}
+      {all && all.length > 0 && <List />}
+      {deleted.value.length > 0 && (
+        <ul class="stack" aria-label="Deleted runs">
+          {deleted.value.map((run) => (
+            <li key={run.id}>
+              “{run.name}” was deleted. Until you leave this page it can be brought back.{" "}
+              <button class="link" aria-label={`Undo: ${run.name}`} onClick={() => bringBack(run)}>
+                Undo
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <div class="row">
+        <FileButton
+          accept=".state"
+          label="State files to keep"
+          multiple
+          take={(files) => void bring(files)}
+        >
+          Import states
+        </FileButton>
+        <p class="note">
+          {hindrance() ||
+            "Choose runs in the first column to compare them. Continue takes the edits of a run with it."}
+        </p>
+      </div>
+      <p class="problem" role="status">
+        {trouble.value}
+      </p>
+      <Compare />
+      <Sweep />
+    </div>
+  );
+}

@@ -1,0 +1,47 @@
+// What the page knows of its sweep: the fields, the settings that there are, and how far it is.
+
+import { signal } from "@preact/signals";
+import { outside } from "../base/numbers";
+import { type FormField, MAX_SWEEP, type SweepReport } from "../base/protocol";
+import type { Reports } from "../base/reports";
+import { onRestart } from "../base/restarts";
+import { send } from "../run/supervision";
+
+/** The settings of a training, once Python has told. */
+export const settings = signal<FormField[]>([]);
+export const fields = {
+  key: signal("learning_rate"),
+  values: signal("0.0003, 0.001, 0.003"),
+  iters: signal("200"),
+};
+export const sweep = signal<Omit<SweepReport, "type"> | null>(null);
+
+export function problem(): string {
+  const wrong = outside(fields.iters.value, [1, MAX_SWEEP]);
+  return wrong && `Iterations: ${wrong.toLowerCase()}`;
+}
+
+export function begin(): void {
+  const asked = {
+    key: fields.key.value,
+    values: fields.values.value,
+    iters: Number(fields.iters.value),
+  };
+  const nothing = { values: [], results: [], points: [], best: null, message: "" };
+  sweep.value = { phase: "running", key: asked.key, iters: asked.iters, ...nothing };
+  send({ type: "sweep", ...asked });
+}
+
+export const reports = {
+  setups(message) {
+    settings.value = message.fields.filter(({ part }) => part === "training");
+  },
+  sweep({ type: _, ...now }) {
+    sweep.value = now;
+  },
+} satisfies Reports;
+
+onRestart(() => {
+  if (sweep.value?.phase !== "running") return;
+  sweep.value = { ...sweep.value, phase: "failed", message: "Python was ended while it trained." };
+});

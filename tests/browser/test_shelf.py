@@ -1,0 +1,183 @@
+"""The page's shelf in a real Chromium: runs that are kept by themselves, over a reload and when the
+storage is full; compared, continued, exported and imported.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from driving import fill, iteration, open_page, press, wait_for, wait_for_iteration
+from playwright.sync_api import Locator, Page, expect
+
+LONG = "100000"  # iterations: a run that does not end before it is paused
+COPIES = """
+async ([from, count]) => {
+  const root = await (await navigator.storage.getDirectory()).getDirectoryHandle("shelf");
+  const read = async (name) => (await (await root.getFileHandle(name)).getFile());
+  const write = async (name, data) => {
+    const stream = await (await root.getFileHandle(name, { create: true })).createWritable();
+    await stream.write(data);
+    await stream.close();
+  };
+  for await (const name of root.keys()) if (name.endsWith(".json")) from ||= name;
+  const run = JSON.parse(await (await read(from)).text());
+  const loss = (i) => 2 + 2 * 0.998 ** i + Math.random() / 9;
+  const points = Array.from({ length: 2000 }, (_, i) => [i, loss(i)]);
+  for (let i = 0; i < count; i++) {
+    const id = i.toString(16).padStart(16, "0");
+    const state = `${id}.${run.iter}.state`;
+    await write(state, await read(run.state));
+    const curve = points.map(([iter, loss]) => [iter, loss + i / 20]);
+    await write(`${id}.json`, JSON.stringify({ ...run, id, state, curve, name: `copy ${i}` }));
+  }
+}
+"""
+
+
+def runs(page: Page) -> Locator:
+    """The tab, open."""
+    page.get_by_role("tab", name="Runs").click()
+    return page.get_by_role("tabpanel", name="Runs")
+
+
+def names(shelf: Locator) -> list[str]:
+    return (
+        shelf.get_by_role("region", name="Runs that are kept").locator("tbody th").all_inner_texts()
+    )
+
+
+def count(shelf: Locator, n: int) -> None:
+    expect(shelf.locator(".body")).to_have_attribute("data-runs", str(n))
+
+
+def train(page: Page, seed: str, steps: int = 2) -> None:
+    """Train a run for some iterations, and pause it."""
+    fill(page, Seed=seed, Iterations=LONG, Batch_size="2")
+    press(page, "Start")
+    wait_for_iteration(page, steps)
+    press(page, "Pause")
+    wait_for(page, "paused")
+
+
+def test_runs_are_kept_over_a_reload_compared_and_continued(
+    page: Page, site_url: str, axe: Callable, tmp_path: Path
+) -> None:
+    open_page(page, site_url)
+    shelf = runs(page)
+    expect(shelf.get_by_text("No run is kept yet")).to_be_visible()
+    axe("the empty shelf")
+    train(page, "hamlet")
+    count(shelf, 1)
+    press(page, "Reset")
+    train(page, "ophelia")
+    count(shelf, 2)
+    at = iteration(page)
+
+    shelf.get_by_label("Compare hamlet", exact=True).press("Space")
+    shelf.get_by_label("Compare ophelia", exact=True).press("Space")
+    comparison = shelf.get_by_role("region", name="Comparison")
+    differing = comparison.locator("tr[data-differs=true]")
+    assert differing.first.locator("th").inner_text() == "seed"
+    assert differing.first.locator("strong").all_inner_texts() == ["hamlet", "ophelia"]
+    curve = comparison.get_by_role("slider")
+    curve.press("Home")
+    assert curve.get_attribute("aria-valuetext").startswith("iteration 0: hamlet 4.")
+    expect(comparison.locator("blockquote")).to_have_count(2)
+    axe("two runs compared")
+
+    press(page, "Rename hamlet")
+    field = shelf.get_by_label("Name", exact=True)
+    field.fill("my prince")
+    field.press("Enter")
+    expect(shelf.get_by_label("Compare my prince", exact=True)).to_be_checked()
+
+    page.reload()
+    wait_for(page, "ready")
+    shelf = runs(page)
+    count(shelf, 2)
+    assert sorted(names(shelf)) == ["my prince", "ophelia"]
+    with page.expect_download() as download:
+        press(page, "Export ophelia")
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name == f"ophelia-iter{at}.state"
+    press(page, "Continue ophelia")
+    wait_for(page, "paused")
+    assert iteration(page) == at
+    press(page, "Resume")
+    wait_for_iteration(page, at + 1)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    row = shelf.get_by_role("row").filter(has=page.get_by_label("Compare ophelia", exact=True))
+    expect(row.locator("td").nth(1)).to_have_text(f"{iteration(page):,} of 100,000")
+    count(shelf, 2)  # it has taken its own place
+
+    shelf.get_by_label("State files to keep").set_input_files(file)
+    count(shelf, 3)
+    assert f"ophelia-iter{at}" in names(shelf)
+    (tmp_path / "bad.state").write_bytes(file.read_bytes()[:-4])
+    shelf.get_by_label("State files to keep").set_input_files(tmp_path / "bad.state")
+    expect(shelf.get_by_text("bad.state: ")).to_contain_text("cut short")
+    count(shelf, 3)
+
+
+def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    shelf = runs(page)
+    train(page, "hamlet")
+    count(shelf, 1)
+    page.evaluate(COPIES, ["", 49])
+    page.reload()
+    wait_for(page, "ready")
+    shelf = runs(page)
+    count(shelf, 50)
+    press(page, "Delete copy 7")
+    press(page, "Delete copy 8")
+    count(shelf, 48)
+    press(page, "Undo: copy 7")
+    count(shelf, 49)
+
+    for i in range(20):
+        shelf.get_by_label(f"Compare copy {i if i != 8 else 20}", exact=True).check()
+    expect(shelf.get_by_text("20 runs compared")).to_be_visible()
+
+    # The storage becomes full while the next run is written: all others stay.
+    page.evaluate(
+        """() => {
+            const write = FileSystemWritableFileStream.prototype.write;
+            FileSystemWritableFileStream.prototype.write = async function (data) {
+                if (!(data instanceof Blob)) return write.call(this, data);
+                await write.call(this, data.slice(0, data.size / 2));
+                throw new DOMException("no room", "QuotaExceededError");
+            };
+        }"""
+    )
+    before = sorted(names(shelf))
+    train(page, "ophelia")
+    expect(shelf.get_by_text("“ophelia” was not kept; all others are.")).to_be_visible()
+    page.reload()
+    wait_for(page, "ready")
+    shelf = runs(page)
+    count(shelf, 49)
+    assert sorted(names(shelf)) == before
+    left = page.evaluate(
+        """async () => {
+            const root = await (await navigator.storage.getDirectory()).getDirectoryHandle("shelf");
+            return (await Array.fromAsync(root.keys())).length;
+        }"""
+    )
+    assert left == 2 * 49  # what was cut short is gone, and the deleted run with it
+
+
+def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: Callable) -> None:
+    open_page(page, site_url)
+    shelf = runs(page)
+    fill(page, Batch_size="2")
+    shelf.get_by_label("Values, with commas between").fill("0.0003, 0.003")
+    shelf.get_by_label("Iterations of each").fill("2")
+    press(page, "Run sweep")
+    sweep = shelf.get_by_role("region", name="Sweep", exact=True)
+    expect(sweep).to_have_attribute("data-sweep", "done")
+    rows = sweep.locator("tbody tr")
+    assert rows.locator("th").all_inner_texts() == ["0.0003", "0.003"]
+    assert sweep.locator("tr[data-best=true]").count() == 1
+    axe("a sweep")
