@@ -1,5 +1,6 @@
 """The course in a real Chromium: lessons done by their own words, with the keyboard alone."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,12 +100,14 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     expect(lesson).to_have_count(0)
     assert "#" not in page.url
     expect(page.get_by_role("link", name="Go on with the course")).to_have_attribute(
-        "href", "#lesson=2"
+        "href", re.compile("#lesson=2$")
     )
     damaged = '{"1": 7, "x": {"task": "?"}, "2": {"task": []}, "3": null}'
     page.evaluate("(text) => (localStorage['groundling.course'] = text)", damaged)
     page.goto(f"{site_url}?damaged")
-    expect(page.get_by_role("link", name="Take the course")).to_have_attribute("href", "#lesson=1")
+    expect(page.get_by_role("link", name="Take the course")).to_have_attribute(
+        "href", re.compile("#lesson=1$")
+    )
 
 
 def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str) -> None:

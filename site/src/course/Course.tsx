@@ -201,14 +201,11 @@ function Steps({ all, number }: { all: Lesson[]; number: number }) {
             <a
               href={linkTo(at + 1)}
               title={title}
+              aria-label={`${at + 1}: ${title}${isDone(at + 1) ? ", done" : ""}`}
               data-done={isDone(at + 1)}
               {...(number === at + 1 ? { "aria-current": "step" } : {})}
             >
               {at + 1}
-              <span class="for-readers">
-                : {title}
-                {isDone(at + 1) && ", done"}
-              </span>
             </a>
           </li>
         ))}

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { asked, end, go, type Place, stop, STOPS } from "./state";
+import { address } from "../base/fragment";
 import { phase } from "../run/state";
 import { focusHome } from "../ui/focus";
 import { calm } from "../ui/seen";
@@ -46,7 +47,9 @@ export function Stop({ at }: { at: Place }) {
         <button class="next" onClick={() => (last ? leave() : go(index + 1))}>
           {last ? "Finish" : "Next"}
         </button>
-        {last && <a href="#lesson=1">Take the course: ten lessons, each on your own run</a>}
+        {last && (
+          <a href={address("lesson=1")}>Take the course: ten lessons, each on your own run</a>
+        )}
         {!last && (
           <button class="link" onClick={leave}>
             Skip the first look
