@@ -260,9 +260,20 @@ def test_a_worker_that_is_ended_as_it_writes_leaves_files_that_can_be_read(
     print(f"{KILLS} ends, {saved} states said to be saved")
 
 
+SENT = """
+window.sent = [];
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (message, ...more) {
+  sent.push(message.type);
+  return post.call(this, message, ...more);
+};
+"""
+
+
 def test_a_run_that_is_done_is_trained_further_and_its_weights_begin_another(
     page: Page, site_url: str
 ) -> None:
+    page.add_init_script(SENT)
     open_page(page, site_url)
     fill(page, Iterations="4", Batch_size="2")
     press(page, "Start")
@@ -270,12 +281,17 @@ def test_a_run_that_is_done_is_trained_further_and_its_weights_begin_another(
     expect(page.get_by_text("To train further, raise Iterations, then Resume.")).to_be_visible()
     length = page.get_by_label("Iterations", exact=True)
     length.fill("6")
-    length.press("Tab")
+    length.press("Enter")
     wait_for(page, "paused")
+    rate = page.get_by_label("Peak learning rate", exact=True)
+    rate.press("Control+a")
+    rate.press_sequentially("9e-4")  # which begins as a 9
+    rate.press("Tab")
+    assert page.evaluate("sent.filter((type) => type === 'lr')") == ["lr"]
     press(page, "Resume")
     wait_for(page, "done")
     state = statefile.loads(save_state(page)).state
-    assert state.changes == [(4, "iters", 4, 6)]
+    assert state.changes == [(4, "iters", 4, 6), (4, "lr", 3e-4, 9e-4)]
     with page.expect_download() as download:
         press(page, "Save the best")
     assert download.value.suggested_filename.endswith("-best.bin")

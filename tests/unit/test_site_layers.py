@@ -121,3 +121,10 @@ def test_importing_a_module_of_the_page_starts_nothing(tmp_path):
         ["node", bundle], env=environment, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
+
+
+def test_preact_is_used_without_its_imitation_of_react():
+    """preact/compat would make each `onChange` of a text field an `onInput`, also elsewhere."""
+    sources = [*SITE.glob("src/**/*.ts"), *SITE.glob("src/**/*.tsx")]
+    assert sources
+    assert not [path for path in sources if "preact/compat" in path.read_text(encoding="utf-8")]

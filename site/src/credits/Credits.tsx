@@ -1,6 +1,5 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { memo } from "preact/compat";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { highlight } from "../code/highlight";
 import { send } from "../run/supervision";
 import type { Source } from "../base/protocol";
@@ -54,7 +53,7 @@ function Listing({ file }: { file: Source }) {
   );
 }
 
-const Reel = memo(function Reel({ files }: { files: Source[] }) {
+function Reel({ files }: { files: Source[] }) {
   return (
     <>
       {files.map((file) => {
@@ -77,7 +76,7 @@ const Reel = memo(function Reel({ files }: { files: Source[] }) {
       <p class="end">That is all of it.</p>
     </>
   );
-});
+}
 
 /** The reference model goes on writing, a character at a time, for as long as the reel plays. */
 function Recital({ playing }: { playing: boolean }) {
@@ -207,7 +206,12 @@ export function Credits() {
         role="region"
         aria-label="The files that ran, to read"
       >
-        <Reel files={files} />
+        {useMemo(
+          () => (
+            <Reel files={files} />
+          ),
+          [files],
+        )}
       </div>
       <Recital playing={playing.value && seen.value} />
     </div>
