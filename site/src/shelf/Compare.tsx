@@ -116,7 +116,7 @@ function Edits() {
   const diffs = others.map((run) => ({ run, text: diffOf(first!.files, run.files) }));
   const changed = compared.value.filter(({ changes }) => changes.length);
   if (!changed.length && diffs.every(({ text }) => !text))
-    return <p class="note">All were trained by the same edits of the code.</p>;
+    return <p class="note">All were trained by the same code.</p>;
   return (
     <>
       {diffs

@@ -116,7 +116,6 @@ export function Sweep() {
   }, [isUp, isKnown]);
   const running = now?.phase === "running";
   const wrong = hindrance() || problem();
-  const about = settings.value.find(({ key }) => key === fields.key.value)?.about;
   return (
     <section class="sweep stack" aria-label="Sweep" data-sweep={now?.phase ?? "none"}>
       <h3>Sweep</h3>
@@ -162,7 +161,7 @@ export function Sweep() {
           {running ? "Stop sweep" : "Run sweep"}
         </button>
         <p class="note" id="sweep-hint">
-          {(!running && wrong) || (about && `${about[0]!.toUpperCase()}${about.slice(1)}.`)}
+          {!running && wrong}
         </p>
       </div>
       {now && now.points.length > 0 && (
