@@ -248,7 +248,7 @@ def test_what_comes_up_is_announced_and_the_focus_is_never_lost(page: Page, site
     open_page(page, site_url)
     status, alert = (page.locator(f"#said [role={role}]") for role in ("status", "alert"))
     expect(status).to_contain_text("The GPU here is emulated")
-    picker = page.locator(".runner input[type=file]")
+    picker = page.locator('input[aria-label="File to load"]')
     picker.set_input_files({"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"})
     expect(alert).to_contain_text("This file was refused")
     fill(page, Iterations="1", Batch_size="8")
@@ -424,7 +424,7 @@ def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     press(page, "Start")
     wait_for(page, "done")
     axe("done")
-    page.locator(".runner input[type=file]").set_input_files(
+    page.locator('input[aria-label="File to load"]').set_input_files(
         {"name": "cat.bin", "mimeType": "image/png", "buffer": b"meow"}
     )
     expect(page.get_by_role("heading", name="This file was refused")).to_be_visible()
@@ -709,7 +709,7 @@ def test_a_loss_that_is_no_number_stops_the_run(page: Page, site_url: str) -> No
     ckpt = checkpoint.loads(Path(save(page).path()).read_bytes())
     ckpt.weights[:] = 3e38
     ckpt.iter = 5
-    page.locator(".runner input[type=file]").set_input_files(
+    page.locator('input[aria-label="File to load"]').set_input_files(
         {
             "name": "large.bin",
             "mimeType": "application/octet-stream",

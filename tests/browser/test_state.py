@@ -23,7 +23,7 @@ from groundling.runs import statefile
 from groundling.runs.statefile import Saved
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 5))
-PICKER = 'input[type=file][accept=".bin,.state"]'
+PICKER = 'input[aria-label="File to load"]'
 VISIBILITY = """
 let shown = "visible";
 Object.defineProperty(document, "visibilityState", { get: () => shown });
@@ -297,7 +297,7 @@ def test_a_run_that_is_done_is_trained_further_and_its_weights_begin_another(
     assert download.value.suggested_filename.endswith("-best.bin")
     data = Path(download.value.path()).read_bytes()
     file = {"name": "best.bin", "mimeType": "application/octet-stream", "buffer": data}
-    page.locator('input[type=file][accept=".state,.bin"]').set_input_files(file)
+    page.locator('input[aria-label="Weights to begin from"]').set_input_files(file)
     wait_for(page, "paused")
     expect(page.get_by_text("The run begins with the weights of seed 'hamlet'")).to_be_visible()
     assert iteration(page) == 0

@@ -61,13 +61,15 @@ export function Files() {
       <div class="weights row">
         <FileButton
           accept=".bin,.state"
+          label="File to load"
           disabled={!["ready", "paused", "done"].includes(phase.value)}
           take={([file]) => void load(file!)}
         >
           Load weights or a state
         </FileButton>
         <FileButton
-          accept=".state,.bin"
+          accept=".bin,.state"
+          label="Weights to begin from"
           disabled={!["ready", "paused", "done"].includes(phase.value)}
           take={([file]) => void load(file!, true)}
         >
