@@ -150,7 +150,7 @@ def test_what_is_saved_can_be_loaded(reader: Reader) -> None:
     reader.js(
         """const carried = new DataTransfer();
         carried.items.add(new File([window.saved], "mine.state"));
-        const picker = document.querySelector('input[accept=".bin,.state"]');
+        const picker = document.querySelector('input[aria-label="File to load"]');
         picker.files = carried.files;
         picker.dispatchEvent(new Event("change", { bubbles: true }));"""
     )
