@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,18 +33,16 @@ TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the m
 CORPUS = Corpus(TEXT)
 SMALL = dict(block_size=8, n_layer=1, n_head=2, n_embd=8, d_ff=32)
 MODEL = GPTConfig(CORPUS.vocab_size, **SMALL)
+LANGUAGES = sorted(path.name for path in (SITE / "lessons").glob("*"))
 
 
+@cache
 def reader():
     """site/course.py as a module."""
     spec = importlib.util.spec_from_file_location("course_reader", SITE / "course.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-READER = reader()
-LESSONS = READER.lessons()
 
 
 def run_of(iters: int, sample_every: int = 0) -> Run:
@@ -59,14 +58,14 @@ def run_of(iters: int, sample_every: int = 0) -> Run:
 # ---- the lessons ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language", LESSONS)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_lesson_names_verdicts_words_and_places_that_there_are(language):
     words = set(re.findall(r"^  (\w+): \{$", (SITE / "src/ui/words.ts").read_text(), re.M))
     tabs = re.findall(r'^    id: "(\w+)"', (SITE / "src/page/views.tsx").read_text(), re.M)
     sources = "".join(path.read_text() for path in (SITE / "src").rglob("*.tsx"))
     ids = set(re.findall(r'\bid="([\w-]+)"', (SITE / "index.html").read_text() + sources))
     places = ids | {f"tab-{tab}" for tab in tabs}
-    for lesson in LESSONS[language]:
+    for lesson in reader().lessons()[language]:
         course.check(Seen(), **lesson["check"])  # ValueError if there is none
         if lesson["answer"]:
             course.answer(Seen(), **lesson["answer"], value=0)
@@ -79,16 +78,13 @@ def test_every_lesson_names_verdicts_words_and_places_that_there_are(language):
 
 
 def test_a_lesson_fits_a_screen():
-    for lesson in LESSONS["en"]:
+    for lesson in reader().lessons()["en"]:
         said = " ".join(
             span if isinstance(span, str) else span["text"]
             for line in lesson["text"]
             for span in line
         )
         assert 60 < len(said.split()) < 170, lesson["title"]
-
-
-WHOLE = (SITE / "lessons/en/01-start.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +99,11 @@ WHOLE = (SITE / "lessons/en/01-start.md").read_text(encoding="utf-8")
     ],
 )
 def test_a_lesson_of_another_form_is_refused_by_name(tmp_path, old, new, fault):
+    whole = (SITE / "lessons/en/01-start.md").read_text(encoding="utf-8")
     (tmp_path / "de").mkdir()
-    (tmp_path / "de/01-start.md").write_text(WHOLE.replace(old, new), encoding="utf-8")
-    with pytest.raises(READER.LessonError, match=rf"de/01-start\.md: .*{fault}"):
-        READER.lessons(tmp_path)
+    (tmp_path / "de/01-start.md").write_text(whole.replace(old, new), encoding="utf-8")
+    with pytest.raises(reader().LessonError, match=rf"de/01-start\.md: .*{fault}"):
+        reader().lessons(tmp_path)
 
 
 # ---- tasks ---------------------------------------------------------------------------------------
