@@ -19,11 +19,12 @@ from .inputs import (
     add_text,
     bad_input,
     chosen_device,
+    option,
     read_corpus,
 )
 from .output import require_writable, write
 from .terminal import Progress, complain, pause_on_interrupt
-from .train import add_start, option, setup_of
+from .train import add_start, setup_of
 
 MOST_POINTS = 800  # of a curve in the plot
 PLOT = "write the plot to FILE as SVG"

@@ -29,6 +29,7 @@ from .inputs import (
     add_text,
     bad_input,
     chosen_device,
+    option,
     read_corpus,
     read_file,
     read_weights,
@@ -218,7 +219,7 @@ def average_command(args: argparse.Namespace) -> int:
         if args.start is None:
             for name in ("momentum", "outer_lr", "outer_momentum"):
                 if getattr(args, name) is not None:
-                    raise ValueError(f"--{name.replace('_', '-')} is for --from.")
+                    raise ValueError(f"{option(name)} is for --from.")
         states = []
         for path in args.files:
             with about_file(path):

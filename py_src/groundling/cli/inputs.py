@@ -89,6 +89,11 @@ def add_text(add: Callable, what: str, default: str = "tiny-shakespeare") -> Non
     add("--text", metavar="PATH", nargs="+", help=f"{what}: {paths} (default: {default})")
 
 
+def option(name: str) -> str:
+    """The option of an argument."""
+    return f"--{name.replace('_', '-')}"
+
+
 def add_data(add: Callable) -> None:
     """Add --data."""
     add("--data", metavar="FOLDER", help="text to train on, from a folder that `prepare` wrote")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,17 @@ def add_commands(commands: Any) -> None:
     about = "Train the run in a link again, and compare the results."
     add = add_command(commands, "replay", replay_command, about)
     add("link", metavar="LINK", help="the link, or the part after its #")
-    add("--edits", action="store_true", help="run the edited code in the link; read it first")
-    add_device(add, "train")
-    add_text(add, "text that the run was trained on")
+    _add_replay(add, "link")
 
     about = "Train the run in a report again, and compare the results."
     add = add_command(commands, "verify", verify_command, about)
     add("report", metavar="REPORT", help="HTML file of a run, made by the page")
-    add("--edits", action="store_true", help="run the edited code in the report; read it first")
+    _add_replay(add, "report")
+
+
+def _add_replay(add: Callable, what: str) -> None:
+    """Add the options of training a run again."""
+    add("--edits", action="store_true", help=f"run the edited code in the {what}; read it first")
     add_device(add, "train")
     add_text(add, "text that the run was trained on")
 

@@ -20,6 +20,8 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from ..devices.ranks import started
+
 if TYPE_CHECKING:
     from ..runs.records import Record
     from ..runs.run import Run
@@ -163,7 +165,7 @@ def _is_first_to_say(message: str) -> bool:
     """Whether no other of torchrun's processes has printed the message. The first one does so at
     once, and the others if it has not.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if started() == 1:
         return True
     if _rank():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends the others

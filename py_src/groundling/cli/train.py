@@ -32,6 +32,7 @@ from .inputs import (
     add_text,
     bad_input,
     chosen_device,
+    option,
     read_data,
     read_file,
 )
@@ -242,11 +243,6 @@ def _patience(args: argparse.Namespace) -> int:
     if args.patience is not None and args.patience < 1:
         raise ValueError(f"--patience is {args.patience}; it must be at least 1.")
     return args.patience or 0
-
-
-def option(name: str) -> str:
-    """The option of a setting."""
-    return f"--{name.replace('_', '-')}"
 
 
 def setup_of(args: argparse.Namespace) -> Setup:
