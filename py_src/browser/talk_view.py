@@ -126,7 +126,12 @@ class TalkView(Beside):
         fates = np.where(one.is_kept, "kept", np.where(one.is_top, "top_p", "top_k"))
         vocab = text.corpus.vocab
         bars = [
-            [vocab[token], float(one.chances[token]), float(one.drawn[token]), str(fates[token])]
+            [
+                vocab[token],
+                float(one.probabilities[token]),
+                float(one.drawn[token]),
+                str(fates[token]),
+            ]
             for token in one.ranked
         ]
         chosen = None
@@ -216,7 +221,7 @@ class TalkView(Beside):
         return {
             "text": text.written[first - len(text.prompt) :],
             "nats": [self._surprise(i) for i in places],
-            "chances": [self._probability(i) for i in places],
+            "probabilities": [self._probability(i) for i in places],
         }
 
     def model_of(self, source: str) -> tuple[GPT, Vocabulary]:
@@ -268,7 +273,7 @@ class TalkView(Beside):
 
     def tell(self, phase: str, message: str = "", **more: object) -> None:
         """Post how far the text is: the new characters, or why there are no more."""
-        usual = {"text": "", "nats": [], "chances": [], "prompt": None, "problem": message}
+        usual = {"text": "", "nats": [], "probabilities": [], "prompt": None, "problem": message}
         self.post({"type": "talk", "id": self.text.id, "phase": phase, **usual, **more})
 
 

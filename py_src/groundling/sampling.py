@@ -39,17 +39,17 @@ def generate(
     return corpus.decode(tokens[-length:])
 
 
-def draw(chances: np.ndarray, u: float) -> int:
-    """The first token at which the cumulative sum of the chances (V,) exceeds u, in [0, 1)."""
-    token = np.searchsorted(np.cumsum(chances), u * chances.sum(), side="right")
-    return int(min(token, np.flatnonzero(chances)[-1]))
+def draw(probabilities: np.ndarray, u: float) -> int:
+    """The first token at which the cumulative sum of probabilities (V,) exceeds u, in [0, 1)."""
+    token = np.searchsorted(np.cumsum(probabilities), u * probabilities.sum(), side="right")
+    return int(min(token, np.flatnonzero(probabilities)[-1]))
 
 
 @dataclass(frozen=True)
 class Distribution:
     """The distribution of the next token. Each array is (V,); the probabilities are float64."""
 
-    chances: np.ndarray  # softmax(logits / temperature), before top_k and top_p
+    probabilities: np.ndarray  # softmax(logits / temperature), before top_k and top_p
     is_top: np.ndarray  # among the top_k most likely
     is_kept: np.ndarray  # and in the nucleus: it can be drawn
     drawn: np.ndarray  # the probabilities of being drawn: 0 if not kept; they sum to 1

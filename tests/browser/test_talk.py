@@ -57,7 +57,7 @@ def write(page: Page, length: int) -> str:
 
 
 def bars(page: Page) -> list[dict]:
-    """The chart as the page has it: token, chance, drawn and fate of every character."""
+    """The chart as the page has it: token, probability, drawn and fate of every character."""
     return page.evaluate(
         "[...document.querySelectorAll('.bars tbody tr')].map((row) => ({...row.dataset}))"
     )
@@ -111,13 +111,13 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         tool.locator(f"[data-at='{len(ASKED) + at}']").first.click()
         set_knobs(page, temperature, top_k, top_p)
         scaled = logits[at].astype(np.float64) / temperature
-        chances = np.exp(scaled - scaled.max())
-        chances /= chances.sum()
-        order = np.argsort(-chances, kind="stable")
+        probabilities = np.exp(scaled - scaled.max())
+        probabilities /= probabilities.sum()
+        order = np.argsort(-probabilities, kind="stable")
         top = order[:top_k]
-        before = np.cumsum(chances[top]) - chances[top]
-        kept = top[before < top_p * chances[top].sum()] if top_p < 1 else top
-        drawn = np.where(np.isin(np.arange(65), kept), chances, 0) / chances[kept].sum()
+        before = np.cumsum(probabilities[top]) - probabilities[top]
+        kept = top[before < top_p * probabilities[top].sum()] if top_p < 1 else top
+        drawn = np.where(np.isin(np.arange(65), kept), probabilities, 0) / probabilities[kept].sum()
         expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute(
             "data-count", str(len(kept))
         )
@@ -131,7 +131,9 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         assert len(shown) == 65
         for bar in shown:
             token = corpus.vocab.index(bar["token"])
-            assert float(bar["chance"]) == pytest.approx(chances[token], rel=2e-3, abs=1e-7)
+            assert float(bar["probability"]) == pytest.approx(
+                probabilities[token], rel=2e-3, abs=1e-7
+            )
             assert float(bar["drawn"]) == pytest.approx(drawn[token], rel=2e-3, abs=1e-7)
             fate = "kept" if token in kept else "top_p" if token in top else "top_k"
             assert bar["fate"] == fate

@@ -282,7 +282,7 @@ def independent(logits: list, temperature: float, top_k: int, top_p: float) -> d
         kept.append(i)
         so_far += weights[i]
     return {
-        "chances": [w / math.fsum(weights) for w in weights],
+        "probabilities": [w / math.fsum(weights) for w in weights],
         "is_top": [i in top for i in range(len(logits))],
         "is_kept": [i in kept for i in range(len(logits))],
         "drawn": [w / so_far if i in kept else 0.0 for i, w in enumerate(weights)],
@@ -300,7 +300,7 @@ def test_a_distribution_is_softmax_temperature_top_k_and_top_p(
     found = distribution(logits, temperature, top_k, top_p)
     for name, expected in independent(logits.tolist(), temperature, top_k, top_p).items():
         np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, err_msg=name)
-    assert found.chances.sum() == pytest.approx(1) and found.drawn.sum() == pytest.approx(1)
+    assert found.probabilities.sum() == pytest.approx(1) and found.drawn.sum() == pytest.approx(1)
 
 
 def test_a_distribution_is_what_the_kernel_draws_from(device: Device, rng: np.random.Generator):

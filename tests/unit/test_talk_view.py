@@ -63,7 +63,7 @@ class Page(paging.Page):
             "prompt_nats": parts[0]["nats"],
             "text": "".join(part["text"] for part in parts),
             "nats": [n for part in parts[1:] for n in part["nats"]],
-            "chances": [c for part in parts[1:] for c in part["chances"]],
+            "probabilities": [c for part in parts[1:] for c in part["probabilities"]],
         }
 
     def weigh(self, at: int | None, **more) -> dict:
@@ -158,13 +158,14 @@ def test_each_character_tells_its_surprise_and_its_chance(page: Page, model: GPT
         token = CORPUS.vocab.index(character)
         assert nats == pytest.approx(float(surprise(logits_after(model, so_far), token)), rel=1e-4)
         so_far += character
-    columns = written["text"], written["nats"], written["chances"]
+    columns = written["text"], written["nats"], written["probabilities"]
     assert len(written["text"]) == 21
-    for character, nats, chance in zip(*columns, strict=True):
+    for character, nats, probability in zip(*columns, strict=True):
         logits, token = logits_after(model, so_far), CORPUS.vocab.index(character)
         assert nats == pytest.approx(float(surprise(logits, token)), rel=1e-4)
-        assert chance == pytest.approx(distribution(logits, 1.3, 5, 0.8).drawn[token], rel=1e-3)
-        assert chance > 0
+        drawn = distribution(logits, 1.3, 5, 0.8).drawn[token]
+        assert probability == pytest.approx(drawn, rel=1e-3)
+        assert probability > 0
         so_far += character
 
 
@@ -188,9 +189,9 @@ def test_the_distribution_is_redrawn_from_the_logits_without_the_model(
         expected = distribution(logits, *knobs)
         assert found["character"] == text[at]
         assert [bar[0] for bar in found["bars"]] == [CORPUS.vocab[t] for t in expected.ranked]
-        for character, chance, drawn, fate in found["bars"]:
+        for character, probability, drawn, fate in found["bars"]:
             token = CORPUS.vocab.index(character)
-            assert chance == pytest.approx(expected.chances[token], rel=1e-3, abs=1e-9)
+            assert probability == pytest.approx(expected.probabilities[token], rel=1e-3, abs=1e-9)
             assert drawn == pytest.approx(expected.drawn[token], rel=1e-3, abs=1e-9)
             assert (fate == "kept") == expected.is_kept[token]
             assert (fate == "top_k") == (not expected.is_top[token])
@@ -208,7 +209,7 @@ def test_a_look_at_the_prompt_tells_what_may_come_next(page: Page, model: GPT):
     found = page.weigh(None)
     assert (found["at"], found["character"], found["chosen"]) == (6, None, None)
     expected = distribution(logits_after(model, "To be "), 0.8)
-    assert found["bars"][0][1] == pytest.approx(expected.chances.max(), rel=1e-4)
+    assert found["bars"][0][1] == pytest.approx(expected.probabilities.max(), rel=1e-4)
     assert page.weigh(0)["bars"] == []  # the first character has nothing before it
 
 

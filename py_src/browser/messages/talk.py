@@ -80,7 +80,7 @@ class TalkReport(Report):
     text: str  # the new characters
     nats: list[float | None]
     """Their surprises; with "begun" those of the prompt, null where there is no context."""
-    chances: list[float]  # the probabilities with which they were drawn
+    probabilities: list[float]  # the probabilities with which they were drawn
     problem: str
 
 

@@ -1381,7 +1381,7 @@ export interface TalkReport {
   /** Their surprises; with "begun" those of the prompt, null where there is no context. */
   nats: (number | null)[];
   /** the probabilities with which they were drawn */
-  chances: number[];
+  probabilities: number[];
   problem: string;
 }
 

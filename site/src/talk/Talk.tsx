@@ -246,7 +246,7 @@ function Chart() {
   if (!now || !view || view.id !== now.id) {
     return (
       <p class="note">
-        The chances of each character appear here once a model has read the prompt.
+        The probability of each character appears here once a model has read the prompt.
       </p>
     );
   }
@@ -276,7 +276,7 @@ function Chart() {
           <Term word="surprise">Surprise</Term> <b>{surprise(view.chosen.nats)}</b>: number{" "}
           {view.chosen.rank} of {view.bars.length}.
           {view.chosen.drawn !== null &&
-            ` It was drawn with a chance of ${percent(view.chosen.drawn)}${moved ? ", before the knobs moved" : ""}.`}
+            ` It was drawn with a probability of ${percent(view.chosen.drawn)}${moved ? ", before the knobs moved" : ""}.`}
         </p>
       )}
       {view.bars.length === 0 ? (
@@ -290,14 +290,14 @@ function Chart() {
               </li>
             ))}
           </ul>
-          <div class="bars" tabIndex={0} role="region" aria-label="Chances of the next character">
+          <div class="bars" tabIndex={0} role="region" aria-label="Probabilities of the next character">
             <table>
               <thead>
                 <tr>
                   <th scope="col">
                     <span class="for-readers">Character</span>
                   </th>
-                  <th scope="col">chance</th>
+                  <th scope="col">probability</th>
                   <th scope="col">
                     <span class="for-readers">as a bar</span>
                   </th>
@@ -305,12 +305,12 @@ function Chart() {
                 </tr>
               </thead>
               <tbody>
-                {view.bars.map(([character, chance, drawn, fate]) => (
+                {view.bars.map(([character, probability, drawn, fate]) => (
                   <tr
                     key={character}
                     data-fate={fate}
                     data-token={character}
-                    data-chance={chance}
+                    data-probability={probability}
                     data-drawn={drawn}
                     class={character === view.character ? "here" : ""}
                   >
@@ -320,9 +320,9 @@ function Chart() {
                         {name(character)}, {FATES[fate]}
                       </span>
                     </th>
-                    <td>{percent(chance)}</td>
+                    <td>{percent(probability)}</td>
                     <td class="drawn" aria-hidden="true">
-                      <span class="bar" style={{ width: `${(100 * chance) / most}%` }} />
+                      <span class="bar" style={{ width: `${(100 * probability) / most}%` }} />
                     </td>
                     <td>{percent(drawn)}</td>
                   </tr>

@@ -33,8 +33,8 @@ export interface Text {
   written: string[];
   /** The surprise of each character of both, in nats. */
   nats: (number | null)[];
-  /** The chance with which each of `written` was drawn. */
-  chances: number[];
+  /** The probability with which each of `written` was drawn. */
+  probabilities: number[];
   problem: string;
 }
 export const text = signal<Text | null>(null);
@@ -72,7 +72,7 @@ export function begin(length: number): number {
       prompt: [],
       written: [],
       nats: [],
-      chances: [],
+      probabilities: [],
       problem: "",
     };
   });
@@ -104,7 +104,7 @@ export const reports = {
       prompt: message.prompt === null ? now.prompt : Array.from(message.prompt),
       written: [...now.written, ...message.text],
       nats: [...now.nats, ...message.nats],
-      chances: [...now.chances, ...message.chances],
+      probabilities: [...now.probabilities, ...message.probabilities],
       problem: message.problem,
     };
   },

@@ -11,7 +11,7 @@ export const WORDS = {
   },
   nats: {
     title: "Nats",
-    text: "The unit of surprise when the natural logarithm measures it. To give the right character a chance of 1 in 65 costs ln 65 = 4.17 nats, a chance of one half 0.69. A bit is 0.69 nats.",
+    text: "The unit of surprise when the natural logarithm measures it. To give the right character a probability of 1 in 65 costs ln 65 = 4.17 nats, one half 0.69. A bit is 0.69 nats.",
   },
   validation: {
     title: "Validation",
@@ -47,7 +47,7 @@ export const WORDS = {
   },
   logits: {
     title: "Logits",
-    text: "What the model says of the next character: one number for each character there is. Softmax turns them into chances that sum to 1: e to the power of each, divided by the sum of them all.",
+    text: "What the model says of the next character: one number for each character there is. Softmax turns them into probabilities that sum to 1: e to the power of each, divided by the sum of them all.",
   },
   temperature: {
     title: "Temperature",
@@ -55,15 +55,15 @@ export const WORDS = {
   },
   topK: {
     title: "Top-k",
-    text: "Only the k likeliest characters may be drawn; the others are left out, and the chances of those that stay are scaled up to sum to 1. At the far right all may be drawn, at 1 always the likeliest.",
+    text: "Only the k likeliest characters may be drawn; the others are left out, and the probabilities of those that stay are scaled up to sum to 1. At the far right all may be drawn, at 1 always the likeliest.",
   },
   topP: {
     title: "Top-p, the nucleus",
-    text: "Only the nucleus may be drawn: the fewest of the likeliest characters whose chances together reach p. Where the model is sure the nucleus is small, where it is not it is large. Top-p comes after top-k.",
+    text: "Only the nucleus may be drawn: the fewest of the likeliest characters whose probabilities together reach p. Where the model is sure the nucleus is small, where it is not it is large. Top-p comes after top-k.",
   },
   surprise: {
     title: "Surprise",
-    text: "Minus the logarithm of the chance that the model gave to the character that came: in nats with the natural logarithm, in bits with that of base 2. Its mean over a text is the loss.",
+    text: "Minus the logarithm of the probability that the model gave to the character that came: in nats with the natural logarithm, in bits with that of base 2. Its mean over a text is the loss.",
   },
   charactersUsed: {
     title: "Characters used",
