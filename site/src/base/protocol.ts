@@ -1038,6 +1038,15 @@ export interface Scale {
   even: Measures;
 }
 
+/** What a model writes that only counts pairs of the run's text. */
+export interface Counted {
+  loss: number;
+  /** what it knows, in a sentence */
+  about: string;
+  text: string;
+  measures: Measures;
+}
+
 /** The run's samples from the `first` on; 0 is a run that is new to the page. */
 export interface SamplesReport {
   type: "samples";
@@ -1045,6 +1054,7 @@ export interface SamplesReport {
   prompt: string;
   vocabSize: number;
   scale: Scale;
+  counted: Counted;
   /** iterations */
   every: number;
   samples: Sample[];
