@@ -1204,6 +1204,13 @@ export interface ShelvedReport {
   problem: string;
 }
 
+/** The weights of a kept run's lowest validation loss, whose file is the pieces before. */
+export interface ShelvedBestReport {
+  type: "shelved_best";
+  id: string;
+  iter: number;
+}
+
 // ---- speed -------------------------------------------------------------------------------------
 
 /** Measures a step on the reader's device, and where its time goes. */
@@ -1276,6 +1283,8 @@ export interface SweepCommand {
   /** separated by commas */
   values: string;
   iters: number;
+  /** each run on the shelf */
+  keep: boolean;
 }
 
 /** A run of the sweep, as far as it is. */
@@ -1754,6 +1763,7 @@ export type Report =
   | ReplayReport
   | LinkReport
   | ShelvedReport
+  | ShelvedBestReport
   | SpeedReport
   | SweepReport
   | VoiceReport
