@@ -153,7 +153,7 @@ export const looks: Extension = [
       font: "var(--text-1)/1.5 var(--sans)",
       whiteSpace: "normal",
     },
-    ".cm-note code": { color: "var(--ink)", fontFamily: "var(--mono)" },
+    ".cm-note code": { color: "var(--ink)", font: ".94em var(--mono)" },
     ".cm-note strong": { color: "var(--ink)" },
 
     ".cm-changedLine, &.cm-merge-b .cm-changedLine, .cm-inlineChangedLine": {

@@ -166,7 +166,7 @@ export function Sweep() {
             checked={keeps.value}
             onChange={(event) => (keeps.value = event.currentTarget.checked)}
           />
-          Keep each run that ends on the shelf
+          Keep its runs in the list above
         </label>
         <p class="note" id="sweep-hint">
           {!running && wrong}
