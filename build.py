@@ -609,7 +609,8 @@ def build_site() -> Path:
     ours = files(ROOT / "py_src", ROOT / "shaders")
     page = [SITE / "index.html", *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
-    page += [SITE / "ahead.mjs", SITE / "ahead.py", SITE / "course.py", *files(SITE / "lessons")]
+    page += [SITE / name for name in ("ahead.mjs", "ahead.py", "course.py", "notes.py")]
+    page += files(SITE / "lessons", SITE / "notes")
     digest = digest_of(Path(__file__), *ours, *page, *typescript)
     if stamped("dist", digest, DIST):
         return DIST
@@ -636,6 +637,7 @@ def build_site() -> Path:
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         run(sys.executable, SITE / "course.py", new / "lessons.json")
+        run(sys.executable, SITE / "notes.py", new / "notes.json")
         bundle(new, SITE / "src/page/main.tsx", SITE / "src/worker/worker.ts")
         whole = Path(scratch, "dist")
         index = (SITE / "index.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from view import Message, View
 
+import groundling.labs.counting
 import groundling.labs.evidence
 import groundling.runs.samples
 
@@ -27,6 +28,7 @@ class SamplesView(View):
         self.run: Run | None = None  # whose samples the page has
         self.told = 0  # how many of them
         self.evidence: Evidence | None = None
+        self.counted: Message = {}  # see messages.run.Counted
 
     def drop(self) -> None:
         """Forget the run."""
@@ -49,6 +51,7 @@ class SamplesView(View):
         kind, had = groundling.labs.evidence.Evidence, self.evidence
         if type(had) is not kind or had.corpus is not run.corpus:  # new, or edited since
             self.evidence = kind(run.corpus)
+            self.counted = self._count()
         new, first = run.samples[self.told :], self.told
         self.told = len(run.samples)
         scale = {"written": asdict(self.evidence.written), "even": asdict(self.evidence.even)}
@@ -59,10 +62,18 @@ class SamplesView(View):
                 "prompt": groundling.runs.samples.prompt(run.corpus),
                 "vocabSize": run.corpus.vocab_size,
                 "scale": scale,
+                "counted": self.counted,
                 "every": run.sample_every,
                 "samples": [self._row(sample) for sample in new],
             }
         )
+
+    def _count(self) -> Message:
+        """What counting pairs of the run's text comes to."""
+        pairs = groundling.labs.counting.Pairs(self.run.corpus)
+        text = pairs.write(groundling.runs.samples.prompt(self.run.corpus))
+        measures = asdict(self.evidence.of(text))
+        return {"loss": pairs.nats, "about": pairs.about, "text": text, "measures": measures}
 
     def _row(self, sample: Sample) -> Message:
         told = {"phase": "", "about": ""}

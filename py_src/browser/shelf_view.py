@@ -19,6 +19,7 @@ from view import RESTING, Message, View
 import groundling.labs.compare
 import groundling.labs.report
 import groundling.model
+import groundling.runs.checkpoint
 import groundling.runs.statefile
 from groundling import sources
 from groundling.edits import live
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from copies import Pieces
     from view import PageSession
 
+    from groundling.runs.run import Run
     from groundling.runs.statefile import Saved
 
 MOST_POINTS = 2000  # of a curve that is shown
@@ -90,16 +92,20 @@ class ShelfView(View):
             if saved and saved.state.iter != trial.shelved:
                 self._post_trial(trial, saved, groundling.runs.statefile.stream(saved))
 
-    def _keep(self, trial: Trial) -> None:
-        run = trial.run
-        if (
-            size := 12 * parameter_count(groundling.model.parameter_shapes(run.model.config))
-        ) > MAX_SHELF_STATE:
-            trial.shelved = run.iter
+    def _refuses(self, run: Run) -> bool:
+        """Whether the run is too large for the shelf; then the page is told."""
+        size = 12 * parameter_count(groundling.model.parameter_shapes(run.model.config))
+        if size > MAX_SHELF_STATE:
             self._refuse(
                 f"The run's state has {size / 1e6:,.0f} MB, and the shelf keeps runs of up to "
                 f"{MAX_SHELF_STATE / 1e6:,.0f} MB. Save state keeps it as a file."
             )
+        return size > MAX_SHELF_STATE
+
+    def _keep(self, trial: Trial) -> None:
+        run = trial.run
+        if self._refuses(run):
+            trial.shelved = run.iter
             return
         try:
             saved = groundling.runs.statefile.facts(run)
@@ -116,6 +122,18 @@ class ShelfView(View):
                 return  # it was continued from there
         trial.shelf = trial.shelf or secrets.token_hex(8)
         self._post(trial.shelf, saved, trial.overlay, pieces)
+        best = getattr(trial.run, "best", None)  # edited code may lack it
+        lowest = groundling.labs.compare.best(saved.state.log)
+        if best and lowest and best.iter == lowest[0]:
+            post_pieces(self.post, groundling.runs.checkpoint.stream(best))
+            self.post({"type": "shelved_best", "id": trial.shelf, "iter": best.iter})
+
+    def keep(self, run: Run, name: str) -> None:
+        """Post a run that is not the page's own, which has ended, as a new one."""
+        if not self._refuses(run):
+            saved = groundling.runs.statefile.facts(run)
+            pieces = groundling.runs.statefile.stream(saved, run.floats())
+            self._post(secrets.token_hex(8), saved, sources.overlay, pieces, name)
 
     def _goes_on(self, saved: Saved) -> messages.shelf.ShelfMark | None:
         """The furthest run that is kept and that this one goes on from, if there is one."""

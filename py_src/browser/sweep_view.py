@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import messages.sweep
     from view import Message, PageSession
 
-    from groundling.labs.sweep import Sweep
+    from groundling.labs.sweep import Result, Sweep
+    from groundling.runs.run import Run
 
 
 class SweepView(Beside):
@@ -26,8 +27,9 @@ class SweepView(Beside):
     commands = ends = ("unsweep",)
     begins = ("sweep",)
 
-    def __init__(self, session: PageSession):
+    def __init__(self, session: PageSession, keep: Callable[[Run, str], None]):
         super().__init__(session)
+        self.keep = keep  # puts a run on the shelf, under a name
         self.asked: Message = {"key": "", "values": "", "iters": 0}
         self.sweep: Sweep | None = None
         self.fresh = False  # whether there is something that the page does not know
@@ -54,10 +56,15 @@ class SweepView(Beside):
         self.sweep = lab.Sweep(setup, name, values, session.corpus, session.device)
         self.tell("running")
         yield
-        for _ in self.sweep.train():
+        for _ in self.sweep.train(self._ended):
             self.fresh = True
             yield
         self.tell("done")
+
+    def _ended(self, result: Result, run: Run) -> None:
+        """Keep a run that has come to its end."""
+        if self.asked["keep"] and not result.problem:
+            self.keep(run, f"{self.sweep.name} {result.value:g}, {run.config.seed}")
 
     def shown(self) -> None:
         """Post how far it is, if it is further than before."""

@@ -26,6 +26,7 @@ def views(session: PageSession) -> list[View]:
     """All views, in the order in which they are called; the first is that of the edits."""
     console, talk = ConsoleView(session), TalkView(session)
     twin, inspector, doctor = TwinView(session), InspectorView(session), DoctorView(session)
+    shelf = ShelfView(session)
 
     def seen() -> groundling.labs.course.Seen:
         return groundling.labs.course.Seen(
@@ -39,7 +40,7 @@ def views(session: PageSession) -> list[View]:
         SpeedView(session),
         talk,
         twin,
-        SweepView(session),
+        SweepView(session, shelf.keep),
         inspector,
         LinkView(session),
         console,
@@ -49,5 +50,5 @@ def views(session: PageSession) -> list[View]:
         LensView(session, talk.model_of),
         TextView(session),
         CourseView(session, seen),
-        ShelfView(session),
+        shelf,
     ]

@@ -542,3 +542,48 @@ def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable)
     expect(standing(page)).to_have_text("Refused: nothing was started.")
     axe("refused", "#code")
     axe("refused", "#code")
+
+
+def test_notes_stand_beside_the_code_on_request_and_are_no_part_of_it(
+    page: Page, site_url: str, axe: Callable
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.split("/")[-1]))
+    open_page(page, site_url)
+    shown = page.locator(".cm-note")
+    assert "notes.json" not in asked
+    page.get_by_role("button", name="Show notes").press("Enter")
+    expect(shown.first).to_contain_text("one update of all weights")
+    expect(shown.first).to_have_attribute("lang", "en")
+    axe("notes on train.py", ".coding")
+
+    show(page, "optim.py")
+    about_m = shown.filter(has_text="Two more numbers for each parameter")
+    expect(about_m).to_be_visible()
+    type_at_the_top(page, "# mine\n")
+    page.keyboard.press("Control+A")
+    copied = editor(page).evaluate(
+        """(element) => {
+            const event = new ClipboardEvent("copy", {
+                clipboardData: new DataTransfer(), bubbles: true, cancelable: true
+            });
+            element.dispatchEvent(event);
+            return event.clipboardData.getData("text/plain");
+        }"""
+    )
+    assert copied == "# mine\n" + sources.original(path_of("optim.py"))
+
+    line = "        self.m, self.v = model.zeros(), model.zeros()\n"
+    put(page, "optim.py", copied.replace(line, ""))
+    page.keyboard.press("Control+Home")
+    expect(shown.first).to_be_attached()
+    expect(about_m).to_have_count(0)  # what it is about is gone
+
+    page.reload()
+    wait_for(page, "ready")
+    expect(shown.first).to_be_attached()  # it is remembered
+    show(page, "rng.py")
+    expect(page.locator(".coding").get_by_text("No notes on this file.")).to_be_visible()
+    button(page, "Hide notes").click()
+    show(page, "train.py")
+    expect(shown).to_have_count(0)

@@ -8,6 +8,8 @@ from pathlib import Path
 from driving import fill, iteration, open_page, press, wait_for, wait_for_iteration
 from playwright.sync_api import Locator, Page, expect
 
+from groundling.runs import checkpoint
+
 LONG = "100000"  # iterations: a run that does not end before it is paused
 COPIES = """
 async ([from, count]) => {
@@ -19,7 +21,7 @@ async ([from, count]) => {
     await stream.close();
   };
   for await (const name of root.keys()) if (name.endsWith(".json")) from ||= name;
-  const run = JSON.parse(await (await read(from)).text());
+  const { weights, ...run } = JSON.parse(await (await read(from)).text());
   const loss = (i) => 2 + 2 * 0.998 ** i + Math.random() / 9;
   const points = Array.from({ length: 2000 }, (_, i) => [i, loss(i)]);
   for (let i = 0; i < count; i++) {
@@ -100,6 +102,11 @@ def test_runs_are_kept_over_a_reload_compared_and_continued(
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == f"ophelia-iter{at}.state"
+    with page.expect_download() as download:
+        press(page, "Export the best weights of ophelia")
+    best = checkpoint.loads(Path(download.value.path()).read_bytes())
+    assert download.value.suggested_filename == "ophelia-iter0-best.bin"
+    assert (best.seed, best.iter) == ("ophelia", 0)
     press(page, "Continue ophelia")
     wait_for(page, "paused")
     assert iteration(page) == at
@@ -110,6 +117,7 @@ def test_runs_are_kept_over_a_reload_compared_and_continued(
     row = shelf.get_by_role("row").filter(has=page.get_by_label("Compare ophelia", exact=True))
     expect(row.locator("td").nth(1)).to_have_text(f"{iteration(page):,} of 100,000")
     count(shelf, 2)  # it has taken its own place
+    expect(row.get_by_role("button", name="Export the best weights of ophelia")).to_be_visible()
 
     shelf.get_by_label("State files to keep").set_input_files(file)
     count(shelf, 3)
@@ -165,7 +173,26 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
             return (await Array.fromAsync(root.keys())).length;
         }"""
     )
-    assert left == 2 * 49  # what was cut short is gone, and the deleted run with it
+    assert left == 2 * 49 + 1  # what was cut short is gone, and the deleted run with it
+
+
+def test_a_second_tab_follows_what_the_first_does_with_the_runs(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    second = page.context.new_page()
+    open_page(second, site_url)
+    theirs = runs(second)
+    count(theirs, 0)
+    ours = runs(page)
+    train(page, "hamlet")
+    count(theirs, 1)
+    press(page, "Rename hamlet")
+    ours.get_by_label("Name", exact=True).fill("my prince")
+    ours.get_by_label("Name", exact=True).press("Enter")
+    expect(theirs.get_by_label("Compare my prince", exact=True)).to_be_visible()
+    press(second, "Delete my prince")
+    count(ours, 0)
+    press(page, "Undo: my prince")
+    count(theirs, 1)
 
 
 def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: Callable) -> None:
@@ -174,10 +201,13 @@ def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: C
     fill(page, Batch_size="2")
     shelf.get_by_label("Values, with commas between").fill("0.0003, 0.003")
     shelf.get_by_label("Iterations of each").fill("2")
+    shelf.get_by_label("Keep its runs in the list above").press("Space")
     press(page, "Run sweep")
     sweep = shelf.get_by_role("region", name="Sweep", exact=True)
     expect(sweep).to_have_attribute("data-sweep", "done")
     rows = sweep.locator("tbody tr")
     assert rows.locator("th").all_inner_texts() == ["0.0003", "0.003"]
     assert sweep.locator("tr[data-best=true]").count() == 1
+    count(shelf, 2)
+    assert sorted(names(shelf)) == ["lr 0.0003, hamlet", "lr 0.003, hamlet"]
     axe("a sweep")

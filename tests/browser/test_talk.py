@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
 from groundling.devices.numpy import NumPyDevice
+from groundling.labs.counting import Pairs
 from groundling.labs.evidence import Evidence
 from groundling.model import GPT
 from groundling.runs import checkpoint
@@ -185,12 +186,19 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     button(page, "Start").click()
     wait_for(page, "training")
     expect(stream_of).to_have_attribute("data-samples", "1")
-    expect(stream_of.locator(".stamp")).to_contain_text("Iteration 0")
-    expect(stream_of.locator(".phase")).to_have_text("Random and uniform")
-    expect(stream_of.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
-    expect(stream_of.locator(".about")).to_contain_text("still noise")
-    text = stream_of.locator(".new").inner_text().replace("↵", "\n")
+    latest = stream_of.locator("> div")
+    expect(latest.locator(".stamp")).to_contain_text("Iteration 0")
+    expect(latest.locator(".phase")).to_have_text("Random and uniform")
+    expect(latest.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
+    expect(latest.locator(".about")).to_contain_text("still noise")
+    text = latest.locator(".new").inner_text().replace("↵", "\n")
     assert len(text) == 80
+    counting = stream_of.get_by_role("region", name="Counting pairs")
+    expect(counting.locator(".new")).to_have_text(
+        Pairs(corpus).write(prompt(corpus)).replace("\n", "↵")
+    )
+    expect(counting.locator(".stamp")).to_contain_text("loss 2.4526")
+    expect(counting).to_contain_text("known words")
     found = Evidence(corpus).of(text)
     for key, said in (
         ("characters", f"{round(100 * found.characters)}%"),

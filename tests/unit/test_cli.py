@@ -110,6 +110,8 @@ def test_training_shows_what_the_model_writes(capsys):
         asked, written = lines[i + 1].strip().split("|", 1)
         assert asked == "To be, or not to be, that is the" and len(written) >= 80
         assert re.search(r"% of the \d+ characters, KL \d\.\d\d \(bigrams \d\.\d\d\)", lines[i + 2])
+    [counted] = [i for i, line in enumerate(lines) if line.startswith("a model that only counts")]
+    assert re.search(r"loss \d\.\d{4}$", lines[counted]) and lines[counted + 1].count("|") == 1
 
 
 def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():

@@ -3,11 +3,14 @@
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
-from groundling.data import SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
+from groundling.data import BYTES, SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
 from groundling.devices.base import Device
+from groundling.labs.counting import Pairs
+from groundling.labs.entropy import levels
 from groundling.labs.evidence import PHASES, Evidence, has_phases, phase_of
 from groundling.rng import Stream
 from groundling.runs.run import Run
@@ -197,3 +200,52 @@ def test_shakespeare_is_far_from_an_even_guess(shakespeare_evidence: Evidence):
     assert written.unigram_kl < 0.4 and even.unigram_kl > 1.5
     assert written.bigram_kl < 2 and even.bigram_kl > 7
     assert written.words > 0.9 and even.words < 0.15
+
+
+# A model that only counts
+
+
+def counted_after(text: str) -> dict[str, Counter]:
+    after: dict[str, Counter] = {}
+    for a, b in zip(text, text[1:], strict=False):
+        after.setdefault(a, Counter())[b] += 1
+    return after
+
+
+def test_a_model_that_counts_pairs_has_their_shares_and_writes_nothing_but_them():
+    model, after = Pairs(CORPUS), counted_after(LEARNED)
+    for before, counts in after.items():
+        chances = np.exp(model.logits(int(CORPUS.encode(before)[0])))
+        assert dict(zip(CORPUS.vocab, chances / chances.sum(), strict=True)) == pytest.approx(
+            {token: counts[token] / counts.total() for token in CORPUS.vocab}
+        )
+    text = model.write("To b")
+    assert len(text) == LENGTH and text == Pairs(CORPUS).write("b") != model.write("T")
+    assert all(b in after[a] for a, b in zip("b" + text, text, strict=False))
+    [level] = [level for level in levels(CORPUS) if level.name == "bigram"]
+    assert model.nats == level.nats
+
+
+def test_counting_is_of_the_text_it_is_given_also_of_bytes_and_of_ends_that_nothing_follows():
+    other = Corpus("Zug um Zug\n" * 50)
+    assert Pairs(other).write("Z") != Pairs(CORPUS).write("T")
+    assert set(Pairs(other).write("\n")) <= set(other.vocab)
+    in_bytes = Pairs(Corpus("Où ça? Là-bas!\n" * 40, "French", BYTES))
+    text = in_bytes.write("Où")
+    assert len(text.encode()) == LENGTH + text.count("\ufffd") * 2 and "ç" in text
+    assert "byte" in in_bytes.about and "character" in Pairs(CORPUS).about
+    unseen = Corpus("ab" * 45 + "abababab" + "xy")  # x and y are of the validation part
+    assert set(Pairs(unseen).write("x")) <= {"a", "b"}
+
+
+def test_counting_draws_from_a_stream_of_its_own(device: Device):
+    run = small_run(device, iters=3)
+    run.sample_every = 1
+    plain = [sample.text for _ in train(run) for sample in run.samples[-1:]]
+    again = small_run(device, iters=3)
+    again.sample_every = 1
+    counted = []
+    for _ in train(again):
+        Pairs(CORPUS).write(prompt(CORPUS))
+        counted.append(again.samples[-1].text)
+    assert counted == plain

@@ -11,7 +11,7 @@ from paging import file_of
 
 from groundling import sources
 from groundling.labs import compare, link, report
-from groundling.runs import statefile
+from groundling.runs import checkpoint, statefile
 from groundling.runs.records import COLUMNS, Log
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
@@ -65,6 +65,23 @@ def test_a_run_that_pauses_is_handed_over_with_what_is_shown_of_it():
     assert dict(run["settings"])["lr"] == "0.001" and dict(run["settings"])["n_layer"] == "4"
     assert run["samples"] == [{"iter": 0, "text": trained.samples[0].text}]
     assert same(statefile.snapshot(trained), file_of(page.posted, "shelved"))
+
+
+def test_the_best_weights_are_handed_over_after_the_run_where_it_has_them():
+    page = Page().paused()
+    run, [kept] = page.session.run, page.shelved
+    [told] = page.of("shelved_best")
+    assert (told["id"], told["iter"]) == (kept["id"], kept["best"][0]) == (kept["id"], 0)
+    data = file_of(page.posted, "shelved_best")
+    assert data == checkpoint.dumps(run.best)
+    assert checkpoint.loads(data).val_loss == kept["best"][1]
+    assert not np.array_equal(run.best.weights, run.model.weights())  # not those it has now
+
+    page.know()
+    page.tell("load", name="x.state", bytes=file_of(page.posted, "shelved"), **SETTINGS)
+    page.paused()
+    assert page.session.run.best is None  # it was not evaluated lower since
+    assert len(page.shelved) == 2 and len(page.of("shelved_best")) == 1
 
 
 def test_one_that_goes_on_keeps_its_number_and_what_has_not_trained_is_not_handed_twice():

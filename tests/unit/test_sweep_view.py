@@ -2,10 +2,13 @@
 
 import paging
 import pytest
-from paging import CORPUS
+from paging import CORPUS, file_of
 
+import groundling.labs.sweep
 from groundling.config import GPTConfig, TrainConfig
+from groundling.runs import statefile
 from groundling.runs.configfile import Setup
+from groundling.runs.run import NonFiniteLoss
 
 pytestmark = pytest.mark.native  # whole runs; tests/browser has the real worker
 
@@ -22,7 +25,7 @@ def page():
 
 
 def test_the_page_s_sweep_tells_its_runs_and_the_best_and_leaves_the_page_without_a_run(page):
-    page.tell("sweep", key="learning_rate", values="0.003, 0.001", iters=3)
+    page.tell("sweep", key="learning_rate", values="0.003, 0.001", iters=3, keep=False)
     page.finish()
     told = page.last("sweep")
     assert (told["phase"], told["values"], told["iters"]) == ("done", [0.003, 0.001], 3)
@@ -31,19 +34,50 @@ def test_the_page_s_sweep_tells_its_runs_and_the_best_and_leaves_the_page_withou
     assert told["points"] == [[0.001, losses[0.001]], [0.003, losses[0.003]]]
     assert told["best"] == min(losses, key=losses.get)
     assert page.session.run is None and page.of("run") == []
+    assert page.of("shelved") == []  # that was not asked for
 
 
 def test_a_sweep_that_is_stopped_keeps_what_it_has_and_a_wrong_one_says_why(page):
-    page.tell("sweep", key="warmup_steps", values="1,2", iters=3000)
+    page.tell("sweep", key="warmup_steps", values="1,2", iters=3000, keep=True)
     page.session.advance()
     page.tell("unsweep")
     told = page.last("sweep")
     assert told["phase"] == "stopped" and len(told["results"]) == 1 and told["results"][0]["iter"]
+    assert page.of("shelved") == []  # it had not ended
     for asked, said in (
         (dict(key="warmup_steps", values="1,x", iters=3), "warmup is 'x'"),
         (dict(key="n_layers", values="1,2", iters=3), "There is no setting"),
         (dict(key="eps", values="1e-8", iters=0), "1 to 10,000 iterations"),
     ):
-        page.tell("sweep", **asked)
+        page.tell("sweep", **asked, keep=False)
         told = page.last("sweep")
         assert told["phase"] == "failed" and said in told["message"]
+
+
+def test_the_runs_of_a_sweep_are_handed_to_the_shelf_if_asked_under_their_value(page):
+    page.tell("sweep", key="learning_rate", values="0.003, 0.001", iters=3, keep=True)
+    page.finish()
+    first, second = (message["run"] for message in page.of("shelved"))
+    losses = [result["valLoss"] for result in page.last("sweep")["results"]]
+    for run, loss, value in zip((first, second), losses, ("0.003", "0.001"), strict=True):
+        assert (run["name"], run["iter"], run["valLoss"]) == (f"lr {value}, hamlet", 3, loss)
+        assert dict(run["settings"])["lr"] == value
+    assert first["id"] != second["id"]
+    saved = statefile.loads(file_of(page.posted, "shelved"))
+    assert saved.state.config.lr == 0.001 and saved.state.iter == 3
+
+
+def test_a_run_of_a_sweep_that_diverges_is_not_handed_to_the_shelf(page, monkeypatch):
+    plain = groundling.labs.sweep.train
+
+    def diverging(run):
+        for record in plain(run):
+            if run.config.lr == 900.0 and record.iter == 1:
+                raise NonFiniteLoss(record)
+            yield record
+
+    monkeypatch.setattr(groundling.labs.sweep, "train", diverging)
+    page.tell("sweep", key="learning_rate", values="900, 0.001", iters=4, keep=True)
+    page.finish()
+    assert [result["problem"] != "" for result in page.last("sweep")["results"]] == [True, False]
+    assert [message["run"]["name"] for message in page.of("shelved")] == ["lr 0.001, hamlet"]

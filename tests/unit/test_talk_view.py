@@ -16,6 +16,7 @@ from groundling.data import Corpus
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.engine.tensor import no_grad
+from groundling.labs.counting import Pairs
 from groundling.labs.evidence import Evidence
 from groundling.model import GPT, initial_weights
 from groundling.runs import checkpoint
@@ -311,6 +312,19 @@ def test_the_page_gets_each_sample_with_its_phase_and_its_measures(page: Page):
     assert (message["prompt"], message["every"]) == (prompt(CORPUS), 200)
     assert message["scale"]["even"] == asdict(evidence.even)
     assert [m["first"] for m in page.of("samples")] == [0, 1]
+    pairs = Pairs(CORPUS)
+    counted = message["counted"]
+    assert (counted["text"], counted["loss"]) == (pairs.write(prompt(CORPUS)), pairs.nats)
+    assert counted["measures"] == asdict(evidence.of(counted["text"]))
+
+
+def test_pairs_are_counted_in_the_text_of_the_run_there_is(page: Page):
+    page.tell("start", **START)
+    page.session.corpus = other = Corpus(TEXT[::-1])
+    page.tell("reset")
+    page.tell("start", **START)
+    first, *_, last = (message["counted"]["text"] for message in page.of("samples"))
+    assert last == Pairs(other).write(prompt(other)) != first
 
 
 def test_another_run_brings_its_own_samples(page: Page):

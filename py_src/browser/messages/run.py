@@ -295,6 +295,15 @@ class Scale(TypedDict):
     even: Measures
 
 
+class Counted(TypedDict):
+    """What a model writes that only counts pairs of the run's text."""
+
+    loss: float
+    about: str  # what it knows, in a sentence
+    text: str
+    measures: Measures
+
+
 class SamplesReport(Report):
     """The run's samples from the `first` on; 0 is a run that is new to the page."""
 
@@ -302,5 +311,6 @@ class SamplesReport(Report):
     prompt: str
     vocabSize: int
     scale: Scale
+    counted: Counted
     every: int  # iterations
     samples: list[Sample]

@@ -68,3 +68,10 @@ class ShelvedReport(Report):
 
     run: ShelfRun | None
     problem: str
+
+
+class ShelvedBestReport(Report):
+    """The weights of a kept run's lowest validation loss, whose file is the pieces before."""
+
+    id: str
+    iter: int

@@ -11,6 +11,7 @@ class SweepCommand(Command):
     key: str  # of the setting, in a config file
     values: str  # separated by commas
     iters: int
+    keep: bool  # each run on the shelf
 
 
 class SweepResult(TypedDict):

@@ -14,7 +14,7 @@ from ..data import Corpus, tokenizer_of
 from ..devices.base import DeviceError
 from ..edits import project
 from ..engine.parameters import parameter_count
-from ..labs import evidence
+from ..labs import counting, evidence
 from ..runs import checkpoint, configfile, further, presets, statefile, texts
 from ..runs.checkpoint import CheckpointError
 from ..runs.configfile import INTERVAL_FIELDS, Setup
@@ -187,6 +187,14 @@ def _show_samples(run: Run, told: int, progress: Progress) -> int:
     """Print the run's samples after the first `told`. Returns how many there are."""
     measurable = told < len(run.samples) and not run.corpus.on_disk
     measures = evidence.Evidence(run.corpus) if measurable else None
+    if measures and not told:
+        pairs, begun = counting.Pairs(run.corpus), prompt(run.corpus)
+        written = pairs.write(begun)
+        progress.above(
+            f"a model that only counts pairs, loss {pairs.nats:.4f}",
+            f"    {begun}|{written}".replace("\n", "↵"),
+            *_measured(measures.of(written), run.corpus),
+        )
     for sample in run.samples[told:]:
         loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
         text = f"{prompt(run.corpus)}|{sample.text}"

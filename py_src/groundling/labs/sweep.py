@@ -8,7 +8,7 @@ print(sweep.table())
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..config import TRAIN_FIELDS, TrainConfig, with_peak
@@ -84,9 +84,12 @@ class Sweep:
         self.values = values
         self.run: Run | None = None  # the one that trains
 
-    def train(self) -> Iterator[tuple[Result, Record]]:
+    def train(
+        self, ended: Callable[[Result, Run], None] = lambda result, run: None
+    ) -> Iterator[tuple[Result, Record]]:
         """Train all; yields each record with the result that it belongs to. A run whose loss is no
-        number ends, and the next one begins. Ends early where `run` is paused.
+        number ends, and the next one begins. Ends early where `run` is paused. `ended` is called
+        with each run that was not.
         """
         for value, setup in zip(self.values, self.setups, strict=True):
             self.run = run = begin(setup, self.corpus, self.device)
@@ -105,6 +108,7 @@ class Sweep:
                 return
             if not result.problem and not math.isfinite(result.final):
                 result.problem = "diverged"
+            ended(result, run)
         self.run = None
 
     @property

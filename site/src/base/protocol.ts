@@ -1038,6 +1038,15 @@ export interface Scale {
   even: Measures;
 }
 
+/** What a model writes that only counts pairs of the run's text. */
+export interface Counted {
+  loss: number;
+  /** what it knows, in a sentence */
+  about: string;
+  text: string;
+  measures: Measures;
+}
+
 /** The run's samples from the `first` on; 0 is a run that is new to the page. */
 export interface SamplesReport {
   type: "samples";
@@ -1045,6 +1054,7 @@ export interface SamplesReport {
   prompt: string;
   vocabSize: number;
   scale: Scale;
+  counted: Counted;
   /** iterations */
   every: number;
   samples: Sample[];
@@ -1194,6 +1204,13 @@ export interface ShelvedReport {
   problem: string;
 }
 
+/** The weights of a kept run's lowest validation loss, whose file is the pieces before. */
+export interface ShelvedBestReport {
+  type: "shelved_best";
+  id: string;
+  iter: number;
+}
+
 // ---- speed -------------------------------------------------------------------------------------
 
 /** Measures a step on the reader's device, and where its time goes. */
@@ -1266,6 +1283,8 @@ export interface SweepCommand {
   /** separated by commas */
   values: string;
   iters: number;
+  /** each run on the shelf */
+  keep: boolean;
 }
 
 /** A run of the sweep, as far as it is. */
@@ -1744,6 +1763,7 @@ export type Report =
   | ReplayReport
   | LinkReport
   | ShelvedReport
+  | ShelvedBestReport
   | SpeedReport
   | SweepReport
   | VoiceReport

@@ -33,6 +33,7 @@ import {
   textOf,
   theView,
 } from "./editor";
+import { notes, problem as notesProblem, showNotes, showsNotes } from "./notes";
 import * as format from "../base/format";
 import { current, isPath } from "./projects";
 import { asked, hasRun, phase } from "../run/state";
@@ -47,6 +48,14 @@ const mod = () => (/Mac|iP(?:hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl"
 const FIRST = ["train", "model", "optim", "sampling", "data", "config", "rng"].map(
   (name) => `${LIBRARY}${name}.py`,
 );
+
+/** What there is to say where notes are asked for and not shown, or "". */
+function notesSay(): string {
+  const all = notes.value;
+  if (!showsNotes.value || !all || open.value in all) return notesProblem.value;
+  const files = Object.keys(all).filter((path) => path.startsWith(LIBRARY));
+  return `No notes on this file. They are on ${files.map(nameOf).join(", ")} and the kernels of a step.`;
+}
 
 const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 
@@ -218,10 +227,18 @@ function FileBar({ add }: { add: () => void }) {
         >
           {showsDiff.value ? "Hide changes" : "Show changes"}
         </button>
+        <button
+          class="link"
+          aria-pressed={showsNotes.value}
+          onClick={() => showNotes(!showsNotes.value)}
+        >
+          {showsNotes.value ? "Hide notes" : "Show notes"}
+        </button>
         <button class="link" disabled={!changed} onClick={() => revert(path)}>
           {isNew && changed ? "Remove" : "Revert"}
         </button>
       </div>
+      {notesSay() && <p class="note">{notesSay()}</p>}
     </div>
   );
 }
@@ -268,7 +285,7 @@ export function Code({ guide }: { guide: ComponentChildren }) {
   const drawer = useSignal<"recipes" | "project" | null>(null);
   const adding = useSignal(false);
   useEffect(() => mountEditor(place.current!), []);
-  useSignalEffect(() => announce(trouble.value || (undoable.value?.text ?? "")));
+  useSignalEffect(() => announce(trouble.value || notesSay() || (undoable.value?.text ?? "")));
 
   const toggle = (name: "recipes" | "project", label: string) => (
     <button

@@ -41,6 +41,7 @@ import { help, lints, offset, pathOf } from "./assist";
 import { originals, overlay, raised, sources } from "./state";
 import { nameOf } from "../base/paths";
 import { looks } from "./looks";
+import { noted, recallNotes } from "./notes";
 import { isPath } from "./projects";
 import type { Files, Frame } from "../base/protocol";
 import { UNSEEN } from "../ui/reveal";
@@ -65,6 +66,7 @@ interface Left {
 const left = new Map<string, Left>();
 let view: EditorView | null = null;
 const merging = new Compartment();
+const noting = new Compartment();
 
 /** What the overlay, or else the original, has. */
 const keptText = (path: string) => overlay.peek()[path] ?? originals.peek().get(path) ?? "";
@@ -156,6 +158,7 @@ function stateOf(path: string): EditorState {
     extensions: [
       pathOf.of(path),
       merging.of(showsDiff.peek() ? against(path) : []),
+      noting.of(noted.peek()),
       lineNumbers(),
       highlightActiveLineGutter(),
       history(),
@@ -291,6 +294,7 @@ function show(path: string, anew = false): void {
     effects: [
       setRaised.of(raised.peek()),
       merging.reconfigure(showsDiff.peek() ? against(path) : []),
+      noting.reconfigure(noted.peek()),
       ...(kept?.scroll ? [kept.scroll] : []),
     ],
   });
@@ -327,6 +331,7 @@ export const theView = (): EditorView | null => view;
 /** Puts the editor in its place, as soon as there are files; returns what takes it out. */
 export function mountEditor(place: HTMLElement): () => void {
   const root = place.shadowRoot ?? place.attachShadow({ mode: "open" });
+  recallNotes();
   const stops = [
     effect(() => {
       if (!sources.value.length) return;
@@ -335,6 +340,10 @@ export function mountEditor(place: HTMLElement): () => void {
     }),
     effect(() => {
       const effects = merging.reconfigure(showsDiff.value ? against(shown) : []);
+      if (shown) view?.dispatch({ effects });
+    }),
+    effect(() => {
+      const effects = noting.reconfigure(noted.value);
       if (shown) view?.dispatch({ effects });
     }),
     effect(() => {

@@ -46,7 +46,12 @@ export const looks: Extension = [
   EditorView.theme({
     "&": { height: "100%", color: "var(--ink)", fontSize: "var(--code-size)" },
     "&.cm-focused": { outline: "2px solid var(--focus)", outlineOffset: "-2px" },
-    ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", overflow: "auto" },
+    ".cm-scroller": {
+      fontFamily: "var(--mono)",
+      lineHeight: "1.6",
+      overflow: "auto",
+      containerType: "inline-size", // its width is that of notes, which are in wider lines
+    },
     ".cm-gutters": { background: "var(--card)", color: "var(--muted)", border: "none" },
     ".cm-lineNumbers .cm-gutterElement": { padding: "0 .5em 0 .8em", minWidth: "2.6em" },
     ".cm-foldGutter .cm-gutterElement": { padding: "0 .3em", cursor: "pointer" },
@@ -137,6 +142,19 @@ export const looks: Extension = [
       textDecorationThickness: "2px",
     },
     ".cm-raised-line": { background: "color-mix(in oklab, var(--removed) 45%, transparent)" },
+
+    ".cm-note": {
+      boxSizing: "border-box",
+      maxWidth: "min(44rem, 100cqi - 6em)",
+      margin: "0",
+      padding: ".5rem 0 .15rem .7rem",
+      borderLeft: "3px solid var(--edge)",
+      color: "var(--muted)",
+      font: "var(--text-1)/1.5 var(--sans)",
+      whiteSpace: "normal",
+    },
+    ".cm-note code": { color: "var(--ink)", font: ".94em var(--mono)" },
+    ".cm-note strong": { color: "var(--ink)" },
 
     ".cm-changedLine, &.cm-merge-b .cm-changedLine, .cm-inlineChangedLine": {
       background: "var(--added)",

@@ -1,13 +1,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import { leaveFragment } from "../base/fragment";
 import { parse } from "../base/numbers";
+import type { Line, Span } from "../base/translated";
 import { phase } from "../run/state";
 import { Field } from "../ui/Field";
 import { focusHome } from "../ui/focus";
 import { Term } from "../ui/Term";
 import { calm } from "../ui/seen";
 import type { Word } from "../ui/words";
-import type { Lesson, Line, Span } from "./lesson";
+import type { Lesson } from "./lesson";
 import { before, doneOf, isDone, type Part, progress, reset, undo } from "./progress";
 import {
   checkAnswer,

@@ -1,8 +1,6 @@
 // A lesson, as site/course.py reads it from its file in site/lessons.
 
-/** A part of a text: plain, or code, a name, a word that is explained, a place on the page. */
-export type Span = string | { as: "code" | "strong" | "term" | "place"; text: string; to: string };
-export type Line = Span[];
+import type { Line } from "../base/translated";
 
 /** A function of groundling/labs/course.py, and its parameters. */
 export interface Named {
@@ -27,6 +25,3 @@ export interface Lesson {
   choices: Choice[];
   hints: Line[];
 }
-
-export const plain = (line: Line): string =>
-  line.map((span) => (typeof span === "string" ? span : span.text)).join("");

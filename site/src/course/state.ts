@@ -5,9 +5,9 @@ import { address, lessonFragment } from "../base/fragment";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { plain, translated } from "../base/translated";
 import { send } from "../run/supervision";
 import type { Choice, Lesson, Named } from "./lesson";
-import { plain } from "./lesson";
 import { isDone, type Part, pass, recallProgress } from "./progress";
 
 /** All lessons in their order; null until they have come. */
@@ -51,12 +51,9 @@ export async function loadLessons(): Promise<void> {
   loading = true;
   problem.value = "";
   try {
-    const response = await fetch(new URL("./lessons.json", import.meta.url));
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    const all: Record<string, Lesson[]> = await response.json();
-    const wanted = navigator.languages.map((tag) => tag.split("-")[0]!);
-    language.value = wanted.find((tag) => tag in all) ?? "en";
-    lessons.value = all[language.peek()]!;
+    const found = await translated<Lesson[]>("./lessons.json");
+    language.value = found.language;
+    lessons.value = found.texts;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     problem.value = `The lessons could not be fetched: ${why}.`;

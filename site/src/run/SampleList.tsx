@@ -1,5 +1,5 @@
 import * as format from "../base/format";
-import type { Measures, Phase, Sample } from "../base/protocol";
+import type { Counted, Measures, Phase, Sample } from "../base/protocol";
 
 import { phase, progress, samples, setting } from "./state";
 import type { Word } from "../ui/words";
@@ -23,7 +23,7 @@ const summary = (measures: Measures) =>
 /** Line ends as people can see them. */
 export const visible = (text: string) => text.replaceAll("\n", "↵");
 
-function Written({ sample }: { sample: Sample }) {
+function Written({ sample }: { sample: Pick<Sample, "text"> }) {
   return (
     <p class="written">
       <span class="given">{visible(setting.value!.prompt)}</span>
@@ -63,6 +63,21 @@ function Meter({ row, sample }: { row: (typeof ROWS)[number]; sample: Sample }) 
         </span>
       </dd>
     </div>
+  );
+}
+
+/** What a model writes that knows nothing but pairs, to see what the run has beyond them. */
+function Counting({ counted }: { counted: Counted }) {
+  return (
+    <section class="counting stack" aria-label="Counting pairs">
+      <p class="stamp">
+        <b>Counting pairs</b>
+        <span>loss {format.loss(counted.loss)}</span>
+      </p>
+      <Written sample={counted} />
+      <p class="about">{counted.about}</p>
+      <p class="note">{summary(counted.measures)}</p>
+    </section>
   );
 }
 
@@ -109,6 +124,7 @@ export function Samples() {
           </p>
         </div>
       )}
+      {latest && <Counting counted={setting.value!.counted} />}
       {earlier.length > 0 && (
         <details class="earlier">
           <summary>

@@ -20,6 +20,7 @@ import {
   report,
   runs,
   save,
+  saveBest,
   sortBy,
   sorted,
   trouble,
@@ -44,7 +45,7 @@ const nameProblem = (name: string) =>
 
 function Row({ run }: { run: Kept }) {
   const naming = useSignal(false);
-  const { name, iter, iters, valLoss, best, createdAt, bytes } = run;
+  const { name, iter, iters, valLoss, best, createdAt, bytes, weights } = run;
   const when = new Date(createdAt).toLocaleString(undefined, {
     dateStyle: "medium",
     timeStyle: "short",
@@ -89,7 +90,8 @@ function Row({ run }: { run: Kept }) {
         )}
       </td>
       <td>
-        <time dateTime={createdAt}>{when}</time> <small>{format.megabytes(bytes)} MB</small>
+        <time dateTime={createdAt}>{when}</time>{" "}
+        <small>{format.megabytes(bytes + (weights?.bytes ?? 0))} MB</small>
       </td>
       <td class="acts">
         <button
@@ -103,6 +105,15 @@ function Row({ run }: { run: Kept }) {
         <button class="link" aria-label={`Export ${name}`} onClick={() => void save(run)}>
           Export
         </button>
+        {weights && (
+          <button
+            class="link"
+            aria-label={`Export the best weights of ${name}`}
+            onClick={() => void saveBest(run)}
+          >
+            Best weights
+          </button>
+        )}
         <button class="link" aria-label={`Report of ${name}`} onClick={() => void report(run)}>
           Report
         </button>

@@ -7,7 +7,7 @@ import { send } from "../run/supervision";
 import { Field } from "../ui/Field";
 import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 import { colour } from "../ui/theme";
-import { begin, fields, problem, settings, sweep } from "./sweeps";
+import { begin, fields, keeps, problem, settings, sweep } from "./sweeps";
 
 type Now = Omit<SweepReport, "type">;
 
@@ -160,6 +160,14 @@ export function Sweep() {
         >
           {running ? "Stop sweep" : "Run sweep"}
         </button>
+        <label>
+          <input
+            type="checkbox"
+            checked={keeps.value}
+            onChange={(event) => (keeps.value = event.currentTarget.checked)}
+          />
+          Keep its runs in the list above
+        </label>
         <p class="note" id="sweep-hint">
           {!running && wrong}
         </p>

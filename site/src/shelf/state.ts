@@ -82,6 +82,15 @@ async function read(): Promise<void> {
     all.value = [];
     trouble.value = `This browser keeps no runs for the page (${error}).`;
   }
+  addEventListener("storage", ({ key }) => {
+    if (key === store.CHANGED) void then(follow, "The list of runs is as it was.");
+  });
+}
+
+/** Reads what another tab has made of the runs. */
+async function follow(): Promise<void> {
+  all.value = await store.list();
+  tell();
 }
 
 /** The last thing that was asked of the files: they are written in the order in which runs come. */
@@ -104,6 +113,14 @@ function keep(run: ShelfRun, state: Blob): void {
   }, `“${run.name}” was not kept; all others are.`);
 }
 
+function keepBest(id: string, iter: number, weights: Blob): void {
+  if (!store.isHere()) return;
+  void then(async () => {
+    const run = await store.putBest(id, iter, weights);
+    if (run) replace(run);
+  }, "The run is kept, but not its best weights.");
+}
+
 function change(run: Kept, facts: Pick<Partial<Kept>, "name" | "deleted">): void {
   void then(async () => {
     const now = await store.change(run.id, facts);
@@ -124,20 +141,25 @@ export const bringBack = (run: Kept) => change(run, { deleted: false });
 
 const lost = (run: Kept) => `“${run.name}” cannot be read: the browser has let its file go.`;
 
-/** Hands the reader the run's state as a file. */
-export async function save(run: Kept): Promise<void> {
+async function hand(run: Kept, file: string, end: string): Promise<void> {
   try {
-    const state = await store.stateOf(run);
-    offer(`${run.name.replace(/[^A-Za-z0-9_-]+/g, "_")}-iter${run.iter}.state`, state);
+    offer(run.name.replace(/[^A-Za-z0-9_-]+/g, "_") + end, await store.fileOf(file));
   } catch {
     trouble.value = lost(run);
   }
 }
 
+/** Hands the reader the run's state as a file. */
+export const save = (run: Kept) => hand(run, run.state, `-iter${run.iter}.state`);
+
+/** Hands the reader its best weights, if they are kept. */
+export const saveBest = (run: Kept) =>
+  hand(run, run.weights?.name ?? "", `-iter${run.best?.[0]}-best.bin`);
+
 /** Has Python make a report of the run, which the reader gets as a file. */
 export async function report(run: Kept): Promise<void> {
   try {
-    const bytes = new Uint8Array(await (await store.stateOf(run)).arrayBuffer());
+    const bytes = new Uint8Array(await (await store.fileOf(run.state)).arrayBuffer());
     const page = `${location.origin}${location.pathname}`;
     send({ type: "report", name: run.name, bytes, files: checked(run.files), page }, [
       bytes.buffer,
@@ -153,7 +175,7 @@ export async function goOn(run: Kept): Promise<void> {
   if (!settings) return;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = new Uint8Array(await (await store.stateOf(run)).arrayBuffer());
+    bytes = new Uint8Array(await (await store.fileOf(run.state)).arrayBuffer());
   } catch {
     trouble.value = lost(run);
     return;
@@ -187,5 +209,8 @@ export const reports = {
   shelved({ run, problem }) {
     if (run) keep(run, assembled());
     else trouble.value = problem;
+  },
+  shelved_best({ id, iter }) {
+    keepBest(id, iter, assembled());
   },
 } satisfies Reports;

@@ -14,6 +14,8 @@ export const fields = {
   values: signal("0.0003, 0.001, 0.003"),
   iters: signal("200"),
 };
+/** Whether its runs are put on the shelf. */
+export const keeps = signal(false);
 export const sweep = signal<Omit<SweepReport, "type"> | null>(null);
 
 export function problem(): string {
@@ -27,9 +29,10 @@ export function begin(): void {
     values: fields.values.value,
     iters: Number(fields.iters.value),
   };
+  const keep = keeps.value;
   const nothing = { values: [], results: [], points: [], best: null, message: "" };
   sweep.value = { phase: "running", key: asked.key, iters: asked.iters, ...nothing };
-  send({ type: "sweep", ...asked });
+  send({ type: "sweep", ...asked, keep });
 }
 
 export const reports = {
