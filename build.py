@@ -747,9 +747,10 @@ def lint() -> list[str]:
 
 
 def test(arguments: list[str]) -> int:
-    if arguments and arguments[0].startswith("tests/torch"):  # needs PyTorch, and no browser
+    if arguments and arguments[0].startswith("tests/torch"):  # needs PyTorch, and Chromium alone
         library("[torch-test]")
-        fetch(SHAKESPEARE)
+        say(f"Browser: {chromium()}")
+        build_site()
         return subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
     library("[test]")
     say(f"Browser: {chromium()}\nGPU: {vulkan()}")

@@ -12,6 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driving import (
+    fill,
+    iteration,
+    load,
+    open_page,
+    press,
+    save_state,
+    wait_for,
+    wait_for_iteration,
+)
+from playwright.sync_api import Page
 
 from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
@@ -104,6 +115,42 @@ def test_a_state_goes_on_in_any_number_of_processes(tmp_path: Path, on_numpy: Ru
     code, *_ = finish(start(tmp_path, 2, resumed))
     assert code == 0
     is_as(on_numpy, tmp_path)
+
+
+def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
+    page: Page, site_url: str, tmp_path: Path, corpus: Corpus
+):
+    """About 10 iterations in Chromium, 10 in two processes, 10 in one, and the rest in Chromium."""
+    open_page(page, site_url)
+    fill(page, Iterations="60", Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 10)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    (tmp_path / "a").write_bytes(save_state(page))
+    begun = statefile.loads((tmp_path / "a").read_bytes()).state
+    assert 10 <= begun.iter < 40
+    for ranks, at, file in ((2, begun.iter + 10, "a"), (1, begun.iter + 20, "b")):
+        options = f"--device torch:cpu --resume {file} --state b --stop-at {at}"
+        assert finish(start(tmp_path, ranks, options))[0] == 0
+
+    page.reload()
+    wait_for(page, "ready")
+    load(page, "b.state", (tmp_path / "b").read_bytes())
+    wait_for(page, "paused")
+    assert iteration(page) == begun.iter + 20
+    press(page, "Resume")
+    wait_for(page, "done")
+    ended = statefile.loads(save_state(page)).state
+
+    run = Run(begun.config, corpus, NumPyDevice())
+    run.sample_every = 0
+    for _ in train(run):
+        pass
+    assert [one.iter for one in ended.log] == list(range(60))
+    found, expected = ([one.train for one in log] for log in (ended.log, run.log))
+    np.testing.assert_allclose(found, expected, 1e-6)
+    np.testing.assert_allclose(ended.weights, run.model.weights(), 0, 1e-5)
 
 
 def kill_one(process: subprocess.Popen, log: Path, at: int) -> None:
