@@ -852,6 +852,19 @@ def test_a_copy_that_fails_on_the_way_leaves_the_last_one_and_the_run_goes_on(mo
     assert files() == ["a.bin", "a.state"]
 
 
+def test_an_export_to_a_folder_is_whole_or_not_there_at_all(small, monkeypatch, capsys):
+    before = files()
+    command = ["export", small, "out", "--to", "gpt2", "--text", "mine.txt"]
+    full_for(monkeypatch, "vocab.json")
+    assert cli.main(command) == 2
+    assert capsys.readouterr().err == "groundling: out: No space left on device.\n"
+    assert files() == before
+    Path("out").mkdir()
+    Path("out/config.json").write_text("of before")
+    assert cli.main(command) == 2
+    assert [path.read_text() for path in Path("out").iterdir()] == ["of before"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_under_the_output_is_told_in_a_sentence():
     command = [sys.executable, "-m", "groundling", "recipes"]

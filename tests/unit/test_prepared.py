@@ -15,7 +15,7 @@ from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import BYTES, CHARACTERS
 from groundling.devices.open import open_device
-from groundling.runs import configfile, prepared, texts
+from groundling.runs import configfile, prepared, statefile, texts
 from groundling.runs.configfile import Setup
 from groundling.runs.run import Run
 from groundling.train import train
@@ -186,6 +186,24 @@ def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeyp
         data = Path("a.bin").read_bytes()[512:]
         digests.append(hashlib.sha256(data).hexdigest())
     assert digests[0] == digests[1]
+
+
+def test_a_run_on_a_prepared_text_is_exported_to_nanogpt_with_that_text(folder, device, capsys):
+    prepared.prepare(["b.txt"], folder)
+    corpus = prepared.open_folder(folder)
+    run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 2, 1, 2, 8, 32))
+    Path("a.state").write_bytes(statefile.save_state(run))
+    command = ["export", "a.state", "--to", "nanogpt", "out"]
+    for more, told in (([], "another text"), (["--data", "data", "--text", "b.txt"], "together")):
+        assert cli.main([*command, *more]) == 2 and told in capsys.readouterr().err
+    assert not Path("out").exists()
+    assert cli.main([*command, "--data", "data"]) == 0
+    assert len(list(Path("out").iterdir())) == 5
+    for name in ("train.bin", "val.bin"):
+        assert Path("out", name).read_bytes() == Path("data", name).read_bytes()
+    command[-2:] = ["safetensors", "out.safetensors"]
+    assert cli.main([*command, "--data", "data"]) == 2
+    assert "--data is for a saved run and --to nanogpt." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

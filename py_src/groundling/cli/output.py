@@ -5,9 +5,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..runs import checkpoint, statefile
 from ..runs.checkpoint import HEADER_BYTES, Checkpoint
@@ -173,6 +175,28 @@ def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = F
         if isinstance(error, OSError):  # one of write has no file name
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes | Path]) -> None:
+    """Write files into a folder, or copy those that are given by a path: all of them or none.
+    Raises OSError with the folder's name.
+    """
+    was_there = folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        with TemporaryDirectory(dir=folder) as new:
+            for name, data in files.items():
+                if isinstance(data, Path):
+                    shutil.copyfile(data, Path(new, name))
+                else:
+                    write(Path(new, name), data)
+            for name in files:
+                Path(new, name).replace(folder / name)
+    except OSError as error:
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def require_writable(path: Path) -> None:

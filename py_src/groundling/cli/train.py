@@ -63,7 +63,7 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add_start(add)
     add_device(add, "train")
     add_text(add, "text to train on")
-    add_data(add)
+    add_data(add, "text to train on")
     about = "write the weights to FILE (default: a name with the seed and the iteration)"
     add("--out", metavar="FILE", help=about)
     add("--log", metavar="FILE", help="write a line of JSON per iteration to FILE")
