@@ -38,13 +38,15 @@ TWIN = dict(seed="hamlet", iters=40, warmup=10, lr=3e-4, min_lr=3e-5)
 SETTINGS = "--seed hamlet --iters 40 --warmup 10 --sample-interval 1000 --log log --out out.bin"
 
 
-def start(folder: Path, ranks: int, options: str, restarts: int = 0, **settings):
-    """`groundling train` in several processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={ranks}", f"--max-restarts={restarts}", "-m", "--", "groundling"]
+def start(
+    folder: Path, ranks: int, options: str, restarts: int = 0, command: str = "train", **settings
+):
+    """A command of groundling's in several processes."""
+    begin = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    begin += [f"--nproc-per-node={ranks}", f"--max-restarts={restarts}", "-m", "--", "groundling"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **settings.pop("env", {})}
     return subprocess.Popen(
-        [*command, "train", *options.split()],
+        [*begin, command, *options.split()],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
@@ -151,6 +153,17 @@ def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
     found, expected = ([one.train for one in log] for log in (ended.log, run.log))
     np.testing.assert_allclose(found, expected, 1e-6)
     np.testing.assert_allclose(ended.weights, run.model.weights(), 0, 1e-5)
+
+
+def test_a_step_of_two_processes_is_timed(tmp_path: Path):
+    process = start(tmp_path, 2, "--preset tiny --batch-size 4 --json figures", command="bench")
+    code, out, said = finish(process)
+    assert (code, said) == (0, [])
+    assert out.count(", 2 processes\n") == 1 and out.count("batch 4\n") == 1
+    alone = finish(start(tmp_path, 1, "--preset tiny --batch-size 4 --json one", command="bench"))
+    assert alone[0] == 0
+    two, one = (json.loads((tmp_path / name).read_text())["step"] for name in ("figures", "one"))
+    assert two["flops"] == one["flops"] > 0
 
 
 def kill_one(process: subprocess.Popen, log: Path, at: int) -> None:

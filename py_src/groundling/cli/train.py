@@ -88,11 +88,15 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
 
 def add_start(add: Callable) -> None:
     """Add the options that name a setup to start from."""
-    names = ", ".join(presets.PRESETS)
-    about = f"model and settings to start from: {names} (default: shakespeare)"
-    add("--preset", metavar="NAME", help=about)
+    add_preset(add, "model and settings to start from")
     about = "JSON files with a model, training settings, or both"
     add("--config", metavar="FILE", nargs="+", help=about)
+
+
+def add_preset(add: Callable, what: str) -> None:
+    """Add --preset, for `what`."""
+    names = ", ".join(presets.PRESETS)
+    add("--preset", metavar="NAME", help=f"{what}: {names} (default: shakespeare)")
 
 
 def train_command(args: argparse.Namespace) -> int:
@@ -247,10 +251,7 @@ def _patience(args: argparse.Namespace) -> int:
 
 def setup_of(args: argparse.Namespace) -> Setup:
     """The preset that the options name, with their config files and intervals applied."""
-    name = args.preset or "shakespeare"
-    if name not in presets.PRESETS:
-        raise ValueError(f"Unknown preset {name!r}. Choose from {', '.join(presets.PRESETS)}.")
-    setup = presets.PRESETS[name]
+    setup = preset_of(args)
     for path in args.config or ():
         try:
             setup = configfile.loads(Path(path).read_bytes(), setup)
@@ -260,6 +261,14 @@ def setup_of(args: argparse.Namespace) -> Setup:
         if (value := getattr(args, one.name, None)) is not None:
             setup = replace(setup, **{one.name: one.read(value)})
     return setup
+
+
+def preset_of(args: argparse.Namespace) -> Setup:
+    """The preset that --preset names."""
+    name = args.preset or "shakespeare"
+    if name not in presets.PRESETS:
+        raise ValueError(f"Unknown preset {name!r}. Choose from {', '.join(presets.PRESETS)}.")
+    return presets.PRESETS[name]
 
 
 def _resumed(args: argparse.Namespace) -> Run:
