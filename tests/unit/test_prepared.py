@@ -87,10 +87,29 @@ def test_memory_does_not_grow_with_the_text(folder, device, monkeypatch):
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, device):
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
+def test_what_was_read_of_the_text_does_not_stay_in_memory(folder, monkeypatch):
+    monkeypatch.undo()
+
+    def mapped() -> int:
+        """Bytes of files that are in this process's memory."""
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("RssFile:")[2].split()[0])
+
+    path = folder.parent / "long.txt"
+    path.write_bytes(TEXT.encode() * 20_000)  # 19 MB, of which train.bin has 33
+    prepared.prepare([str(path)], folder)
+    corpus, before = prepared.open_folder(folder), mapped()
+    for at in range(0, len(corpus.train) - 2**16, 2**16):
+        corpus.sequences("train", at + np.arange(0, 2**16, 2**10), 8)
+    assert mapped() - before < 2**23
+
+
+def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, device, monkeypatch):
     prepared.prepare(["a.txt"], folder)
     corpus = prepared.open_folder(folder)
     corpus.train = np.lib.stride_tricks.as_strided(corpus.train, (2**33,), (0,))
+    monkeypatch.setattr(prepared, "_tokens", lambda *_: corpus.train)
     run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 8, 1, 2, 8, 16))
     offsets = corpus.offsets("train", run.batches, 100, 8)
     assert 2**32 < offsets.max() < 2**33 - 8
