@@ -1,7 +1,6 @@
 """Writing files: whole or not at all, and over those of another run only if asked to."""
 
 import argparse
-import json
 import math
 import os
 import re
@@ -14,7 +13,6 @@ from tempfile import TemporaryDirectory
 from ..runs import checkpoint, statefile
 from ..runs.checkpoint import HEADER_BYTES, Checkpoint
 from ..runs.configfile import Setup
-from ..runs.records import Record
 from ..runs.run import Run
 from .terminal import complain
 
@@ -28,7 +26,8 @@ class Saver:
     """
 
     def __init__(self, run: Run, args: argparse.Namespace, setup: Setup):
-        self.run, self.out, self.state, self.log = run, args.out, args.state, args.log
+        self.run, self.out, self.state = run, args.out, args.state
+        self.log = " and ".join(filter(None, (args.log, args.tensorboard)))
         self.saved: list[str] = []  # file names
         self.last_state = ""  # and those of the state
         self.last_best = ""  # and of the best weights among them
@@ -108,47 +107,6 @@ def best_name(weights: str) -> str:
     """The name of the best weights beside those of the end: a.bin, a-best.bin."""
     path = Path(weights)
     return str(path.with_name(f"{path.stem}-best{path.suffix}"))
-
-
-class LogFile:
-    """The file of --log, if any. OSError if it cannot be opened; later errors are reported."""
-
-    def __init__(self, path: str | None):
-        self.path, self.failed = path, False
-        self.file = open(path, "w", encoding="ascii") if path else None  # noqa: SIM115
-
-    def __enter__(self) -> "LogFile":
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self.file:
-            with suppress(OSError):  # an earlier write failed
-                self.file.close()
-
-    def add(self, record: Record) -> None:
-        """Write a record."""
-        if not self.file or self.failed:
-            return
-        try:
-            print(log_line(record), file=self.file, flush=True)
-        except OSError as error:
-            self.failed = True
-            complain(f"{self.path}: {error.strerror}. Logging stops; training continues.", 1)
-
-    def end_with(self, record: Record) -> None:
-        """Append the record that ended the run."""
-        if self.path and not self.failed:
-            with suppress(OSError), open(self.path, "a", encoding="ascii") as file:
-                print(log_line(record), file=file)
-
-
-def log_line(record: Record) -> str:
-    """A record as JSON: iter, train, lr, and val if any. A loss that is not finite is null."""
-    fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
-    if record.val is not None:
-        fields["val"] = record.val
-    numbers = {name: x if math.isfinite(x) else None for name, x in fields.items()}
-    return json.dumps(numbers)
 
 
 def write(path: Path, data: bytes) -> None:
