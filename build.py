@@ -5,7 +5,7 @@ python build.py setup        the .venv with the library, the page's packages, th
 python build.py build        the page, in site/dist, for any static host
 python build.py serve        builds, serves and opens the page; [--port N] [--no-browser]
 python build.py test         lint, unit, GPU and browser tests, with what they need; [pytest args]
-                             `test tests/torch` alone tests the torch device, and installs PyTorch
+                             `test tests/torch` tests the torch device, and installs PyTorch first
 python build.py bench        the time of a training step, on each device here and in Chromium
 
 What is fetched is kept in $GROUNDLING_CACHE, else in the user's cache folder. What is made is in
@@ -749,9 +749,10 @@ def lint() -> list[str]:
 
 
 def test(arguments: list[str]) -> int:
-    if arguments and arguments[0].startswith("tests/torch"):  # needs PyTorch, and no browser
+    if arguments and arguments[0].startswith("tests/torch"):  # needs PyTorch, and Chromium alone
         library("[torch-test]")
-        fetch(SHAKESPEARE)
+        say(f"Browser: {chromium()}")
+        build_site()
         return subprocess.call([python(), "-m", "pytest", *arguments], cwd=ROOT)
     library("[test]")
     say(f"Browser: {chromium()}\nGPU: {vulkan()}")

@@ -101,7 +101,7 @@ def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
 
 
 def row(record: Record) -> Message:
-    """A record as the chart and the CSV have it."""
+    """A record as the chart has it."""
     return {name: getattr(record, name) for name in ("iter", "train", "smooth", "lr", "val")}
 
 

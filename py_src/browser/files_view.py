@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from copies import post_pieces
 from explain import LOST
-from facts import row, train_config
+from facts import train_config
 from trial import Trial
 from view import RESTING, View
 
 import groundling.data
 import groundling.runs.checkpoint
 import groundling.runs.further
+import groundling.runs.records
 import groundling.runs.run
 import groundling.runs.statefile
 import groundling.runs.texts
@@ -210,11 +209,9 @@ class FilesView(View):
     def do_log(self, message: messages.run.LogCommand) -> None:
         if not (trial := self.session.trial):
             return
-        out = io.StringIO()
-        rows = csv.DictWriter(out, ["iter", "train", "smooth", "lr", "val"], lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(map(row, trial.run.log))
+        records = groundling.runs.records
+        lines = [",".join(records.CSV), *map(records.csv_line, trial.run.log), ""]
         seed, model = trial.run.config.seed, trial.run.model.config
         name = groundling.runs.checkpoint.file_name(seed, trial.iter, model)
         file = {"name": name.replace(".bin", ".csv"), "mime": "text/csv"}
-        self.post({"type": "file", **file, "bytes": out.getvalue().encode()})
+        self.post({"type": "file", **file, "bytes": "\n".join(lines).encode()})

@@ -1,6 +1,7 @@
 """What the tests of the page share: a reader's hands and eyes, in Playwright."""
 
 import time
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -51,6 +52,17 @@ def open_page(page: Page, url: str) -> None:
     """Open the page, and wait until it is ready."""
     page.goto(url)
     wait_for(page, "ready")
+
+
+def save_state(page: Page) -> bytes:
+    with page.expect_download() as download:
+        press(page, "Save state")
+    return Path(download.value.path()).read_bytes()
+
+
+def load(page: Page, name: str, data: bytes) -> None:
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+    page.locator('input[aria-label="File to load"]').set_input_files(file)
 
 
 def in_worker(page: Page, script: str) -> None:

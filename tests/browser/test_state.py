@@ -11,8 +11,10 @@ from driving import (
     button,
     fill,
     iteration,
+    load,
     open_page,
     press,
+    save_state,
     wait_for,
     wait_for_iteration,
     wait_until_kept,
@@ -23,7 +25,6 @@ from groundling.runs import statefile
 from groundling.runs.statefile import Saved
 
 KILLS = int(os.environ.get("GROUNDLING_KILLS", 5))
-PICKER = 'input[aria-label="File to load"]'
 VISIBILITY = """
 let shown = "visible";
 Object.defineProperty(document, "visibilityState", { get: () => shown });
@@ -32,17 +33,6 @@ window.show = (state) => {
     document.dispatchEvent(new Event("visibilitychange"));
 };
 """
-
-
-def save_state(page: Page) -> bytes:
-    with page.expect_download() as download:
-        press(page, "Save state")
-    return Path(download.value.path()).read_bytes()
-
-
-def load(page: Page, name: str, data: bytes) -> None:
-    file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
-    page.locator(PICKER).set_input_files(file)
 
 
 ITERS = 120  # room to press Pause in, where a step takes some 20 ms

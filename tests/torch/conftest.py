@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import build, chromium, page, profile, runner, site_url  # noqa: F401  tests/browser's
 
 from groundling.devices.torch.device import TorchDevice
 

@@ -128,6 +128,27 @@ def test_a_device_that_pytorch_has_not_is_refused(name: str):
         open_device(name)
 
 
+def test_each_process_has_a_gpu_of_its_own_and_no_number_can_be_asked_for(monkeypatch):
+    module = import_module("groundling.devices.torch.device")
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for name in ("", "cuda", "cuda:0", "cuda:3"):
+        module._place(name)
+    assert [place.index for place in chosen] == [1, 1, 0, 3]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert module._place("cuda") == torch.device("cuda", 1)
+    for name in ("cuda:0", "cuda:1"):
+        with pytest.raises(DeviceError) as refused:
+            open_device(f"torch:{name}")
+        assert str(refused.value) == (
+            f"PyTorch cannot use '{name}' here: it is one GPU, and torchrun started 2 processes, "
+            "which take one each by torch:cuda."
+        )
+
+
 def test_only_torch_takes_a_name_after_a_colon():
     with pytest.raises(DeviceError, match="not 'numpy'"):
         open_device("numpy:cuda")
@@ -145,6 +166,7 @@ def test_without_pytorch_one_sentence_says_how_to_install_it(monkeypatch, capsys
 
 def test_auto_takes_a_gpu_of_pytorch_s_where_webgpu_has_none(monkeypatch: pytest.MonkeyPatch):
     module = import_module("groundling.devices.torch.device")
+    monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
     monkeypatch.setattr(module, "gpu", lambda: "cpu")  # as good as a GPU
     monkeypatch.setitem(sys.modules, "wgpu", None)
     device = open_device("auto")
@@ -152,3 +174,18 @@ def test_auto_takes_a_gpu_of_pytorch_s_where_webgpu_has_none(monkeypatch: pytest
     monkeypatch.setattr(module, "gpu", lambda: "")
     assert open_device("auto").name == "numpy"
     assert find_spec("torch")
+
+
+def test_auto_leaves_pytorch_alone_where_no_driver_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(opening, "GPU_DRIVERS", ("/dev/no*", "/dev/nul"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not opening.may_have_gpu()
+    monkeypatch.setitem(sys.modules, "groundling.devices.torch.device", None)  # or it would fail
+    monkeypatch.setitem(sys.modules, "wgpu", None)
+    assert open_device("auto").name == "numpy"
+    monkeypatch.setattr(opening, "GPU_DRIVERS", ("/dev/no*", "/dev/nul*"))
+    assert opening.may_have_gpu()
+    monkeypatch.setattr(opening, "GPU_DRIVERS", ())
+    for platform in ("darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert opening.may_have_gpu()

@@ -12,6 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driving import (
+    fill,
+    iteration,
+    load,
+    open_page,
+    press,
+    save_state,
+    wait_for,
+    wait_for_iteration,
+)
+from playwright.sync_api import Page
 
 from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
@@ -27,13 +38,15 @@ TWIN = dict(seed="hamlet", iters=40, warmup=10, lr=3e-4, min_lr=3e-5)
 SETTINGS = "--seed hamlet --iters 40 --warmup 10 --sample-interval 1000 --log log --out out.bin"
 
 
-def start(folder: Path, ranks: int, options: str, restarts: int = 0, **settings):
-    """`groundling train` in several processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={ranks}", f"--max-restarts={restarts}", "-m", "--", "groundling"]
+def start(
+    folder: Path, ranks: int, options: str, restarts: int = 0, command: str = "train", **settings
+):
+    """A command of groundling's in several processes."""
+    begin = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    begin += [f"--nproc-per-node={ranks}", f"--max-restarts={restarts}", "-m", "--", "groundling"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **settings.pop("env", {})}
     return subprocess.Popen(
-        [*command, "train", *options.split()],
+        [*begin, command, *options.split()],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
@@ -104,6 +117,53 @@ def test_a_state_goes_on_in_any_number_of_processes(tmp_path: Path, on_numpy: Ru
     code, *_ = finish(start(tmp_path, 2, resumed))
     assert code == 0
     is_as(on_numpy, tmp_path)
+
+
+def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
+    page: Page, site_url: str, tmp_path: Path, corpus: Corpus
+):
+    """About 10 iterations in Chromium, 10 in two processes, 10 in one, and the rest in Chromium."""
+    open_page(page, site_url)
+    fill(page, Iterations="60", Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 10)
+    press(page, "Pause")
+    wait_for(page, "paused")
+    (tmp_path / "a").write_bytes(save_state(page))
+    begun = statefile.loads((tmp_path / "a").read_bytes()).state
+    assert 10 <= begun.iter < 40
+    for ranks, at, file in ((2, begun.iter + 10, "a"), (1, begun.iter + 20, "b")):
+        options = f"--device torch:cpu --resume {file} --state b --stop-at {at}"
+        assert finish(start(tmp_path, ranks, options))[0] == 0
+
+    page.reload()
+    wait_for(page, "ready")
+    load(page, "b.state", (tmp_path / "b").read_bytes())
+    wait_for(page, "paused")
+    assert iteration(page) == begun.iter + 20
+    press(page, "Resume")
+    wait_for(page, "done")
+    ended = statefile.loads(save_state(page)).state
+
+    run = Run(begun.config, corpus, NumPyDevice())
+    run.sample_every = 0
+    for _ in train(run):
+        pass
+    assert [one.iter for one in ended.log] == list(range(60))
+    found, expected = ([one.train for one in log] for log in (ended.log, run.log))
+    np.testing.assert_allclose(found, expected, 1e-6)
+    np.testing.assert_allclose(ended.weights, run.model.weights(), 0, 1e-5)
+
+
+def test_a_step_of_two_processes_is_timed(tmp_path: Path):
+    process = start(tmp_path, 2, "--preset tiny --batch-size 4 --json figures", command="bench")
+    code, out, said = finish(process)
+    assert (code, said) == (0, [])
+    assert out.count(", 2 processes\n") == 1 and out.count("batch 4\n") == 1
+    alone = finish(start(tmp_path, 1, "--preset tiny --batch-size 4 --json one", command="bench"))
+    assert alone[0] == 0
+    two, one = (json.loads((tmp_path / name).read_text())["step"] for name in ("figures", "one"))
+    assert two["flops"] == one["flops"] > 0
 
 
 def kill_one(process: subprocess.Popen, log: Path, at: int) -> None:

@@ -78,6 +78,20 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatc
     assert "characters/s" in capsys.readouterr().out
 
 
+def test_a_preset_is_timed_at_its_batch_or_another(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "LEAST", 0.0)
+    out = tmp_path / "figures.json"
+    options = ["--preset", "tiny", "--device", "numpy", "--json", str(out)]
+    for more, batch_size in (([], 16), (["--batch-size", "1"], 1)):
+        assert cli.main(["bench", *options, *more]) == 0
+        told = f": 2 layers, 3 heads, width 48, context 32, batch {batch_size}\n"
+        assert told in capsys.readouterr().out
+        step = json.loads(out.read_text())["step"]
+        assert step["tokens_per_second"] == pytest.approx(32 * batch_size / step["step"])
+    assert cli.main(["bench", "--preset", "tiny", "--sizes"]) == 2
+    assert "--sizes cannot be used with --preset" in capsys.readouterr().err
+
+
 def test_a_batch_of_nothing_is_refused(capsys):
     assert cli.main(["bench", "--batch-size", "0", "--device", "numpy"]) == 2
     assert "batch_size" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """The command line: what it writes, what it says, and how it ends."""
 
+import csv
 import errno
 import hashlib
 import importlib
+import io
 import json
 import os
 import re
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 
 from groundling import sources
-from groundling.cli import inputs, output, terminal
+from groundling.cli import inputs, logs, output, terminal
 from groundling.cli import main as cli
 from groundling.cli import train as training
 from groundling.config import GPTConfig, TrainConfig
@@ -25,6 +27,7 @@ from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.open import open_device
 from groundling.edits import live, project, recipes
 from groundling.labs import link
+from groundling.labs.curve import read_log
 from groundling.model import initial_weights
 from groundling.runs import checkpoint, interchange, statefile
 from groundling.runs.checkpoint import Checkpoint
@@ -101,6 +104,34 @@ def test_a_line_is_in_the_log_as_soon_as_its_iteration_is_done(monkeypatch):
     assert lines == [1, 2, 3, 4]
 
 
+def test_a_log_whose_name_ends_in_csv_is_the_page_s_also_after_a_resumption():
+    options = ["train", *SMALL, "--iters", "4", "--eval-interval", "2", "--state", "a.state"]
+    assert cli.main([*options, "--log", "whole.CSV"]) == 0
+    assert cli.main([*options, "--log", "parts.csv", "--stop-at", "2"]) == 0
+    first = Path("parts.csv").read_text()
+    resume = ["train", "--resume", "a.state", "--text", "mine.txt"]
+    assert cli.main([*resume, "--state", "a.state", "--log", "parts.csv"]) == 0
+    whole = Path("whole.CSV").read_text()
+    assert Path("parts.csv").read_text() == whole and whole.startswith(first)
+    log = statefile.loads(Path("a.state").read_bytes()).state.log
+    rows = list(csv.DictReader(io.StringIO(whole)))
+    assert [*rows[0]] == ["iter", "train", "smooth", "lr", "val"]
+    for row, record in zip(rows, log, strict=True):
+        numbers = {name: float(cell) if cell else None for name, cell in row.items()}
+        assert numbers == {name: getattr(record, name) for name in row}
+    assert [bool(row["val"]) for row in rows] == [True, False, True, True]
+    assert read_log(whole.encode()).val == [record.val for record in log]
+
+
+def test_without_tensorboard_one_sentence_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    Path("a.csv").write_text("of an earlier run")
+    assert cli.main(["train", *SMALL, "--log", "a.csv", "--tensorboard", "runs"]) == 2
+    told = "TensorBoard is not installed here: pip install 'groundling[tensorboard]'."
+    assert capsys.readouterr().err.splitlines()[-1] == f"groundling: {told}"
+    assert files() == ["a.csv"] and Path("a.csv").read_text() == "of an earlier run"
+
+
 def test_training_shows_what_the_model_writes(capsys):
     assert cli.main(["train", *SMALL, "--iters", "2"]) == 0
     lines = capsys.readouterr().err.splitlines()
@@ -115,7 +146,7 @@ def test_training_shows_what_the_model_writes(capsys):
 
 
 def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
-    lines = [output.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
+    lines = [logs.log_line(Record(7, 4.1, 3e-4, val, 1.0, 4.0)) for val in (None, 4.2)]
     assert lines == [
         '{"iter": 7, "train": 4.1, "lr": 0.0003}',
         '{"iter": 7, "train": 4.1, "lr": 0.0003, "val": 4.2}',
@@ -852,6 +883,19 @@ def test_a_copy_that_fails_on_the_way_leaves_the_last_one_and_the_run_goes_on(mo
     assert statefile.loads(Path("a.state").read_bytes()).state.iter == 2
     assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 6
     assert files() == ["a.bin", "a.state"]
+
+
+def test_an_export_to_a_folder_is_whole_or_not_there_at_all(small, monkeypatch, capsys):
+    before = files()
+    command = ["export", small, "out", "--to", "gpt2", "--text", "mine.txt"]
+    full_for(monkeypatch, "vocab.json")
+    assert cli.main(command) == 2
+    assert capsys.readouterr().err == "groundling: out: No space left on device.\n"
+    assert files() == before
+    Path("out").mkdir()
+    Path("out/config.json").write_text("of before")
+    assert cli.main(command) == 2
+    assert [path.read_text() for path in Path("out").iterdir()] == ["of before"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

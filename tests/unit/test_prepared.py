@@ -15,7 +15,7 @@ from groundling.cli import main as cli
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import BYTES, CHARACTERS
 from groundling.devices.open import open_device
-from groundling.runs import configfile, prepared, texts
+from groundling.runs import configfile, prepared, statefile, texts
 from groundling.runs.configfile import Setup
 from groundling.runs.run import Run
 from groundling.train import train
@@ -87,10 +87,29 @@ def test_memory_does_not_grow_with_the_text(folder, device, monkeypatch):
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, device):
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
+def test_what_was_read_of_the_text_does_not_stay_in_memory(folder, monkeypatch):
+    monkeypatch.undo()
+
+    def mapped() -> int:
+        """Bytes of files that are in this process's memory."""
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("RssFile:")[2].split()[0])
+
+    path = folder.parent / "long.txt"
+    path.write_bytes(TEXT.encode() * 20_000)  # 19 MB, of which train.bin has 33
+    prepared.prepare([str(path)], folder)
+    corpus, before = prepared.open_folder(folder), mapped()
+    for at in range(0, len(corpus.train) - 2**16, 2**16):
+        corpus.sequences("train", at + np.arange(0, 2**16, 2**10), 8)
+    assert mapped() - before < 2**23
+
+
+def test_offsets_reach_all_of_a_text_of_more_than_2_to_the_32_tokens(folder, device, monkeypatch):
     prepared.prepare(["a.txt"], folder)
     corpus = prepared.open_folder(folder)
     corpus.train = np.lib.stride_tricks.as_strided(corpus.train, (2**33,), (0,))
+    monkeypatch.setattr(prepared, "_tokens", lambda *_: corpus.train)
     run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 8, 1, 2, 8, 16))
     offsets = corpus.offsets("train", run.batches, 100, 8)
     assert 2**32 < offsets.max() < 2**33 - 8
@@ -186,6 +205,24 @@ def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeyp
         data = Path("a.bin").read_bytes()[512:]
         digests.append(hashlib.sha256(data).hexdigest())
     assert digests[0] == digests[1]
+
+
+def test_a_run_on_a_prepared_text_is_exported_to_nanogpt_with_that_text(folder, device, capsys):
+    prepared.prepare(["b.txt"], folder)
+    corpus = prepared.open_folder(folder)
+    run = Run(TRAIN, corpus, device, GPTConfig(corpus.vocab_size, 2, 1, 2, 8, 32))
+    Path("a.state").write_bytes(statefile.save_state(run))
+    command = ["export", "a.state", "--to", "nanogpt", "out"]
+    for more, told in (([], "another text"), (["--data", "data", "--text", "b.txt"], "together")):
+        assert cli.main([*command, *more]) == 2 and told in capsys.readouterr().err
+    assert not Path("out").exists()
+    assert cli.main([*command, "--data", "data"]) == 0
+    assert len(list(Path("out").iterdir())) == 5
+    for name in ("train.bin", "val.bin"):
+        assert Path("out", name).read_bytes() == Path("data", name).read_bytes()
+    command[-2:] = ["safetensors", "out.safetensors"]
+    assert cli.main([*command, "--data", "data"]) == 2
+    assert "--data is for a saved run and --to nanogpt." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

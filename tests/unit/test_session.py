@@ -10,7 +10,6 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import autosave as autosave_module
-import files_view
 import numpy as np
 import pytest
 import session as session_module
@@ -28,7 +27,7 @@ from groundling.devices.numpy import NumPyDevice
 from groundling.devices.open import open_device
 from groundling.devices.ranks import Ranks
 from groundling.model import initial_weights
-from groundling.runs import checkpoint, cost, statefile
+from groundling.runs import checkpoint, cost, records, statefile
 from groundling.runs.configfile import Setup
 from groundling.runs.records import Log, Record
 from groundling.runs.run import NonFiniteLoss, State
@@ -920,7 +919,7 @@ def test_a_command_that_breaks_is_told_and_the_run_is_as_it_was(bench, monkeypat
     with monkeypatch.context() as patch:
         for owner, name in ((checkpoint, "stream"), (statefile, "stream_run"), (FakeRun, "set_lr")):
             patch.setattr(owner, name, breaks)
-        patch.setattr(files_view, "row", breaks)
+        patch.setattr(records, "csv_line", breaks)
         patch.setattr(statefile, "snapshot", breaks)
         bench.tell(command, value=1e-3)
     assert (bench.session.phase, bench.session.run.iter) == ("paused", at)

@@ -10,7 +10,7 @@ from typing import TextIO
 import pytest
 
 from groundling.cli import main as cli
-from groundling.cli.terminal import Progress, Screen, shown, visible
+from groundling.cli.terminal import Progress, Screen, complain, shown, visible
 from groundling.config import TrainConfig
 from groundling.runs.records import Record
 
@@ -186,6 +186,26 @@ def test_lines_above_stay_and_the_bar_is_drawn_again_below(monkeypatch):
         progress.above("iter 60", "    Good morrow")
         written = to.getvalue()[at:].lstrip("\r ")
     assert written.startswith("iter 60\n    Good morrow\n\r100%|#")
+
+
+def test_an_error_is_told_above_the_bar(monkeypatch):
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    with shown(), Progress(FakeRun(60), sys.stderr) as progress:
+        progress.show(Record(9, 2.5, 3e-4, 2.6, 1.0, 2.5))
+        at = err.tell()
+        complain("a.state: No space left on device.\x1b[2J", code=1)
+        written = err.getvalue()[at:].lstrip("\r ")
+    assert written.startswith("groundling: a.state: No space left on device.\\x1b[2J\n\r 17%|#")
+
+
+def test_the_bar_of_a_text_that_is_prepared_is_drawn_over(tmp_path, monkeypatch):
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    (tmp_path / "a.txt").write_text(TEXT)
+    command = ["prepare", str(tmp_path / "a.txt"), "--out", str(tmp_path / "data")]
+    assert cli.main(command) == 0
+    assert err.getvalue().startswith("\r0.00B [") and "x0d" not in err.getvalue()
 
 
 @pytest.mark.parametrize(("columns", "width"), [(0, 79), (2, 1), (20, 19), (100, 99)])

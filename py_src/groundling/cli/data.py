@@ -8,6 +8,7 @@ from typing import Any
 from ..data import CHARACTERS, TOKENIZERS
 from ..runs import prepared
 from .inputs import DEFAULT, add_command, bad_input
+from .terminal import itself
 
 
 def add_commands(commands: Any) -> None:
@@ -27,7 +28,7 @@ def prepare_command(args: argparse.Namespace) -> int:
     from tqdm import tqdm  # here, since the page has no tqdm
 
     out = Path(args.out)
-    with bad_input(), tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar:
+    with bad_input(), tqdm(unit="B", unit_scale=True, file=itself(sys.stderr), disable=None) as bar:
         made = prepared.prepare(args.text, out, args.tokenizer, lambda n: bar.update(n - bar.n))
     train, val = (made[split]["tokens"] for split in prepared.SPLITS)
     print(

@@ -5,6 +5,7 @@ import hashlib
 import math
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,17 @@ from .inputs import (
     FILE,
     about_file,
     add_command,
+    add_data,
     add_device,
     add_text,
     bad_input,
     chosen_device,
     option,
-    read_corpus,
+    read_data,
     read_file,
     read_weights,
 )
-from .output import require_writable, write
+from .output import require_writable, write, write_folder
 
 
 def add_commands(commands: Any) -> None:
@@ -86,6 +88,7 @@ def add_commands(commands: Any) -> None:
     add("out", metavar="OUT", help=about)
     about = "for a folder, text that the model was trained on"
     add_text(add, about, "the one that the file names")
+    add_data(add, about)
 
     about = "Convert weights from the format of another program."
     add = add_command(commands, "import", import_command, about)
@@ -256,11 +259,11 @@ def export_command(args: argparse.Namespace) -> int:
     out = Path(args.out)
     with bad_input():
         saved = read_file(args.file).saved if args.to == "nanogpt" else None
+        if args.data and not saved:
+            raise ValueError("--data is for a saved run and --to nanogpt.")
         if args.to == "gpt2" or saved:
             ckpt, files = _folder(args, saved)
-            out.mkdir(exist_ok=True)
-            for name, data in files.items():
-                write(out / name, data)
+            write_folder(out, files)
         else:
             require_writable(out)
             ckpt = read_file(args.file).ckpt
@@ -273,12 +276,12 @@ def export_command(args: argparse.Namespace) -> int:
 
 def _folder(
     args: argparse.Namespace, saved: statefile.Saved | None
-) -> tuple[Checkpoint, dict[str, bytes]]:
+) -> tuple[Checkpoint, Mapping[str, bytes | Path]]:
     """The files of a folder: nanoGPT's for a saved run, or else Hugging Face's."""
     if not saved:
         ckpt, vocabulary = read_weights(args)
         return ckpt, interchange.to_gpt2(ckpt, vocabulary)
-    corpus = read_corpus(args.text, tokenizer_of(saved.vocab_hash))
+    corpus = read_data(args, tokenizer_of(saved.vocab_hash))
     with about_file(args.file):
         files = nanogpt.folder(saved, corpus, str(Path(args.out).absolute()))
     return statefile.weights_of(saved), files

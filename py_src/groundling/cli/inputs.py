@@ -94,9 +94,9 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_data(add: Callable) -> None:
-    """Add --data."""
-    add("--data", metavar="FOLDER", help="text to train on, from a folder that `prepare` wrote")
+def add_data(add: Callable, what: str) -> None:
+    """Add --data, for a text that is `what`."""
+    add("--data", metavar="FOLDER", help=f"{what}, from a folder that `prepare` wrote")
 
 
 def read_data(args: argparse.Namespace, tokenizer: str) -> Corpus:

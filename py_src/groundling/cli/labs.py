@@ -27,6 +27,7 @@ from .inputs import (
 )
 from .output import require_writable, write
 from .terminal import Progress, complain
+from .train import add_preset, preset_of
 
 
 def add_commands(commands: Any) -> None:
@@ -52,9 +53,11 @@ def add_commands(commands: Any) -> None:
     add_text(add, "text to train on")
 
     add = add_command(commands, "bench", bench_command, "Time a training step and its parts.")
-    about = f"sequences per iteration {DEFAULT}"
-    add("--batch-size", metavar="N", type=int, default=16, help=about)
-    add("--sizes", action="store_true", help="time wider models and longer contexts instead")
+    add_preset(add, "model to train")
+    about = "sequences per iteration (default: the preset's)"
+    add("--batch-size", metavar="N", type=int, help=about)
+    about = "time wider models and longer contexts instead, at batch 2"
+    add("--sizes", action="store_true", help=about)
     add("--json", metavar="FILE", help="also write the results to FILE as JSON")
     add_device(add)
 
@@ -147,20 +150,29 @@ def twin_command(args: argparse.Namespace) -> int:
 def bench_command(args: argparse.Namespace) -> int:
     """groundling bench"""
     with bad_input():
-        replace(TrainConfig(), batch_size=args.batch_size)
+        if args.sizes and (args.preset or args.batch_size is not None):
+            raise ValueError("--sizes cannot be used with --preset or --batch-size.")
+        setup = preset_of(args)
+        batch_size = setup.train.batch_size if args.batch_size is None else args.batch_size
+        replace(setup.train, batch_size=batch_size)
         if args.json:
             require_writable(Path(args.json))
-        device, corpus = chosen_device(args), shakespeare()
+        device, corpus = chosen_device(args), shakespeare(setup.tokenizer)
+        model, ranks = setup.on(corpus).model, device.ranks
+    about = bench.machine() + (f", {ranks.size} processes" if ranks.size > 1 else "")
     try:
         if args.sizes:
             figures = {"ceilings": bench.ceilings(device), "sizes": bench.by_size(device, corpus)}
-            print(f"{bench.machine()}; {device.description}; batch 2")
+            print(f"{about}; {device.description}; batch 2")
             print(bench.size_table(figures["sizes"], figures["ceilings"]))
+        elif ranks.size > 1:  # a kernel that is timed by itself would wait for the other processes
+            figures = {"step": bench.measure(device, corpus, batch_size, model=model)}
+            print(f"{about}\n{bench.table(figures['step'])}")
         else:
-            figures = bench.all_figures(device, corpus, args.batch_size)
-            print(f"{bench.machine()}\n{bench.report(figures)}")
+            figures = bench.all_figures(device, corpus, batch_size, model)
+            print(f"{about}\n{bench.report(figures)}")
     except DeviceError as error:
         return complain(error, code=1)
-    if args.json:
+    if args.json and ranks.rank == 0:
         write(Path(args.json), bench.dumps(figures).encode())
     return 0

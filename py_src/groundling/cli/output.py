@@ -1,18 +1,18 @@
 """Writing files: whole or not at all, and over those of another run only if asked to."""
 
 import argparse
-import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..runs import checkpoint, statefile
 from ..runs.checkpoint import HEADER_BYTES, Checkpoint
 from ..runs.configfile import Setup
-from ..runs.records import Record
 from ..runs.run import Run
 from .terminal import complain
 
@@ -26,7 +26,8 @@ class Saver:
     """
 
     def __init__(self, run: Run, args: argparse.Namespace, setup: Setup):
-        self.run, self.out, self.state, self.log = run, args.out, args.state, args.log
+        self.run, self.out, self.state = run, args.out, args.state
+        self.log = " and ".join(filter(None, (args.log, args.tensorboard)))
         self.saved: list[str] = []  # file names
         self.last_state = ""  # and those of the state
         self.last_best = ""  # and of the best weights among them
@@ -108,47 +109,6 @@ def best_name(weights: str) -> str:
     return str(path.with_name(f"{path.stem}-best{path.suffix}"))
 
 
-class LogFile:
-    """The file of --log, if any. OSError if it cannot be opened; later errors are reported."""
-
-    def __init__(self, path: str | None):
-        self.path, self.failed = path, False
-        self.file = open(path, "w", encoding="ascii") if path else None  # noqa: SIM115
-
-    def __enter__(self) -> "LogFile":
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self.file:
-            with suppress(OSError):  # an earlier write failed
-                self.file.close()
-
-    def add(self, record: Record) -> None:
-        """Write a record."""
-        if not self.file or self.failed:
-            return
-        try:
-            print(log_line(record), file=self.file, flush=True)
-        except OSError as error:
-            self.failed = True
-            complain(f"{self.path}: {error.strerror}. Logging stops; training continues.", 1)
-
-    def end_with(self, record: Record) -> None:
-        """Append the record that ended the run."""
-        if self.path and not self.failed:
-            with suppress(OSError), open(self.path, "a", encoding="ascii") as file:
-                print(log_line(record), file=file)
-
-
-def log_line(record: Record) -> str:
-    """A record as JSON: iter, train, lr, and val if any. A loss that is not finite is null."""
-    fields = {"iter": record.iter, "train": record.train, "lr": record.lr}
-    if record.val is not None:
-        fields["val"] = record.val
-    numbers = {name: x if math.isfinite(x) else None for name, x in fields.items()}
-    return json.dumps(numbers)
-
-
 def write(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all. Raises OSError with the file's name."""
     write_pieces(path, [(0, data)])
@@ -173,6 +133,28 @@ def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = F
         if isinstance(error, OSError):  # one of write has no file name
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes | Path]) -> None:
+    """Write files into a folder, or copy those that are given by a path: all of them or none.
+    Raises OSError with the folder's name.
+    """
+    was_there = folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        with TemporaryDirectory(dir=folder) as new:
+            for name, data in files.items():
+                if isinstance(data, Path):
+                    shutil.copyfile(data, Path(new, name))
+                else:
+                    write(Path(new, name), data)
+            for name in files:
+                Path(new, name).replace(folder / name)
+    except OSError as error:
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def require_writable(path: Path) -> None:

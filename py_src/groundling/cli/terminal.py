@@ -92,6 +92,22 @@ def _safe(stream: TextIO, errors: str | None) -> TextIO:
     return Screen(stream) if stream and stream.isatty() else stream
 
 
+def itself(to: TextIO) -> TextIO:
+    """The stream below a Screen, for a bar, which moves the cursor."""
+    return getattr(to, "stream", to)
+
+
+def print_above(text: str, to: TextIO) -> None:
+    """Print above the bars that are drawn on a terminal."""
+    if not to.isatty():
+        print(text, file=to, flush=True)
+        return
+    from tqdm import tqdm  # here, since the page has no tqdm
+
+    with tqdm.external_write_mode(itself(to)):
+        print(text, file=to, flush=True)
+
+
 class Progress:
     """A run's progress: on a terminal a bar, in a file or pipe a line at each evaluation."""
 
@@ -108,7 +124,7 @@ class Progress:
         self.bar = tqdm(
             total=run.config.iters,
             initial=run.iter,
-            file=getattr(to, "stream", to),  # not a Screen, which would escape \r
+            file=itself(to),
             delay=0 if self.live else math.inf,  # a file gets no bar, only its text
             bar_format=None if self.live else form,
             miniters=1,
@@ -133,11 +149,7 @@ class Progress:
 
     def above(self, *lines: str) -> None:
         """Print lines above the bar."""
-        if self.live:
-            self.bar.clear()
-        print(*lines, sep="\n", file=self.to, flush=True)
-        if self.live:
-            self.bar.refresh()
+        print_above("\n".join(lines), self.to)
 
 
 def _rank() -> int:
@@ -189,7 +201,7 @@ def complain(message: object, code: int) -> int:
     """Print an error message, once where several processes have it. Returns the exit code."""
     if _is_first_to_say(str(message)):
         stream = _safe(sys.__stderr__, ERRORS) if _rank() else sys.stderr
-        print(f"groundling: {message}", file=stream)
+        print_above(f"groundling: {message}", stream)
     return code
 
 

@@ -36,7 +36,8 @@ from .inputs import (
     read_data,
     read_file,
 )
-from .output import LogFile, Saver, require_writable
+from .logs import Logs
+from .output import Saver, require_writable
 from .terminal import Progress, complain, pause_on_interrupt, restarts
 
 SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
@@ -63,10 +64,12 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add_start(add)
     add_device(add, "train")
     add_text(add, "text to train on")
-    add_data(add)
+    add_data(add, "text to train on")
     about = "write the weights to FILE (default: a name with the seed and the iteration)"
     add("--out", metavar="FILE", help=about)
-    add("--log", metavar="FILE", help="write a line of JSON per iteration to FILE")
+    about = "write a line per iteration to FILE: JSON, or CSV if its name ends in .csv"
+    add("--log", metavar="FILE", help=about)
+    add("--tensorboard", metavar="FOLDER", help="also log to FOLDER, for TensorBoard")
     about = "stop after N iterations, with the learning-rate schedule of --iters"
     add("--stop-at", metavar="N", type=int, help=about)
     add("--state", metavar="FILE", help="save the whole run to FILE, also while it trains")
@@ -88,11 +91,15 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
 
 def add_start(add: Callable) -> None:
     """Add the options that name a setup to start from."""
-    names = ", ".join(presets.PRESETS)
-    about = f"model and settings to start from: {names} (default: shakespeare)"
-    add("--preset", metavar="NAME", help=about)
+    add_preset(add, "model and settings to start from")
     about = "JSON files with a model, training settings, or both"
     add("--config", metavar="FILE", nargs="+", help=about)
+
+
+def add_preset(add: Callable, what: str) -> None:
+    """Add --preset, for `what`."""
+    names = ", ".join(presets.PRESETS)
+    add("--preset", metavar="NAME", help=f"{what}: {names} (default: shakespeare)")
 
 
 def train_command(args: argparse.Namespace) -> int:
@@ -116,7 +123,7 @@ def train_command(args: argparse.Namespace) -> int:
             if [weights, args.state, args.log].count(path) > 1:
                 raise ValueError(f"{path} is named for more than one file.")
             require_writable(Path(path))
-        log = LogFile(None if run.ranks.rank else args.log)  # last: opening it deletes what it had
+        logs = Logs() if run.ranks.rank else Logs(args.log, args.tensorboard)
     parameters, ranks = parameter_count(run.model.shapes), run.ranks.size
     print(
         f"{parameters:,} parameters, seed {config.seed!r}, {config.iters:,} iterations of "
@@ -125,14 +132,14 @@ def train_command(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     try:
-        with pause_on_interrupt(run), log, Progress(run, sys.stderr) as progress:
+        with pause_on_interrupt(run), logs, Progress(run, sys.stderr) as progress:
             for record in run.log:
-                log.add(record)
+                logs.add(record)
             told = len(run.samples)
             while not run.ranks.any(run.pausing):
                 stop = saver.next_at
                 for record in train(run, min(end, stop)):
-                    log.add(record)
+                    logs.add(record)
                     progress.show(record)
                     saver.save_best()
                     told = _show_samples(run, told, progress)
@@ -149,7 +156,6 @@ def train_command(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return complain(f"interrupted. {saver.left}", code=130)
     except NonFiniteLoss as error:
-        log.end_with(error.record)  # so that `groundling doctor` sees it
         return complain(f"{error} {saver.left} A lower --lr may help.", code=1)
     except CheckpointError as error:
         return complain(f"{error} {saver.left}", code=1)
@@ -163,7 +169,7 @@ def train_command(args: argparse.Namespace) -> int:
     names = f"saved {' and '.join(saver.saved)}" if saver.saved else "nothing was saved"
     early = "" if run.iter >= end else further.early(run)
     print(f"{how} iter {run.iter}{val}: {names}" + (f". {early}" if early else ""))
-    if saver.failed or log.failed:
+    if saver.failed or logs.failed:
         return 1
     return 0 if run.iter >= end or early else 130
 
@@ -255,10 +261,7 @@ def _patience(args: argparse.Namespace) -> int:
 
 def setup_of(args: argparse.Namespace) -> Setup:
     """The preset that the options name, with their config files and intervals applied."""
-    name = args.preset or "shakespeare"
-    if name not in presets.PRESETS:
-        raise ValueError(f"Unknown preset {name!r}. Choose from {', '.join(presets.PRESETS)}.")
-    setup = presets.PRESETS[name]
+    setup = preset_of(args)
     for path in args.config or ():
         try:
             setup = configfile.loads(Path(path).read_bytes(), setup)
@@ -268,6 +271,14 @@ def setup_of(args: argparse.Namespace) -> Setup:
         if (value := getattr(args, one.name, None)) is not None:
             setup = replace(setup, **{one.name: one.read(value)})
     return setup
+
+
+def preset_of(args: argparse.Namespace) -> Setup:
+    """The preset that --preset names."""
+    name = args.preset or "shakespeare"
+    if name not in presets.PRESETS:
+        raise ValueError(f"Unknown preset {name!r}. Choose from {', '.join(presets.PRESETS)}.")
+    return presets.PRESETS[name]
 
 
 def _resumed(args: argparse.Namespace) -> Run:

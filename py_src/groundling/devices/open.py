@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import glob
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -11,6 +12,8 @@ from .base import Device, DeviceError
 from .ranks import started
 
 DEVICES = "webgpu", "torch", "wasm", "numpy"
+# Of NVIDIA's drivers, also on a Jetson and in Windows' Linux, and of AMD's.
+GPU_DRIVERS = "/dev/nvidia*", "/dev/nvmap", "/dev/dxg", "/dev/kfd"
 
 
 def open_device(name: str = "auto", **options) -> Device:
@@ -65,11 +68,18 @@ def open_device(name: str = "auto", **options) -> Device:
 
 def _by_torch() -> Device | None:
     """A GPU by PyTorch, if it is installed and has one."""
-    if not find_spec("torch"):
+    if not (may_have_gpu() and find_spec("torch")):
         return None
     from .torch.device import gpu
 
     return open_device("torch") if gpu() else None
+
+
+def may_have_gpu() -> bool:
+    """Whether PyTorch may find a GPU here: where there is no driver for one, its import, which
+    takes seconds, is not worth it.
+    """
+    return sys.platform != "linux" or any(map(glob, GPU_DRIVERS))
 
 
 @contextmanager

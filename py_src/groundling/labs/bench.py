@@ -118,7 +118,7 @@ def _timed(
         },
         "memory": counts.memory - memory,
         "tokens_per_second": batch_size * sizes.block_size / step,
-        "flops": sum(flops(command) for command in device.replayed.commands),
+        "flops": device.ranks.size * sum(map(flops, device.replayed.commands)),
     }
 
 
@@ -160,10 +160,12 @@ def ceilings(device: Device, size: int = 384) -> dict:
     return {"flops": 2 * size**3 / product, "bytes": 8 * n / moved}
 
 
-def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> Iterator[dict]:
+def profile(
+    device: Device, corpus: Corpus, batch_size: int = 16, model: GPTConfig | None = None
+) -> Iterator[dict]:
     """Each command of a step: its `kernel`, `line` of Python and `seconds` by itself. Waits."""
     config = TrainConfig(batch_size=batch_size, eval_interval=10**6, eval_batches=1)
-    run = Run(config, corpus, device)
+    run = Run(config, corpus, device, model)
     training = train(run)
     next(training)
     _land(run, training)
@@ -180,22 +182,27 @@ def profile(device: Device, corpus: Corpus, batch_size: int = 16) -> Iterator[di
         }
 
 
-def sampling(device: Device, corpus: Corpus, length: int = 64) -> float:
-    """Characters per second that the default model writes, once it has begun to."""
-    model = Run(TrainConfig(eval_batches=1), corpus, device).model
-    generate(model, corpus, "\n", 8, "warm")
+def sampling(
+    device: Device, corpus: Corpus, length: int = 64, model: GPTConfig | None = None
+) -> float:
+    """Characters per second that a model writes, once it has begun to."""
+    config = TrainConfig(batch_size=1, eval_batches=1)
+    writer = Run(config, corpus, device, model).model
+    generate(writer, corpus, "\n", 8, "warm")
     began = time.perf_counter()
-    generate(model, corpus, "\n", length, "bench")
+    generate(writer, corpus, "\n", length, "bench")
     return length / (time.perf_counter() - began)
 
 
-def all_figures(device: Device, corpus: Corpus, batch_size: int) -> dict:
+def all_figures(
+    device: Device, corpus: Corpus, batch_size: int, model: GPTConfig | None = None
+) -> dict:
     """`measure`, `ceilings`, `profile` and `sampling`, one after the other."""
     return {
-        "step": measure(device, corpus, batch_size),
+        "step": measure(device, corpus, batch_size, model=model),
         "ceilings": ceilings(device),
-        "commands": list(profile(device, corpus, batch_size)),
-        "characters_per_second": sampling(device, corpus),
+        "commands": list(profile(device, corpus, batch_size, model)),
+        "characters_per_second": sampling(device, corpus, model=model),
     }
 
 

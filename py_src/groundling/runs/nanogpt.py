@@ -9,6 +9,7 @@ config.py             the settings, by whose path train.py is run
 import math
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -25,14 +26,15 @@ DIFFERENT = (
 NO_LOSS = 1e9  # nanoGPT's best_val_loss before the first evaluation
 
 
-def folder(saved: Saved, corpus: Corpus, out: str) -> dict[str, bytes]:
-    """The files of the folder, by name; `out` is its whole path. CheckpointError for another text,
-    a model that nanoGPT cannot have, or more characters than uint16 has numbers.
+def folder(saved: Saved, corpus: Corpus, out: str) -> dict[str, bytes | Path]:
+    """The files of the folder, by name, or where a copy of one is; `out` is its whole path.
+    CheckpointError for another text, a model that nanoGPT cannot have, or more characters than
+    uint16 has numbers.
     """
     if (saved.vocab_hash, saved.corpus_hash) != (corpus.vocab_hash, corpus.sha256):
         raise CheckpointError(
             f"The run was trained on another text (SHA-256 {saved.corpus_hash[:12]}…) than "
-            f"{corpus.name!r} ({corpus.sha256[:12]}…). Name it: --text."
+            f"{corpus.name!r} ({corpus.sha256[:12]}…). Name it: --text or --data."
         )
     if corpus.vocab_size > 2**16:
         raise CheckpointError(
@@ -46,11 +48,18 @@ def folder(saved: Saved, corpus: Corpus, out: str) -> dict[str, bytes]:
     }
     return {
         "ckpt.pt": torchfile.dumps(checkpoint(saved)),
-        "train.bin": corpus.train.astype("<u2").tobytes(),
-        "val.bin": corpus.val.astype("<u2").tobytes(),
+        "train.bin": _tokens(corpus.train),
+        "val.bin": _tokens(corpus.val),
         "meta.pkl": pickle.dumps(meta, protocol=4),
         "config.py": config(saved, out).encode(),
     }
+
+
+def _tokens(tokens: np.ndarray) -> bytes | Path:
+    """A file of tokens: that of prepared.py, which has the same layout, where they are in one."""
+    if isinstance(tokens, np.memmap):
+        return Path(tokens.filename)
+    return tokens.astype("<u2").tobytes()
 
 
 def checkpoint(saved: Saved) -> dict:

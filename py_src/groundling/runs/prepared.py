@@ -51,13 +51,14 @@ class PreparedCorpus(Corpus):
     def __init__(self, vocabulary: Vocabulary, folder: Path, manifest: dict):
         Vocabulary.__init__(self, vocabulary.vocab, manifest["name"], vocabulary.tokenizer)
         self.sha256, self.raw_bytes = manifest["sha256"], manifest["raw_bytes"]
-        self.train, self.val = (np.memmap(_bin(folder, split), "<u2", "r") for split in SPLITS)
+        self.folder = folder
+        self.train, self.val = (_tokens(folder, split) for split in SPLITS)
 
     def sequences(
         self, split: Literal["train", "val"], offsets: np.ndarray, block_size: int
     ) -> np.ndarray:
         """The sequences at these offsets, read from the disk: uint32 (B, block_size + 1)."""
-        tokens = {"train": self.train, "val": self.val}[split]
+        tokens = _tokens(self.folder, split)  # a new map: an old one counts what was read by it
         return np.stack([tokens[at : at + block_size + 1] for at in offsets.tolist()], dtype="u4")
 
 
@@ -205,6 +206,10 @@ def _read_manifest(path: Path) -> dict:
 
 def _bin(folder: Path, split: str) -> Path:
     return folder / f"{split}.bin"
+
+
+def _tokens(folder: Path, split: str) -> np.memmap:
+    return np.memmap(_bin(folder, split), "<u2", "r")
 
 
 def _files(argument: str) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import overload
 import numpy as np
 
 COLUMNS = "train", "smooth", "lr", "grad_norm", "val"
+CSV = "iter", "train", "smooth", "lr", "val"  # the columns of a log in a file of CSV
 ROW = 8 * len(COLUMNS)  # bytes of a record in a file: float64, little-endian
 BLOCK = 4096  # rows; of a log's copies, those that are full share one memory
 
@@ -24,6 +25,12 @@ class Record:
     val: float | None
     grad_norm: float  # before clipping
     smooth: float  # the running average of the losses: 0.9 old, 0.1 new
+
+
+def csv_line(record: Record) -> str:
+    """The record as a line of CSV."""
+    numbers = (getattr(record, name) for name in CSV)
+    return ",".join("" if number is None else str(number) for number in numbers)
 
 
 class Log(Sequence[Record]):

@@ -16,6 +16,7 @@ from ...engine.tensor import Tensor
 from ..base import DeviceError, writable
 from ..numpy import NumPyDevice
 from ..originals import is_original
+from ..ranks import started
 from ..sizes import fits
 from .kernels import KERNELS
 from .ranks import AVERAGE, ranks
@@ -107,7 +108,7 @@ def _place(name: str) -> torch.device:
     try:
         place = torch.device(name or gpu() or "cpu")
         if place.type == "cuda":
-            place = torch.device("cuda", place.index or int(os.environ.get("LOCAL_RANK", 0)))
+            place = _own_gpu(place.index)
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by kind of device
         why = str(error).splitlines()[0].rstrip(".")
@@ -115,6 +116,20 @@ def _place(name: str) -> torch.device:
     if place.type == "cuda":
         torch.cuda.set_device(place)  # which NCCL then takes
     return place
+
+
+def _own_gpu(index: int | None) -> torch.device:
+    """The GPU of that number, or by default the one that this process has to itself. DeviceError if
+    several processes are to share one.
+    """
+    if index is None:
+        index = int(os.environ.get("LOCAL_RANK", 0))
+    elif started() > 1:
+        raise DeviceError(
+            f"it is one GPU, and torchrun started {started()} processes, which take one each by "
+            "torch:cuda."
+        )
+    return torch.device("cuda", index)
 
 
 def _name(place: torch.device) -> str:
