@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
-TESTS = "does_what_its_reference_does or writes_the_same_bytes or is_the_same_to_the_bit"
+TESTS = "does_what_its_reference_does or the_same_bytes or the_same_to_the_bit or the_same_twice"
 
 
 @pytest.mark.skipif(not find_spec("wgpudawn"), reason="there is no wgpudawn for this machine")
