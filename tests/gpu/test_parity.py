@@ -340,7 +340,7 @@ def test_what_differs_by_a_bit_is_not_for_time_to_decide(
     """One kernel stays as it is written; where all differ, the shared tiles are taken by rule."""
     monkeypatch.setattr(undecided.products, "is_emulated", False)
     win(monkeypatch, tiles.SHARED)
-    almost = r"(s0 \+= [^;]*);", r"\1 + 1e-7 * w0;"
+    almost = r"(s00 \+= f0[^;]*);", r"\1 + 1e-7 * w00;"
     with monkeypatch.context() as one:
         spoil(one, *almost, "matmul_residual")
         assert undecided.products.choose() == "32 x 32"
