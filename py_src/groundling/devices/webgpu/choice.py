@@ -49,6 +49,7 @@ class Choice:
     def forget(self) -> None:
         """Choose again when a kernel is needed next."""
         self.told = ""
+        self.times: dict[str, float] = {}  # of the forms in a trial, in seconds
         self.right: Right = {}
         self._made: Right = {}  # whether right or not
         self._splits: dict[str, bool] = {}  # by variant, whether it is right
@@ -145,7 +146,7 @@ class Choice:
         elif remembered not in forms:
             expected = family.ON_EMULATED[0] if self.is_emulated else family.SHARED
             for _ in range(2):  # what is not expected has to win twice
-                times = trial.race(trials)
+                times = self.times = trial.race(trials)
                 form = min(times, key=lambda f: times[f] * (1 if f == expected else CLEARLY))
                 if form == expected:
                     break

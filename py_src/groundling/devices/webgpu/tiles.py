@@ -36,6 +36,7 @@ ALONE = "matmul_residual", "layernorm_matmul", "layernorm_matmul_gelu"
 """Kernels that fuse.py puts beside no other, and so may have more invocations than wgsl.LANES."""
 FEW = 64  # workgroups: fewer do not keep a GPU busy
 STRETCH = 512  # steps of k that a part of a split sum has
+SPLITS = ("matmul_tn", "split"), ("matmul_tn", "split by ones")  # which are in no form
 TIMED = "matmul_nn"  # of the kernels, the one that a trial times
 ON_EMULATED = (WIDE,)  # the forms that are tried on an emulated adapter
 SIZES = {"timed": (2048, 64, 256), "timed on emulated": (512, 64, 256)}  # batch 32, and about 10 ms
