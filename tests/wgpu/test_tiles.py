@@ -56,6 +56,6 @@ def test_a_run_in_the_largest_tiles_has_the_losses_of_a_plain_one(monkeypatch: p
 def test_a_run_whose_sums_are_split_has_the_same_losses_each_time(monkeypatch: pytest.MonkeyPatch):
     plain = losses(tiles.PLAIN)
     monkeypatch.setattr(tiles, "STRETCH", 16)  # a third of this model's tokens
-    split = losses(tiles.SHARED)
-    assert split == losses(tiles.SHARED) != plain
+    split = losses(tiles.SHARED, heads.SHARED)  # parts are added up beside attention's gradient
+    assert split == losses(tiles.SHARED, heads.SHARED) != plain
     np.testing.assert_allclose(split, plain, rtol=1e-5)
