@@ -27,10 +27,11 @@ What the 60 dispatches are for, and how some could go. A GPU takes 2 to 10 us to
     1   position_embedding_backward + embedding_backward
     2   sum_squares, clip_adamw: the norm of all gradients is needed before the first update
 
-On a GPU SPLIT_MORE.
+All of that together would be 44. Each is one more kernel, with a reference and one for every other
+device, and the largest are as long as the two that they replace: so none is done.
 
-All of that together is 60 - 1 - 4 - 3 - 8 = 44. Each is one more kernel with a reference and a twin
-for every device, and the largest are as long as the two they replace, so none is done.
+Where a GPU splits the sums of 9 weight gradients, position_embedding_backward adds the parts up: 4
+times beside attention_backward, and in 5 dispatches more.
 """
 
 import math
