@@ -201,19 +201,23 @@ def everything(device: Device) -> dict:
         choice.choose(remembered="nothing")
         trials.append({"told": choice.told, "seconds": choice.times})
         for kernel, variant in _made(choice.family):
-            plain = None if "split" in variant else choice.plain(kernel)
-            fault = choice.fault(kernel, variant, plain)
-            forms.append({"kernel": kernel, "form": variant, "ok": not fault, "message": fault})
+            fault = choice.fault(kernel, variant)
+            same = not choice.fault(kernel, variant, choice.plain(kernel))
+            row = {"kernel": kernel, "form": variant, "ok": not fault, "message": fault}
+            forms.append(row | {"same_bits": same})  # as the plain form
     return {"kernels": kernels, "forms": forms, "trials": trials}
 
 
 def told(found: dict) -> str:
     """What `everything` found, for people."""
-    lines = []
-    for what in ("kernels", "forms"):
-        wrong = [row for row in found[what] if not row["ok"]]
-        lines.append(f"{len(found[what]) - len(wrong)} of {len(found[what])} {what} are right")
-        lines += [f"  {row['kernel']} {row.get('form', '')}: {row['message']}" for row in wrong]
+    kernels, forms = found["kernels"], found["forms"]
+    exact = sum(row["same_bits"] for row in forms)
+    lines = [
+        f"{sum(row['ok'] for row in kernels)} of {len(kernels)} kernels are right",
+        f"{sum(row['ok'] for row in forms)} of {len(forms)} forms are right, {exact} to the bit",
+    ]
+    wrong = [row for row in kernels + forms if not row["ok"]]
+    lines += [f"  {row['kernel']} {row.get('form', '')}: {row['message']}" for row in wrong]
     for one in found["trials"]:
         times = (f"{1e6 * seconds:.1f} us in {form}" for form, seconds in one["seconds"].items())
         lines += [one["told"], *(f"  {line}" for line in times)]

@@ -92,7 +92,7 @@ class Choice:
     def running(self, name: str, params: dict[str, float]) -> Kernel:
         """The kernel to run for these parameters."""
         variant = self.family.variant(self.choose(), name, params)
-        if variant in self._splits:
+        if "split" in params:  # which is asked for only where it is right: see `parts`
             return self.form(name, variant)
         return self.right.get((name, variant)) or self.plain(name)
 

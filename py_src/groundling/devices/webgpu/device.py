@@ -31,8 +31,8 @@ from .upload import Upload
 # Requested at the adapter's maximum, as all parameters of a model are one buffer.
 LIMITS = "max-buffer-size", "max-storage-buffer-binding-size"
 MOST_JOINED = 64  # cached kernels side by side
-ADDS_UP = "position_embedding_backward"  # the kernel that sums over a batch, or over parts
 MOST_UNIFORMS = 1024  # cached uniform buffers; a step has about 40
+ADDS_UP = "position_embedding_backward"  # the kernel that sums over a batch, and so over parts
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 

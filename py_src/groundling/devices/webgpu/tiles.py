@@ -43,6 +43,9 @@ SIZES = {"timed": (2048, 64, 256), "timed on emulated": (512, 64, 256)}  # batch
 SIZES |= {"fours": (72, 64, 256), "by ones": (71, 63, 101)}
 """Of a trial: rows, width and columns."""
 SPLIT_SIZES = {"fours": (2 * STRETCH + 20, 64, 64), "by ones": (2 * STRETCH + 21, 65, 63)}
+TILES = {SHARED: (64, 32, 32, 16), LARGE: (64, 64, 64, 8), TALL: (128, 128, 64, 8)}
+DEEP = (64, 16, 16, 64)
+"""Of shared.wgsl: invocations, a tile's rows and columns, and steps of k at a time."""
 IN_FOURS = {"nn": "a|b", "nt": "a|b", "tn": "a|b", "norm": "x|b|h"}  # buffers, read or written
 
 
@@ -82,9 +85,9 @@ def variants(form: str, name: str) -> list[str]:
     """All variants of a form that `variant` may name for a kernel, without the split ones."""
     if form == WIDE:
         return [form]
-    forms = [one for one in (SHARED, LARGE, TALL) if FORMS.index(one) <= FORMS.index(form)]
-    if name not in ALONE and TALL in forms:
-        forms.remove(TALL)
+    forms = FORMS[FORMS.index(SHARED) : FORMS.index(form) + 1]
+    if form == TALL and name not in ALONE:
+        forms = forms[:-1]
     found = [f"{one}{ones}" for one in forms for ones in ("", " by ones")[: 1 + (name in BY_ONES)]]
     deep = [f"{one} deep" for one in found if one.startswith(SHARED) and KERNELS[name] == "tn"]
     return found + deep
@@ -124,19 +127,12 @@ def text(variant: str, name: str, code: str) -> str:
     kernel = templates.declared(code, r"struct|const|@group|fn store\b", in_fours)
     m, depth = ("rows", "N_EMBD") if kind == "norm" else ("m", "p.k")
     values = dict(kernel=kernel, m=m, depth=depth, stretch=str(STRETCH))
-    if "deep" in words:
-        values |= _places(64, 16, 16, 64)
-    elif variant.startswith(TALL):
-        values |= _places(128, 128, 64, 8)
-    elif variant.startswith(LARGE):
-        values |= _places(64, 64, 64, 8)
-    else:
-        values |= _places(64, 32, 32, 16)
+    values |= _places(*TILES.get(variant.removesuffix(" by ones"), DEEP))
     return templates.fill(template(variant, name), words, values)
 
 
 def _places(lanes: int, high: int, wide: int, step: int) -> dict[str, str]:
-    """What shared.wgsl says of its tiles: see there."""
+    """What is put into shared.wgsl for tiles of that size: see there."""
     halves = -(-wide // 32)  # vectors of columns that an invocation has
     across = wide // 4 // halves
     rows = high * across // lanes
