@@ -1,12 +1,15 @@
-// A matrix product in tiles of 32 x 32 a workgroup: the form "32 x 32" of each product in shaders/.
-// The 64 invocations make 4 x 4 numbers each. Together they fetch 16 steps of k of both operands
-// into memory that they share, and the next 16 while they multiply, so that a GPU reads each number
-// an eighth as often. Emulated adapters have no such memory, and stop at each barrier. Every sum
-// keeps its order.
+// A matrix product in tiles that a workgroup makes together: the forms "32 x 32", "64 x 64" and
+// "128 x 64" (rows, columns) of each product in shaders/. Each invocation makes 4 x 4 numbers, or
+// 8 x 8 of the larger tiles. Together they fetch some steps of k of both operands into memory that
+// they share, and the next ones while they multiply, so that a GPU reads each number as rarely as a
+// tile is large. Emulated adapters have no such memory, and stop at each barrier. Every sum keeps
+// its order.
 //
 // A weight's gradient is a small matrix and a long sum: in a model of width 64 it has 4 to 16 tiles
 // of 32 x 32, too few for a GPU. Its tiles are then "deep": 16 x 16, and 64 steps of k at a time.
-// To split the sum itself would keep more of a GPU busy, and change its order.
+// Where these are too few too, the sum is "split": workgroups of their own sum each {stretch} steps
+// of k into a y of their own, and these are added up afterwards, in order. That is another order
+// than the sum's own, but always the same.
 //
 // This is a template: devices/webgpu/tiles.py makes a kernel's text from it and from the kernel's
 // own file. It puts in
@@ -14,20 +17,27 @@
 //              operands are arrays of vec4f, except in "ones"
 //   {m}        the name of the parameter that counts the result's rows: m, or rows
 //   {depth}    the steps of k: p.k, or N_EMBD
-//   {edge}     of a tile: 32, or 16 where it is deep. A quarter of that is {fourth}
-//   {step}     steps of k at a time: 16, or 64
-//   {tall}     rows of the result an invocation, numbered {rows}: 4, or 1
-//   {loads}    what an invocation fetches of each operand: pairs of a number j and a place 64 j
-//   {fours}    vectors in a tile
+//   {lanes}    invocations of a workgroup, {across} of them beside each other
+//   {high} {wide}   of a tile: its rows and columns. {high4} and {wide4}: a quarter of these
+//   {step}     steps of k at a time. {step4}: a quarter of these
+//   {rows}     the result's rows of an invocation: number, row, and the four h that it is in, and where
+//   {tall}     how many of these rows follow each other: 4, or 1
+//   {halves}   these fours h, and {columns}, the fours c of its columns: number, place in vectors
+//   {loads_a} {loads_b}   what an invocation fetches of each operand: a number j, and a place
+//   {fours_a} {fours_b}   vectors in a tile of each; a transposed b has gaps
 // It keeps the lines between `#if nn` and `#else` or `#end` if the kernel is one of that kind:
 //   nn   a @ b      nt   a @ transpose(b)      tn   transpose(a) @ b      norm   layernorm(x) @ b
-//   deep   see above      ones   rows of an operand are not of a multiple of four numbers
+//   deep, split   see above      ones   rows of an operand are not of a multiple of four numbers
 // and repeats those between `#for r in 0, 1` and `#end`, with each value in the place of {r}.
 //
-// An invocation's rows are r, its four columns a vec4f. Tiles are stored as they are fetched, in
-// fours along the operands' rows; but those of a transposed b in such an order that eight
-// neighbouring invocations read eight neighbouring vectors.
-// grid: n / {edge}, {m} / {edge}
+// Tiles are stored as they are fetched, in fours along the operands' rows; but that of a transposed b
+// in such an order that neighbouring invocations read neighbouring vectors.
+#if split
+// grid: n / {wide}, {m} / {high}, k / {stretch}
+#else
+// grid: n / {wide}, {m} / {high}
+#end
+
 
 {kernel}
 
@@ -85,49 +95,64 @@ fn normalised(row: u32, c: u32, by: vec2f, w: vec4f, d: vec4f) -> vec4f {
 }
 #end
 
-var<workgroup> tile_a: array<vec4f, {fours}>;
-#if nt
-var<workgroup> tile_b: array<vec4f, 132>;  // with a gap after each 32: see above
-#else
-var<workgroup> tile_b: array<vec4f, {fours}>;
-#end
+var<workgroup> tile_a: array<vec4f, {fours_a}>;
+var<workgroup> tile_b: array<vec4f, {fours_b}>;
 #if norm
-var<workgroup> stats_by_row: array<vec2f, 32>;
+var<workgroup> stats_by_row: array<vec2f, {high}>;
 #end
 
 fn fetch_a(i: u32, k: u32, top: u32) -> vec4f {
 #if norm
-  let row = top + i / 4u;
-  let c = k + i % 4u * 4u;
+  let row = top + i / {step4}u;
+  let c = k + i % {step4}u * 4u;
   let w = vec4f(weight[c], weight[c + 1u], weight[c + 2u], weight[c + 3u]);
   let d = vec4f(bias[c], bias[c + 1u], bias[c + 2u], bias[c + 3u]);
-  return normalised(row, c, stats_by_row[i / 4u], w, d);
+  return normalised(row, c, stats_by_row[i / {step4}u], w, d);
 #end
 #if tn
-  return four_a((k + i / {fourth}u) * p.m + top + i % {fourth}u * 4u);
+  return four_a((k + i / {high4}u) * p.m + top + i % {high4}u * 4u);
 #end
 #if nn nt
-  return four_a((top + i / 4u) * p.k + k + i % 4u * 4u);
+  return four_a((top + i / {step4}u) * p.k + k + i % {step4}u * 4u);
 #end
 }
 
 fn fetch_b(i: u32, k: u32, left: u32) -> vec4f {
 #if nt
-  return four_b((left + i / 4u) * p.k + k + i % 4u * 4u);
+  return four_b((left + i / {step4}u) * p.k + k + i % {step4}u * 4u);
 #else
-  return four_b((k + i / {fourth}u) * p.n + left + i % {fourth}u * 4u);
+  return four_b((k + i / {wide4}u) * p.n + left + i % {wide4}u * 4u);
 #end
 }
 
-@compute @workgroup_size(64)
+#if split
+// As the kernel's own `store`, into the y of a part of k.
+fn store_part(part: u32, row: u32, col: u32, sum: vec4f) {
+  if (row >= p.m) { return; }
+  let i = (part * p.m + row) * p.n + col;
+  y[i] = sum.x;
+  if (col + 1u < p.n) { y[i + 1u] = sum.y; }
+  if (col + 2u < p.n) { y[i + 2u] = sum.z; }
+  if (col + 3u < p.n) { y[i + 3u] = sum.w; }
+}
+#end
+
+@compute @workgroup_size({lanes})
 fn main(@builtin(workgroup_id) group: vec3u,
         @builtin(local_invocation_index) lane: u32) {
-  let top = group.y * {edge}u;
-  let left = group.x * {edge}u;
-  let down = lane / {fourth}u;
-  let across = lane % {fourth}u;
+  let top = group.y * {high}u;
+  let left = group.x * {wide}u;
+  let down = lane / {across}u;
+  let across = lane % {across}u;
+#if split
+  let begin = group.z * {stretch}u;
+  let depth = min({depth}, begin + {stretch}u);
+#else
+  let begin = 0u;
+  let depth = {depth};
+#end
 #if norm
-  if (lane < 32u) {
+  if (lane < {high}u) {
     let row = top + lane;
     let by = stats_of(row);
     stats_by_row[lane] = by;
@@ -138,69 +163,88 @@ fn main(@builtin(workgroup_id) group: vec3u,
   }
   workgroupBarrier();
 #end
-#for r in {rows}
-  var s{r} = vec4f();
+#for r of h x in {rows}
+#for c at in {columns}
+  var s{r}{c} = vec4f();
 #end
-#for j at in {loads}
-  var a{j} = fetch_a(lane + {at}u, 0u, top);
-  var b{j} = fetch_b(lane + {at}u, 0u, left);
 #end
-  for (var k = 0u; k < {depth}; k += {step}u) {
+#for j at in {loads_a}
+  var a{j} = fetch_a(lane + {at}u, begin, top);
+#end
+#for j at in {loads_b}
+  var b{j} = fetch_b(lane + {at}u, begin, left);
+#end
+  for (var k = begin; k < depth; k += {step}u) {
     workgroupBarrier();
-#for j at in {loads}
-    tile_a[lane + {at}u] = a{j};
+#for j at in {loads_b}
 #if nt
-    tile_b[lane % 4u * 33u + (lane + {at}u) / 4u % 4u * 8u + (lane + {at}u) / 4u / 4u] = b{j};
+    let row{j} = (lane + {at}u) / {step4}u;
+    tile_b[lane % {step4}u * ({wide}u + 1u) + row{j} % 4u * {wide4}u + row{j} / 4u] = b{j};
 #else
     tile_b[lane + {at}u] = b{j};
 #end
+#end
+#for j at in {loads_a}
+    tile_a[lane + {at}u] = a{j};
 #if norm
-    let row{j} = top + (lane + {at}u) / 4u;
-    let c{j} = k + lane % 4u * 4u;
+    let row{j} = top + (lane + {at}u) / {step4}u;
+    let c{j} = k + lane % {step4}u * 4u;
     if (group.x == 0u && row{j} < p.rows && c{j} < N_EMBD) {
       h[(row{j} * N_EMBD + c{j}) / 4u] = a{j};
     }
 #end
 #end
     workgroupBarrier();
-    if (k + {step}u < {depth}) {
-#for j at in {loads}
+    if (k + {step}u < depth) {
+#for j at in {loads_a}
       a{j} = fetch_a(lane + {at}u, k + {step}u, top);
+#end
+#for j at in {loads_b}
       b{j} = fetch_b(lane + {at}u, k + {step}u, left);
 #end
     }
-    let end = min({step}u, {depth} - k);
+    let end = min({step}u, depth - k);
     for (var q = 0u; q + 4u <= end; q += 4u) {
+#for c at in {columns}
 #if nt
       // Columns of this matrix are four steps of k for four rows of b.
-      let w = transpose(mat4x4f(
-        tile_b[q / 4u * 33u + 0u + across], tile_b[q / 4u * 33u + 8u + across],
-        tile_b[q / 4u * 33u + 16u + across], tile_b[q / 4u * 33u + 24u + across]));
-      let w0 = w[0];
-      let w1 = w[1];
-      let w2 = w[2];
-      let w3 = w[3];
+      let from{c} = q / 4u * ({wide}u + 1u) + across + {at}u;
+      let w{c} = transpose(mat4x4f(
+        tile_b[from{c}], tile_b[from{c} + {wide4}u],
+        tile_b[from{c} + 2u * {wide4}u], tile_b[from{c} + 3u * {wide4}u]));
+      let w0{c} = w{c}[0];
+      let w1{c} = w{c}[1];
+      let w2{c} = w{c}[2];
+      let w3{c} = w{c}[3];
 #else
 #for q in 0, 1, 2, 3
-      let w{q} = tile_b[(q + {q}u) * {fourth}u + across];
-#if deep
-      let f{q} = tile_a[(q + {q}u) * 4u + down / 4u][down % 4u];
-#else
-#if tn
-      let f{q} = tile_a[(q + {q}u) * 8u + down];
-#end
+      let w{q}{c} = tile_b[(q + {q}u) * {wide4}u + across + {at}u];
 #end
 #end
 #end
 #if deep
-      s0 += f0 * w0 + f1 * w1 + f2 * w2 + f3 * w3;
+#for q in 0, 1, 2, 3
+      let f{q} = tile_a[(q + {q}u) * {high4}u + down / 4u][down % 4u];
+#end
+      s00 += f0 * w00 + f1 * w10 + f2 * w20 + f3 * w30;
 #else
-#for r x in 0 x, 1 y, 2 z, 3 w
 #if tn
-      s{r} += f0.{x} * w0 + f1.{x} * w1 + f2.{x} * w2 + f3.{x} * w3;
+#for h at in {halves}
+#for q in 0, 1, 2, 3
+      let f{q}{h} = tile_a[(q + {q}u) * {high4}u + down + {at}u];
+#end
+#end
+#for r of h x in {rows}
+#for c at in {columns}
+      s{r}{c} += f0{h}.{x} * w0{c} + f1{h}.{x} * w1{c} + f2{h}.{x} * w2{c} + f3{h}.{x} * w3{c};
+#end
+#end
 #else
-      let f{r} = tile_a[(4u * down + {r}u) * 4u + q / 4u];
-      s{r} += f{r}.x * w0 + f{r}.y * w1 + f{r}.z * w2 + f{r}.w * w3;
+#for r of h x in {rows}
+      let f{r} = tile_a[({tall}u * down + {of}u) * {step4}u + q / 4u];
+#for c at in {columns}
+      s{r}{c} += f{r}.x * w0{c} + f{r}.y * w1{c} + f{r}.z * w2{c} + f{r}.w * w3{c};
+#end
 #end
 #end
 #end
@@ -208,25 +252,35 @@ fn main(@builtin(workgroup_id) group: vec3u,
 #if ones
     // The last steps of k, one by one.
     for (var q = end / 4u * 4u; q < end; q++) {
-      let w = tile_b[q * {fourth}u + across];
+#for c at in {columns}
+      let w{c} = tile_b[q * {wide4}u + across + {at}u];
 #if deep
-      s0 += tile_a[q * 4u + down / 4u][down % 4u] * w;
+      s00 += tile_a[q * {high4}u + down / 4u][down % 4u] * w{c};
 #else
-#for r x in 0 x, 1 y, 2 z, 3 w
 #if tn
-      s{r} += tile_a[q * 8u + down].{x} * w;
+#for r of h x in {rows}
+      s{r}{c} += tile_a[q * {high4}u + down + {h}u * {high4}u / 2u].{x} * w{c};
+#end
 #else
-      s{r} += tile_a[(4u * down + {r}u) * 4u + q / 4u][q % 4u] * w;
+#for r of h x in {rows}
+      s{r}{c} += tile_a[({tall}u * down + {of}u) * {step4}u + q / 4u][q % 4u] * w{c};
+#end
 #end
 #end
 #end
     }
 #end
   }
-  let col = left + 4u * across;
-  if (col < p.n) {
-#for r in {rows}
-    store(top + {tall}u * down + {r}u, col, s{r});
+#for c at in {columns}
+  let col{c} = left + 4u * (across + {at}u);
+  if (col{c} < p.n) {
+#for r of h x in {rows}
+#if split
+    store_part(group.z, top + {tall}u * down + {of}u, col{c}, s{r}{c});
+#else
+    store(top + {tall}u * down + {of}u, col{c}, s{r}{c});
+#end
 #end
   }
+#end
 }

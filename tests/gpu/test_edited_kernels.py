@@ -5,16 +5,19 @@ wrong.
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import groundling.labs.parity
 from groundling import sources
+from groundling.cli import main as cli
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.webgpu import heads, tiles
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.edits import live, recipes
+from groundling.labs import bench
 from groundling.labs.parity import Row
 
 RECIPES = {recipe.name: recipe for recipe in recipes.RECIPES}
@@ -289,3 +292,25 @@ def test_wgsl_is_not_checked_where_it_is_not_used(use: Callable):
     use(edited("gelu", ("let v = x[i];", "let v = nonsense[i];")))
     [row] = check(NumPyDevice(), "gelu")
     assert row.ok and "no use for WGSL" in row.message
+
+
+def test_one_command_checks_all_kernels_and_forms_and_writes_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    text = heads.text
+    wrong = lambda *names: text(*names).replace("shrink = exp", "shrink = 2.0 * exp")  # noqa: E731
+    monkeypatch.setattr(heads, "text", wrong)
+    monkeypatch.setattr(bench, "all_figures", lambda *_: {"step": 1.0})
+    monkeypatch.setattr(bench, "report", lambda _: "all the rest")
+    out = tmp_path / "gpu.json"
+    assert cli.main(["bench", "--check", "--device", "webgpu", "--json", str(out)]) == 1
+    found = json.loads(out.read_text())
+    assert {row["kernel"] for row in found["kernels"]} == {*sources.kernels()}
+    assert [row["kernel"] for row in found["kernels"] if not row["ok"]] == []
+    assert {row["form"] for row in found["forms"]} >= {*tiles.FORMS[1:], heads.SHARED, "split"}
+    bad = {(row["kernel"], row["form"]) for row in found["forms"] if not row["ok"]}
+    assert bad == {("attention", "64 rows"), ("attention", "64 rows by ones")}
+    assert set(found["trials"][0]["seconds"]) >= {tiles.PLAIN, tiles.WIDE}
+    assert found["step"] == 1.0 and "machine" in found
+    said = capsys.readouterr().out
+    assert "attention 64 rows: gives wrong numbers" in said and "all the rest" in said

@@ -20,6 +20,7 @@ from groundling.devices.webgpu.choice import Choice
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
 from groundling.devices.webgpu.memory import File
+from groundling.engine.fuse import SIDE_BY_SIDE
 
 GUARD = 64  # elements: 256 bytes, where every adapter can bind a buffer
 
@@ -88,7 +89,7 @@ def test_a_kernel_writes_the_same_bytes_twice(
 VARIANTS = [
     (kernel, variant)
     for kernel in tiles.KERNELS
-    for form in (tiles.WIDE, tiles.SHARED)
+    for form in (tiles.WIDE, tiles.TALL)
     for variant in tiles.variants(form, kernel)
 ]
 
@@ -149,10 +150,67 @@ def test_every_product_has_other_tiles():
     for kernel, variant in VARIANTS:
         sizes = tiles.SIZES["by ones" if "by ones" in variant else "fours"]
         params, _ = tiles.trial(kernel, 3, *sizes)
+        [form] = (form for form in tiles.FORMS if variant.startswith(form))
         if "deep" not in variant:
-            params |= dict(m=1024 if "by ones" not in variant else 1025, n=1024)
-        form = tiles.WIDE if variant == tiles.WIDE else tiles.SHARED
+            rows = 2048 if "by ones" not in variant else 2049
+            params |= dict(m=rows, rows=rows, n=1024)
         assert tiles.variant(form, kernel, params) == variant
+
+
+def test_where_large_tiles_would_be_few_they_are_smaller():
+    found = [
+        tiles.variant(tiles.TALL, "matmul_residual", dict(m=m, k=64, n=256))
+        for m in (2048, 1024, 512)
+    ]
+    assert found == ["128 x 64", "64 x 64", "32 x 32"]
+    found = tiles.variant(tiles.TALL, "matmul_nt", dict(m=2048, k=64, n=256))
+    assert found == "64 x 64"  # as it may share a dispatch, whose workgroups have 64 invocations
+    beside = {kernel for pair in SIDE_BY_SIDE for kernel in pair}
+    assert beside.isdisjoint(tiles.ALONE) and beside | {*tiles.ALONE} >= {*tiles.KERNELS}
+
+
+SPLIT = (64, 2048, 64), (65, 1030, 63), (1, 513, 1), (20, 1025, 52)
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("sizes", SPLIT)
+def test_a_sum_split_over_workgroups_is_right_and_the_same_twice(
+    device: WebGPUDevice,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: tuple[int, int, int],
+    accumulate: int,
+):
+    m, k, n = sizes
+    params = dict(m=m, k=k, n=n, accumulate=accumulate)
+    arrays = make_inputs("matmul_tn", [m * k, k * n, m * n], params, rng)
+    oracle = run(NumPyDevice(np.float64), "matmul_tn", arrays, params)
+    found = []
+    for is_emulated in (True, False, False):
+        monkeypatch.setattr(device.products, "is_emulated", is_emulated)
+        before = device.counts.dispatches
+        found.append(run(device, "matmul_tn", arrays, params))
+        assert device.counts.dispatches - before == (1 if is_emulated else 2)
+        check("matmul_tn", arrays, found[-1], oracle)
+    assert found[1][2].tobytes() == found[2][2].tobytes()
+
+
+def test_a_sum_is_not_split_where_that_is_wrong_or_a_kernel_of_it_is_edited(
+    undecided: WebGPUDevice, monkeypatch: pytest.MonkeyPatch
+):
+    params = dict(m=64, k=2048, n=64, accumulate=0)
+    assert undecided._parts("matmul_tn", params) == (1 if undecided.is_emulated else 4)
+    monkeypatch.setattr(undecided.products, "is_emulated", False)
+    win(monkeypatch, tiles.SHARED)
+    assert undecided._parts("matmul_tn", params) == 4
+    assert undecided._parts("matmul_tn", params | {"m": 256}) == 1  # there are enough tiles
+    assert undecided._parts("matmul_tn", params | {"k": 512}) == 1
+    with monkeypatch.context() as edit:
+        edit.setattr(undecided.kernel("matmul_tn"), "is_original", False)
+        assert undecided._parts("matmul_tn", params) == 1
+    undecided.products.forget()
+    spoil(monkeypatch, r"begin \+ 512u", "begin + 508u", "matmul_tn")
+    assert undecided._parts("matmul_tn", params) == 1
 
 
 def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
@@ -282,7 +340,7 @@ def test_what_differs_by_a_bit_is_not_for_time_to_decide(
     """One kernel stays as it is written; where all differ, the shared tiles are taken by rule."""
     monkeypatch.setattr(undecided.products, "is_emulated", False)
     win(monkeypatch, tiles.SHARED)
-    almost = r"(s0 \+= [^;]*);", r"\1 + 1e-7 * w0;"
+    almost = r"(s00 \+= f0[^;]*);", r"\1 + 1e-7 * w00;"
     with monkeypatch.context() as one:
         spoil(one, *almost, "matmul_residual")
         assert undecided.products.choose() == "32 x 32"

@@ -95,3 +95,8 @@ def test_a_preset_is_timed_at_its_batch_or_another(tmp_path, capsys, monkeypatch
 def test_a_batch_of_nothing_is_refused(capsys):
     assert cli.main(["bench", "--batch-size", "0", "--device", "numpy"]) == 2
     assert "batch_size" in capsys.readouterr().err
+
+
+def test_without_webgpu_there_are_no_kernels_to_check(capsys):
+    assert cli.main(["bench", "--check", "--device", "numpy"]) == 2
+    assert "add --device webgpu" in capsys.readouterr().err

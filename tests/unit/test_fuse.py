@@ -204,6 +204,11 @@ def test_a_shared_dispatch_is_what_its_two_are(device: Device, pair: tuple[str, 
             [(11, C)],
             dict(size=rows * C, period=10 * C, total=11 * C, accumulate=0),
         ),
+        "attention_backward": (
+            [new(rows, 3 * C), x, new(rows), dy],
+            [(rows, 3 * C)],
+            dict(batch=2, time=35, n_head=1, head_size=C, accumulate=0),
+        ),
         "embedding_backward": (
             [tokens, dy],
             [(V, C)],

@@ -71,7 +71,7 @@ def test_a_newer_choice_takes_the_place_of_the_old(store):
         b"\xff\xfe",
         b"[" * 5000,
         b"[" * 4000,
-        b'{"KEY": "64 x 64"}',
+        b'{"KEY": "99 x 99"}',
         b'{"KEY": ["8 x 8"]}',
         b'{"KEY": "8 x 8"}' + b" " * memory.LONGEST,
     ],

@@ -2,6 +2,7 @@
 one, both natively and in a page, whose compilers differ.
 """
 
+import numpy as np
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
@@ -43,3 +44,18 @@ def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
 @pytest.mark.native  # no page on an emulated adapter has this form
 def test_a_run_with_attention_in_shared_rows_has_the_losses_of_a_plain_one():
     assert losses(tiles.PLAIN, heads.SHARED) == losses(tiles.PLAIN)
+
+
+@pytest.mark.native  # as that one
+def test_a_run_in_the_largest_tiles_has_the_losses_of_a_plain_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tiles, "FEW", 0)  # however few they are
+    assert losses(tiles.TALL) == losses(tiles.PLAIN)
+
+
+@pytest.mark.native  # as that one
+def test_a_run_whose_sums_are_split_has_the_same_losses_each_time(monkeypatch: pytest.MonkeyPatch):
+    plain = losses(tiles.PLAIN)
+    monkeypatch.setattr(tiles, "STRETCH", 16)  # a third of this model's tokens
+    split = losses(tiles.SHARED, heads.SHARED)  # parts are added up beside attention's gradient
+    assert split == losses(tiles.SHARED, heads.SHARED) != plain
+    np.testing.assert_allclose(split, plain, rtol=1e-5)

@@ -10,7 +10,7 @@ from ..config import TrainConfig
 from ..data import shakespeare
 from ..devices.base import DeviceError
 from ..devices.limits import limits
-from ..labs import bench, doctor
+from ..labs import bench, doctor, parity
 from ..labs.curve import read_log
 from ..labs.diagnosis import diagnose
 from ..labs.twin import ITERS, Twin, feeds
@@ -58,6 +58,8 @@ def add_commands(commands: Any) -> None:
     add("--batch-size", metavar="N", type=int, help=about)
     about = "time wider models and longer contexts instead, at batch 2"
     add("--sizes", action="store_true", help=about)
+    about = "first check every kernel and form on a GPU, and time the forms"
+    add("--check", action="store_true", help=about)
     add("--json", metavar="FILE", help="also write the results to FILE as JSON")
     add_device(add)
 
@@ -159,8 +161,14 @@ def bench_command(args: argparse.Namespace) -> int:
             require_writable(Path(args.json))
         device, corpus = chosen_device(args), shakespeare(setup.tokenizer)
         model, ranks = setup.on(corpus).model, device.ranks
+        if args.check and device.name != "webgpu":
+            raise ValueError("--check is of WebGPU's kernels: add --device webgpu.")
     about = bench.machine() + (f", {ranks.size} processes" if ranks.size > 1 else "")
+    checks = {}
     try:
+        if args.check:
+            checks = parity.everything(device)
+            print(parity.told(checks))
         if args.sizes:
             figures = {"ceilings": bench.ceilings(device), "sizes": bench.by_size(device, corpus)}
             print(f"{about}; {device.description}; batch 2")
@@ -174,5 +182,5 @@ def bench_command(args: argparse.Namespace) -> int:
     except DeviceError as error:
         return complain(error, code=1)
     if args.json and ranks.rank == 0:
-        write(Path(args.json), bench.dumps(figures).encode())
-    return 0
+        write(Path(args.json), bench.dumps({**checks, **figures}).encode())
+    return 0 if all(row["ok"] for row in checks.get("kernels", []) + checks.get("forms", [])) else 1

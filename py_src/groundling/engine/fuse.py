@@ -100,6 +100,7 @@ SIDE_BY_SIDE = (
     ("matmul_nt_gelu_backward", "matmul_tn"),  # the gradients of a linear layer, by x and by weight
     ("matmul_nt", "matmul_tn"),
     ("matmul_nn", "matmul_tn"),  # and of the unembedding
+    ("position_embedding_backward", "attention_backward"),  # where it adds up parts of a sum
     ("layernorm_backward_params", "layernorm_backward"),
     ("position_embedding_backward", "embedding_backward"),
 )

@@ -18,7 +18,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -173,15 +174,9 @@ def _check_template(name: str, device: Device) -> Row:
     path = f"{sources.SHADERS}{name}.wgsl"
     choice = device.products if path in device.products.family.TEMPLATES else device.attention
     family = choice.family
-    made = [
-        (kernel, variant)
-        for form in family.FORMS[1:]
-        for kernel in family.KERNELS
-        for variant in family.variants(form, kernel)  # of which the first is named as the form
-        if family.template(variant, kernel) == path
-    ]
-    form = made[0][1]
-    if form == family.SHARED and device.is_emulated:
+    made = [pair for pair in _made(family) if family.template(pair[1], pair[0]) == path]
+    forms = {variant for _, variant in made}
+    if family.SHARED in forms and device.is_emulated:
         text = "An emulated adapter does not use it, so it was not checked."
         return Row(name, True, None, 0.0, "", text)
     chosen = choice.choose()
@@ -190,9 +185,54 @@ def _check_template(name: str, device: Device) -> Row:
             text = f"The kernel {kernel}, made from it, {fault}"
             return Row(name, False, None, 0.0, f"variant {variant}", text)
     text = "Each kernel made from it does what its NumPy reference does."
-    if chosen != form:
+    if chosen not in forms:
         text += f" It is not used: the form that was chosen here is {chosen}."
     return Row(name, True, None, 0.0, "", text)
+
+
+def everything(device: Device) -> dict:
+    """All that can be checked on a WebGPU device: every kernel and form, and a new trial of forms,
+    whose times are in seconds. For JSON.
+    """
+    kernels = [asdict(row) for row in check(sources.kernels(), device)]
+    forms, trials = [], []
+    for choice in (device.products, device.attention):
+        choice.forget()
+        choice.choose(remembered="nothing")
+        trials.append({"told": choice.told, "seconds": choice.times})
+        for kernel, variant in _made(choice.family):
+            fault = choice.fault(kernel, variant)
+            same = not choice.fault(kernel, variant, choice.plain(kernel))
+            row = {"kernel": kernel, "form": variant, "ok": not fault, "message": fault}
+            forms.append(row | {"same_bits": same})  # as the plain form
+    return {"kernels": kernels, "forms": forms, "trials": trials}
+
+
+def told(found: dict) -> str:
+    """What `everything` found, for people."""
+    kernels, forms = found["kernels"], found["forms"]
+    exact = sum(row["same_bits"] for row in forms)
+    lines = [
+        f"{sum(row['ok'] for row in kernels)} of {len(kernels)} kernels are right",
+        f"{sum(row['ok'] for row in forms)} of {len(forms)} forms are right, {exact} to the bit",
+    ]
+    wrong = [row for row in kernels + forms if not row["ok"]]
+    lines += [f"  {row['kernel']} {row.get('form', '')}: {row['message']}" for row in wrong]
+    for one in found["trials"]:
+        times = (f"{1e6 * seconds:.1f} us in {form}" for form, seconds in one["seconds"].items())
+        lines += [one["told"], *(f"  {line}" for line in times)]
+    return "\n".join(lines)
+
+
+def _made(family: ModuleType) -> list[tuple[str, str]]:
+    """The kernels that are made from templates, each in all variants of all forms."""
+    forms = [
+        (kernel, variant)
+        for form in family.FORMS[1:]
+        for kernel in family.KERNELS
+        for variant in family.variants(form, kernel)
+    ]
+    return [*dict.fromkeys(forms), *family.SPLITS]
 
 
 def _run(name: str, code: str, calls: list[Call], device: Device) -> list[list[np.ndarray]]:

@@ -49,8 +49,10 @@ class Choice:
     def forget(self) -> None:
         """Choose again when a kernel is needed next."""
         self.told = ""
+        self.times: dict[str, float] = {}  # of the forms in a trial, in seconds
         self.right: Right = {}
         self._made: Right = {}  # whether right or not
+        self._splits: dict[str, bool] = {}  # by variant, whether it is right
         self._templates = self._texts()  # that they were made from
 
     def _texts(self) -> list[str]:
@@ -59,11 +61,13 @@ class Choice:
 
     def _tried(self) -> list[str]:
         """The forms that are tried on the device."""
-        family = self.family
-        if self.is_emulated:
-            return [family.PLAIN, *family.ON_EMULATED]
-        has_shared = self.gpu.limits["max-compute-workgroup-storage-size"] >= SHARED_BYTES
-        return [form for form in family.FORMS if form != family.SHARED or has_shared]
+        if self.is_emulated or not self._has_shared:
+            return [self.family.PLAIN, *self.family.ON_EMULATED]
+        return [*self.family.FORMS]
+
+    @property
+    def _has_shared(self) -> bool:
+        return self.gpu.limits["max-compute-workgroup-storage-size"] >= SHARED_BYTES
 
     def choose(self, remembered: str = "") -> str:
         """Choose the form, unless it is chosen, and return its name. One that was chosen before
@@ -88,7 +92,22 @@ class Choice:
     def running(self, name: str, params: dict[str, float]) -> Kernel:
         """The kernel to run for these parameters."""
         variant = self.family.variant(self.choose(), name, params)
+        if "split" in params:  # which is asked for only where it is right: see `parts`
+            return self.form(name, variant)
         return self.right.get((name, variant)) or self.plain(name)
+
+    def parts(self, name: str, params: dict[str, float]) -> int:
+        """In how many parts a kernel's sum is split: on a GPU by a rule of sizes, if that gives
+        right numbers there. Waits for the GPU at first.
+        """
+        parts = self.family.parts(name, params)
+        if parts == 1 or self.is_emulated or not self._has_shared:
+            return 1
+        variant = self.family.variant(self.choose(), name, params | {"split": 1})
+        if variant not in self._splits:
+            with prepares():
+                self._splits[variant] = not self.fault(name, variant)
+        return parts if self._splits[variant] else 1
 
     def form(self, name: str, variant: str) -> Kernel:
         """A kernel in a variant of another form, right or not. DeviceError."""
@@ -113,7 +132,7 @@ class Choice:
         if remembered == family.PLAIN:
             return f"{family.PLAIN}: {why}", {}
         if self.is_emulated:  # there is one other form, and compiling takes long: all at once
-            self._begin((name, forms[1]) for name in ours)
+            self._begin((name, v) for name in ours for v in family.variants(forms[1], name))
         self._begin((family.TIMED, form) for form in forms)
         sizes, trials = family.SIZES["timed on emulated" if self.is_emulated else "timed"], {}
         for form in forms:
@@ -127,7 +146,7 @@ class Choice:
         elif remembered not in forms:
             expected = family.ON_EMULATED[0] if self.is_emulated else family.SHARED
             for _ in range(2):  # what is not expected has to win twice
-                times = trial.race(trials)
+                times = self.times = trial.race(trials)
                 form = min(times, key=lambda f: times[f] * (1 if f == expected else CLEARLY))
                 if form == expected:
                     break
@@ -151,7 +170,8 @@ class Choice:
         told, right = f"{form}: {why}", {}
         for name, variant in names:
             if fault := self.fault(name, variant, ours[name] if exactly else None):
-                as_written = f"{name}{variant.removeprefix(form)} in {plain}"
+                which = " ".join([name, *variant.removeprefix(form).split()])
+                as_written = f"{which} in {plain}"
                 told += f"; {as_written}, as the other {fault.partition(':')[0]} here"
             else:
                 right[name, variant] = self.form(name, variant)
@@ -161,9 +181,10 @@ class Choice:
         """What is wrong with a kernel in a variant, or "": that it does not compile, differs from
         its reference, or differs by a bit from `plain`. Waits for the GPU.
         """
-        sizes = self.family.SIZES["by ones" if "by ones" in variant else "fours"]
+        of = self.family.SPLIT_SIZES if "split" in variant else self.family.SIZES
+        sizes = of["by ones" if "by ones" in variant else "fours"]
         try:
-            one = self._trial(self.form(name, variant), sizes)
+            one = self._trial(self.form(name, variant), sizes, is_split="split" in variant)
         except DeviceError as error:
             return f"does not compile: {error}"
         found, fault = one.found(), ""
@@ -176,9 +197,17 @@ class Choice:
         one.close()
         return fault
 
-    def _trial(self, kernel: Kernel, sizes: tuple[int, ...], clock: Clock | None = None) -> Trial:
-        call = self.family.trial(kernel.name, kernel.n_buffers, *sizes)
-        return Trial(self.gpu, clock, kernel, *call)
+    def _trial(
+        self,
+        kernel: Kernel,
+        sizes: tuple[int, ...],
+        clock: Clock | None = None,
+        is_split: bool = False,
+    ) -> Trial:
+        params, numbers = self.family.trial(kernel.name, kernel.n_buffers, *sizes)
+        parts = self.family.parts(kernel.name, params) if is_split else 1
+        params |= {"accumulate": 0} if is_split else {}
+        return Trial(self.gpu, clock, kernel, params, numbers, parts)
 
     def _begin(self, names: Iterable[tuple[str, str]]) -> None:
         """Compile these kernels in parallel. An error is raised again where one is tried."""

@@ -38,9 +38,11 @@ class Clock:
 
 
 def _nanoseconds(gpu: wgpu.GPUDevice) -> float:
-    """The unit of timestamps, in ns: 1 in the page, and natively what wgpu-native says."""
+    """The unit of timestamps, in ns: 1 in the page and on Dawn, and else what wgpu-native says."""
     try:
         from wgpu.backends.wgpu_native import lib
-    except ImportError:
+
+        period = lib.wgpuQueueGetTimestampPeriod
+    except (ImportError, AttributeError):
         return 1.0
-    return lib.wgpuQueueGetTimestampPeriod(gpu.queue._internal)
+    return period(gpu.queue._internal)

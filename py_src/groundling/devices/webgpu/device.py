@@ -32,6 +32,7 @@ from .upload import Upload
 LIMITS = "max-buffer-size", "max-storage-buffer-binding-size"
 MOST_JOINED = 64  # cached kernels side by side
 MOST_UNIFORMS = 1024  # cached uniform buffers; a step has about 40
+ADDS_UP = "position_embedding_backward"  # the kernel that sums over a batch, and so over parts
 STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 
@@ -194,9 +195,17 @@ class WebGPUDevice(Device):
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
         """Run a kernel. What WebGPU cannot bind in place is copied first: a view that does not
         begin at a multiple of 256 bytes, and an input in a buffer that the kernel also writes to.
+        A sum that is split (see tiles.py) is one more kernel, which adds its parts up.
         """
         if JOINED in kernel:
             super().run(kernel, *tensors, **params)
+            return
+        if (parts := self._parts(kernel, params)) > 1:
+            a, b, y = tensors
+            found = self.empty(parts, y.size)
+            self.run(kernel, a, b, found, **params | {"accumulate": 0, "split": 1})
+            sizes = dict(size=found.size, period=y.size, total=y.size)
+            self.run(ADDS_UP, found, y, **sizes, accumulate=params["accumulate"])
             return
         writes = [how == "storage, read_write" for how in self.kernel(kernel).access]
         written = [t for t, writes_to in zip(tensors, writes, strict=False) if writes_to]
@@ -215,6 +224,11 @@ class WebGPUDevice(Device):
             if writes_to and copy is not t:
                 whole, at = _bindable(t)
                 super().run("move", copy, whole, size=t.size, x_start=0, y_start=at)
+
+    def _parts(self, name: str, params: dict) -> int:
+        """In how many parts a kernel's sum is split: one where it is edited."""
+        originals = self.kernel(name).is_original and self.kernel(ADDS_UP).is_original
+        return self.products.parts(name, params) if originals else 1
 
     def _check(self, name: str, tensors: tuple[Tensor, ...], params: dict) -> None:
         if JOINED in name:

@@ -17,6 +17,7 @@ from . import templates
 PLAIN, SHARED = FORMS = "4 rows", "64 rows"
 KERNELS = TIMED, _ = "attention_backward", "attention"
 ON_EMULATED = ()  # the forms that are tried on an emulated adapter
+SPLITS = ()  # see tiles.py
 SIZES = {"timed": (32, 64, 4, 16), "fours": (2, 76, 3, 16), "by ones": (2, 76, 3, 13)}
 """Of a trial: batch, time, n_head and head_size."""
 TEMPLATES = [f"{sources.TEMPLATES}{name}.wgsl" for name in KERNELS]

@@ -37,7 +37,7 @@ def race(trials: "dict[str, Trial]") -> dict[str, float]:
 
 class Trial:
     """A kernel with random numbers in two buffers: what it reads, and what it writes. `sizes` are
-    those of its tensors.
+    those of its tensors; the last one is there in `parts`, which add up to its result.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class Trial:
         kernel: Kernel,
         params: dict[str, float],
         sizes: list[int],
+        parts: int = 1,
     ):
         self.gpu, self.clock, self.kernel, self.params = gpu, clock, kernel, params
+        self.parts, sizes = parts, [*sizes[:-1], parts * sizes[-1]]
         self.given = [np.resize(_noise(), size) for size in sizes]
         self.written = [how == "storage, read_write" for how in kernel.access]
         words, self.places = [0, 0], []
@@ -97,8 +99,12 @@ class Trial:
 
     def is_right(self, found: np.ndarray) -> bool:
         """Whether that is the reference's result for the same numbers, but for rounding."""
-        KERNELS[self.kernel.name](*self.given, **self.params)
+        *others, last = self.given
+        whole = last[: last.size // self.parts]
+        KERNELS[self.kernel.name](*others, whole, **self.params)
         expected = self._packed(found.size, True)
+        if self.parts > 1:
+            found, expected = found[: last.size].reshape(self.parts, -1).sum(axis=0), whole
         return bool(np.abs(found - expected).max() <= 1e-5 * max(1, np.abs(expected).max()))
 
     def seconds(self, rounds: int) -> float:
