@@ -261,12 +261,12 @@ class _Watch:
             "residual": residual,
             "added": [
                 {
-                    name: self.seen[key]
-                    for name in vars(block)
-                    if (key := f"block {i} {name}") in self.seen
-                    and self.seen[key].shape == residual[0].shape
+                    key.removeprefix(f"block {i} "): x
+                    for key, x in self.seen.items()  # in the order in which they came
+                    if key.startswith(f"block {i} ") and key not in stream
+                    if not key.endswith(" back") and x.shape == residual[0].shape
                 }
-                for i, block in enumerate(self.blocks)
+                for i in range(len(self.blocks))
             ],
             "logits": logits,
             "by_logits": by_logits,
