@@ -145,7 +145,7 @@ class _Teller:
             [
                 Table(
                     "Around your character",
-                    ["t", "reads", "token", "is to predict", "token"],
+                    ["t", "Reads", "Token", "Is to predict", "Its token"],
                     [
                         [
                             f"{t} ←" if t == at else str(t),
@@ -215,7 +215,7 @@ class _Teller:
             "Logits and surprise",
             "The stream, normalized once more, is compared with each character's embedding: that "
             "gives a logit for each. Softmax makes probabilities of them. The surprise is how "
-            "unlikely the character was that really came, in nats; the darker, the more surprising.",
+            "unlikely the character was that really came, in nats: the darker, the more.",
             "p = e^logit / Σ e^logit      surprise = -ln p = ln Σ e^logit - logit",
             [
                 Table(
@@ -226,7 +226,7 @@ class _Teller:
                 ),
                 Table(
                     f"The surprise of “{self.name(self.target)}”",
-                    ["", "", "nats"],
+                    ["Quantity", "From", "nats"],
                     [
                         ["ln Σ e^logit", f"over {len(logits)} characters", log_sum],
                         ["logit", f"of “{self.name(self.target)}”, which came", logit],
@@ -255,7 +255,7 @@ class _Teller:
             says,
             "loss = (1 / (B T)) Σ surprise[b, t]",
             [
-                Table("The loss", ["", "", "nats", SEEN], lines),
+                Table("The loss", ["Quantity", "From", "nats", SEEN], lines),
                 Table(
                     "Mean surprise of each sequence",
                     ["Sequence", "nats"],
@@ -358,7 +358,7 @@ class _Teller:
             [
                 Table(
                     "The norm and the factor",
-                    ["", "", "", SEEN],
+                    ["Quantity", "From", "Value", SEEN],
                     [
                         ["Σ g²", f"of {len(g)} tensors", total, ""],
                         ["norm", f"sqrt({total})", norm, digits(step.norm)],
@@ -381,7 +381,12 @@ class _Teller:
     def _clipped(self, factor: str) -> list[str]:
         g = digits(self._weight("before", "g"))
         shown = digits(float(g) * float(factor))
-        return [f"g of {self._label()}", f"{g} · {factor}", shown, digits(self._weight("after", "g"))]
+        return [
+            f"g of {self._label()}",
+            f"{g} · {factor}",
+            shown,
+            digits(self._weight("after", "g")),
+        ]
 
     def _adamw(self, part: Part) -> tuple:
         moved = sum(
@@ -398,10 +403,14 @@ class _Teller:
             "m = β1 m + (1 - β1) g      v = β2 v + (1 - β2) g²      "
             "w = w - lr λ w - lr (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)",
             [
-                Table(f"The update of {self._label()}", ["", "", "", SEEN], self._update()),
+                Table(
+                    f"The update of {self._label()}",
+                    ["Quantity", "From", "Value", SEEN],
+                    self._update(),
+                ),
                 Table(
                     f"In all {count:,} weights",
-                    ["", ""],
+                    ["Quantity", "Value"],
                     [["how far they move together, ‖w' - w‖", short(math.sqrt(moved))]],
                 ),
             ],
@@ -449,7 +458,7 @@ class _Teller:
             rows.append(["sum", *map(digits, sums)])
         rows.append([SEEN, *map(digits, result[self.at][:count])])
         title = f"At your character, {count} of {result.shape[-1]} channels"
-        return Table(title, ["", *(f"channel {c}" for c in range(count))], rows)
+        return Table(title, ["Vector", *(f"channel {c}" for c in range(count))], rows)
 
     def _sizes(self, vectors: list[tuple[str, np.ndarray]], title: str = "How long it is") -> Table:
         """The norm of each vector at the character, and over the batch."""
@@ -461,7 +470,12 @@ class _Teller:
             rms = math.sqrt(np.square(x).mean())
             rows.append([name, short(here[-1]), short(norms.mean()), short(rms)])
         most = max(max(here), 1e-30)
-        head = ["", "‖·‖ at your character", "mean ‖·‖ in the batch", "RMS of all numbers"]
+        head = [
+            "Vector",
+            "Length ‖·‖ at your character",
+            "Mean ‖·‖ in the batch",
+            "RMS in the batch",
+        ]
         return Table(title, head, rows, [norm / most for norm in here] if len(here) > 1 else [])
 
     def _norms(self, title: str, names: list[str]) -> Table:

@@ -253,7 +253,9 @@ class _Watch:
     def numbers(self) -> dict:
         """The fields of a Step that were seen."""
         stream = ["block 0 0", *(f"block {i}" for i in range(len(self.blocks)))]
-        tokens, targets, logits, by_logits = self._all(["loss 0", "loss 1", "logits", "logits back"])
+        tokens, targets, logits, by_logits = self._all(
+            ["loss 0", "loss 1", "logits", "logits back"]
+        )
         residual = self._all(stream)
         return {
             "tokens": tokens,
