@@ -11,6 +11,7 @@ from view import Message, View
 
 import groundling.config
 import groundling.data
+import groundling.engine.jit
 import groundling.labs.stages
 import groundling.labs.step
 import groundling.runs.run
@@ -37,7 +38,8 @@ class StepView(View):
         super().__init__(session)
         self.file_of = file_of
         self.step: Step | None = None
-        self.of: tuple = ()  # what it is a step of
+        self.at = "", 0  # of which model, and the iteration it is at
+        self.of: list = []  # that model, and what else the step depends on
 
     def do_step(self, message: messages.step.StepCommand) -> None:
         """Take the next step of a model apart, unless it is, and tell of what was chosen in it."""
@@ -53,11 +55,11 @@ class StepView(View):
 
     def drop(self) -> None:
         """Forget the step."""
-        self.step, self.of = None, ()
+        self.step, self.at, self.of = None, ("", 0), []
 
     def on_phase(self, phase: str) -> None:
         """Forget the step of a run that goes on or is gone."""
-        if phase in ("training", "ready"):
+        if self.at[0] == "run" and phase in ("training", "ready"):
             self.drop()
 
     def _take(self, source: str) -> None:
@@ -69,12 +71,12 @@ class StepView(View):
             raise ValueError("There is no run, or no file is open, to take a step of.")
         if source == "run" and session.phase == "training":
             raise ValueError("The run trains: pause it, and its next step is taken apart.")
-        of = source, model, model.iter, sources.overlay
-        if self.of != of:
+        of = [model, session.setup, session.device, sources.overlay]
+        if self.at != (source, model.iter) or not groundling.engine.jit.same(self.of, of):
             self.drop()
             beginning = run if source == "run" else self._beginning(model)
             self.step = groundling.labs.step.take_apart(beginning)
-            self.of = of
+            self.at, self.of = (source, model.iter), of
 
     def _beginning(self, ckpt: Checkpoint) -> Run:
         """A run that begins with the weights of a file."""
@@ -112,8 +114,8 @@ class StepView(View):
         }
 
     def _about(self) -> str:
-        source, model, step = self.of[0], self.of[1], self.step
-        if source != "run":
+        model, step = self.of[0], self.step
+        if self.at[0] != "run":
             return (
                 f"The first step that training would take from these weights, seed {model.seed}, "
                 f"iteration {model.iter:,}: AdamW has no averages yet."

@@ -468,7 +468,7 @@ class _Teller:
             norms = np.linalg.norm(x, axis=-1)
             here.append(float(norms[self.at]))
             rms = math.sqrt(np.square(x).mean())
-            rows.append([name, short(here[-1]), short(norms.mean()), short(rms)])
+            rows.append([name, short(rms), short(norms.mean()), short(here[-1])])
         most = max(max(here), 1e-30)
         head = [
             "Vector",
@@ -483,11 +483,11 @@ class _Teller:
         g = [self.step.before["g"][name].astype(np.float64) for name in names]
         norms = [float(np.linalg.norm(x)) for x in g]
         rows = [
-            [name, _shape(x), short(norm), short(norm / math.sqrt(x.size))]
+            [name, _shape(x), short(norm / math.sqrt(x.size)), short(norm)]
             for name, x, norm in zip(names, g, norms, strict=True)
         ]
         most = max(max(norms), 1e-30)
-        return Table(title, ["Tensor", "Shape", "‖g‖", "RMS"], rows, [n / most for n in norms])
+        return Table(title, ["Tensor", "Shape", "RMS", "‖g‖"], rows, [n / most for n in norms])
 
     def _likeliest(self) -> list[int]:
         """The likeliest characters, and the one that came."""

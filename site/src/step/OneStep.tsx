@@ -3,6 +3,7 @@ import { useRef } from "preact/hooks";
 import { glyph } from "../base/format";
 import { nameOf } from "../base/paths";
 import {
+  LIBRARY,
   SHADERS,
   type Apart,
   type Choice,
@@ -21,6 +22,7 @@ import { byKey } from "../ui/keys";
 import { useSeen } from "../ui/seen";
 import { at, canAsk, choice, missing, now, source } from "./state";
 
+const FUSE = `${LIBRARY}engine/fuse.py`;
 const MOST_ROWS = 32; // sequences that are shown
 const DARKEST = 8; // nats
 const WAIT_MS = 120; // until the reader has chosen
@@ -143,7 +145,7 @@ function Weight({ apart: { chosen, tensors } }: { apart: Apart }) {
 function Figures({ table: { title, head, rows, bars } }: { table: Table }) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={title}>
-      <table class="figures">
+      <table class={head[1] === "From" ? "figures sums" : "figures"}>
         <caption>{title}</caption>
         <Head titles={head} />
         <tbody>
@@ -170,15 +172,16 @@ function Figures({ table: { title, head, rows, bars } }: { table: Table }) {
   );
 }
 
+const openFile = (path: string) => goTo({ path, line: 1, column: 0, endLine: 1, endColumn: 0 });
+
 /** A kernel's name; pressing it opens its file. */
 function Kernel({ name, times }: { name: string; times: number }) {
   const path = `${SHADERS}${name}.wgsl`;
-  const open = () => goTo({ path, line: 1, column: 0, endLine: 1, endColumn: 0 });
   return (
     <li>
       {times > 1 && `${times} × `}
       {originals.value.has(path) || path in overlay.value ? (
-        <button class="link" aria-label={`${name}, its kernel`} onClick={open}>
+        <button class="link" aria-label={`${name}, its kernel`} onClick={() => openFile(path)}>
           {name}
         </button>
       ) : (
@@ -216,6 +219,13 @@ function Places({ places }: { places: Place[] }) {
           </li>
         ))}
       </ol>
+      <p class="note">
+        A run that trains has some of these in one dispatch:{" "}
+        <button class="link" onClick={() => openFile(FUSE)}>
+          {nameOf(FUSE)}
+        </button>{" "}
+        joins them.
+      </p>
     </aside>
   );
 }
