@@ -82,12 +82,13 @@ def test_it_is_the_very_step_that_the_run_takes_next(device: Device, dropout: fl
         record = list(train(run, at + 1))[-1]
         assert (step.iter, step.lr) == (record.iter, record.lr)
         # a GPU runs some kernels as one in training, which may round otherwise
-        near = dict(rel=1e-6 if device.name == "webgpu" else 0)
+        exact = device.name in ("numpy", "wasm")
+        near = dict(rel=0 if exact else 1e-6)
         assert step.loss == pytest.approx(record.train, **near)
         assert step.norm == pytest.approx(record.grad_norm, **near)
         after = np.concatenate([x.ravel() for x in step.after["w"].values()])
         np.testing.assert_allclose(after, run.model.weights(), rtol=0, atol=1e-6)
-        if device.name != "webgpu":
+        if exact:
             assert np.array_equal(after, run.model.weights())
 
 
@@ -123,7 +124,7 @@ def figures(told: list[Stage]) -> list[tuple[str, list[float]]]:
     ]
 
 
-@pytest.mark.parametrize("round", range(4))
+@pytest.mark.parametrize("round", range(3))
 def test_every_number_is_that_of_float64(device: Device, rng, round: int):
     run = trained(device, rng)
     step, exact = take_apart(run), take_apart(in_float64(run))
@@ -198,7 +199,7 @@ def value(formula: str) -> float:
     return eval(python, {"__builtins__": {}, "sqrt": math.sqrt, "min": min})
 
 
-@pytest.mark.parametrize("round", range(6))
+@pytest.mark.parametrize("round", range(4))
 def test_the_arithmetic_on_screen_adds_up_to_the_last_digit(device: Device, rng, round: int):
     run = trained(device, rng, round)
     step = take_apart(run)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import step_view
-from paging import Posted
+from paging import Page, Posted
 
 import groundling.data
 from groundling.config import GPTConfig, TrainConfig
@@ -135,3 +135,25 @@ def test_a_model_that_fails_is_told_and_a_lost_device_is_the_sessions(bench, mon
     fails(DeviceLost("Gone."))
     with pytest.raises(DeviceLost):
         bench.ask()
+
+
+def test_after_a_pause_the_record_shows_the_loss_that_was_shown():
+    page = Page()
+    page.tell("start", seed="slow", iters=12, batchSize=4, lr=1e-3, files={})
+    while not page.session.run.log:
+        page.session.advance()
+    page.tell("pause")
+    page.session.advance()
+    page.tell("step", source="run", chosen=CHOICE)
+    told = page.last("step")
+    [loss] = [
+        table["rows"][0][3]
+        for stage in told["apart"]["stages"]
+        for table in stage["tables"]
+        if table["title"] == "The loss"
+    ]
+    page.tell("resume")
+    page.finish()
+    trained = {row["iter"]: row["train"] for steps in page.of("steps") for row in steps["records"]}
+    assert len(trained) == 12
+    assert f"{trained[told['iter']]:.9g}" == loss

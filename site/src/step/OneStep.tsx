@@ -29,13 +29,15 @@ const WAIT_MS = 120; // until the reader has chosen
 
 // ---- what is chosen ------------------------------------------------------------------------------
 
+const within = (n: number, size: number) => Math.max(0, Math.min(size - 1, n));
+
 /** The batch as text; where `nats` are, the characters to be predicted, as dark as they surprise. */
 function Batch({ apart, shaded }: { apart: Apart; shaded: boolean }) {
   const rows = (shaded ? apart.targets : apart.text).slice(0, MOST_ROWS).map((row) => [...row]);
-  const { sequence, position } = apart.chosen;
   const T = rows[0]!.length;
+  const sequence = within(choice.value.sequence, rows.length); // at once, before Python tells of it
+  const position = within(choice.value.position, T);
   const choose = (row: number, t: number) => {
-    const within = (n: number, size: number) => Math.max(0, Math.min(size - 1, n));
     const place = { sequence: within(row, rows.length), position: within(t, T) };
     choice.value = { ...choice.peek(), ...place };
   };
@@ -100,8 +102,10 @@ function Batch({ apart, shaded }: { apart: Apart; shaded: boolean }) {
   );
 }
 
-function Weight({ apart: { chosen, tensors } }: { apart: Apart }) {
-  const { rows, columns } = tensors.find(({ name }) => name === chosen.tensor)!;
+function Weight({ apart }: { apart: Apart }) {
+  const sizes = new Map(apart.tensors.map((tensor) => [tensor.name, tensor]));
+  const chosen = sizes.has(choice.value.tensor) ? choice.value : apart.chosen;
+  const { rows, columns } = sizes.get(chosen.tensor)!;
   const set = (part: Partial<Choice>) => (choice.value = { ...chosen, ...part });
   const number = (label: string, key: "row" | "column", size: number) => (
     <div class="field">
@@ -115,7 +119,7 @@ function Weight({ apart: { chosen, tensors } }: { apart: Apart }) {
         disabled={size === 1}
         value={chosen[key]}
         onInput={({ currentTarget: { valueAsNumber: value } }) => {
-          if (Number.isInteger(value)) set({ [key]: value });
+          if (Number.isInteger(value)) set({ [key]: within(value, size) });
         }}
       />
     </div>
@@ -129,7 +133,7 @@ function Weight({ apart: { chosen, tensors } }: { apart: Apart }) {
           value={chosen.tensor}
           onChange={({ currentTarget: { value: tensor } }) => set({ tensor, row: 0, column: 0 })}
         >
-          {tensors.map(({ name }) => (
+          {[...sizes.keys()].map((name) => (
             <option key={name}>{name}</option>
           ))}
         </select>
@@ -260,7 +264,7 @@ function Stepper({ apart }: { apart: Apart }) {
   const last = apart.stages.length - 1;
   const here = Math.min(at.value, last);
   const go = (to: number) => {
-    at.value = Math.max(0, Math.min(last, to));
+    at.value = within(to, last + 1);
     announce(`${at.value + 1} of ${last + 1}: ${apart.stages[at.value]!.title}`);
     const buttons = list.current!.querySelectorAll("button");
     if (list.current!.contains(document.activeElement)) buttons[at.value]!.focus();
