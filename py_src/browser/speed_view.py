@@ -71,13 +71,5 @@ def by_line(commands: list[dict]) -> list[Message]:
 
 def text_of(lines: str) -> list[str]:
     """The text of "model.py:73, optim.py:40 back", line by line."""
-    texts = []
-    for place in lines.split(", "):
-        name, _, number = place.removesuffix(" back").partition(":")
-        path = f"{sources.LIBRARY}{name}"
-        known = number.isdigit() and sources.exists(path)
-        rows = sources.text(path).splitlines() if known else []
-        at = int(number) - 1 if known else 0
-        if at < len(rows) and rows[at].strip() not in texts:
-            texts.append(rows[at].strip())
-    return texts
+    found = [sources.line_at(place.removesuffix(" back"))[2] for place in lines.split(", ")]
+    return list(dict.fromkeys(filter(None, found)))

@@ -13,6 +13,7 @@ from project_view import ProjectView
 from samples_view import SamplesView
 from shelf_view import ShelfView
 from speed_view import SpeedView
+from step_view import StepView
 from sweep_view import SweepView
 from talk_view import TalkView
 from text_view import TextView
@@ -48,6 +49,7 @@ def views(session: PageSession) -> list[View]:
         ProjectView(session),
         doctor,
         LensView(session, talk.model_of),
+        StepView(session, talk.voices.get),
         TextView(session),
         CourseView(session, seen),
         shelf,

@@ -92,6 +92,15 @@ def text(path: str) -> str:
     return found
 
 
+def line_at(place: str) -> tuple[str, int, str]:
+    """The file, number and text of a line that is told as "model.py:73"; ("", 0, "") if none is."""
+    name, _, number = place.partition(":")
+    path = f"{LIBRARY}{name}"
+    rows = text(path).splitlines() if number.isdigit() and exists(path) else []
+    at = int(number) if rows else 0
+    return (path, at, rows[at - 1].strip()) if 0 < at <= len(rows) else ("", 0, "")
+
+
 def kernels() -> list[str]:
     """The names of all kernels."""
     return [path.removeprefix(SHADERS)[:-5] for path in paths() if is_kernel(path)]

@@ -11,7 +11,7 @@ import pytest
 import webdriver
 
 WAIT = 120  # seconds for a step, on two cores that other work may share
-TABS = ("text", "talk", "inside", "doctor", "twin", "inspector", "speed", "credits")
+TABS = ("text", "talk", "inside", "step", "doctor", "twin", "inspector", "speed", "credits")
 ENGINES = {"Firefox": webdriver.firefox, "WebKit": webdriver.webkit}
 
 

@@ -23,6 +23,7 @@ FILES = (
     "link",
     "recipes",
     "lens",
+    "step",
 )
 FIXTURES = "model", "finished", "data", "saved", "use"  # of these files
 

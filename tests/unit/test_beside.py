@@ -249,7 +249,7 @@ def test_a_capture_and_a_tape_that_were_left_open_are_closed(
         text="from groundling.engine.tensor import no_grad\n"
         "left = no_grad(), device.capture()\nfor one in left: one.__enter__()",
     )
-    assert not page.session.device.capturing
+    assert not page.session.device.noting_lines
     page.tell("evaluate", text="left = None")
     page.tell("resume")
     page.finish()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.native
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "site"
 FEATURES = ["talk", "inside", "doctor", "twin", "inspector", "speed", "credits", "text", "share"]
-FEATURES += ["guide", "course", "shelf"]
+FEATURES += ["guide", "course", "shelf", "step"]
 # A folder imports those of the rows above its own, and nothing beside itself.
 ROWS = [["base"], ["ui"], ["run"], ["code"], FEATURES, ["page"]]
 WORKERS = {"worker": ["base"], "offline": []}

@@ -111,6 +111,7 @@ class Device(ABC):
     has_clock = False  # see WebGPUDevice.timed
     is_in_host_memory = True  # whether its memory is the host's
     ranks = Ranks()  # the processes that train together, one on each device
+    tapped = False  # whether its kernels are noted: see tap.py
     # Its limits; see limits.py.
     largest_tensor: float = math.inf  # bytes
     most_workgroups: float = math.inf  # along an axis of a dispatch
@@ -288,9 +289,9 @@ class Device(ABC):
     asking_line = staticmethod(asking_line)
 
     @property
-    def capturing(self) -> bool:
-        """Whether kernels are recorded for a plan, not run."""
-        return self._plan is not None
+    def noting_lines(self) -> bool:
+        """Whether the line of Python that runs a kernel is noted, for a plan or by a tap."""
+        return self._plan is not None or self.tapped
 
     def require_no_capture(self) -> None:
         """RuntimeError within a capture."""

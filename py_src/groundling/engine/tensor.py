@@ -25,7 +25,7 @@ class Device(Protocol):
 
     name: str
     largest_tensor: int  # bytes
-    capturing: bool  # whether kernels are recorded for a plan, not run
+    noting_lines: bool  # whether the line of Python that runs a kernel is noted
     one: Tensor  # the number 1
     line_of_gradient: str  # in backward(): the line whose gradient is being computed
 
@@ -74,7 +74,7 @@ class Tensor:
         self.index = next(_count)  # so a result has a larger one than its inputs
         self._inputs: tuple[Tensor, ...] = ()
         self._backward: Callable | None = None
-        self._line = ""  # of Python that made it; only in a capture
+        self._line = ""  # of Python that made it; only where the device notes lines
 
     def numpy(self) -> np.ndarray:
         """A copy of the numbers. Waits for the device. RuntimeError inside a jitted function."""
@@ -170,7 +170,7 @@ def record(result: Tensor, inputs: tuple[Tensor, ...], backward: Callable) -> Te
     """
     if _recording:
         result._inputs, result._backward = inputs, backward
-        if result.device.capturing:
+        if result.device.noting_lines:
             result._line = result.device.asking_line()
     return result
 

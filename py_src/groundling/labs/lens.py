@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..devices.base import Device
+from ..devices.tap import Tap
 from ..engine.jit import jit
+from ..engine.plan import Command
 from ..engine.tensor import Tensor, no_grad
 from ..model import GPT
 from ..runs.run import Run
@@ -42,11 +43,12 @@ class Lens:
         @jit(model.device)
         def forward(tokens: Tensor) -> tuple[list[Tensor], list[int], list[Tensor]]:
             model.eval()
-            with no_grad(), _Tap(model.device) as tap:
+            calls: list[Command] = []
+            with no_grad(), Tap(model.device, calls.append):
                 logits = model.forward(tokens)
-            found = [call for call in tap.calls if call[0] == "attention"]
-            qkv, n_head = [call[1][0] for call in found], [call[2]["n_head"] for call in found]
-            return qkv, n_head, tap.read_out(logits, model)
+            found = [call for call in calls if call.kernel == "attention"]
+            qkv, n_head = [c.tensors[0] for c in found], [c.params["n_head"] for c in found]
+            return qkv, n_head, _read_out(calls, logits, model)
 
         self._forward, self._padded = forward, np.zeros((1, T), np.uint32)
 
@@ -67,42 +69,22 @@ class Lens:
         )
 
 
-class _Tap:
-    """Notes the kernels that run on a device, in a `with` block."""
-
-    def __init__(self, device: Device):
-        self.device = device
-        self.calls: list[tuple[str, tuple[Tensor, ...], dict]] = []
-
-    def __enter__(self) -> "_Tap":
-        run = self.device.run
-
-        def noting(kernel: str, *tensors: Tensor, **params: float) -> None:
-            run(kernel, *tensors, **params)
-            self.calls.append((kernel, tensors, params))
-
-        self.device.run = noting  # an attribute of this device, before its class's method
-        return self
-
-    def __exit__(self, *error) -> None:
-        del self.device.run
-
-    def read_out(self, logits: Tensor, model: GPT) -> list[Tensor]:
-        """The logits at each layer's entry, by what follows the last norm; and `logits`."""
-        norms = [
-            i
-            for i, (kernel, tensors, _) in enumerate(self.calls)
-            if kernel in NORMS and tensors[0].shape[-1] == model.config.n_embd
-        ]
-        if len(norms) != 2 * model.config.n_layer + 1:
-            return []
-        tail = self.calls[norms[-1] :]
-        final = tail[0][1][0]
-        entries = [self.calls[i][1][0] for i in norms[:-1:2]]
-        return [_again(tail, final, entry, logits, model) for entry in entries] + [logits]
+def _read_out(calls: list[Command], logits: Tensor, model: GPT) -> list[Tensor]:
+    """The logits at each layer's entry, by what follows the last norm; and `logits`."""
+    norms = [
+        i
+        for i, call in enumerate(calls)
+        if call.kernel in NORMS and call.tensors[0].shape[-1] == model.config.n_embd
+    ]
+    if len(norms) != 2 * model.config.n_layer + 1:
+        return []
+    tail = calls[norms[-1] :]
+    final = tail[0].tensors[0]
+    entries = [calls[i].tensors[0] for i in norms[:-1:2]]
+    return [_again(tail, final, entry, logits, model) for entry in entries] + [logits]
 
 
-def _again(calls: list, was: Tensor, now: Tensor, result: Tensor, model: GPT) -> Tensor:
+def _again(calls: list[Command], was: Tensor, now: Tensor, result: Tensor, model: GPT) -> Tensor:
     """Run kernels again with another input; the tensor that stands where `result` was."""
     place, weights = {was.storage: now}, {tensor.storage for tensor in model.flat}
 
@@ -113,8 +95,8 @@ def _again(calls: list, was: Tensor, now: Tensor, result: Tensor, model: GPT) ->
             place[tensor.storage] = tensor.device.empty(*tensor.shape, dtype=tensor.dtype)
         return place[tensor.storage]
 
-    for kernel, tensors, params in calls:
-        model.device.run(kernel, *map(other, tensors), **params)
+    for call in calls:
+        model.device.run(call.kernel, *map(other, call.tensors), **call.params)
     return place[result.storage]
 
 

@@ -1273,6 +1273,86 @@ export interface UnspeedCommand {
   type: "unspeed";
 }
 
+// ---- step --------------------------------------------------------------------------------------
+
+/** What the reader has chosen: a character of the batch, and a weight. */
+export interface Choice {
+  sequence: number;
+  position: number;
+  /** the first, unless it is one of the model's */
+  tensor: string;
+  row: number;
+  column: number;
+}
+
+/** Figures. `bars` are how much each row is, from 0 to 1; none where that says nothing. */
+export interface Table {
+  title: string;
+  head: string[];
+  rows: string[][];
+  bars: number[];
+}
+
+/** A line of Python in a stage, and how often it runs each kernel. */
+export interface Place {
+  path: string;
+  line: number;
+  /** whether its gradient is computed */
+  back: boolean;
+  text: string;
+  kernels: Record<string, number>;
+}
+
+/** One stage of a step. */
+export interface StepStage {
+  title: string;
+  says: string;
+  formula: string;
+  tables: Table[];
+  places: Place[];
+  /** what the reader chooses here: "character", "surprise", "weight", or nothing */
+  chooses: string;
+}
+
+/** Takes the next step of a model apart, and tells of what was chosen. */
+export interface StepCommand {
+  type: "step";
+  source: VoiceName;
+  chosen: Choice;
+}
+
+/** A parameter of the model. */
+export interface Sized {
+  name: string;
+  rows: number;
+  columns: number;
+}
+
+/** A step and its stages. */
+export interface Apart {
+  /** whose step it is */
+  about: string;
+  /** the sequences of the batch, a character a token */
+  text: string[];
+  /** the same, one further on */
+  targets: string[];
+  /** the surprise of each target */
+  nats: number[][];
+  chosen: Choice;
+  tensors: Sized[];
+  stages: StepStage[];
+}
+
+/** A step that was taken apart, or why it cannot be. */
+export interface StepReport {
+  type: "step";
+  source: VoiceName;
+  /** of the run */
+  iter: number | null;
+  problem: string;
+  apart: Apart | null;
+}
+
 // ---- sweep -------------------------------------------------------------------------------------
 
 /** Trains a run of each value of a setting, beside the page's own. */
@@ -1695,6 +1775,7 @@ export type Command =
   | ReportCommand
   | SpeedCommand
   | UnspeedCommand
+  | StepCommand
   | SweepCommand
   | UnsweepCommand
   | VoiceCommand
@@ -1765,6 +1846,7 @@ export type Report =
   | ShelvedReport
   | ShelvedBestReport
   | SpeedReport
+  | StepReport
   | SweepReport
   | VoiceReport
   | TalkReport

@@ -4,7 +4,8 @@ import { count, glyph } from "../base/format";
 import { chosen, head, layers, look, position, PROMPT, prompt, refusal, weight } from "./state";
 import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
-import type { Health, Look, VoiceName } from "../base/protocol";
+import type { Health, Look } from "../base/protocol";
+import { isThere, Sources } from "../run/Sources";
 import { hasRun, phase } from "../run/state";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
@@ -13,19 +14,10 @@ import { colour, colours } from "../ui/theme";
 import { loadReference, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";
 
-const SOURCES: [VoiceName, string][] = [
-  ["run", "Your run"],
-  ["reference", "The reference model"],
-  ["file", "The file in Talk"],
-];
-
 const percent = (share: number) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 
 /** The model that was chosen; before that the run, and until there is one the reference. */
 const source = computed(() => chosen.value ?? (hasRun.value ? "run" : "reference"));
-
-/** Whether the model is there to look into. */
-const isThere = (of: VoiceName) => (of === "run" ? hasRun.value : voices[of].value !== null);
 
 // ---- attention -----------------------------------------------------------------------------------
 
@@ -347,21 +339,7 @@ export function LookInside() {
         looked into again now and then, so seldom that it costs a fortieth of the time at most.
       </p>
       <div class="ask">
-        <fieldset class="stack">
-          <legend>Model</legend>
-          {SOURCES.map(([value, label]) => (
-            <label key={value}>
-              <input
-                type="radio"
-                name="lens-source"
-                checked={source.value === value}
-                disabled={value === "file" && !isThere(value)}
-                onChange={() => (chosen.value = value)}
-              />
-              {label}
-            </label>
-          ))}
-        </fieldset>
+        <Sources name="lens-source" chosen={source.value} choose={(of) => (chosen.value = of)} />
         <div class="field">
           <label for="lens-prompt">Prompt</label>
           <textarea

@@ -16,6 +16,7 @@ import * as share from "../share/state";
 import * as shelf from "../shelf/state";
 import * as sweep from "../shelf/sweeps";
 import * as speed from "../speed/state";
+import * as step from "../step/state";
 import * as talk from "../talk/state";
 import * as text from "../text/state";
 import * as twin from "../twin/state";
@@ -42,6 +43,7 @@ const reports: Required<Reports> = joined(
   text.reports,
   talk.reports,
   inside.reports,
+  step.reports,
   doctor.reports,
   twin.reports,
   inspector.reports,

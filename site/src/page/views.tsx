@@ -10,6 +10,7 @@ import { Inspector } from "../inspector/Inspector";
 import { LookInside } from "../inside/LookInside";
 import { Shelf } from "../shelf/Shelf";
 import { Speed } from "../speed/Speed";
+import { OneStep } from "../step/OneStep";
 import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
@@ -17,7 +18,16 @@ import { recall, remember } from "../base/local";
 import { byKey } from "../ui/keys";
 
 type ViewName =
-  "text" | "talk" | "inside" | "doctor" | "twin" | "runs" | "inspector" | "speed" | "credits";
+  | "text"
+  | "talk"
+  | "inside"
+  | "step"
+  | "doctor"
+  | "twin"
+  | "runs"
+  | "inspector"
+  | "speed"
+  | "credits";
 
 /** A tab: its component is made when the tab is first opened, and stays. It renders a `.body`. */
 interface View {
@@ -45,6 +55,12 @@ const VIEWS: View[] = [
     title: "Look inside",
     what: "Where does each head look, and what would each layer say?",
     component: LookInside,
+  },
+  {
+    id: "step",
+    title: "One step, slowly",
+    what: "What happens in a step of training? Forward and back, with every number.",
+    component: OneStep,
   },
   {
     id: "doctor",
