@@ -33,6 +33,14 @@ async ([from, count]) => {
   }
 }
 """
+FULL = """(most) => { // no file of so many bytes, or of fewer, can be written to its end any more
+  const write = FileSystemWritableFileStream.prototype.write;
+  FileSystemWritableFileStream.prototype.write = async function (data) {
+    if (!(data instanceof Blob) || data.size > most) return write.call(this, data);
+    await write.call(this, data.slice(0, data.size / 2));
+    throw new DOMException("no room", "QuotaExceededError");
+  };
+}"""
 
 
 def runs(page: Page) -> Locator:
@@ -149,16 +157,7 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
     expect(shelf.get_by_text("20 runs compared")).to_be_visible()
 
     # The storage becomes full while the next run is written: all others stay.
-    page.evaluate(
-        """() => {
-            const write = FileSystemWritableFileStream.prototype.write;
-            FileSystemWritableFileStream.prototype.write = async function (data) {
-                if (!(data instanceof Blob)) return write.call(this, data);
-                await write.call(this, data.slice(0, data.size / 2));
-                throw new DOMException("no room", "QuotaExceededError");
-            };
-        }"""
-    )
+    page.evaluate(FULL, 1e9)
     before = sorted(names(shelf))
     train(page, "ophelia")
     expect(shelf.get_by_text("“ophelia” was not kept; all others are.")).to_be_visible()
@@ -174,6 +173,20 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
         }"""
     )
     assert left == 2 * 49 + 1  # what was cut short is gone, and the deleted run with it
+
+
+def test_a_run_is_kept_also_where_its_best_weights_find_no_room(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    shelf = runs(page)
+    page.evaluate(FULL, 1e6)  # weights are 0.8 MB, a state is 2.5 MB
+    train(page, "hamlet")
+    expect(shelf.get_by_text("The run is kept, but not its best weights.")).to_be_visible()
+    page.reload()
+    wait_for(page, "ready")
+    shelf = runs(page)
+    count(shelf, 1)
+    expect(shelf.get_by_role("button", name="Export hamlet", exact=True)).to_be_visible()
+    expect(shelf.get_by_role("button", name="Export the best weights")).to_have_count(0)
 
 
 def test_a_second_tab_follows_what_the_first_does_with_the_runs(page: Page, site_url: str) -> None:
