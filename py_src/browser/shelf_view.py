@@ -142,7 +142,9 @@ class ShelfView(View):
         def is_before(mark: messages.shelf.ShelfMark) -> bool:
             i = mark["iter"] - 1 - at.first
             known = mark["seed"] == at.config.seed and 0 <= i < len(at.log)
-            return known and at.log[i].smooth == mark["loss"]
+            done = mark["iter"] >= mark["iters"]  # it may be trained further
+            meant = done or mark["iters"] == at.config.iters
+            return known and meant and at.log[i].smooth == mark["loss"]
 
         found = filter(is_before, self.marks)
         return max(found, key=lambda mark: mark["iter"], default=None)

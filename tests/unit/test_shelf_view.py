@@ -42,7 +42,7 @@ class Page(paging.Page):
     def know(self):
         """What the page's shelf says after each change of it."""
         runs = {run["id"]: run for run in self.shelved}
-        names = "id", "seed", "iter", "loss"
+        names = "id", "seed", "iter", "iters", "loss"
         self.tell("shelf", runs=[{name: run[name] for name in names} for run in runs.values()])
 
 
@@ -134,6 +134,24 @@ def test_a_run_of_the_same_seed_that_parts_from_the_kept_one_has_a_number_of_its
     page.paused(steps=kept["iter"] + 2, lr=2e-3)
     assert page.session.trial.iter > kept["iter"]
     assert page.shelved[-1]["id"] != kept["id"]
+
+
+def test_a_run_of_other_iterations_leaves_a_paused_one_and_goes_on_from_a_done_one():
+    page = Page().paused(iters=40, warmup=30)
+    page.know()
+    [kept] = page.shelved
+    page.tell("reset")
+    page.paused(steps=kept["iter"] + 1, iters=50, warmup=30)
+    assert page.session.run.log[kept["iter"] - 1].smooth == kept["loss"]  # in warmup it is the same
+    assert page.shelved[-1]["id"] != kept["id"]
+    page.tell("reset")
+    page.tell("start", **SETTINGS | {"iters": 2, "seed": "short"})
+    page.finish()
+    done = page.shelved[-1]
+    page.know()
+    page.tell("iters", value=4)
+    page.paused()
+    assert page.shelved[-1]["id"] == done["id"] and page.shelved[-1]["iter"] > 2
 
 
 def test_the_same_run_trained_again_takes_the_place_of_the_kept_one():

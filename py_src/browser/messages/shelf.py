@@ -11,6 +11,7 @@ class ShelfMark(TypedDict):
     id: str
     seed: str
     iter: int
+    iters: int
     loss: float  # the running average at its last iteration, which depends on every loss before
 
 

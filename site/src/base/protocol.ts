@@ -1136,6 +1136,7 @@ export interface ShelfMark {
   id: string;
   seed: string;
   iter: number;
+  iters: number;
   /** the running average at its last iteration, which depends on every loss before */
   loss: number;
 }

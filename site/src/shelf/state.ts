@@ -61,7 +61,7 @@ function tell(): void {
   const known = runs.peek() ?? [];
   send({
     type: "shelf",
-    runs: known.map(({ id, seed, iter, loss }) => ({ id, seed, iter, loss })),
+    runs: known.map(({ id, seed, iter, iters, loss }) => ({ id, seed, iter, iters, loss })),
   });
 }
 
