@@ -227,6 +227,58 @@ def test_the_arithmetic_on_screen_adds_up_to_the_last_digit(device: Device, rng,
             assert f"{shown:.9g}" == total[column]
 
 
+def test_each_column_is_what_its_head_says(device: Device, rng):
+    run = trained(device, rng)
+    step = take_apart(run)
+    chosen = choices(step, rng)
+    at = chosen.sequence, chosen.position
+    told = {
+        (stage.title, shown.title, row[0], head): cell
+        for stage in stages(step, chosen)
+        for shown in stage.tables
+        for row in shown.rows
+        for head, cell in zip(shown.head, row, strict=True)
+    }
+
+    def is_shown(stage: str, title: str, row: str, **columns: float) -> None:
+        for head, right in columns.items():
+            head = heads.get(head, head)
+            assert float(told[stage, title, row, head]) == pytest.approx(right, rel=1e-4), head
+
+    heads = {
+        "here": "‖·‖ at your character",
+        "mean": "Mean ‖·‖ in the batch",
+        "rms": "RMS in the batch",
+        "g": "‖g‖",
+    }
+
+    def of_all(x: np.ndarray) -> dict[str, float]:
+        norms = np.sqrt((x.astype(np.float64) ** 2).sum(-1))
+        return dict(here=norms[at], mean=norms.mean(), rms=np.sqrt((x**2).mean()))
+
+    x, y = step.residual[:2]
+    is_shown("Block 1", "How long it is", "x before", **of_all(x))
+    is_shown("Block 1", "How long it is", "attn", **of_all(step.added[0]["attn"]))
+    is_shown("Block 1", "How long it is", "after - before", **of_all(y - x))
+    by = step.gradients[0]
+    is_shown("Back through block 1", "The gradient of the loss", "by x before it", **of_all(by))
+    g = step.before["g"]["h.0.mlp.c_fc"]
+    size = dict(g=np.linalg.norm(g), RMS=np.sqrt((g**2).mean()))
+    is_shown("Back through block 1", "Gradients that are finished here", "h.0.mlp.c_fc", **size)
+    p = np.exp(step.logits[at] - step.log_sums[at])
+    name = run.corpus.vocab[p.argmax()].replace(" ", "␣").replace("\n", "↵")
+    name += " ← came" * int(p.argmax() == step.targets[at])
+    [expected] = {title for _, title, *_ in told if title.startswith("After")}
+    is_shown("Logits and surprise", expected, name, p=p.max(), Logit=step.logits[at].max())
+    is_shown("Embeddings", "How long it is", "x, which enters block 1", **of_all(x))
+    assert float(table(stages(step, chosen), "In all")[0][1]) == pytest.approx(
+        np.linalg.norm(
+            np.concatenate([(step.after["w"][n] - w).ravel() for n, w in step.before["w"].items()])
+        ),
+        rel=1e-3,  # of the weights' last bits
+    )
+
+
 def test_what_is_shown_of_the_device_is_the_chosen_weight(device: Device, rng):
     run = trained(device, rng)
     step = take_apart(run)

@@ -137,6 +137,7 @@ def test_a_model_that_fails_is_told_and_a_lost_device_is_the_sessions(bench, mon
         bench.ask()
 
 
+@pytest.mark.native  # a whole run
 def test_after_a_pause_the_record_shows_the_loss_that_was_shown():
     page = Page()
     page.tell("start", seed="slow", iters=12, batchSize=4, lr=1e-3, files={})

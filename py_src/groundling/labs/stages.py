@@ -470,12 +470,7 @@ class _Teller:
             rms = math.sqrt(np.square(x).mean())
             rows.append([name, short(rms), short(norms.mean()), short(here[-1])])
         most = max(max(here), 1e-30)
-        head = [
-            "Vector",
-            "Length ‖·‖ at your character",
-            "Mean ‖·‖ in the batch",
-            "RMS in the batch",
-        ]
+        head = ["Vector", "RMS in the batch", "Mean ‖·‖ in the batch", "‖·‖ at your character"]
         return Table(title, head, rows, [norm / most for norm in here] if len(here) > 1 else [])
 
     def _norms(self, title: str, names: list[str]) -> Table:
