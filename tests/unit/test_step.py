@@ -9,12 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import groundling.config
+import groundling.labs.step
+import groundling.runs.run
+import groundling.train
 from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.edits import live
+from groundling.edits import live, recipes
 from groundling.labs import step as step_module
 from groundling.labs.stages import SEEN, Choice, Stage, fitting, stages
 from groundling.labs.step import Step, take_apart
@@ -368,12 +372,25 @@ def test_an_edited_model_is_taken_apart_as_it_is(rng):
     assert not step.before["g"]["h.0.ln_1.weight"].any()
 
 
-def test_an_edited_loss_is_not_called_the_mean_surprise(rng):
-    step = edited(
-        rng, "model.py", ("(self.forward(tokens), targets)", "(self.forward(tokens), targets, 0.3)")
-    )
-    [loss] = [s for s in stages(step, fitting(step, Choice())) if s.title == "Loss"]
-    assert "The code is edited" in loss.says
+@pytest.mark.native  # tests/browser trains with them in the real worker
+@pytest.mark.parametrize("recipe", recipes.RECIPES, ids=lambda recipe: recipe.name)
+def test_under_every_recipe_it_is_the_step_that_the_run_takes(recipe):
+    texts = {edit.path: sources.original(edit.path) for edit in recipe.edits if edit.old}
+    before = live.load(recipes.apply(recipe, texts))
+    try:
+        model = groundling.config.GPTConfig(CORPUS.vocab_size, 9, 2, 3, 12, 20)
+        config = groundling.config.TrainConfig(iters=8, batch_size=3, eval_batches=1, lr=1e-2)
+        run = groundling.runs.run.Run(config, CORPUS, NumPyDevice(), model)
+        list(groundling.train.train(run, 3))
+        step = groundling.labs.step.take_apart(run)
+        told = stages(step, fitting(step, Choice(tensor="ln_f.weight")))
+        record = list(groundling.train.train(run, 4))[-1]
+    finally:
+        live.restore(before)
+    assert (step.loss, step.norm) == (record.train, record.grad_norm)
+    edited = [stage.title for stage in told if "The code is edited" in stage.says]
+    of = {"label-smoothing": ["Loss"], "no-positions": ["Embeddings"], "decay-matrices": ["AdamW"]}
+    assert edited == of.get(recipe.name, [])
 
 
 @pytest.mark.parametrize(

@@ -211,14 +211,14 @@ class _Watch:
         """Watch a method: its inputs, its result, and when it begins and ends; the first time."""
         function: Callable = getattr(thing, method)
 
-        def noting(*inputs: Tensor) -> Tensor:
+        def noting(*inputs: Tensor, **more: object) -> Tensor:
             if f"{name} begins" in self.places:
-                return function(*inputs)
+                return function(*inputs, **more)
             self.places[f"{name} begins"] = len(self.calls)
             if name in ("loss", "block 0"):  # what goes into another module came out of one
                 for i, x in enumerate(inputs):
                     self._see(x, f"{name} {i}")
-            y = function(*inputs)
+            y = function(*inputs, **more)
             self.places[f"{name} ends"] = len(self.calls)
             self._see(y, name)
             return y
