@@ -397,8 +397,12 @@ def test_under_every_recipe_it_is_the_step_that_the_run_takes(recipe):
     ("path", "change", "said"),
     [
         ("train.py", ("def training_step(", "def one_step("), "no training_step"),
-        ("train.py", ("optimizer.step(hyper)", "pass"), "adamw begins"),
-        ("model.py", ("x = recompute(block, x) if self.recomputes else block(x)", "pass"), "block"),
+        ("train.py", ("optimizer.step(hyper)", "pass"), "the part “clip”"),
+        (
+            "model.py",
+            ("x = recompute(block, x) if self.recomputes else block(x)", "pass"),
+            "the part “embeddings”",
+        ),
     ],
 )
 def test_what_was_edited_away_is_told_in_a_sentence(rng, path: str, change, said: str):
