@@ -9,12 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import groundling.config
+import groundling.labs.step
+import groundling.runs.run
+import groundling.train
 from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.edits import live
+from groundling.edits import live, recipes
 from groundling.labs import step as step_module
 from groundling.labs.stages import SEEN, Choice, Stage, fitting, stages
 from groundling.labs.step import Step, take_apart
@@ -227,6 +231,58 @@ def test_the_arithmetic_on_screen_adds_up_to_the_last_digit(device: Device, rng,
             assert f"{shown:.9g}" == total[column]
 
 
+def test_each_column_is_what_its_head_says(device: Device, rng):
+    run = trained(device, rng)
+    step = take_apart(run)
+    chosen = choices(step, rng)
+    at = chosen.sequence, chosen.position
+    told = {
+        (stage.title, shown.title, row[0], head): cell
+        for stage in stages(step, chosen)
+        for shown in stage.tables
+        for row in shown.rows
+        for head, cell in zip(shown.head, row, strict=True)
+    }
+
+    def is_shown(stage: str, title: str, row: str, **columns: float) -> None:
+        for head, right in columns.items():
+            head = heads.get(head, head)
+            assert float(told[stage, title, row, head]) == pytest.approx(right, rel=1e-4), head
+
+    heads = {
+        "here": "‖·‖ at your character",
+        "mean": "Mean ‖·‖ in the batch",
+        "rms": "RMS in the batch",
+        "g": "‖g‖",
+    }
+
+    def of_all(x: np.ndarray) -> dict[str, float]:
+        norms = np.sqrt((x.astype(np.float64) ** 2).sum(-1))
+        return dict(here=norms[at], mean=norms.mean(), rms=np.sqrt((x**2).mean()))
+
+    x, y = step.residual[:2]
+    is_shown("Block 1", "How long it is", "x before", **of_all(x))
+    is_shown("Block 1", "How long it is", "attn", **of_all(step.added[0]["attn"]))
+    is_shown("Block 1", "How long it is", "after - before", **of_all(y - x))
+    by = step.gradients[0]
+    is_shown("Back through block 1", "The gradient of the loss", "by x before it", **of_all(by))
+    g = step.before["g"]["h.0.mlp.c_fc"]
+    size = dict(g=np.linalg.norm(g), RMS=np.sqrt((g**2).mean()))
+    is_shown("Back through block 1", "Gradients that are finished here", "h.0.mlp.c_fc", **size)
+    p = np.exp(step.logits[at] - step.log_sums[at])
+    name = run.corpus.vocab[p.argmax()].replace(" ", "␣").replace("\n", "↵")
+    name += " ← came" * int(p.argmax() == step.targets[at])
+    [expected] = {title for _, title, *_ in told if title.startswith("After")}
+    is_shown("Logits and surprise", expected, name, p=p.max(), Logit=step.logits[at].max())
+    is_shown("Embeddings", "How long it is", "x, which enters block 1", **of_all(x))
+    assert float(table(stages(step, chosen), "In all")[0][1]) == pytest.approx(
+        np.linalg.norm(
+            np.concatenate([(step.after["w"][n] - w).ravel() for n, w in step.before["w"].items()])
+        ),
+        rel=1e-3,  # of the weights' last bits
+    )
+
+
 def test_what_is_shown_of_the_device_is_the_chosen_weight(device: Device, rng):
     run = trained(device, rng)
     step = take_apart(run)
@@ -316,20 +372,37 @@ def test_an_edited_model_is_taken_apart_as_it_is(rng):
     assert not step.before["g"]["h.0.ln_1.weight"].any()
 
 
-def test_an_edited_loss_is_not_called_the_mean_surprise(rng):
-    step = edited(
-        rng, "model.py", ("(self.forward(tokens), targets)", "(self.forward(tokens), targets, 0.3)")
-    )
-    [loss] = [s for s in stages(step, fitting(step, Choice())) if s.title == "Loss"]
-    assert "The code is edited" in loss.says
+@pytest.mark.native  # tests/browser trains with them in the real worker
+@pytest.mark.parametrize("recipe", recipes.RECIPES, ids=lambda recipe: recipe.name)
+def test_under_every_recipe_it_is_the_step_that_the_run_takes(recipe):
+    texts = {edit.path: sources.original(edit.path) for edit in recipe.edits if edit.old}
+    before = live.load(recipes.apply(recipe, texts))
+    try:
+        model = groundling.config.GPTConfig(CORPUS.vocab_size, 9, 2, 3, 12, 20)
+        config = groundling.config.TrainConfig(iters=8, batch_size=3, eval_batches=1, lr=1e-2)
+        run = groundling.runs.run.Run(config, CORPUS, NumPyDevice(), model)
+        list(groundling.train.train(run, 3))
+        step = groundling.labs.step.take_apart(run)
+        told = stages(step, fitting(step, Choice(tensor="ln_f.weight")))
+        record = list(groundling.train.train(run, 4))[-1]
+    finally:
+        live.restore(before)
+    assert (step.loss, step.norm) == (record.train, record.grad_norm)
+    edited = [stage.title for stage in told if "The code is edited" in stage.says]
+    of = {"label-smoothing": ["Loss"], "no-positions": ["Embeddings"], "decay-matrices": ["AdamW"]}
+    assert edited == of.get(recipe.name, [])
 
 
 @pytest.mark.parametrize(
     ("path", "change", "said"),
     [
         ("train.py", ("def training_step(", "def one_step("), "no training_step"),
-        ("train.py", ("optimizer.step(hyper)", "pass"), "adamw begins"),
-        ("model.py", ("x = recompute(block, x) if self.recomputes else block(x)", "pass"), "block"),
+        ("train.py", ("optimizer.step(hyper)", "pass"), "the part “clip”"),
+        (
+            "model.py",
+            ("x = recompute(block, x) if self.recomputes else block(x)", "pass"),
+            "the part “embeddings”",
+        ),
     ],
 )
 def test_what_was_edited_away_is_told_in_a_sentence(rng, path: str, change, said: str):

@@ -70,6 +70,11 @@ def test_the_next_step_of_the_run_is_told(bench):
     assert len(apart["stages"]) == 12
 
 
+def test_of_a_run_that_is_done_it_is_the_step_after_it(bench):
+    list(train(bench.session.run))
+    assert "is done; this is the step after it, iteration 20" in bench.ask()["apart"]["about"]
+
+
 def test_a_step_is_taken_apart_once_and_told_of_whatever_is_chosen(bench, monkeypatch):
     taken = []
     monkeypatch.setattr(
@@ -137,6 +142,7 @@ def test_a_model_that_fails_is_told_and_a_lost_device_is_the_sessions(bench, mon
         bench.ask()
 
 
+@pytest.mark.native  # a whole run
 def test_after_a_pause_the_record_shows_the_loss_that_was_shown():
     page = Page()
     page.tell("start", seed="slow", iters=12, batchSize=4, lr=1e-3, files={})

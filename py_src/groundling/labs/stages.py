@@ -168,6 +168,8 @@ class _Teller:
             total = rows[0][1] + rows[1][1]
             if not step.rate and not np.allclose(total, step.residual[0][self.at], atol=1e-5):
                 note = " The code is edited: what enters the first block is not just their sum."
+        else:
+            note += " The code is edited: one of the two tables is not there."
         return (
             "Embeddings",
             f"“{self.name(self.token)}” is token {self.token}: its row of one table and the row of "
@@ -349,11 +351,13 @@ class _Teller:
         total = digits(math.fsum(map(float, squares.values())))
         norm, most = digits(math.sqrt(float(total))), step.config.grad_clip
         factor = digits(min(1.0, most / (float(norm) + 1e-6)))
+        row = self._clipped(factor)
+        edited = _edited(math.isclose(float(row[2]), float(row[3]), rel_tol=1e-4, abs_tol=1e-12))
         return (
             "Clip",
             f"All gradients together are one long arrow. If it is longer than {most:g} it is "
             "shortened to that, and keeps its direction: one strange batch cannot throw the "
-            "weights about.",
+            f"weights about.{edited}",
             f"norm = sqrt(Σ g²)      g = g · min(1, {most:g} / (norm + 1e-6))",
             [
                 Table(
@@ -363,7 +367,7 @@ class _Teller:
                         ["Σ g²", f"of {len(g)} tensors", total, ""],
                         ["norm", f"sqrt({total})", norm, digits(step.norm)],
                         ["factor", f"min(1, {most:g} / ({norm} + 1e-6))", factor, ""],
-                        self._clipped(factor),
+                        row,
                     ],
                 ),
                 Table(
@@ -394,12 +398,16 @@ class _Teller:
             for n, x in self.step.before["w"].items()
         )
         count = sum(x.size for x in self.step.before["w"].values())
+        rows = self._update()
+        w, (*_, move, _, (_, _, after, seen)) = float(rows[0][2]), rows
+        near = 1e-6 * abs(w) + 1e-4 * abs(float(move[2]))
+        edited = _edited(abs(float(after) - float(seen)) <= near)
         return (
             "AdamW",
             "Every weight takes a step of its own: m averages its gradients, v their squares, and "
             "the step is m over the root of v, so that a weight with small gradients moves as far "
             "as others. Each weight also shrinks a little, which is the decay. Choose a weight, "
-            "and follow it.",
+            f"and follow it.{edited}",
             "m = β1 m + (1 - β1) g      v = β2 v + (1 - β2) g²      "
             "w = w - lr λ w - lr (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)",
             [
@@ -470,12 +478,7 @@ class _Teller:
             rms = math.sqrt(np.square(x).mean())
             rows.append([name, short(rms), short(norms.mean()), short(here[-1])])
         most = max(max(here), 1e-30)
-        head = [
-            "Vector",
-            "Length ‖·‖ at your character",
-            "Mean ‖·‖ in the batch",
-            "RMS in the batch",
-        ]
+        head = ["Vector", "RMS in the batch", "Mean ‖·‖ in the batch", "‖·‖ at your character"]
         return Table(title, head, rows, [norm / most for norm in here] if len(here) > 1 else [])
 
     def _norms(self, title: str, names: list[str]) -> Table:
@@ -522,6 +525,11 @@ def places(part: Part) -> list[Place]:
 def _place_of(line: str, kernels: dict[str, int]) -> Place:
     path, number, text = sources.line_at(line.removesuffix(" back"))
     return Place(path, number, line.endswith(" back"), text, kernels)
+
+
+def _edited(as_usual: bool) -> str:
+    """What is said where the device has another number than the formula gives."""
+    return "" if as_usual else " The code is edited: what the device has is not by this formula."
 
 
 def _shape(x: np.ndarray) -> str:

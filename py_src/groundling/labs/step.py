@@ -211,14 +211,14 @@ class _Watch:
         """Watch a method: its inputs, its result, and when it begins and ends; the first time."""
         function: Callable = getattr(thing, method)
 
-        def noting(*inputs: Tensor) -> Tensor:
+        def noting(*inputs: Tensor, **more: object) -> Tensor:
             if f"{name} begins" in self.places:
-                return function(*inputs)
+                return function(*inputs, **more)
             self.places[f"{name} begins"] = len(self.calls)
             if name in ("loss", "block 0"):  # what goes into another module came out of one
                 for i, x in enumerate(inputs):
                     self._see(x, f"{name} {i}")
-            y = function(*inputs)
+            y = function(*inputs, **more)
             self.places[f"{name} ends"] = len(self.calls)
             self._see(y, name)
             return y
@@ -245,10 +245,7 @@ class _Watch:
         try:
             return [self.seen[name] for name in names]
         except KeyError as error:
-            raise ValueError(
-                f"The code is edited so that its step has no “{error.args[0]}”: it cannot be "
-                "taken apart."
-            ) from None
+            raise _lacks(error.args[0]) from None
 
     def numbers(self) -> dict:
         """The fields of a Step that were seen."""
@@ -288,9 +285,7 @@ class _Watch:
         found, ends, at = [], [], 0
         for kind, block, end in bounds:
             if end not in self.places:
-                raise ValueError(
-                    f"The code is edited so that its step has no “{end}”: it cannot be taken apart."
-                )
+                raise _lacks(kind)
             at = self.places["clip"] if kind == "clip" else at
             calls = self.calls[at : self.places[end]]
             found.append(Part(kind, block, [(call.kernel, call.line) for call in calls]))
@@ -301,3 +296,10 @@ class _Watch:
             for name, place in self.last.items()
         }
         return found, written
+
+
+def _lacks(part: str) -> ValueError:
+    return ValueError(
+        f"The code is edited: the part “{part}” of its step was not found, so that it cannot be "
+        "taken apart."
+    )
