@@ -124,14 +124,14 @@ def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
 ):
     """About 10 iterations in Chromium, 10 in two processes, 10 in one, and the rest in Chromium."""
     open_page(page, site_url)
-    fill(page, Iterations="60", Batch_size="8")
+    fill(page, Iterations="100", Batch_size="8")  # room to press Pause in
     press(page, "Start")
     wait_for_iteration(page, 10)
     press(page, "Pause")
     wait_for(page, "paused")
     (tmp_path / "a").write_bytes(save_state(page))
     begun = statefile.loads((tmp_path / "a").read_bytes()).state
-    assert 10 <= begun.iter < 40
+    assert 10 <= begun.iter < 80
     for ranks, at, file in ((2, begun.iter + 10, "a"), (1, begun.iter + 20, "b")):
         options = f"--device torch:cpu --resume {file} --state b --stop-at {at}"
         assert finish(start(tmp_path, ranks, options))[0] == 0
@@ -149,7 +149,7 @@ def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
     run.sample_every = 0
     for _ in train(run):
         pass
-    assert [one.iter for one in ended.log] == list(range(60))
+    assert [one.iter for one in ended.log] == list(range(100))
     found, expected = ([one.train for one in log] for log in (ended.log, run.log))
     np.testing.assert_allclose(found, expected, 1e-6)
     np.testing.assert_allclose(ended.weights, run.model.weights(), 0, 1e-5)
