@@ -1,7 +1,7 @@
 // The lesson that is open, which is the one that the address names, and what Python says of the work.
 
 import { computed, effect, signal } from "@preact/signals";
-import { address, lessonFragment } from "../base/fragment";
+import { lessonFragment } from "../base/fragment";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
@@ -24,8 +24,6 @@ export const open = computed(() => {
   const last = lessons.value?.length ?? Infinity;
   return Number.isInteger(number) && number >= 1 && number <= last ? number : 1;
 });
-
-export const linkTo = (number: number): string => address(`lesson=${number}`);
 
 /** The first lesson that is not done, among as many as there may be. */
 export const next = computed(() => {

@@ -5,7 +5,7 @@ import { chosen, head, layers, look, position, PROMPT, prompt, refusal, weight }
 import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
 import type { Health, Look, VoiceName } from "../base/protocol";
-import { hasRun, phase } from "../run/state";
+import { hasRun, isRunHere, phase } from "../run/state";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
 import { useSeen } from "../ui/seen";
@@ -349,18 +349,20 @@ export function LookInside() {
       <div class="ask">
         <fieldset class="stack">
           <legend>Model</legend>
-          {SOURCES.map(([value, label]) => (
-            <label key={value}>
-              <input
-                type="radio"
-                name="lens-source"
-                checked={source.value === value}
-                disabled={value === "file" && !isThere(value)}
-                onChange={() => (chosen.value = value)}
-              />
-              {label}
-            </label>
-          ))}
+          {SOURCES.filter(([value]) => value === "reference" || isRunHere()).map(
+            ([value, label]) => (
+              <label key={value}>
+                <input
+                  type="radio"
+                  name="lens-source"
+                  checked={source.value === value}
+                  disabled={value === "file" && !isThere(value)}
+                  onChange={() => (chosen.value = value)}
+                />
+                {label}
+              </label>
+            ),
+          )}
         </fieldset>
         <div class="field">
           <label for="lens-prompt">Prompt</label>

@@ -4,6 +4,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { assembled, offer } from "../base/pieces";
 import { count } from "../base/format";
+import { page } from "../base/fragment";
 import { MAX_SHELF_STATE, type ShelfRun } from "../base/protocol";
 import { bytesOf } from "../base/reading";
 import type { Reports } from "../base/reports";
@@ -138,10 +139,8 @@ export async function save(run: Kept): Promise<void> {
 export async function report(run: Kept): Promise<void> {
   try {
     const bytes = new Uint8Array(await (await store.stateOf(run)).arrayBuffer());
-    const page = `${location.origin}${location.pathname}`;
-    send({ type: "report", name: run.name, bytes, files: checked(run.files), page }, [
-      bytes.buffer,
-    ]);
+    const files = checked(run.files);
+    send({ type: "report", name: run.name, bytes, files, page: page() }, [bytes.buffer]);
   } catch {
     trouble.value = lost(run);
   }
