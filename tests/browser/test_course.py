@@ -8,6 +8,8 @@ import pytest
 from driving import button, expect, fill, iteration, open_page, wait_for, wait_for_iteration
 from playwright.sync_api import Locator, Page
 
+from groundling.labs.report import loads
+
 
 def tab_to(page: Page, target: Locator) -> None:
     """Press Tab, or Shift and Tab, until it has the focus; Escape first to leave the editor."""
@@ -94,6 +96,12 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     check(page, lesson, True, "Its training loss began at 4.")
     answer(page, lesson, "4,1", False, "It is more than 4.1")
     answer(page, lesson, "4.17", True, "ln 65 = 4.1744")
+    with page.expect_download() as download:
+        by_key(page, lesson.get_by_role("button", name="Report"))
+    report = Path(download.value.path()).read_text()
+    assert "<dt>Answer</dt><dd>4.17</dd>" in report
+    assert "<dt>Verdict</dt><dd>Done. ln 65 = 4.1744." in report
+    assert loads(report.encode()).config.seed == "hamlet"
     by_key(page, button(page, "Pause"))
     wait_for(page, "paused")
 

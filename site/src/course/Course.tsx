@@ -23,6 +23,7 @@ import {
   next,
   open,
   problem,
+  report,
   typed,
   verdicts,
 } from "./state";
@@ -259,6 +260,11 @@ function Open({ all, number }: { all: Lesson[]; number: number }) {
       <p class="ways row">
         {number > 1 && <a href={lessonAddress(number - 1)}>Previous</a>}
         {number < all.length && <a href={lessonAddress(number + 1)}>Next lesson</a>}
+        {phase.value !== "booting" && (
+          <button class="link" onClick={() => report(lesson, number)}>
+            Report
+          </button>
+        )}
         <Forget />
         <CopyEmbed panel="lesson" settings={() => ({ lesson: String(number) })} />
       </p>
