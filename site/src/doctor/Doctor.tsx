@@ -72,16 +72,18 @@ function FixButton({ fix }: { fix: Fix }) {
       <p class="wanted row">
         <Settings fix={fix} />
       </p>
-      <p class="row">
-        <button disabled={nothing || isSet} onClick={apply}>
-          {isSet && !nothing ? "Set" : "Set it so"}
-        </button>
-        <span class="note">
-          {later
-            ? "The length is for the next run: Reset first."
-            : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
-        </span>
-      </p>
+      {isRunHere() && (
+        <p class="row">
+          <button disabled={nothing || isSet} onClick={apply}>
+            {isSet && !nothing ? "Set" : "Set it so"}
+          </button>
+          <span class="note">
+            {later
+              ? "The length is for the next run: Reset first."
+              : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
+          </span>
+        </p>
+      )}
     </div>
   );
 }
@@ -289,7 +291,7 @@ function Iterations({ children }: { children?: preact.ComponentChildren }) {
       {children}
       <p class="note" id="case-hint">
         {(!busy() && wrong) ||
-          "Your run stays as it is. On a slow device, fewer iterations will do."}
+          `${isRunHere() ? "Your run stays as it is. " : ""}On a slow device, fewer iterations will do.`}
       </p>
     </div>
   );
