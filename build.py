@@ -43,6 +43,7 @@ SITE = ROOT / "site"
 DIST = SITE / "dist"
 VENV = ROOT / ".venv"
 NODE_MODULES = SITE / "node_modules"
+PAGES = ("index.html", "embed.html")
 KERNELS = ROOT / "shaders/wasm/kernels.wasm"
 # Sections of a WebAssembly module that the kernels' must not have: its memory is another's.
 UNSAFE = {4: "a table", 5: "a memory", 6: "globals", 8: "a start function", 11: "data"}
@@ -592,7 +593,7 @@ def manifest(folder: Path) -> str:
 
 
 def folder_of(dist: Path) -> Path:
-    """The folder in site/dist that has all but index.html and sw.js. It is named by a hash of its
+    """The folder in site/dist that has all but the pages and sw.js. It is named by a hash of its
     files, so that a page never gets a file of another build.
     """
     [folder] = dist.glob("build-*")
@@ -607,7 +608,7 @@ def build_site() -> Path:
     kernels()
     run(sys.executable, SITE / "protocol.py")
     ours = files(ROOT / "py_src", ROOT / "shaders")
-    page = [SITE / "index.html", *files(SITE / "public")]
+    page = [*(SITE / name for name in PAGES), *files(SITE / "public")]
     typescript = [*files(SITE / "src"), SITE / "tsconfig.json", SITE / "package-lock.json"]
     page += [SITE / name for name in ("ahead.mjs", "ahead.py", "course.py", "notes.py")]
     page += files(SITE / "lessons", SITE / "notes")
@@ -638,14 +639,15 @@ def build_site() -> Path:
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         run(sys.executable, SITE / "course.py", new / "lessons.json")
         run(sys.executable, SITE / "notes.py", new / "notes.json")
-        bundle(new, SITE / "src/page/main.tsx", SITE / "src/worker/worker.ts")
+        entries = ("page/main.tsx", "embed/embed.ts", "worker/worker.ts")
+        bundle(new, *(SITE / "src" / entry for entry in entries))
         whole = Path(scratch, "dist")
-        index = (SITE / "index.html").read_text(encoding="utf-8")
-        name = f"build-{digest_of(index, manifest(new))[:16]}"
+        pages = {name: (SITE / name).read_text(encoding="utf-8") for name in PAGES}
+        folder = f"build-{digest_of(*pages.values(), manifest(new))[:16]}"
         whole.mkdir()
-        new.rename(whole / name)
-        index = index.replace("BUILD/", f"{name}/")
-        (whole / "index.html").write_text(index, encoding="utf-8")
+        new.rename(whole / folder)
+        for name, text in pages.items():
+            (whole / name).write_text(text.replace("BUILD/", f"{folder}/"), encoding="utf-8")
         bundle(whole, SITE / "src/offline/sw.ts")
         worker = whole / "sw.js"
         worker.write_text(manifest(whole) + worker.read_text(encoding="utf-8"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The page's course: checks what the reader has made, for the lesson that is open."""
+"""The page's course: checks and reports what the reader has made, for the lesson that is open."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from beside import sentence
 from view import Message, View
 
 import groundling.labs.course
+import groundling.labs.report
+import groundling.runs.statefile
 
 if TYPE_CHECKING:
     import messages.course
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class CourseView(View):
     """Verdicts, each on what `seen` returns at the time."""
 
-    commands = ("check",)
+    commands = "check", "lesson_report"
 
     def __init__(self, session: PageSession, seen: Callable[[], Seen]):
         super().__init__(session)
@@ -36,7 +38,20 @@ class CourseView(View):
             finding = course.answer(self.seen(), *asked, message["value"])
         self.post({"type": "checked", "id": message["id"], **asdict(finding)})
 
+    def do_lesson_report(self, message: messages.course.LessonReportCommand) -> None:
+        """Post a report of a lesson as a file."""
+        run, number = self.session.run, message["number"]
+        saved = groundling.runs.statefile.snapshot(run) if run and len(run.log) else None
+        text = groundling.labs.report.dumps(
+            saved, f"Lesson {number}: {message['title']}", message["page"], None, message["answers"]
+        )
+        name, data = f"groundling-lesson-{number}.html", text.encode("utf-8", "replace")
+        self.post({"type": "file", "name": name, "mime": "text/html", "bytes": data})
+
     def on_failure(self, message: Message, error: BaseException) -> None:
-        """Report the error as the verdict."""
-        says = sentence(error, self.session)
-        self.post({"type": "checked", "id": message["id"], "done": False, "says": says})
+        """Report the error, of a check as its verdict."""
+        if message["type"] == "check":
+            says = sentence(error, self.session)
+            self.post({"type": "checked", "id": message["id"], "done": False, "says": says})
+        else:
+            super().on_failure(message, error)

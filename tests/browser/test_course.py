@@ -8,14 +8,16 @@ import pytest
 from driving import button, expect, fill, iteration, open_page, wait_for, wait_for_iteration
 from playwright.sync_api import Locator, Page
 
+from groundling.labs.report import loads
+
 
 def tab_to(page: Page, target: Locator) -> None:
     """Press Tab, or Shift and Tab, until it has the focus; Escape first to leave the editor."""
-    back = """(element) => document.activeElement.compareDocumentPosition(element)
-      & Node.DOCUMENT_POSITION_PRECEDING"""
+    back = """(element) => document.activeElement.compareDocumentPosition(
+      element.getRootNode().host ?? element) & Node.DOCUMENT_POSITION_PRECEDING"""
     key = "Shift+Tab" if target.evaluate(back) else "Tab"
     for _ in range(150):
-        if target.evaluate("(element) => element === document.activeElement"):
+        if target.evaluate("(element) => element === element.getRootNode().activeElement"):
             return
         if page.evaluate("document.activeElement.shadowRoot !== null"):
             page.keyboard.press("Escape")
@@ -55,6 +57,17 @@ def answer(page: Page, lesson: Locator, value: str, done: bool, says: str) -> No
     verdict(lesson, "question", done, says)
 
 
+def choose(page: Page, lesson: Locator, at: int, done: bool, says: str) -> None:
+    """Answer with one of the choices, one of which has the focus."""
+    choices = lesson.get_by_role("radio")
+    for _ in range(choices.count()):  # from where the browser begins
+        page.keyboard.press("ArrowDown")
+        if choices.nth(at).is_checked():
+            break
+    by_key(page, lesson.get_by_role("button", name="Answer"))
+    verdict(lesson, "question", done, says)
+
+
 def see_all_hints(page: Page, lesson: Locator) -> None:
     for at, name in enumerate(("A hint (1 of", "Another hint (2", "Another hint (3")):
         by_key(page, lesson.get_by_role("button", name=name))
@@ -83,6 +96,12 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     check(page, lesson, True, "Its training loss began at 4.")
     answer(page, lesson, "4,1", False, "It is more than 4.1")
     answer(page, lesson, "4.17", True, "ln 65 = 4.1744")
+    with page.expect_download() as download:
+        by_key(page, lesson.get_by_role("button", name="Report"))
+    report = Path(download.value.path()).read_text()
+    assert "<dt>Answer</dt><dd>4.17</dd>" in report
+    assert "<dt>Verdict</dt><dd>Done. ln 65 = 4.1744." in report
+    assert loads(report.encode()).config.seed == "hamlet"
     by_key(page, button(page, "Pause"))
     wait_for(page, "paused")
 
@@ -145,18 +164,10 @@ def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str)
     by_key(page, write)
     expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
     check(page, lesson, True, "Each of the 100 characters")
-    choices = lesson.get_by_role("radio")
-    page.keyboard.press("Tab")  # to one of them, which the browser chooses
-    for _ in range(3):
-        page.keyboard.press("ArrowDown")
-        if choices.first.is_checked():
-            break
-    by_key(page, lesson.get_by_role("button", name="Answer"))
-    verdict(lesson, "question", False, "just one to draw")
+    page.keyboard.press("Tab")
+    choose(page, lesson, 0, False, "just one to draw")
     page.keyboard.press("Shift+Tab")
-    page.keyboard.press("ArrowDown")
-    by_key(page, lesson.get_by_role("button", name="Answer"))
-    verdict(lesson, "question", True, "The likeliest stays the likeliest")
+    choose(page, lesson, 1, True, "The likeliest stays the likeliest")
 
 
 def test_samples_files_and_code_are_learned_from_one_run(
@@ -209,3 +220,119 @@ def test_samples_files_and_code_are_learned_from_one_run(
     check(page, lesson, True, f"Since iteration {at}")
     answer(page, lesson, str(at), True, "The curve has a mark there")
     see_all_hints(page, lesson)
+
+
+def test_the_doctor_is_asked_by_keys(page: Page, site_url: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 6)
+    check(page, lesson, False, "Not run to the end yet: Rate too high, Tiny text")
+    answer(page, lesson, "0.6", False, "It is less than 0.6")
+    see_all_hints(page, lesson)
+    by_key(page, lesson.get_by_role("button", name="Doctor"))
+    for case in ("Rate too high", "Tiny text"):
+        by_key(page, page.get_by_role("group", name="Cases").get_by_role("button", name=case))
+        by_key(page, button(page, "Run this case"))
+        expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done", timeout=120_000)
+    check(page, lesson, True, "Rate too high: ")
+    answer(page, lesson, "0.416", True, "0.6 x ln 2 = 0.4159")
+
+
+def find_in_code(page: Page, text: str) -> None:
+    """Select a text in the editor, which has the focus."""
+    page.keyboard.press("Control+f")
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+
+
+def test_a_kernel_is_changed_by_keys(page: Page, site_url: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 8)
+    check(page, lesson, False, "There is no run yet")
+    see_all_hints(page, lesson)
+    fill(page, Batch_size="2", Iterations="100000")
+    by_key(page, button(page, "Start"))
+    wait_for_iteration(page, 2)
+    check(page, lesson, False, "The kernel gelu still computes GELU")
+
+    by_key(page, lesson.get_by_role("button", name="the code"))
+    files = page.get_by_role("navigation", name="Files")
+    tab_to(page, files.locator("button[tabindex='0']"))
+    for name in ("devices/", "kernels.py"):  # a folder, and a file in it
+        for _ in range(60):
+            page.keyboard.press("ArrowDown")
+            if page.evaluate("document.activeElement.textContent") == name:
+                break
+        page.keyboard.press("Enter")
+    editor = page.get_by_role("textbox", name="kernels.py, to edit")
+    tab_to(page, editor)
+    find_in_code(page, "np.multiply(t, x, out=y)")
+    page.keyboard.type("y[:] = np.maximum(x, 0) ** 2")
+    page.keyboard.press("Escape")  # a list of completions
+    by_key(page, button(page, "Apply"))
+    expect(page.locator(".standing")).to_contain_text("Applied at iteration")
+    check(page, lesson, False, "Change the derivative too")
+    tab_to(page, editor)
+    find_in_code(page, "t *= dy")
+    page.keyboard.type("dx[:] = dy * 2 * np.maximum(x, 0) + (dx if accumulate else 0)")
+    for key in ("Escape", "ArrowDown", "Home", "Shift+End", "Delete"):  # _store(…)
+        page.keyboard.press(key)
+    by_key(page, button(page, "Apply"))
+    expect(page.locator(".standing")).to_contain_text("Applied at iteration")
+    at = iteration(page)
+    wait_for_iteration(page, at + 2)
+    check(page, lesson, True, "agree with finite differences at 60 places")
+    answer(page, lesson, "1.5", False, "It is more than 1.5")
+    answer(page, lesson, "3", True, "is 3.0000")
+
+
+def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_path: Path) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    lesson = open_lesson(page, site_url, 9)
+    check(page, lesson, False, "There is no run yet")
+    see_all_hints(page, lesson)
+    fill(page, Batch_size="2", Iterations="100000")
+    by_key(page, button(page, "Start"))
+    wait_for_iteration(page, 1)
+    check(page, lesson, False, "Your run learns Shakespeare")
+    by_key(page, button(page, "Reset"))
+    (text := tmp_path / "mine.txt").write_text(
+        "The quick brown fox jumps over the lazy dog.\n" * 300
+    )
+    by_key(page, lesson.get_by_role("button", name="Text and model"))
+    with page.expect_file_chooser() as chooser:
+        by_key(page, button(page, "Open text files"))
+    chooser.value.set_files(text)
+    tab = page.get_by_role("tabpanel", name="Text and model")
+    expect(tab).to_contain_text("mine.txt: 13,500 bytes")
+    page.locator("#field-batchSize").fill("2")
+    by_key(page, button(page, "Start"))
+    wait_for_iteration(page, 100)
+    check(page, lesson, False, "Your run reads characters. Reset it, use the preset byte-v0")
+    by_key(page, button(page, "Pause"))
+    wait_for(page, "paused")
+
+    by_key(page, lesson.get_by_role("link", name="10: Data decides"))
+    check(page, lesson, False, "Open the tab Talk once")
+    by_key(page, lesson.get_by_role("button", name="Talk"))
+    expect(page.locator("[data-voice=reference]")).to_be_visible()
+    check(page, lesson, True, "Each is less surprised by what it was trained on.")
+    page.keyboard.press("Tab")
+    choose(page, lesson, 2, False, "There is no place in train.py for a wish")
+    page.keyboard.press("Shift+Tab")
+    choose(page, lesson, 1, True, "Nothing in the loss asks whether a sentence is true.")
+    see_all_hints(page, lesson)
+
+    by_key(page, lesson.get_by_role("link", name="9: Your own text"))
+    by_key(page, button(page, "Reset"))
+    by_key(page, lesson.get_by_role("button", name="Text and model"))
+    by_key(page, tab.get_by_role("button", name="byte-v0", exact=True))
+    by_key(page, tab.get_by_role("button", name="Use this model"))
+    expect(tab.get_by_role("button", name="In use")).to_be_visible()
+    page.locator("#field-batchSize").fill("1")
+    by_key(page, button(page, "Start"))
+    wait_for_iteration(page, 20)
+    check(page, lesson, True, "It learns 'mine.txt', of 13,500 bytes.")
+    answer(page, lesson, "4.17", False, "It is more than 4.17")
+    answer(page, lesson, "5.55", True, "ln 256 = 5.5452")

@@ -90,29 +90,31 @@ def deploy_another(build: ModuleType, host: Host) -> str:
     old.rename(new)
     with (new / "main.js").open("a") as file:
         file.write("document.documentElement.dataset.build = 'second';\n")
-    index = host.folder / "index.html"
-    index.write_text(index.read_text().replace(old.name, new.name))
+    for name in build.PAGES:
+        page = host.folder / name
+        page.write_text(page.read_text().replace(old.name, new.name))
     worker = host.folder / "sw.js"
     _, _, code = worker.read_text().partition("};\n")
     worker.write_text(build.manifest(host.folder) + code)
     return new.name
 
 
-def test_all_that_index_html_loads_is_in_the_folder_that_is_named_by_its_content(
+def test_all_that_the_pages_load_is_in_the_folder_that_is_named_by_its_content(
     build: ModuleType, host: Host
 ):
-    index = (host.folder / "index.html").read_text()
-    loaded = re.findall(r'(?:href|src)="([^"#]+)"', index)
+    pages = [(host.folder / name).read_text() for name in build.PAGES]
+    loaded = re.findall(r'(?:href|src)="([^"#]+)"', "".join(pages).replace('href="./"', ""))
     folder = build.folder_of(host.folder)
     assert loaded and all((folder / path.partition("/")[2]).exists() for path in loaded)
     assert {path.partition("/")[0] for path in loaded} == {folder.name}
     assert sorted(path.name for path in host.folder.iterdir() if path.suffix != ".map") == [
         folder.name,
+        "embed.html",
         "index.html",
         "sw.js",
     ]
-    source = index.replace(f"{folder.name}/", "BUILD/")
-    digest = build.digest_of(source, build.manifest(folder))
+    sources = [page.replace(f"{folder.name}/", "BUILD/") for page in pages]
+    digest = build.digest_of(*sources, build.manifest(folder))
     assert folder.name == f"build-{digest[:16]}"  # wherever it was built
 
 
@@ -126,6 +128,9 @@ def test_after_one_visit_the_page_opens_without_a_network(context: BrowserContex
         assert page.title() == "Groundling"
     host.close()
     visit(page, host.url)
+    page.goto(f"{host.url}embed.html#panel=twin")
+    page.get_by_role("button", name="Load").click()
+    expect(page.locator("[data-phase=ready]")).to_be_visible(timeout=READY_MS)
 
 
 def test_what_is_kept_is_checked_each_time_it_is_served(context: BrowserContext, host: Host):

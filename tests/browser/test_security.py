@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from driving import open_page
+from driving import press, wait_for
 from playwright.sync_api import Browser, Page, expect
 
 # Each is a way out for JavaScript in a worker: typed at the console, Python has all of JavaScript.
@@ -90,12 +90,16 @@ def type_at_the_console(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.parametrize("place", ["", "embed.html#panel=lesson&lesson=7"], ids=["page", "frame"])
 def test_code_in_the_worker_reaches_no_other_origin(
-    chromium: Browser, site_url: str, stranger: Stranger
+    chromium: Browser, site_url: str, stranger: Stranger, place: str
 ) -> None:
     context = chromium.new_context(service_workers="block")  # its requests may fail, as they do
     page = context.new_page()
-    open_page(page, site_url)
+    page.goto(site_url + place)
+    if place:
+        press(page, "Load")
+    wait_for(page, "ready")
     away = f"http://127.0.0.1:{stranger.server_port}/"
     console = page.get_by_role("log", name="Console")
     type_at_the_console(page, f"import js; js.fetch('{away}from-python')")

@@ -17,7 +17,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import BYTES, Corpus, shakespeare
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
-from groundling.labs import course
+from groundling.labs import course, report
 from groundling.labs.course import Seen
 from groundling.labs.diagnosis import Verdict as Diagnosis
 from groundling.labs.twin import Verdict
@@ -295,7 +295,7 @@ def test_two_texts_are_done_when_each_model_knows_its_own_better():
     assert "Open the tab Talk" in asked(mine, missing).says
     found = asked(mine, lambda source: (theirs.model, plays))
     assert found.done and "Each is less surprised" in found.says
-    assert not asked(mine, lambda source: (mine.model, corpus)).done
+    assert "of Shakespeare is left" in asked(mine, lambda source: (fresh.model, corpus)).says
     assert "knows its own text better" in asked(fresh, lambda source: (mine.model, corpus)).says
 
 
@@ -370,3 +370,18 @@ def test_the_page_s_own_work_is_what_is_checked():
     assert "No state" in checked("files")["says"]
     wrong = checked("nothing", 3.0)
     assert not wrong["done"] and "no 'nothing'" in wrong["says"]
+
+
+def test_the_page_s_report_of_a_lesson_has_the_answers_and_the_run_that_there_is():
+    page = Page(CORPUS)
+    asked = {"number": 3, "title": "A <seed>", "answers": [["Answer", "0"]], "page": "https://x/"}
+    page.tell("lesson_report", **asked)
+    assert "There is no run with it" in page.last("file")["bytes"].decode()
+    page.tell("start", seed="hamlet", iters=2, batchSize=2, lr=3e-4)
+    page.finish()
+    page.tell("lesson_report", **asked)
+    file = page.last("file")
+    assert (file["name"], file["mime"]) == ("groundling-lesson-3.html", "text/html")
+    assert "<h1>Lesson 3: A &lt;seed&gt;</h1>" in file["bytes"].decode()
+    assert "<dt>Answer</dt><dd>0</dd>" in file["bytes"].decode()
+    assert report.loads(file["bytes"]).config.seed == "hamlet"

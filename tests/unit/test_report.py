@@ -157,3 +157,21 @@ def test_a_report_of_edited_code_has_its_diff_and_its_edits_in_the_link(plain):
     text = report.dumps(edited, edits=edits)
     assert "+MINE = &#x27;&lt;b&gt;&#x27;" in text
     assert report.loads(text.encode()).edits == edits
+
+
+def test_a_report_of_a_lesson_has_the_answers_and_is_checked_as_that_of_a_run(
+    plain, folder, capsys
+):
+    answers = [("Question", "How much?"), ("lr", EVIL), ("Verdict", "Done. It is 0.4159.")]
+    text = report.dumps(plain, "Lesson 6", "https://x/", answers=answers)
+    found = Tags(text)
+    assert found.tags.isdisjoint({"script", "img"})
+    assert "<dt>Verdict</dt><dd>Done. It is 0.4159.</dd>" in text
+    assert report.loads(text.encode()) == link.claim(plain)
+    assert verify(text) == 0
+    changed = text.replace("<dt>lr</dt><dd>0.0003</dd>", "<dt>lr</dt><dd>0.0004</dd>")
+    assert verify(changed) == 1
+    alone = report.dumps(None, "Lesson 3", answers=answers)
+    assert "There is no run with it." in alone
+    assert verify(alone) == 2
+    assert "has no settings" in capsys.readouterr().err

@@ -18,8 +18,8 @@ FEATURES = ["talk", "inside", "doctor", "twin", "inspector", "speed", "credits",
 FEATURES += ["guide", "course", "shelf", "step"]
 # A folder imports those of the rows above its own, and nothing beside itself.
 ROWS = [["base"], ["ui"], ["run"], ["code"], FEATURES, ["page"]]
-WORKERS = {"worker": ["base"], "offline": []}
-MAY = WORKERS | {
+ALONE = {"worker": ["base"], "offline": [], "embed": ["base"]}
+MAY = ALONE | {
     folder: [lower for below in ROWS[:at] for lower in below]
     for at, row in enumerate(ROWS)
     for folder in row
@@ -99,7 +99,7 @@ def test_importing_a_module_of_the_page_starts_nothing(tmp_path):
     """
     modules = [
         path
-        for folder in MAY.keys() - WORKERS.keys()
+        for folder in MAY.keys() - ALONE.keys()
         for path in (SITE / "src" / folder).glob("*.ts*")
         if path.name not in ("main.tsx", "language.ts", "css.d.ts")
     ]

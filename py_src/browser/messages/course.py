@@ -18,3 +18,12 @@ class CheckedReport(Report):
     id: int  # of its `check`
     done: bool
     says: str
+
+
+class LessonReportCommand(Command):
+    """Asks for a report of a lesson, with the run that there is: one HTML file."""
+
+    number: int
+    title: str
+    answers: list[tuple[str, str]]  # what the lesson asks for and what the reader did, by name
+    page: str  # the address of this page

@@ -264,7 +264,9 @@ def own_text(seen: Seen, iters: int, tokenizer: str = "") -> str:
     if corpus.sha256 == SHAKESPEARE_SHA256:
         raise NotYet("Your run learns Shakespeare. Bring a text of your own, and start a new run.")
     if tokenizer == "bytes" and corpus.tokenizer != BYTES:
-        raise NotYet("Your run reads characters. Choose the preset byte-v0, and start a new run.")
+        raise NotYet(
+            "Your run reads characters. Reset it, use the preset byte-v0, and start a new run."
+        )
     return f"{trained(seen, iters)} It learns {corpus.name!r}, of {corpus.raw_bytes:,} bytes."
 
 
@@ -285,8 +287,10 @@ def two_texts(seen: Seen, iters: int) -> str:
         f"Your model: {a:.2f} nats on its own text, {b:.2f} on Shakespeare. The reference model: "
         f"{c:.2f} on your text, {d:.2f} on Shakespeare."
     )
-    if not (a < c and d < b):
+    if not a < c:
         raise NotYet(f"{says} Let yours train until it knows its own text better.")
+    if not d < b:
+        raise NotYet(f"{says} Too little of Shakespeare is left in your text's characters.")
     return f"{says} Each is less surprised by what it was trained on."
 
 

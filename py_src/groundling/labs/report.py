@@ -1,17 +1,19 @@
-"""A report: a run as one HTML file that needs nothing else, and that can be checked.
+"""A report: a run, or a lesson, as one HTML file that needs nothing else, and that can be checked.
 
     page = dumps(statefile.loads(data), title="My run", page="https://example.org/groundling/")
     link = loads(page)              # Differs unless what it says is what its link claims
     Replay(link, ...)               # trains the run again: labs/link.py
 
-It has the run's settings, its curve, what it wrote, its edits as a diff, and its link. Nothing in
-it runs: all that comes from the run is escaped, and its policy allows no script. The check covers
-the settings and the losses; the drawing and the samples are for reading.
+It has the run's settings, its curve, what it wrote, its edits as a diff, and its link; that of a
+lesson also what the reader answered. Nothing in it runs: all that comes from the run or the reader
+is escaped, and its policy allows no script. The check covers the settings and the losses; the
+answers, the drawing and the samples are for reading.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from html import escape
 from html.parser import HTMLParser
@@ -78,11 +80,33 @@ def claims(claimed: Link) -> dict[str, str]:
 
 
 def dumps(
-    saved: Saved, title: str = "", page: str = "", edits: dict[str, str] | None = None
+    saved: Saved | None,
+    title: str = "",
+    page: str = "",
+    edits: dict[str, str] | None = None,
+    answers: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The report of a saved run. `page`: the address of a page that replays its link; `edits`: the
-    code that it was trained by, if not the code in force.
+    """The report of a saved run, or of a lesson that has none. `page`: the address of a page that
+    replays its link; `edits`: the code that it was trained by, if not the code in force; `answers`:
+    what a lesson asks for and what the reader did, by name.
     """
+    if not title and saved:
+        title = f"A run of {saved.state.config.seed!r}"
+    out = [HEAD.format(policy=POLICY, title=escape(title), style=STYLE)]
+    if answers:
+        out += _rows("Answers", answers)
+    out += _run(saved, page, edits) if saved else ["<p>There is no run with it.</p>"]
+    return "\n".join([*out, "</body>", "</html>", ""])
+
+
+def _rows(title: str, rows: Iterable[tuple[str, str]]) -> list[str]:
+    """A list of names and values under its title."""
+    told = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
+    return [f'<h2>{title}</h2>\n<dl id="{title.lower()}">', *told, "</dl>"]
+
+
+def _run(saved: Saved, page: str, edits: dict[str, str] | None) -> list[str]:
+    """The parts of a report that tell of the run."""
     state, why, fragment = saved.state, "", ""
     try:
         claimed = link.claim(saved, edits)
@@ -90,18 +114,13 @@ def dumps(
         diff = live.diff({}, claimed.edits)
     except LinkError as error:
         why, rows, diff = str(error), compare.settings(saved), live.diff({}, edits or {})
-    title = title or f"A run of {state.config.seed!r}"
-    out = [HEAD.format(policy=POLICY, title=escape(title), style=STYLE)]
     lines = {"training, running average": compare.thinned(state.log, MOST_POINTS)}
     lines["validation"] = compare.thinned(state.log, MOST_POINTS, "val")
     drawn = {name: points for name, points in lines.items() if points}
     last = "" if state.val_loss is None else f", validation loss {state.val_loss:.4f}"
-    out.append(f"<p>Iteration {state.iter:,} of {state.config.iters:,}{last}.</p>")
+    out = [f"<p>Iteration {state.iter:,} of {state.config.iters:,}{last}.</p>"]
     out.append(chart.svg(drawn, "iteration", "loss, nats"))
-    out.append('<h2>Settings</h2>\n<dl id="settings">')
-    for name, value in rows.items():
-        out.append(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>")
-    out.append("</dl>\n<h2>Check it</h2>")
+    out += [*_rows("Settings", rows.items()), "<h2>Check it</h2>"]
     if fragment:
         href = escape(f"{page}#{fragment}")
         out.append(
@@ -122,7 +141,7 @@ def dumps(
         out.append(f"<blockquote>{escape(sample.text)}</blockquote>")
     if not state.samples:
         out.append("<p>Nothing yet.</p>")
-    return "\n".join([*out, "</body>", "</html>", ""])
+    return out
 
 
 def loads(data: bytes) -> Link:

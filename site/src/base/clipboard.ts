@@ -1,4 +1,4 @@
-// Links that Python makes, copied as soon as they are there. Some browsers (Safari) let a page write to
+// Links that Python makes, and what is made of them, copied as soon as they are there. Some browsers (Safari) let a page write to
 // the clipboard only in the moment of the press, so what is written is a promise of the link.
 
 import { signal } from "@preact/signals";
@@ -12,15 +12,20 @@ interface Link {
 }
 
 export class CopiedLink {
+  constructor(
+    /** What it is called. */
+    readonly what = "link",
+    /** What is copied, from the text. */
+    readonly whole = address,
+  ) {
+    onRestart(() => this.settle(null));
+  }
+
   /** The last one that was asked for, once it is there. */
   readonly made = signal<Link | null>(null);
   /** Whether it is on the clipboard; null while that is not known. */
   readonly copied = signal<boolean | null>(null);
   private settle: (address: string | null) => void = () => {};
-
-  constructor() {
-    onRestart(() => this.settle(null));
-  }
 
   /** The button was pressed: Python is being asked. */
   begin(): void {
@@ -38,7 +43,7 @@ export class CopiedLink {
   /** The link is there. Without a press before it, nothing is copied. */
   take(link: Link): void {
     this.made.value = link;
-    this.settle(link.text ? address(link.text) : null);
+    this.settle(link.text ? this.whole(link.text) : null);
   }
 }
 

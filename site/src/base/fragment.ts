@@ -1,5 +1,6 @@
 // What follows the # of the address, where that is not a place on the page: the link of a run, of
-// edits or of a lesson. It is only ever read, and anyone may have written it.
+// edits or of a lesson, or a panel, which may have a link among its settings. It is only ever read, and
+// anyone may have written it.
 
 import { computed, signal } from "@preact/signals";
 
@@ -13,21 +14,51 @@ export const runFragment = of("run");
 export const editsFragment = of("code");
 /** The link of a lesson that it has, or "". */
 export const lessonFragment = of("lesson");
+/** The panel that it asks for, with its settings, or "". */
+export const askedPanel = signal("");
 
-/** The address of this page with another fragment. */
+/** Whether this is a panel in a frame, embed.html, and not the full page. */
+export const isFrame = (): boolean => "frame" in document.documentElement.dataset;
+
+/** The address of the full page. */
+export const page = (): string =>
+  isFrame() ? new URL("./", document.baseURI).href : location.origin + location.pathname;
+
+/** The address of the full page with a link. */
 export const address = (text: string): string =>
-  `${location.origin}${location.pathname}${location.search}#${text}`;
+  `${page()}${isFrame() ? "" : location.search}#${text}`;
 
-/** Forgets the link of the address, whatever it holds: it is not read again. */
+const asked = () => new URLSearchParams(location.hash.slice(1));
+
+/** The address of a lesson, on the full page or in this frame. */
+export function lessonAddress(number: number): string {
+  if (!isFrame()) return address(`lesson=${number}`);
+  const settings = asked();
+  settings.set("lesson", String(number));
+  return `${location.href.split("#")[0]}#${settings}`;
+}
+
+/** Forgets the link of the address, whatever it holds: it is not read again. A frame stays what it is. */
 export function leaveFragment(): void {
-  history.replaceState(history.state, "", location.pathname + location.search);
+  const settings = asked();
+  for (const link of ["link", "lesson"]) settings.delete(link);
+  const rest = isFrame() ? `#${settings}` : "";
+  history.replaceState(history.state, "", location.pathname + location.search + rest);
   fragment.value = "";
+}
+
+/** The link among a panel's settings. */
+function linkIn(settings: URLSearchParams): string {
+  const lesson = settings.get("lesson");
+  return lesson ? `lesson=${lesson}` : (settings.get("link") ?? "");
 }
 
 export function watchFragment(): void {
   const read = () => {
     const text = location.hash.slice(1);
-    fragment.value = document.getElementById(text) ? "" : text;
+    const isPanel = asked().has("panel");
+    askedPanel.value = isPanel ? text : "";
+    fragment.value = isPanel ? linkIn(asked()) : document.getElementById(text) ? "" : text;
   };
   read();
   addEventListener("hashchange", read);

@@ -16,6 +16,9 @@ const SCRIPT_TYPE = /^\s*(?:text|application)\/(?:x-)?(?:java|ecma)script\b/i;
 /** A file of the build, by its path from where the page is. */
 export const here = (path: string) => new URL(path, import.meta.url).href;
 
+/** How many bytes the worker fetches in all. */
+export const allBytes = () => Object.values(SIZES).reduce((sum, size) => sum + size, 0);
+
 /** How large the file is, where that is known. */
 export const sizeOf = (path: string): number | undefined => SIZES[path];
 

@@ -1,6 +1,9 @@
 // Small things that outlast a visit, in localStorage. A browser may have none, or refuse any one call
 // (cookies blocked, a sandboxed frame, no room): nothing here throws, and the page works without.
 
+/** The key of the reader's choice of colours. */
+export const THEME = "groundling-theme";
+
 /** What is kept under the key, or null. */
 export function recall(key: string): string | null {
   try {

@@ -383,6 +383,17 @@ export interface CheckedReport {
   says: string;
 }
 
+/** Asks for a report of a lesson, with the run that there is: one HTML file. */
+export interface LessonReportCommand {
+  type: "lesson_report";
+  number: number;
+  title: string;
+  /** what the lesson asks for and what the reader did, by name */
+  answers: [string, string][];
+  /** the address of this page */
+  page: string;
+}
+
 // ---- doctor ------------------------------------------------------------------------------------
 
 /** A level of the loss in nats, or a range up to `to`, and what it means. */
@@ -1741,6 +1752,7 @@ export type Command =
   | ShareCodeCommand
   | CodeClaimCommand
   | CheckCommand
+  | LessonReportCommand
   | CaseCommand
   | UncaseCommand
   | LensCommand

@@ -1,8 +1,9 @@
 import { useEffect, useRef } from "preact/hooks";
-import { leaveFragment } from "../base/fragment";
+import { leaveFragment, lessonAddress } from "../base/fragment";
 import { parse } from "../base/numbers";
 import type { Line, Span } from "../base/translated";
 import { phase } from "../run/state";
+import { CopyEmbed } from "../ui/CopyEmbed";
 import { Field } from "../ui/Field";
 import { focusHome } from "../ui/focus";
 import { Term } from "../ui/Term";
@@ -19,11 +20,11 @@ import {
   hints,
   language,
   lessons,
-  linkTo,
   loadLessons,
   next,
   open,
   problem,
+  report,
   typed,
   verdicts,
 } from "./state";
@@ -200,7 +201,7 @@ function Steps({ all, number }: { all: Lesson[]; number: number }) {
         {all.map(({ title }, at) => (
           <li key={at}>
             <a
-              href={linkTo(at + 1)}
+              href={lessonAddress(at + 1)}
               title={title}
               aria-label={`${at + 1}: ${title}${isDone(at + 1) ? ", done" : ""}`}
               data-done={isDone(at + 1)}
@@ -258,9 +259,15 @@ function Open({ all, number }: { all: Lesson[]; number: number }) {
         <Hints lesson={lesson} />
       </div>
       <p class="ways row">
-        {number > 1 && <a href={linkTo(number - 1)}>Previous</a>}
-        {number < all.length && <a href={linkTo(number + 1)}>Next lesson</a>}
+        {number > 1 && <a href={lessonAddress(number - 1)}>Previous</a>}
+        {number < all.length && <a href={lessonAddress(number + 1)}>Next lesson</a>}
+        {phase.value !== "booting" && (
+          <button class="link" onClick={() => report(lesson, number)}>
+            Report
+          </button>
+        )}
         <Forget />
+        <CopyEmbed panel="lesson" settings={() => ({ lesson: String(number) })} />
       </p>
     </>
   );
@@ -311,7 +318,7 @@ export function Course() {
 export function CourseLink() {
   const begun = Object.keys(progress.value).length > 0;
   return (
-    <a class="course-link" href={linkTo(next.value)}>
+    <a class="course-link" href={lessonAddress(next.value)}>
       {begun ? "Go on with the course" : "Take the course"}
     </a>
   );

@@ -1,5 +1,5 @@
 // What of the course is done, kept in the browser: for each lesson by its number what was said when
-// its task was done, and when its question was answered.
+// its task was done and when its question was answered, and the answer.
 
 import { signal } from "@preact/signals";
 import { recall, remember } from "../base/local";
@@ -7,7 +7,7 @@ import { recall, remember } from "../base/local";
 const KEY = "groundling.course";
 
 export type Part = "task" | "question";
-type Done = Partial<Record<Part, string>>;
+type Done = Partial<Record<Part | "answer", string>>;
 type Progress = Record<string, Done>;
 
 export const progress = signal<Progress>({});
@@ -27,9 +27,9 @@ function keep(now: Progress): void {
   remember(KEY, JSON.stringify(now));
 }
 
-export function pass(number: number, part: Part, says: string): void {
+export function pass(number: number, done: Done): void {
   before.value = null;
-  keep({ ...progress.value, [number]: { ...doneOf(number), [part]: says } });
+  keep({ ...progress.value, [number]: { ...doneOf(number), ...done } });
 }
 
 export function reset(): void {
@@ -53,10 +53,11 @@ export function recallProgress(): void {
   if (typeof kept !== "object" || kept === null) return;
   const found: Progress = {};
   for (const [number, done] of Object.entries(kept)) {
-    const { task, question } = (done ?? {}) as Record<Part, unknown>;
+    const { task, question, answer } = (done ?? {}) as Record<keyof Done, unknown>;
     if (!/^[1-9]\d?$/.test(number)) continue;
     if (typeof task === "string") found[number] = { task };
     if (typeof question === "string") found[number] = { ...found[number], question };
+    if (typeof answer === "string") found[number] = { ...found[number], answer };
   }
   progress.value = found;
 }

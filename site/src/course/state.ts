@@ -1,14 +1,14 @@
 // The lesson that is open, which is the one that the address names, and what Python says of the work.
 
 import { computed, effect, signal } from "@preact/signals";
-import { address, lessonFragment } from "../base/fragment";
+import { lessonFragment, page } from "../base/fragment";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { plain, translated } from "../base/translated";
+import { type Line, plain, translated } from "../base/translated";
 import { send } from "../run/supervision";
 import type { Choice, Lesson, Named } from "./lesson";
-import { isDone, type Part, pass, recallProgress } from "./progress";
+import { doneOf, isDone, type Part, pass, recallProgress } from "./progress";
 
 /** All lessons in their order; null until they have come. */
 export const lessons = signal<Lesson[] | null>(null);
@@ -25,8 +25,6 @@ export const open = computed(() => {
   return Number.isInteger(number) && number >= 1 && number <= last ? number : 1;
 });
 
-export const linkTo = (number: number): string => address(`lesson=${number}`);
-
 /** The first lesson that is not done, among as many as there may be. */
 export const next = computed(() => {
   const all = Array.from({ length: lessons.value?.length ?? 10 }, (_, i) => i + 1);
@@ -42,6 +40,8 @@ export const hints = signal(0);
 /** What is typed or chosen as the answer. */
 export const typed = signal("");
 export const chosen = signal<number | null>(null);
+/** The last answer that was given on this visit, in words, or "". */
+const answered = signal("");
 
 let loading = false;
 
@@ -68,7 +68,7 @@ export function watchLessons(): void {
     if (open.value === null) return;
     verdicts.value = {};
     hints.value = 0;
-    typed.value = "";
+    typed.value = answered.value = "";
     checking.value = chosen.value = null;
     questions.drop();
     void loadLessons();
@@ -83,15 +83,38 @@ function ask(part: Part, named: Named, value: number | null): void {
 }
 
 export const checkTask = (lesson: Lesson) => ask("task", lesson.check, null);
-export const checkAnswer = (named: Named, value: number) => ask("question", named, value);
+
+export function checkAnswer(named: Named, value: number): void {
+  answered.value = typed.value;
+  ask("question", named, value);
+}
 
 function judge(number: number, part: Part, done: boolean, says: string): void {
-  if (done) pass(number, part, says);
+  if (done) pass(number, { [part]: says, ...(part === "question" && { answer: answered.peek() }) });
   verdicts.value = { ...verdicts.value, [part]: says };
 }
 
-export function checkChoice({ right, says }: Choice): void {
+export function checkChoice({ text, right, says }: Choice): void {
+  answered.value = plain(text);
   judge(open.value!, "question", right, plain(says));
+}
+
+/** Has Python make a report of the lesson, which the reader gets as a file. */
+export function report(lesson: Lesson, number: number): void {
+  const all = (lines: Line[]) => lines.map(plain).join("\n");
+  const done = doneOf(number);
+  const verdict = (part: Part) =>
+    done[part] === undefined
+      ? `Not yet. ${verdicts.peek()[part] ?? ""}`.trim()
+      : `Done. ${done[part]}`;
+  const answers: [string, string][] = [
+    ["To do", all(lesson.task)],
+    ["Found", verdict("task")],
+    ["Question", all(lesson.question)],
+    ["Answer", done.answer ?? (answered.peek() || "none")],
+    ["Verdict", verdict("question")],
+  ];
+  send({ type: "lesson_report", number, title: lesson.title, answers, page: page() });
 }
 
 export const reports = {

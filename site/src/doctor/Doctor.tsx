@@ -16,7 +16,7 @@ import * as format from "../base/format";
 import { send } from "../run/supervision";
 import { parse } from "../base/numbers";
 import type { Case, Diagnosis, Fix } from "../base/protocol";
-import { adapter, config, fields, hasRun, hindrance, model } from "../run/state";
+import { adapter, config, fields, hasRun, hindrance, isRunHere, model } from "../run/state";
 import { colour } from "../ui/theme";
 import { Field } from "../ui/Field";
 import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
@@ -72,16 +72,18 @@ function FixButton({ fix }: { fix: Fix }) {
       <p class="wanted row">
         <Settings fix={fix} />
       </p>
-      <p class="row">
-        <button disabled={nothing || isSet} onClick={apply}>
-          {isSet && !nothing ? "Set" : "Set it so"}
-        </button>
-        <span class="note">
-          {later
-            ? "The length is for the next run: Reset first."
-            : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
-        </span>
-      </p>
+      {isRunHere() && (
+        <p class="row">
+          <button disabled={nothing || isSet} onClick={apply}>
+            {isSet && !nothing ? "Set" : "Set it so"}
+          </button>
+          <span class="note">
+            {later
+              ? "The length is for the next run: Reset first."
+              : isSet && (hasRun.value ? "The run goes on with it." : "Start trains with it.")}
+          </span>
+        </p>
+      )}
     </div>
   );
 }
@@ -271,6 +273,50 @@ function One({ one }: { one: Case }) {
   );
 }
 
+/** How long a case runs. */
+function Iterations({ children }: { children?: preact.ComponentChildren }) {
+  if (iterations.value === "" && adapter.value) {
+    iterations.value = String(adapter.value.fallback ? 80 : bounds.value.iters);
+  }
+  const wrong = hindrance() || iterationsProblem();
+  return (
+    <div class="ask">
+      <Field
+        id="case-iters"
+        label="Case iterations"
+        text={iterations}
+        range={[bounds.value.fewest, bounds.value.most]}
+        aria-describedby="case-hint"
+      />
+      {children}
+      <p class="note" id="case-hint">
+        {(!busy() && wrong) ||
+          `${isRunHere() ? "Your run stays as it is. " : ""}On a slow device, fewer iterations will do.`}
+      </p>
+    </div>
+  );
+}
+
+/** A case alone, by its name. */
+export function OneCase({ name }: { name: string }) {
+  const one = cases.value.find((one) => one.name === name);
+  return (
+    <div class="body stack">
+      {one ? (
+        <>
+          <h2>{one.title}</h2>
+          <Iterations />
+          <One one={one} />
+        </>
+      ) : (
+        <p class="empty">
+          There is no case “{name}”; there are {cases.value.map(({ name }) => name).join(", ")}.
+        </p>
+      )}
+    </div>
+  );
+}
+
 // ---- the page's own run --------------------------------------------------------------------------
 
 function Own() {
@@ -293,9 +339,6 @@ function Own() {
 
 /** Six runs, five of them ill, and what the page's own run shows. */
 export function Doctor() {
-  if (iterations.value === "" && adapter.value) {
-    iterations.value = String(adapter.value.fallback ? 80 : bounds.value.iters);
-  }
   const one = cases.value.find(({ name }) => name === picked.value) ?? cases.value[0];
   const wrong = hindrance() || iterationsProblem();
   return (
@@ -327,27 +370,16 @@ export function Doctor() {
           );
         })}
       </div>
-      <div class="ask">
-        <Field
-          id="case-iters"
-          label="Case iterations"
-          text={iterations}
-          range={[bounds.value.fewest, bounds.value.most]}
-          aria-describedby="case-hint"
-        />
+      <Iterations>
         <button
           disabled={busy() || wrong !== ""}
           onClick={() => examine(cases.value.map(({ name }) => name))}
         >
           Run all six
         </button>
-        <p class="note" id="case-hint">
-          {(!busy() && wrong) ||
-            "Your run stays as it is. On a slow device, fewer iterations will do."}
-        </p>
-      </div>
+      </Iterations>
       {one && <One one={one} />}
-      <Own />
+      {isRunHere() && <Own />}
     </div>
   );
 }

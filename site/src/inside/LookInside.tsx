@@ -164,10 +164,12 @@ function Guesses({ now }: { now: Look }) {
   const box = useRef<HTMLDivElement>(null);
   const steps = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 };
   const go = (to: number) => (position.value = Math.max(0, Math.min(n - 1, to)));
+  // Brings the column into sight; the page itself does not scroll.
   useEffect(() => {
-    box.current
-      ?.querySelector<HTMLElement>("[data-on=true]")
-      ?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const cell = box.current?.querySelector("[data-on=true]")?.getBoundingClientRect();
+    if (!cell) return;
+    const { left, right } = box.current!.getBoundingClientRect();
+    box.current!.scrollLeft += Math.max(0, cell.right - right) - Math.max(0, left - cell.left);
   }, [at]);
   const next = at < n - 1 ? `“${glyph(now.text[at + 1]!)}” really follows` : "nothing follows yet";
   const told = now.guesses

@@ -1,7 +1,7 @@
 // Keeps the page for visits without a network: every file of the build, by its SHA-256, so that a
 // new build fetches what has changed. What is served from there is checked each time, for code in
 // the page's worker can write there too. Files of the build's folder are served from there
-// first; index.html from the network, where it answers soon with what is ours.
+// first; index.html and embed.html from the network, where it answers soon with what is ours.
 
 /** The files of this build and their SHA-256. build.py writes it at the head of the built sw.js. */
 declare const MANIFEST: Record<string, string>;
@@ -18,6 +18,7 @@ const TYPES: Record<string, string> = {
   txt: "text/plain; charset=utf-8",
   wasm: "application/wasm",
 };
+const PAGES = ["index.html", "embed.html"];
 const PATIENCE_MS = 3000; // for the network, where there is a copy
 const scope = new URL("./", location.href).href;
 const store = caches.open(`groundling ${scope}`);
@@ -107,24 +108,24 @@ async function file(path: string, event: FetchEvent): Promise<Response> {
   return response;
 }
 
-/** index.html as the server has it now: of this build, or of another that its sw.js lists. */
-async function newest(): Promise<Response | null> {
-  const response = await fetch(scope, { cache: "no-cache" });
+/** A page as the server has it now: of this build, or of another that its sw.js lists. */
+async function newest(path: string): Promise<Response | null> {
+  const response = await fetch(scope + (path === "index.html" ? "" : path), { cache: "no-cache" });
   if (!response.ok) return null;
   const bytes = await response.arrayBuffer();
   const hash = await sha256(bytes);
-  if (hash !== MANIFEST["index.html"]) {
+  if (hash !== MANIFEST[path]) {
     const script = await fetch(`${scope}sw.js`, { cache: "no-store" });
     if (!(await script.text()).includes(hash)) return null; // a network asks to log in, say
   }
   return new Response(bytes, { headers: { "content-type": TYPES.html! } });
 }
 
-async function page(): Promise<Response> {
-  const old = await kept("index.html");
-  if (!old) return fetch(scope);
+async function page(path: string): Promise<Response> {
+  const old = await kept(path);
+  if (!old) return fetch(scope + path);
   const late = new Promise<null>((done) => setTimeout(done, PATIENCE_MS, null));
-  return (await Promise.race([newest().catch(() => null), late])) ?? old;
+  return (await Promise.race([newest(path).catch(() => null), late])) ?? old;
 }
 
 self.addEventListener("install", (event) => event.waitUntil(keepAll()));
@@ -133,10 +134,10 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const address = request.url.split(/[?#]/)[0]!;
   if (request.method !== "GET" || !address.startsWith(scope)) return;
-  const path = address.slice(scope.length);
-  if (request.mode === "navigate" && (path === "" || path === "index.html")) {
-    event.respondWith(page());
-  } else if (Object.hasOwn(MANIFEST, path) && path !== "index.html") {
+  const path = address.slice(scope.length) || "index.html";
+  if (PAGES.includes(path)) {
+    if (request.mode === "navigate") event.respondWith(page(path));
+  } else if (Object.hasOwn(MANIFEST, path)) {
     event.respondWith(file(path, event));
   }
 });

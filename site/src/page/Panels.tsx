@@ -18,12 +18,13 @@ import {
   stuck,
 } from "../run/state";
 
-export function Panels() {
+/** What is wrong, and what is to be known of. */
+export function Troubles() {
   const wrong = panel.value;
   const copy = kept.value;
   const missing = adapter.value?.missing;
   return (
-    <div class="panels stack">
+    <>
       {missing && <Lacking missing={missing} detail={adapter.value!.detail} />}
       {wrong && (
         <Panel key={`${wrong.title} ${wrong.message}`} tone="error" title={wrong.title}>
@@ -54,6 +55,16 @@ export function Panels() {
         </Panel>
       )}
       <Renewal />
+    </>
+  );
+}
+
+/** These, and what can be done with runs that are kept. */
+export function Panels() {
+  const copy = kept.value;
+  return (
+    <div class="panels stack">
+      <Troubles />
       {asked.value && <Asked />}
       {offer.value && phase.value === "ready" && <Offer copy={offer.value} />}
       {discarded.value && phase.value === "ready" && <Discarded />}

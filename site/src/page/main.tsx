@@ -5,7 +5,7 @@ import "./style.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { connect } from "../base/connection";
-import { watchFragment } from "../base/fragment";
+import { isFrame, watchFragment } from "../base/fragment";
 import { Code } from "../code/Code";
 import { keepEdits, watchOffers } from "../code/edits";
 import { Course, CourseLink } from "../course/Course";
@@ -24,15 +24,20 @@ import { followTheme } from "../ui/theme";
 import type { Word } from "../ui/words";
 import { watchForRenewal } from "./Renewal";
 import { Runner } from "./Runner";
+import { Alone } from "./Alone";
 import { acceptDrops } from "./drops";
+import { themeAsked } from "./given";
 import { receive } from "./receive";
-import { recallView, Views } from "./views";
+import { recallView, Views, watchPanel } from "./views";
 
-const place = (id: string) => document.getElementById(id)!;
+const place = (id: string) => document.getElementById(id);
 
+/** Puts a part where it goes; a frame has some of the places. */
 function mount(id: string, component: Parameters<typeof render>[0]): void {
-  place(id).replaceChildren();
-  render(component, place(id));
+  const there = place(id);
+  if (!there) return;
+  there.replaceChildren();
+  render(component, there);
 }
 
 /** A key that is held down presses a button once, whatever button has the focus after that. */
@@ -43,11 +48,11 @@ function pressOnce(): void {
 }
 
 connect(receive);
-followTheme();
-guide();
+followTheme(themeAsked());
+if (!isFrame()) guide();
 recallTexts();
 recallView();
-keepEdits();
+if (place("code")) keepEdits(); // where they can be seen
 mount(
   "theme",
   <>
@@ -59,6 +64,7 @@ mount("course", <Course />);
 mount("runner", <Runner />);
 mount("code", <Code guide={<Stop at="edit" />} />);
 mount("views", <Views />);
+mount("panel", <Alone />);
 mount("around", <Again />);
 mount("said", <Announcements />);
 for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
@@ -66,19 +72,21 @@ for (const word of document.querySelectorAll<HTMLElement>("[data-term]")) {
   word.replaceChildren();
   render(<Term word={word.dataset.term as Word}>{text}</Term>, word);
 }
-acceptDrops();
+if (place("views")) acceptDrops();
 pressOnce();
 keepFocus();
 watchFragment();
+watchPanel();
 watchLessons();
 watchOffers();
 watchClaims();
 watchRoom();
 watchForRenewal();
 
-// Once the page works, it is kept for visits without a network. Not every browser lets us.
+// Once the page works, it is kept for visits without a network. Not every browser lets us; and a frame
+// of another page takes no such room.
 const stop = effect(() => {
-  if (phase.value !== "ready") return;
+  if (phase.value !== "ready" || isFrame()) return;
   queueMicrotask(() => stop());
   keepPage().catch(() => {});
 });
@@ -89,9 +97,10 @@ async function keepPage(): Promise<void> {
   if (!workers) return;
   await workers.register("sw.js", { updateViaCache: "none" });
   await workers.ready;
-  place("kept").hidden = false;
+  place("kept")!.hidden = false;
 }
 
+const title = document.title;
 effect(() => {
   const { iter, iters, trainLoss } = progress.value;
   const words: Partial<Record<typeof phase.value, string>> = {
@@ -102,5 +111,5 @@ effect(() => {
   };
   const said = words[phase.value];
   const loss = said && trainLoss !== null ? ` · ${trainLoss.toFixed(2)}` : "";
-  document.title = said ? `${said}${loss} · Groundling` : "Groundling";
+  document.title = said ? `${said}${loss} · ${title}` : title;
 });

@@ -1,7 +1,7 @@
 // The workbench below the run and its code (which stay side by side above it): one tab for each
 // thing to do or see besides.
 
-import { signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useRef } from "preact/hooks";
 import { Credits } from "../credits/Credits";
@@ -15,7 +15,12 @@ import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
 import { recall, remember } from "../base/local";
+import { askedPanel, isFrame } from "../base/fragment";
+import { isPanel, PANELS, readPanel } from "../base/panels";
+import { notice } from "../run/state";
+import { CopyEmbed } from "../ui/CopyEmbed";
 import { byKey } from "../ui/keys";
+import { fill, settingsOf } from "./given";
 
 type ViewName =
   | "text"
@@ -37,7 +42,7 @@ interface View {
   component: ComponentType;
 }
 
-const VIEWS: View[] = [
+export const VIEWS: View[] = [
   {
     id: "text",
     title: "Text and model",
@@ -46,14 +51,12 @@ const VIEWS: View[] = [
   },
   {
     id: "talk",
-    title: "Talk",
-    what: "Let a model write, turn its knobs, and see what each character was chosen from.",
+    ...PANELS.talk,
     component: Talk,
   },
   {
     id: "inside",
-    title: "Look inside",
-    what: "Where does each head look, and what would each layer say?",
+    ...PANELS.inside,
     component: LookInside,
   },
   {
@@ -64,14 +67,12 @@ const VIEWS: View[] = [
   },
   {
     id: "doctor",
-    title: "Doctor",
-    what: "What does a loss curve look like when something is wrong, and what cures it?",
+    ...PANELS.doctor,
     component: Doctor,
   },
   {
     id: "twin",
-    title: "Twin",
-    what: "Is a seed the whole run? Train two and compare the bytes.",
+    ...PANELS.twin,
     component: Twin,
   },
   {
@@ -115,6 +116,22 @@ export function openView(id: ViewName): void {
 export function recallView(): void {
   const kept = recall(KEPT);
   openView(VIEWS.find(({ id }) => id === kept)?.id ?? "talk");
+}
+
+/** Fills in what the address asks for, and goes to the tab of that name where there are tabs. Nothing of
+ * it runs.
+ */
+export function watchPanel(): void {
+  effect(() => {
+    if (!askedPanel.value) return;
+    const asked = readPanel(askedPanel.value);
+    if (asked.problem !== undefined) return void (notice.value = asked.problem);
+    untracked(() => fill(asked.name, asked.settings));
+    const view = VIEWS.find(({ id }) => id === asked.name);
+    if (!view || isFrame()) return;
+    untracked(() => openView(view.id));
+    document.getElementById("views")!.scrollIntoView();
+  });
 }
 
 export function Views() {
@@ -165,6 +182,7 @@ export function Views() {
               <header>
                 <h2>{title}</h2>
                 <p>{what}</p>
+                {isPanel(id) && <CopyEmbed panel={id} settings={() => settingsOf(id)} />}
               </header>
               <Component />
             </>

@@ -1,5 +1,5 @@
 import type { VoiceName } from "../base/protocol";
-import { hasRun } from "./state";
+import { hasRun, isRunHere } from "./state";
 import { voices } from "./voices";
 
 const SOURCES: [VoiceName, string][] = [
@@ -23,7 +23,7 @@ export function Sources({ name, chosen, choose }: Props) {
   return (
     <fieldset class="sources stack">
       <legend>Model</legend>
-      {SOURCES.map(([value, label]) => (
+      {SOURCES.filter(([value]) => value === "reference" || isRunHere()).map(([value, label]) => (
         <label key={value}>
           <input
             type="radio"

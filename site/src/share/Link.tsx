@@ -3,7 +3,7 @@
 
 import { runFragment } from "../base/fragment";
 import { focusHome } from "../ui/focus";
-import { claim, copyLink, dismiss, link, replayShown } from "./state";
+import { claim, copy, dismiss, embed, link, replayShown } from "./state";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import type { Facts, ReplayReport } from "../base/protocol";
@@ -189,16 +189,20 @@ export function Share() {
   return (
     <div class="share stack">
       <div class="row">
-        <button disabled={!usable} onClick={copyLink}>
+        <button disabled={!usable} onClick={() => copy(link)}>
           Copy link
+        </button>
+        <button disabled={!usable} onClick={() => copy(embed)}>
+          Copy embed
         </button>
         <p class="note">
           {usable || phase.value === "booting" || phase.value === "ready"
-            ? "The run as a link: whoever opens it sees what it claims, and can train it again to check."
+            ? "The run as a link, or as a line of HTML for another page: whoever opens it sees what it claims, and can train it again to check."
             : "A run that is paused or done can be told as a link."}
         </p>
       </div>
       <MadeLink of={link} />
+      <MadeLink of={embed} />
     </div>
   );
 }

@@ -2,21 +2,26 @@
 
 import { effect, signal } from "@preact/signals";
 import { CopiedLink } from "../base/clipboard";
-import { leaveFragment, runFragment } from "../base/fragment";
+import { leaveFragment, page, runFragment } from "../base/fragment";
+import { frameOf } from "../base/panels";
 import type { ClaimReport, ReplayReport } from "../base/protocol";
 import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { adapter, historyVersion, phase } from "../run/state";
 import { send } from "../run/supervision";
 
-/** The run as a link, when it was asked for. */
+/** The run as a link, when it was asked for; and as a panel with that link, for another page. */
 export const link = new CopiedLink();
+export const embed = new CopiedLink("embed", (link) => frameOf(page(), "run", { link }));
 /** What the link of the address claims; and its replay. */
 export const claim = signal<ClaimReport | null>(null);
 const replay = signal<ReplayReport | null>(null);
 
-export function copyLink(): void {
-  link.begin();
+let copied = link;
+
+export function copy(as: CopiedLink): void {
+  copied = as;
+  as.begin();
   send({ type: "share" });
 }
 
@@ -42,12 +47,12 @@ export function watchClaims(): void {
   effect(() => {
     phase.value;
     historyVersion.value;
-    link.made.value = null; // it is of the run as it was
+    link.made.value = embed.made.value = null; // it is of the run as it was
   });
 }
 
 export const reports = {
-  link: (message) => link.take(message),
+  link: (message) => copied.take(message),
   claim: into(claim),
   replay: into(replay),
 } satisfies Reports;

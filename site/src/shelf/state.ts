@@ -4,6 +4,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { assembled, offer } from "../base/pieces";
 import { count } from "../base/format";
+import { page } from "../base/fragment";
 import { MAX_SHELF_STATE, type ShelfRun } from "../base/protocol";
 import { bytesOf } from "../base/reading";
 import type { Reports } from "../base/reports";
@@ -160,10 +161,8 @@ export const saveBest = (run: Kept) =>
 export async function report(run: Kept): Promise<void> {
   try {
     const bytes = new Uint8Array(await (await store.fileOf(run.state)).arrayBuffer());
-    const page = `${location.origin}${location.pathname}`;
-    send({ type: "report", name: run.name, bytes, files: checked(run.files), page }, [
-      bytes.buffer,
-    ]);
+    const files = checked(run.files);
+    send({ type: "report", name: run.name, bytes, files, page: page() }, [bytes.buffer]);
   } catch {
     trouble.value = lost(run);
   }

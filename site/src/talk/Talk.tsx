@@ -5,7 +5,7 @@ import * as format from "../base/format";
 import { send } from "../run/supervision";
 import { type Fate, MAX_TALK, type VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
-import { hasRun, model, phase, progress } from "../run/state";
+import { hasRun, isRunHere, model, phase, progress } from "../run/state";
 import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
@@ -68,7 +68,7 @@ function Source() {
   return (
     <div class="source-of row">
       <div class="choice" role="radiogroup" aria-label="Which model writes">
-        {SOURCES.map(([value, label]) => (
+        {SOURCES.filter(([value]) => value !== "run" || isRunHere()).map(([value, label]) => (
           <label key={value}>
             <input
               type="radio"
@@ -290,7 +290,12 @@ function Chart() {
               </li>
             ))}
           </ul>
-          <div class="bars" tabIndex={0} role="region" aria-label="Probabilities of the next character">
+          <div
+            class="bars"
+            tabIndex={0}
+            role="region"
+            aria-label="Probabilities of the next character"
+          >
             <table>
               <thead>
                 <tr>

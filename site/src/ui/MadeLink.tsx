@@ -2,7 +2,6 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { CopiedLink } from "../base/clipboard";
 import { count } from "../base/format";
-import { address } from "../base/fragment";
 
 /** A link that was asked for, and whether it was copied; where there can be none, why, and `children`. */
 export function MadeLink({ of, children }: { of: CopiedLink; children?: ComponentChildren }) {
@@ -22,15 +21,15 @@ export function MadeLink({ of, children }: { of: CopiedLink; children?: Componen
       {link?.text && (
         <label class="made">
           <span>
-            {`The link, ${count(address(link.text).length)} characters`}
+            {`The ${of.what}, ${count(of.whole(link.text).length)} characters`}
             {copied === true && ": copied"}
             {copied === false && ": the browser did not copy it; it is selected here"}
           </span>
-          <input ref={field} readOnly value={address(link.text)} />
+          <input ref={field} readOnly value={of.whole(link.text)} />
         </label>
       )}
       <p class="for-readers" aria-live="polite">
-        {link?.problem || (copied && link ? "The link has been copied." : "")}
+        {link?.problem || (copied && link ? `The ${of.what} has been copied.` : "")}
       </p>
     </>
   );

@@ -1,10 +1,9 @@
 // Light, dark, or as the system has it. base.css does the rest with light-dark().
 
 import { effect, signal } from "@preact/signals";
-import { recall, remember } from "../base/local";
+import { recall, remember, THEME } from "../base/local";
 
 export type Theme = "system" | "light" | "dark";
-const KEY = "groundling-theme";
 
 export const theme = signal<Theme>("system");
 
@@ -18,13 +17,14 @@ function recolour(): void {
   colours.value = colours.peek() + 1;
 }
 
-/** The theme of the last visit, and from then on the page in whichever is chosen. */
-export function followTheme(): void {
-  const stored = recall(KEY);
-  if (stored === "light" || stored === "dark") theme.value = stored;
+/** The theme of the last visit, and from then on the page in whichever is chosen. A frame that was
+ * given one has it and keeps no other. */
+export function followTheme(given = ""): void {
+  const first = given || recall(THEME);
+  if (first === "light" || first === "dark") theme.value = first;
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
-    remember(KEY, theme.value);
+    if (!given) remember(THEME, theme.value);
     recolour();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
