@@ -636,7 +636,8 @@ def build_site() -> Path:
         (new / "numpy.zip").write_bytes(archive(numpy | made["numpy"]))
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         run(sys.executable, SITE / "course.py", new / "lessons.json")
-        bundle(new, SITE / "src/page/main.tsx", SITE / "src/worker/worker.ts")
+        scripts = ("page/main.tsx", "worker/worker.ts", "worker/half.ts")
+        bundle(new, *(SITE / "src" / name for name in scripts))
         whole = Path(scratch, "dist")
         index = (SITE / "index.html").read_text(encoding="utf-8")
         name = f"build-{digest_of(index, manifest(new))[:16]}"
