@@ -1,5 +1,5 @@
-"""A second core for the wasm device: a worker that site/src/worker/second.ts starts. Python waits for
-it by JSPI, and where it cannot wait, a run is on one core.
+"""A second core for the wasm device: a worker that site/src/worker/second.ts starts. Python waits
+for it by JSPI, and where it cannot wait, a run is on one core.
 """
 
 from typing import Any

@@ -117,6 +117,8 @@ def _timed(
             for name in ("dispatches", "submits", "bind_groups", "waits", "uploaded")
         },
         "memory": counts.memory - memory,
+        "cores": device.cores,
+        "gain": device.gain,
         "tokens_per_second": batch_size * sizes.block_size / step,
         "flops": sum(flops(command) for command in device.replayed.commands),
     }

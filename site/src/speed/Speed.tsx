@@ -25,6 +25,12 @@ const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toF
 /** What follows the first colon. */
 const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
 
+/** What a second core gains, and what it costs. */
+const ofCores = ({ cores, gain }: Figures) =>
+  cores > 1
+    ? `${gain.toPrecision(2)} times as fast as 1; the other core is as busy, and has half the step's memory anew`
+    : `2 would be ${gain.toPrecision(2)} times as fast here, and take twice the processor`;
+
 /** The other devices that were measured in this visit. */
 const others = (f: Figures) => [...steps.value].filter(([device]) => device !== f.device);
 
@@ -55,6 +61,7 @@ function Facts({ of: f }: { of: Figures }) {
       ms(f.floor),
       "for as many kernels with next to nothing to do: what starting them takes",
     ],
+    f.gain > 0 && ["Cores", String(f.cores), ofCores(f)],
     f.floor !== null && [
       "Tiles",
       f.tiles.split(":")[0]!,

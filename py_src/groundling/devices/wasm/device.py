@@ -46,14 +46,17 @@ class WasmDevice(NumPyDevice):
         plan.compiled = halve(plan, self.kernels, self.writes)
 
     def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None:
-        if not plan.compiled:
-            return super()._replay(plan, inputs, times)
-        if not isinstance(plan.compiled, Pair):
+        if isinstance(plan.compiled, Halves):
             plan.compiled = self._pair(plan, plan.compiled)
+        if plan.compiled is None:
+            super()._replay(plan, inputs, times)
+            return
+        pair = plan.compiled
         for _ in range(times):
-            self.cores = plan.compiled.run(plan, self.second)
-            if not self.cores:
-                self.cores, self.second = 1, None
+            if not pair.run(plan, self.second):
+                self.second, pair.trial.seconds = None, Trial().seconds
+        if pair.halves.sums:
+            self.cores, self.gain = pair.trial.best(), pair.trial.gain()
 
     def _pair(self, plan: Plan, halves: Halves) -> Pair:
         calls = [

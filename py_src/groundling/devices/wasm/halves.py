@@ -39,11 +39,12 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Halves:
-    """Where in a plan's commands each half begins, and where the second ends."""
+    """Where in a plan's commands each half begins, where the second ends and its sums are added."""
 
     first: int
     second: int
     end: int
+    sums: int  # 0 where there are no gradients
 
     def exchanged(self, plan: Plan, writes: Callable) -> tuple[list[Tensor], list[Tensor]]:
         """What the second half needs of the memory before it, and what it leaves for later."""
@@ -69,7 +70,7 @@ def halve(plan: Plan, functions: dict[str, Callable], writes: Callable) -> Halve
     first, second, sums = sorting.halves()
     plan.commands = [*sorting.before, *first, *second, *sums, *sorting.after]
     start, each = len(sorting.before), len(first)
-    return Halves(start, start + each, start + 2 * each)
+    return Halves(start, start + each, start + 2 * each, len(sums))
 
 
 class _Sorting:
@@ -165,8 +166,8 @@ class _Sorting:
             own -= {t.storage for t in c.tensors if WORD * t.size != self.plan.bytes.get(t.storage)}
         parts = {s: [self._storage(self.plan.bytes[s] // 2) for _ in (0, 1)] for s in own}
         sums = {
-            s: self._storage(self.plan.bytes[s] if s in self.plan.bytes else s.buffer.size)
-            for s in self.sums
+            s: self._storage(WORD * max(t.offset + t.size for t in regions.values()))
+            for s, regions in self.sums.items()
         }
 
         def half(t: Tensor, which: int) -> Tensor:

@@ -15,7 +15,7 @@ from .halves import Halves
 
 WORTH_IT = 0.005  # seconds of both halves on one core
 GAIN = 1.1  # how many times as fast two cores must be
-AGAIN = 32  # steps, after which the slower way is tried again
+AGAIN = 64  # steps, after which the slower way is tried again
 
 
 class Second(Protocol):
@@ -38,7 +38,7 @@ class Second(Protocol):
 
 class Trial:
     """Which way is faster for some halves, on one core or on two: by the steps themselves, of which
-    two at a time are done the other way now and then, as the machine may get busy or free.
+    one or two are done the other way now and then, as the machine may get busy or free.
     """
 
     def __init__(self):
@@ -50,6 +50,10 @@ class Trial:
         one, two = (min(self.seconds[cores], default=0.0) for cores in (1, 2))
         return one / two if two else 0.0
 
+    def best(self) -> int:
+        """How many cores are faster."""
+        return 2 if self.gain() > GAIN else 1
+
     def cores(self) -> int:
         """How many to take for the next step."""
         one, two = self.seconds[1], self.seconds[2]
@@ -58,8 +62,8 @@ class Trial:
             return 1
         if len(two) < 2:  # the first of two is slow where the second core has to start
             return 2
-        best = 2 if self.gain() > GAIN else 1
-        is_turn = self.steps in (4, 8, 9) or self.steps % AGAIN in (0, 1)
+        best = self.best()
+        is_turn = self.steps in (4, 8) or self.steps % AGAIN < len(two) // best
         return 3 - best if is_turn else best
 
 
@@ -70,7 +74,7 @@ class Pair:
         self.halves, self.trial, self.job = halves, trial, job  # the second core's, or None
 
     def run(self, plan: Plan, second: Second | None) -> int:
-        """Run a plan once. Returns how many cores did it; 0 if the second one failed."""
+        """Run a plan once. Returns how many cores did it; 0 if it fell to one that was to help."""
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
         began = time.perf_counter()
