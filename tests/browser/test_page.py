@@ -6,6 +6,7 @@ Chromium has only a software GPU here, on which a step takes about a second: run
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
