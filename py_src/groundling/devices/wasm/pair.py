@@ -15,6 +15,7 @@ from .halves import Halves
 
 WORTH_IT = 0.005  # seconds of both halves on one core
 GAIN = 1.1  # how many times as fast two cores must be
+PATIENCE = 5.0  # seconds that the second core may take at least, which may have to start
 AGAIN = 64  # steps, after which the slower way is tried again
 
 
@@ -63,7 +64,7 @@ class Trial:
         if len(two) < 2:  # the first of two is slow where the second core has to start
             return 2
         best = self.best()
-        is_turn = self.steps in (4, 8) or self.steps % AGAIN < len(two) // best
+        is_turn = self.steps in (4, 8) or self.steps % AGAIN < 3 - best
         return 3 - best if is_turn else best
 
 
@@ -73,8 +74,8 @@ class Pair:
     def __init__(self, halves: Halves, trial: Trial, job: Any):
         self.halves, self.trial, self.job = halves, trial, job  # the second core's, or None
 
-    def run(self, plan: Plan, second: Second | None) -> int:
-        """Run a plan once. Returns how many cores did it; 0 if it fell to one that was to help."""
+    def run(self, plan: Plan, second: Second | None) -> bool:
+        """Run a plan once. Returns False if the second core failed."""
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
         began = time.perf_counter()
@@ -82,14 +83,13 @@ class Pair:
         if cores == 2:
             second.begin(self.job)
         _call(calls[at.first : at.second])
-        if cores == 2 and not second.wait(max(1.0, 9 * (time.perf_counter() - began))):
-            cores = 0
-        if cores < 2:
+        most = max(PATIENCE, 10 * (time.perf_counter() - began))
+        done = cores == 2 and second.wait(most)
+        if not done:
             _call(calls[at.second : at.end])
-        if cores:
-            self.trial.seconds[cores].append(time.perf_counter() - began)
+        self.trial.seconds[cores].append(time.perf_counter() - began)
         _call(calls[at.end :])
-        return cores
+        return done or cores == 1
 
 
 def _call(calls: Iterable[Callable]) -> None:
