@@ -109,7 +109,7 @@ class Device(ABC):
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
-    cores, gain = 1, 0.0  # of a step: how much faster two are, 0 if not known; see wasm/pair.py
+    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/pair.py
     is_in_host_memory = True  # whether its memory is the host's
     ranks = Ranks()  # the processes that train together, one on each device
     # Its limits; see limits.py.
