@@ -25,8 +25,8 @@ class Second:
     def is_free(self) -> bool:
         return can_run_sync()
 
-    def begin(self, job: Any) -> None:
-        self.worker.begin(job)
+    def begin(self, job: Any) -> bool:
+        return self.worker.begin(job)
 
     def wait(self, most: float) -> bool:
         return run_sync(self.worker.wait(1000 * most))

@@ -21,10 +21,12 @@ export class Second {
     readonly memory: WebAssembly.Memory,
   ) {}
 
-  /** Sends a job with what it needs. */
-  begin(job: Job): void {
+  /** Sends a job with what it needs. Returns whether the worker was there, and need not start. */
+  begin(job: Job): boolean {
     clearTimeout(this.idle);
+    const wasThere = this.worker !== null;
     this.answer = this.send(job).catch(() => null);
+    return wasThere;
   }
 
   private async send(job: Job): Promise<Answer | null> {

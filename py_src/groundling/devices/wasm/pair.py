@@ -30,8 +30,8 @@ class Second(Protocol):
     def is_free(self) -> bool:
         """Whether it can be waited for here."""
 
-    def begin(self, job: Any) -> None:
-        """Send a job with the numbers that it needs."""
+    def begin(self, job: Any) -> bool:
+        """Send a job with the numbers that it needs. Whether it was there and need not start."""
 
     def wait(self, most: float) -> bool:
         """Wait so many seconds at most for what it leaves. Whether that is in memory now."""
@@ -44,7 +44,7 @@ class Trial:
 
     def __init__(self):
         self.steps = 0
-        self.seconds: dict[int, deque[float]] = {1: deque(maxlen=2), 2: deque(maxlen=2)}
+        self.seconds: dict[int, deque[float]] = {1: deque(maxlen=3), 2: deque(maxlen=3)}
 
     def gain(self) -> float:
         """How many times as fast two cores are; 0 if that is not known yet."""
@@ -61,7 +61,7 @@ class Trial:
         self.steps += 1
         if not one or min(one) < WORTH_IT:
             return 1
-        if len(two) < 2:  # the first of two is slow where the second core has to start
+        if not two:
             return 2
         best = self.best()
         is_turn = self.steps in (4, 8) or self.steps % AGAIN < 3 - best
@@ -80,14 +80,14 @@ class Pair:
         _call(calls[: at.first])
         began = time.perf_counter()
         cores = self.trial.cores() if self.job and second and second.is_free() else 1
-        if cores == 2:
-            second.begin(self.job)
+        counts = cores == 1 or second.begin(self.job)
         _call(calls[at.first : at.second])
         most = max(PATIENCE, 10 * (time.perf_counter() - began))
         done = cores == 2 and second.wait(most)
         if not done:
             _call(calls[at.second : at.end])
-        self.trial.seconds[cores].append(time.perf_counter() - began)
+        if counts:
+            self.trial.seconds[cores].append(time.perf_counter() - began)
         _call(calls[at.end :])
         return done or cores == 1
 
