@@ -639,8 +639,8 @@ def build_site() -> Path:
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         run(sys.executable, SITE / "course.py", new / "lessons.json")
         run(sys.executable, SITE / "notes.py", new / "notes.json")
-        entries = ("page/main.tsx", "embed/embed.ts", "worker/worker.ts")
-        bundle(new, *(SITE / "src" / entry for entry in entries))
+        scripts = ("page/main.tsx", "embed/embed.ts", "worker/worker.ts", "worker/half.ts")
+        bundle(new, *(SITE / "src" / name for name in scripts))
         whole = Path(scratch, "dist")
         pages = {name: (SITE / name).read_text(encoding="utf-8") for name in PAGES}
         folder = f"build-{digest_of(*pages.values(), manifest(new))[:16]}"

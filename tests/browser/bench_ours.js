@@ -4,15 +4,19 @@
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";
 import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
+import { Second } from "./second.js";
 
 const PYTHON = `
 import time
+import second
 from groundling.labs import bench
 from groundling.config import TrainConfig
 from groundling.data import shakespeare
 from groundling.devices.open import open_device
 from groundling.runs.run import Run
 from groundling.train import train
+
+second.install()
 
 def begin(name, batch):
     global device, run
@@ -34,7 +38,7 @@ async function boot() {
     createPyodideModule,
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
   });
-  pyodide.registerJsModule("groundling_js", { ...plan });
+  pyodide.registerJsModule("groundling_js", { ...plan, Second });
   for (const [name, folder] of [
     ["numpy.zip", "/app/lib"],
     ["groundling.zip", "/app"],

@@ -6,6 +6,7 @@ Chromium has only a software GPU here, on which a step takes about a second: run
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -527,6 +528,51 @@ def test_on_the_cpu_a_default_run_makes_the_golden_bytes(
     press(page, "Start")
     wait_for(page, "done", timeout=WAIT_MS + 500 * iters)
     assert sha256(Path(save(page).path()).read_bytes()) == expected
+
+
+@pytest.mark.parametrize("dies_at", [0, 2], ids=["", "which dies"])
+def test_a_second_core_changes_no_byte(
+    page: Page, site_url: str, cpu_run: tuple[int, str], dies_at: int
+) -> None:
+    """It is tried from the second step on, and ended when it has had nothing to do for a while."""
+    iters, expected = cpu_run
+    page.add_init_script(
+        "window.told = []; new BroadcastChannel('core').onmessage = ({ data }) => told.push(data)"
+    )
+    in_worker(
+        page,
+        f"""const tell = new BroadcastChannel("core");
+        let orders = 0;
+        self.Worker = class extends Worker {{
+          constructor(...how) {{
+            super(...how);
+            tell.postMessage("begun");
+            this.addEventListener("message", () => tell.postMessage("answered"));
+          }}
+          postMessage(...order) {{
+            if (++orders === {dies_at}) super.terminate();
+            super.postMessage(...order);
+          }}
+          terminate() {{
+            super.terminate();
+            tell.postMessage("ended");
+          }}
+        }};""",
+    )
+    open_page(page, site_url)
+    fill(page, Iterations=str(iters))
+    press(page, "Start")
+    wait_for(page, "done", timeout=WAIT_MS + 500 * iters)
+    assert sha256(Path(save(page).path()).read_bytes()) == expected
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while (told := page.evaluate("told"))[-1] != "ended":
+        assert time.monotonic() < deadline, told
+        page.wait_for_timeout(50)
+    if dies_at:
+        assert told == ["begun", "answered", "ended"]
+    else:
+        assert told.count("begun") == told.count("ended")
+        assert told.count("answered") >= 3
 
 
 # ---- what is missing, and what goes wrong --------------------------------------------------------

@@ -43,7 +43,7 @@ beside
 view
 copies facts
 trial stops
-explain wire plans assist lint autosave
+explain wire plans second assist lint autosave
 outline
 messages.[!b]*
 messages.base

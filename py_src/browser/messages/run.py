@@ -185,6 +185,7 @@ class Progress(TypedDict):
     itersPerSecond: float | None
     tokensPerSecond: float | None
     elapsed: float  # seconds of training
+    cores: int  # of the CPU, that a step is done on
     best: Best | None  # if they are kept
 
 

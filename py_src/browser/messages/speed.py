@@ -29,6 +29,8 @@ class Figures(TypedDict):
     waits: float  # how often Python waits for the device, for losses of earlier steps
     uploaded: float
     memory: int
+    cores: int  # of the CPU, that a step is done on
+    gain: float  # how many times as fast two are; 0 where that was not tried
     tokens_per_second: float
     flops: float
     best_flops: float  # the most operations per second that the device reaches

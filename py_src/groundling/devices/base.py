@@ -109,6 +109,7 @@ class Device(ABC):
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
+    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/pair.py
     is_in_host_memory = True  # whether its memory is the host's
     ranks = Ranks()  # the processes that train together, one on each device
     tapped = False  # whether its kernels are noted: see tap.py
@@ -244,11 +245,15 @@ class Device(ABC):
         try:
             yield plan
             plan.commands = fuse(plan.commands, self.writes, self.stands, plan.results())
+            self._arrange(plan)
             plan.lay_out(self.storage)
             plan.prepared = self._prepare_all(plan.commands)
         finally:
             self._plan = None
         self.replay(plan, inputs)
+
+    def _arrange(self, plan: Plan) -> None:  # noqa: B027
+        """Put a plan's commands in another order, before their memory is allocated."""
 
     def replay(self, plan: Plan, inputs: Inputs | None = None, times: int = 1) -> None:
         """Run a captured plan `times` times on the present contents of its buffers and inputs."""

@@ -117,6 +117,8 @@ def _timed(
             for name in ("dispatches", "submits", "bind_groups", "waits", "uploaded")
         },
         "memory": counts.memory - memory,
+        "cores": device.cores,
+        "gain": device.gain,
         "tokens_per_second": batch_size * sizes.block_size / step,
         "flops": device.ranks.size * sum(map(flops, device.replayed.commands)),
     }

@@ -943,6 +943,8 @@ export interface Progress {
   tokensPerSecond: number | null;
   /** seconds of training */
   elapsed: number;
+  /** of the CPU, that a step is done on */
+  cores: number;
   /** if they are kept */
   best: Best | null;
 }
@@ -1252,6 +1254,10 @@ export interface Figures {
   waits: number;
   uploaded: number;
   memory: number;
+  /** of the CPU, that a step is done on */
+  cores: number;
+  /** how many times as fast two are; 0 where that was not tried */
+  gain: number;
   tokens_per_second: number;
   flops: number;
   /** the most operations per second that the device reaches */

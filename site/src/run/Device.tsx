@@ -4,7 +4,7 @@ import { choose } from "../base/connection";
 import type { Missing } from "../base/protocol";
 import { doing } from "./Boot";
 import { Panel } from "../ui/Panel";
-import { adapter, phase } from "./state";
+import { adapter, phase, progress } from "./state";
 
 type Lack = Exclude<Missing, "">;
 
@@ -111,6 +111,7 @@ export const hopeless = () => ["insecure", "webgpu", "jspi"].includes(adapter.va
 export function Device() {
   const now = adapter.value;
   const free = now && ["ready", "error"].includes(phase.value);
+  const { cores } = progress.value;
   return (
     <>
       <div class="switch" role="group" aria-label="Device">
@@ -129,7 +130,10 @@ export function Device() {
           );
         })}
       </div>
-      <p class="adapter">{phase.value === "booting" ? doing() : now?.name}</p>
+      <p class="adapter">
+        {phase.value === "booting" ? doing() : now?.name}
+        {cores > 1 && `, on ${cores} cores`}
+      </p>
     </>
   );
 }

@@ -72,6 +72,7 @@ const noProgress: Progress = {
   itersPerSecond: null,
   tokensPerSecond: null,
   elapsed: 0,
+  cores: 1,
   best: null,
 };
 export const progress = signal<Progress>(noProgress);

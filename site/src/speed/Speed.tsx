@@ -25,6 +25,12 @@ const share = (part: number) => (part < 0.005 ? "under 1%" : `${(100 * part).toF
 /** What follows the first colon. */
 const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
 
+/** What a second core gains, and what it costs. */
+const ofCores = ({ cores, gain }: Figures) =>
+  cores > 1
+    ? `${gain.toPrecision(2)} times as fast as on 1; the second is as busy, with as much memory again for its half`
+    : `with a second one a step took ${(1 / gain).toPrecision(2)} times as long, so it has nothing to do`;
+
 /** The other devices that were measured in this visit. */
 const others = (f: Figures) => [...steps.value].filter(([device]) => device !== f.device);
 
@@ -55,6 +61,7 @@ function Facts({ of: f }: { of: Figures }) {
       ms(f.floor),
       "for as many kernels with next to nothing to do: what starting them takes",
     ],
+    f.gain > 0 && ["Cores", f.cores > 1 ? `${f.cores} cores` : "1 core", ofCores(f)],
     f.floor !== null && [
       "Tiles",
       f.tiles.split(":")[0]!,

@@ -10,17 +10,21 @@ from functools import partial
 
 import numpy as np
 
-from ..base import writable
+from ...engine.plan import Plan
+from ...engine.tensor import Tensor
+from ..base import Inputs, writable
 from ..numpy import NumPyDevice
 from ..originals import is_original
 from ..sizes import SIZES, fits, told
+from .halves import Halves, halve, stretches
 from .hosts import open_host
+from .pair import Pair, Trial
 
 MOST_WORKSPACE = 2**28  # bytes
 
 
 class WasmDevice(NumPyDevice):
-    """Runs kernels at once, in WebAssembly, on one core. DeviceError."""
+    """Runs kernels at once, in WebAssembly, on one core or in the page on two. DeviceError."""
 
     name = "wasm"
 
@@ -29,12 +33,47 @@ class WasmDevice(NumPyDevice):
         self.host = open_host()
         self.description = "WebAssembly on the CPU"
         self.workspace = self.host.allocate(2**16)
+        self.second = self.host.second()
+        self.trials: dict[tuple, Trial] = {}  # by what is done in halves
 
     def _allocate(self, n_bytes: int) -> np.ndarray:
         return self.host.allocate(n_bytes)
 
     def _release(self, buffer: np.ndarray) -> None:
         self.host.release(buffer)
+
+    def _arrange(self, plan: Plan) -> None:
+        plan.compiled = halve(plan, self.kernels, self.writes)
+
+    def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None:
+        if isinstance(plan.compiled, Halves):
+            plan.compiled = self._pair(plan, plan.compiled)
+        if plan.compiled is None:
+            super()._replay(plan, inputs, times)
+            return
+        pair = plan.compiled
+        for _ in range(times):
+            if not pair.run(plan, self.second):
+                self.second = None
+        if pair.halves.sums:
+            known = pair.trial if self.second else Trial()
+            self.cores, self.gain = known.best(), known.gain()
+
+    def _pair(self, plan: Plan, halves: Halves) -> Pair:
+        calls = [
+            call for each in plan.prepared[halves.second : halves.end] for call in each.args[0]
+        ]
+        key = tuple((c.kernel, *c.params.values()) for c in plan.commands)
+        trial, job = self.trials.setdefault(key, Trial()), None
+        if self.second and all(hasattr(call, "kernel") for call in calls):
+            needs, leaves = map(self._ranges, halves.exchanged(plan, self.writes))
+            job = self.second.job([[call.kernel, *call.args] for call in calls], needs, leaves)
+        return Pair(halves, trial, job)
+
+    def _ranges(self, tensors: Iterable[Tensor]) -> list[int]:
+        """The addresses at which ranges of memory begin and end."""
+        arrays = [(self.host.address(array), array.nbytes) for array in map(self._array, tensors)]
+        return [at for both in stretches((at, at + size) for at, size in arrays) for at in both]
 
     def _pieces(self, kernel: str, arrays: list[np.ndarray], params: dict) -> list[Callable]:
         params = {name: np.asarray(value).item() for name, value in params.items()}
@@ -62,6 +101,7 @@ class WasmDevice(NumPyDevice):
             *own,
             *told(kernel, sizes, params),
         )
+        call.kernel = kernel
         call.held = self.workspace, arrays  # as long as their addresses are
         return call
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ... import sources
 from ..base import DeviceError
+from .pair import Second
 
 MODULE = "wasm/kernels.wasm"
 PAGE = 2**16  # bytes, in which WebAssembly's memory grows
@@ -42,13 +43,16 @@ class Pyodide:
 
         try:
             imports = {"env": {"memory": pyodide_js._module.memory}}
+            self.module = WebAssembly.Module.new(to_js(code))
             instance = WebAssembly.Instance.new(
-                WebAssembly.Module.new(to_js(code)),
-                to_js(imports, dict_converter=Object.fromEntries),
+                self.module, to_js(imports, dict_converter=Object.fromEntries)
             )
         except (JsException, AttributeError) as error:
             raise DeviceError(f"The kernels for the CPU do not start here: {error}.") from error
         self.exports: dict[str, Callable] = dict(Object.entries(instance.exports))
+
+    def second(self) -> Second | None:
+        """A second core; None, but the page has one: see py_src/browser/second.py."""
 
     def call(self, name: str, *arguments: float) -> Callable[[], int | None]:
         """A call of an export."""
@@ -87,6 +91,9 @@ class Wasmtime:
         memory = (ctypes.c_ubyte * RESERVED).from_address(self.start)
         self.bytes = np.frombuffer(memory, np.uint8)  # of which some are there yet
         self.free = [(ALIGNED, PAGE - ALIGNED)]  # address and size, by address; 0 stays unused
+
+    def second(self) -> None:
+        """None: natively a run is on one core."""
 
     def call(self, name: str, *arguments: float) -> Callable[[], int | None]:
         """A call of an export."""
