@@ -18,9 +18,9 @@ TEXT = (
 CONFIG = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
 
 
-def losses(form: str, rows: str = heads.PLAIN) -> list[tuple[float, float]]:
-    """Of a run in these forms of products and attention, with two products in a dispatch, one of
-    which is by ones.
+def trained(form: str, rows: str = heads.PLAIN) -> tuple[list[tuple[float, float]], bytes]:
+    """The losses and gradient norms of a run, and its weights, in these forms of products and
+    attention, with two products in a dispatch, one of which is by ones.
     """
     device, corpus = open_device("webgpu"), Corpus(TEXT)
     device.products.is_emulated = form == tiles.PLAIN
@@ -31,31 +31,33 @@ def losses(form: str, rows: str = heads.PLAIN) -> list[tuple[float, float]]:
     sizes = dict(block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
     run = Run(CONFIG, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
     run.sample_every = 0
-    return [(record.train, record.grad_norm) for record in train(run)]
+    losses = [(record.train, record.grad_norm) for record in train(run)]
+    return losses, run.model.weights().tobytes()
 
 
 def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
     assert Corpus(TEXT).vocab_size % 4
-    plain, shared = losses(tiles.PLAIN), losses(tiles.SHARED)
-    assert len(plain) == CONFIG.iters
+    plain, shared = trained(tiles.PLAIN), trained(tiles.SHARED)
+    assert len(plain[0]) == CONFIG.iters
     assert shared == plain
 
 
 @pytest.mark.native  # no page on an emulated adapter has this form
 def test_a_run_with_attention_in_shared_rows_has_the_losses_of_a_plain_one():
-    assert losses(tiles.PLAIN, heads.SHARED) == losses(tiles.PLAIN)
+    assert trained(tiles.PLAIN, heads.SHARED) == trained(tiles.PLAIN)
 
 
 @pytest.mark.native  # as that one
 def test_a_run_in_the_largest_tiles_has_the_losses_of_a_plain_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tiles, "FEW", 0)  # however few they are
-    assert losses(tiles.TALL) == losses(tiles.PLAIN)
+    assert trained(tiles.TALL) == trained(tiles.PLAIN)
 
 
 @pytest.mark.native  # as that one
-def test_a_run_whose_sums_are_split_has_the_same_losses_each_time(monkeypatch: pytest.MonkeyPatch):
-    plain = losses(tiles.PLAIN)
+def test_a_run_whose_sums_are_split_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch):
+    losses, weights = trained(tiles.PLAIN)
     monkeypatch.setattr(tiles, "STRETCH", 16)  # a third of this model's tokens
-    split = losses(tiles.SHARED, heads.SHARED)  # parts are added up beside attention's gradient
-    assert split == losses(tiles.SHARED, heads.SHARED) != plain
-    np.testing.assert_allclose(split, plain, rtol=1e-5)
+    split = trained(tiles.SHARED, heads.SHARED)  # parts are added up beside attention's gradient
+    assert split == trained(tiles.SHARED, heads.SHARED)
+    assert split[1] != weights
+    np.testing.assert_allclose(split[0], losses, rtol=1e-5)
