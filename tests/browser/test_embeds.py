@@ -194,3 +194,28 @@ def test_a_run_is_copied_with_its_link_which_a_frame_shows_and_does_not_run(
     claim.get_by_role("button", name="Dismiss").press("Enter")
     expect(claim).to_have_count(0)
     assert page.url == f"{site_url}embed.html#panel=run"
+
+
+@pytest.mark.parametrize(
+    ("allows", "says"),
+    [
+        ("allow-scripts", "has to allow allow-scripts allow-same-origin"),
+        ("allow-scripts allow-same-origin", "then it runs on your own device"),
+    ],
+)
+def test_a_frame_in_a_sandbox_works_or_says_what_it_needs(
+    page: Page, site_url: str, allows: str, says: str
+) -> None:
+    page.goto(f"{site_url}runner/pyodide_runner.html")
+    page.evaluate(
+        """([src, sandbox]) => {
+          const frame = Object.assign(document.createElement("iframe"), { src });
+          frame.setAttribute("sandbox", sandbox);
+          document.body.append(frame);
+        }""",
+        [f"{site_url}embed.html#panel=twin", allows],
+    )
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_role("main")).to_contain_text(says)
+    expect(frame.get_by_role("main").locator("p").last).to_be_visible()
+    expect(frame.get_by_role("link", name="Open the full page")).to_be_visible()
