@@ -1,14 +1,21 @@
 """A step in two halves: what is done in them, and that a second core changes no byte."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
+from groundling.devices.base import Device
+from groundling.devices.numpy import NumPyDevice
 from groundling.devices.wasm import device as module
 from groundling.devices.wasm.device import WasmDevice
 from groundling.devices.wasm.hosts import Wasmtime, open_host
-from groundling.devices.wasm.pair import GAIN, Trial
+from groundling.devices.wasm.pair import GAIN, Pair, Trial
+from groundling.engine.jit import jit
+from groundling.engine.ops import embedding, gather_batch, gelu, position_embedding
+from groundling.engine.tensor import Tensor
 from groundling.runs.run import Run
 from groundling.train import train
 
@@ -126,6 +133,34 @@ def test_an_edited_function_has_the_whole_batch(
     trained(device, batch_size=4)
     assert set(seen) >= {4 * 16}
     assert 2 * 16 not in seen
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda x, table: x.view(2, 2, 3) + x.view(2, 2, 3, offset=12),
+        lambda x, table: position_embedding(x.view(1, 8, 3), table),
+    ],
+    ids=["sequences of one half and of the other", "a table as long as both halves"],
+)
+def test_what_goes_across_the_halves_is_not_done_in_them(device: WasmDevice, last: Callable):
+    def found(device: Device) -> tuple[np.ndarray, Pair | None]:
+        text = device.tensor(np.arange(9, dtype=np.uint32))
+        table = device.tensor(np.linspace(-1, 1, 27).reshape(9, 3))
+
+        @jit(device)
+        def step(offsets: Tensor) -> Tensor:
+            x = embedding(gather_batch(text, offsets, 2)[0], table)
+            for _ in range(4):
+                x = gelu(x)
+            return last(x, table)
+
+        result = step(np.array([0, 3, 5, 6], np.uint32)).numpy()
+        return result, device.replayed.compiled
+
+    (numbers, halves), (expected, _) = found(device), found(NumPyDevice())
+    assert halves
+    assert numbers == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(("two", "cores"), [(0.06, 2), (0.099, 1), (0.3, 1)])

@@ -62,9 +62,10 @@ def measuring(
     the steps that are read back at once. In seconds: `step`, the median over windows; `spread`,
     their tenth and ninetieth percentile; `host`, the time of Python and JavaScript in a step;
     `first`, until the first loss. `dispatches`, `submits`, `bind_groups`, `waits` and `uploaded`
-    (bytes) are per step; `memory` is in bytes; `flops` counts matrix products and attention. On a
-    GPU `host` leaves out the wait for it, and is measured in a model of as many layers whose sizes
-    are 1: the same commands, with next to no work. Its whole step is `floor`.
+    (bytes) are per step; `memory` is in bytes; `flops` counts matrix products and attention. The
+    CPU did a step on `cores`, and two are `gain` times as fast as one; 0 where it is not known. On
+    a GPU `host` leaves out the wait for it, and is measured in a model of as many layers whose
+    sizes are 1: the same commands, with next to no work. Its whole step is `floor`.
     """
     found = yield from _timed(device, corpus, batch_size, windows, model)
     if device.counts.submits:
@@ -248,6 +249,11 @@ def table(m: dict, best: dict | None = None) -> str:
             f"{m['device']}: {m['model']}, batch {m['batch_size']}",
             f"  step      {1000 * m['step']:9.2f} ms ({low:.2f} to {high:.2f}), "
             f"{m['tokens_per_second']:,.0f} tokens/s, {rate / 1e9:.2f} GFLOP/s{share}",
+            *[
+                f"  cores     {m['cores']:9}; two are {g:.2f} times as fast"
+                for g in [m["gain"]]
+                if g
+            ],
             f"  host      {1000 * m['host']:9.2f} ms of it",
             *_on_a_gpu(m),
             f"  a step    {m['dispatches']:g} dispatches, {m['submits']:g} submits, "

@@ -47,8 +47,9 @@ function Facts({ of: f }: { of: Figures }) {
     [
       "Arithmetic",
       `${giga(rate)} billion operations a second`,
-      `${((100 * rate) / f.best_flops).toFixed(0)}% of ${giga(f.best_flops)}, ` +
-        "which this device does in one large product of matrices",
+      `${((100 * rate) / (f.cores * f.best_flops)).toFixed(0)}% of ${giga(f.cores * f.best_flops)}, ` +
+        `which this device does in ${f.cores > 1 ? "a" : "one"} large product of matrices` +
+        (f.cores > 1 ? " on each core" : ""),
     ],
     ["Memory", `${giga(f.best_bytes)} GB a second`, "in a copy of 16 MiB, there and back"],
     f.submits > 0 && [

@@ -83,8 +83,8 @@ class _Sorting:
         self.before: list[Command] = []
         self.halved: list[Command] = []
         self.after: list[Command] = []
-        # What the halves use: in parts for each sequence; as a whole; and to sum in.
-        self.rows: set[Storage] = set()
+        # What the halves use: by rows, always the same ones; as a whole; and to sum in.
+        self.rows: dict[Storage, tuple] = {}
         self.shared: set[Storage] = set()
         self.sums: dict[Storage, dict] = {}  # and the regions of each, in order
         self.late: set[Storage] = set()  # what is used after them
@@ -96,9 +96,9 @@ class _Sorting:
         flags = zip(command.tensors, self.writes(command), strict=True)
         written = {t.storage for t, writes in flags if writes}
         touched = {t.storage for t in command.tensors}
-        if touched & self.rows and self._enter(command, touched, written):
+        if touched & self.rows.keys() and self._enter(command, touched, written):
             return
-        of_halves = self.rows | self.sums.keys() | self.late_written
+        of_halves = self.rows.keys() | self.sums.keys() | self.late_written
         if touched & of_halves or written & (self.shared | self.late):
             self.after.append(command)
             self.late |= touched
@@ -106,7 +106,7 @@ class _Sorting:
             return
         self.before.append(command)
         if command.kernel == "gather_batch" and command.params["batch"] % 2 == 0:
-            self.rows |= written
+            self.rows |= {t.storage: region(t) for t in command.tensors if t.storage in written}
 
     def _enter(self, command: Command, touched: set[Storage], written: set[Storage]) -> bool:
         """Enter a command into the halves, if it can be done in them."""
@@ -115,12 +115,12 @@ class _Sorting:
             return False
         count, in_rows, in_sums = ROWS[kernel]
         names = KERNELS[kernel].__code__.co_varnames
-        rows, sums, shared = set(), [], set()
+        rows, sums, shared = {}, [], set()
         for name, t in zip(names, command.tensors, strict=False):
             if name in in_rows:
-                rows.add(t.storage)
-                if t.size % 2:
+                if t.size % 2 or (rows | self.rows).get(t.storage, region(t)) != region(t):
                     return False
+                rows[t.storage] = region(t)
             elif name in in_sums:
                 adds = params.get(f"accumulate_{name[1:]}", params.get("accumulate"))
                 if adds and region(t) not in self.sums.get(t.storage, {}):
@@ -129,13 +129,16 @@ class _Sorting:
             else:
                 shared.add(t.storage)
         summed = {t.storage for t in sums}
+        half = params[count] // 2
         if (
             params[count] % 2
+            or half
+            * params.get("n_embd", 1)
+            % (params.get("period") or 1)  # what repeats would begin anew
             or touched & self.late_written
             or written & (self.late | self.shared | shared)
-            or (rows | shared) & (self.sums.keys() | summed)
-            or shared & self.rows
-            or summed & self.rows
+            or (rows.keys() | shared) & (self.sums.keys() | summed)
+            or (shared | summed) & (self.rows.keys() | rows.keys())
         ):
             return False
         self.rows |= rows
@@ -149,7 +152,7 @@ class _Sorting:
             self.before.append(Command("copy", (dloss, part), scale, command.line))
             self.shared.add(part.storage)
             command = replace(command, tensors=(logits, targets, lse, part, dlogits))
-        self.halved.append(replace(command, params=params | {count: params[count] // 2}))
+        self.halved.append(replace(command, params=params | {count: half}))
         return True
 
     def _storage(self, n_bytes: int) -> Storage:
@@ -159,7 +162,7 @@ class _Sorting:
 
     def halves(self) -> tuple[list[Command], list[Command], list[Command]]:
         """The commands of each half, and those that add the sums of the second to the first's."""
-        own = self.rows & self.plan.bytes.keys() - self.plan.results()
+        own = self.rows.keys() & self.plan.bytes.keys() - self.plan.results()
         for c in self.before + self.after:
             own -= {t.storage for t in c.tensors}
         for c in self.halved:
