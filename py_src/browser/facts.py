@@ -96,7 +96,7 @@ def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
         "itersPerSecond": rate,
         "tokensPerSecond": None if rate is None else rate * tokens,
         "elapsed": elapsed,
-        "cores": run.model.device.cores,
+        "cores": run.device.cores,
         "best": best and {"iter": best.iter, "valLoss": best.val_loss},
     }
 

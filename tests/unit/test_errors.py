@@ -108,7 +108,7 @@ HINTS = [
     ("class A:\n  weight = 1\nA().wieght\n", "Did you mean .weight?"),
     ("from groundling.engine.ops import gleu\n", "Did you mean 'gelu'?"),
     ("import groundling.ops\n", "groundling.ops is groundling.engine.ops now"),
-    ("import torch\n", "What can be imported"),
+    ("import no_such_module\n", "What can be imported"),
     ("def f():\n  pass\nf().backward()\n", "ends without `return` gives None"),
     ("def f():\n  pass\nf() + 1\n", "ends without `return` gives None"),
     ("x = 3\nx(4)\n", "is not a function"),

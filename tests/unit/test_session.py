@@ -115,7 +115,7 @@ class Bench:
         self.device = SimpleNamespace(
             **dict(name="webgpu", description="a GPU", is_emulated=False, lost=False),
             **dict(largest_tensor=2**27, most_workgroups=65_535, workgroup_bytes=2**14),
-            **dict(most_turns=math.inf, is_in_host_memory=False, ranks=Ranks()),
+            **dict(most_turns=math.inf, is_in_host_memory=False, ranks=Ranks(), cores=1),
             undisturbed=nullcontext,
             close=lambda: self.closed.append(self.device.name),
         )
