@@ -227,6 +227,7 @@ ROUTES = {
     "ElementSendKeys": ("POST", "element/{id}/value"),
     "TakeScreenshot": ("GET", "screenshot"),
     "SetWindowRect": ("POST", "window/rect"),
+    "SetTimeouts": ("POST", "timeouts"),
 }
 
 
@@ -300,3 +301,6 @@ def webkit(path: str, folder: Path) -> Iterator[WebKit]:
             ask = f"{address}/status"
             eventually("WebKitGTK", lambda: urllib.request.urlopen(ask, timeout=5).read(), log)
             yield WebKit(address)
+
+
+ENGINES = {"Firefox": firefox, "WebKit": webkit}
