@@ -21,7 +21,9 @@ from groundling.labs import bench
 
 ROOT = Path(__file__).parents[2]
 BATCH, ROUNDS = 16, 5
-PAGE = "<!doctype html><title>bench</title><script type=module src=bench_jax.js></script>"
+PAGE = """<!doctype html><title>bench</title><link rel=icon href=data:,>
+<script type=module src=bench_jax.js></script>"""
+VERSION = "return /(Firefox|Version).([0-9.]+)/.exec(navigator.userAgent)[2]"
 ON_CPU = ("wasm", "wasm on one core", "jax-js wasm")
 STEPS = {  # in a window
     "wasm": 8,
@@ -39,6 +41,7 @@ OURS = """(message) => {
   return answer;
 }"""
 Window = Callable[[dict], dict]  # sends a message to what trains
+Found = tuple[dict[str, list[float]], int]  # by `by_turns`
 
 
 def bench_browsers(
@@ -56,7 +59,8 @@ def bench_browsers(
     (runner / "bench.html").write_text(PAGE)
     url = f"{site_url}runner/bench.html"
     windows = {name: start(in_chromium(chromium, url, name), name) for name in STEPS}
-    times, cores = by_turns(windows)
+    found = {f"Chromium {chromium.version}": by_turns(windows)}
+    [(times, _)] = found.values()
     print(f"\nIn Chromium {chromium.version}, batch {BATCH}, by turns, {ROUNDS} windows each:")
     ours = median(times["wasm"])
     for name, values in times.items():
@@ -70,34 +74,37 @@ def bench_browsers(
         print(bench.report(figures[name]))
     for context in chromium.contexts:
         context.close()
-    rows, all_times = [row("Chromium", times, cores)], {"Chromium": times}
-    for name, open_browser in webdriver.ENGINES.items():
-        find, packages = build.ENGINES[name]
-        if (path := find()) is None:
-            rows.append(f"  {name:9} is missing: on Debian, {' '.join(packages)}.")
-            continue
-        with open_browser(path, tmp_path / name) as browser:
-            browser.send("SetTimeouts", script=600_000)
-            browser.open(f"{url}#wasm")
-            times, cores = by_turns({one: start(in_engine(browser), one) for one in ON_CPU})
-        rows.append(row(name, times, cores))
-        all_times[name] = times
-    print(f"On the CPU, batch {BATCH}, ms a step:")
-    print("            one core      both   jax-js   ours of jax-js's", *rows, sep="\n")
+    found |= in_engines(build, url, tmp_path)
+    print(f"On the CPU, batch {BATCH}, by turns, ms a step:")
+    print(f"{'':26} one core      both    jax-js   ours of jax-js's")
+    for name, (times, cores) in found.items():
+        ours, alone, theirs = (median(times[one]) for one in ON_CPU)
+        both = f"{ours:.1f}" if cores == 2 else "-"  # a trial chose one, or the browser cannot
+        print(f"  {name:24} {alone:8.1f} {both:>9} {theirs:9.1f} {ours / theirs:18.2f}")
     out = ROOT / "site/bench.json"
+    all_times = {name: times for name, (times, _) in found.items()}
     kept = {"machine": bench.machine(), "windows": all_times, **figures}
     out.write_text(json.dumps(kept, indent=1))
     print(f"All figures are in {out.relative_to(ROOT)}.")
 
 
-def row(browser: str, times: dict[str, list[float]], cores: int) -> str:
-    """What a step takes on the CPU in a browser, where the page's own is on so many cores."""
-    ours, alone, theirs = (median(times[name]) for name in ON_CPU)
-    both = f"{ours:.1f}" if cores == 2 else "-"
-    return f"  {browser:9} {alone:8.1f} {both:>9} {theirs:8.1f} {ours / theirs:18.2f}"
+def in_engines(build: ModuleType, url: str, folder: Path) -> dict[str, Found]:
+    """What `by_turns` finds on the CPU in the other browsers that are here, by name and version."""
+    found = {}
+    for name, open_browser in webdriver.ENGINES.items():
+        find, packages = build.ENGINES[name]
+        if (path := find()) is None:
+            print(f"{name} is missing: on Debian, {' '.join(packages)}.")
+            continue
+        with open_browser(path, folder / name) as browser:
+            browser.send("SetTimeouts", script=600_000)
+            browser.open(f"{url}#wasm")
+            windows = {one: start(in_page(browser), one) for one in ON_CPU}
+            found[f"{name} {browser.js(VERSION)}"] = by_turns(windows)
+    return found
 
 
-def by_turns(windows: dict[str, Window]) -> tuple[dict[str, list[float]], int]:
+def by_turns(windows: dict[str, Window]) -> Found:
     """The milliseconds a step of each window, and the cores that wasm's last one was on."""
     times: dict[str, list[float]] = {name: [] for name in windows}
     losses: dict[str, list[float]] = {name: [] for name in windows}
@@ -127,7 +134,7 @@ def in_chromium(chromium: Browser, url: str, name: str) -> Callable[[str, object
     return call
 
 
-def in_engine(browser: webdriver.Browser) -> Callable[[str, object], dict]:
+def in_page(browser: webdriver.Browser) -> Callable[[str, object], dict]:
     """The same in the one page of another browser."""
     return lambda script, message: browser.js(f"return ({script})(arguments[0])", message)
 
