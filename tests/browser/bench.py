@@ -23,7 +23,6 @@ ROOT = Path(__file__).parents[2]
 BATCH, ROUNDS = 16, 5
 PAGE = """<!doctype html><title>bench</title><link rel=icon href=data:,>
 <script type=module src=bench_jax.js></script>"""
-VERSION = "return /(Firefox|Version).([0-9.]+)/.exec(navigator.userAgent)[2]"
 ON_CPU = ("wasm", "wasm on one core", "jax-js wasm")
 STEPS = {  # in a window
     "wasm": 8,
@@ -100,7 +99,7 @@ def in_engines(build: ModuleType, url: str, folder: Path) -> dict[str, Found]:
             browser.send("SetTimeouts", script=600_000)
             browser.open(f"{url}#wasm")
             windows = {one: start(in_page(browser), one) for one in ON_CPU}
-            found[f"{name} {browser.js(VERSION)}"] = by_turns(windows)
+            found[f"{name} {browser.version}"] = by_turns(windows)
     return found
 
 

@@ -39,6 +39,7 @@ class Browser:
     """A browser with one page. `send` is the engine's; the rest is the same in each."""
 
     name: str
+    version: str
 
     def send(self, command: str, **parameters: object) -> object:
         raise NotImplementedError
@@ -140,7 +141,7 @@ class Firefox(Browser):
         self.stream = self.socket.makefile("rb")
         self.count = 0
         self.receive()  # it says hello
-        self.send("NewSession")
+        self.version = self.send("NewSession")["capabilities"]["browserVersion"]
 
     def receive(self) -> list:
         size = b""
@@ -244,6 +245,7 @@ class WebKit(Browser):
         }
         answer = self.request("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
         self.address += f"/{answer['sessionId']}/"
+        self.version = answer["capabilities"]["browserVersion"]
 
     def request(self, method: str, path: str, body: dict) -> object:
         data = json.dumps(body).encode() if method == "POST" else None
