@@ -774,7 +774,8 @@ def bench() -> int:
     chromium()
     build_site()
     code = subprocess.call([python(), "tests/bench.py"], cwd=ROOT)
-    options = ("-q", "-s", "-o", "python_functions=bench_*", "tests/browser/bench.py")
+    settings = ("python_functions=bench_*", "faulthandler_timeout=0")
+    options = ("-qs", *(f"--override-ini={each}" for each in settings), "tests/browser/bench.py")
     return code or subprocess.call([python(), "-m", "pytest", *options], cwd=ROOT)
 
 

@@ -1,6 +1,6 @@
 // Our default model in a worker like the site's own, for a bench that takes turns: the message
-// {device, batch} makes a run, {steps} trains so many and answers the milliseconds a step, and
-// {figures} answers all that groundling.labs.bench finds, as JSON.
+// {device, batch, alone} makes a run, on one core if alone, {steps} trains so many and answers the
+// milliseconds a step, and {figures} answers all that groundling.labs.bench finds, as JSON.
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";
 import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
@@ -18,16 +18,18 @@ from groundling.train import train
 
 second.install()
 
-def begin(name, batch):
+def begin(name, batch, alone):
     global device, run
     device = open_device(name)
+    if alone:
+        device.second = None
     config = TrainConfig(batch_size=batch, eval_interval=10**6, eval_batches=1)
     run = Run(config, shakespeare(), device)
 
 def window(steps):
     began = time.perf_counter()
     records = list(train(run, stop_at=run.iter + steps))
-    return [1000 * (time.perf_counter() - began) / steps, records[-1].train]
+    return [1000 * (time.perf_counter() - began) / steps, records[-1].train, device.cores]
 
 def figures(batch):
     return bench.dumps(bench.all_figures(device, shakespeare(), batch))
@@ -61,11 +63,13 @@ const booted = boot();
 onmessage = async ({ data }) => {
   try {
     const python = await booted;
-    const call = (name, ...given) => python.get(name).callPromising(...given);
-    if (data.device) await call("begin", data.device, data.batch);
+    const suspends = "Suspending" in WebAssembly;
+    const call = (name, ...given) =>
+      suspends ? python.get(name).callPromising(...given) : python.get(name)(...given);
+    if (data.device) await call("begin", data.device, data.batch, data.alone);
     if (data.steps) {
-      const [ms, loss] = (await call("window", data.steps)).toJs();
-      postMessage({ ms, loss });
+      const [ms, loss, cores] = (await call("window", data.steps)).toJs();
+      postMessage({ ms, loss, cores });
     } else {
       postMessage({ figures: data.figures ? await call("figures", data.batch) : "" });
     }

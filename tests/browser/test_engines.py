@@ -12,7 +12,6 @@ import webdriver
 
 WAIT = 120  # seconds for a step, on two cores that other work may share
 TABS = ("text", "talk", "inside", "step", "doctor", "twin", "inspector", "speed", "credits")
-ENGINES = {"Firefox": webdriver.firefox, "WebKit": webdriver.webkit}
 
 
 class Reader:
@@ -74,7 +73,7 @@ class Reader:
         self.press("Start")
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=webdriver.ENGINES)
 def reader(
     request: pytest.FixtureRequest,
     build: ModuleType,
@@ -86,7 +85,7 @@ def reader(
     if (path := find()) is None:
         pytest.skip(f"{request.param} is missing: on Debian, {' '.join(packages)}.")
     folder = tmp_path_factory.mktemp(request.param)
-    with ENGINES[request.param](path, folder) as browser:
+    with webdriver.ENGINES[request.param](path, folder) as browser:
         reader = Reader(browser)
         browser.open(site_url)
         reader.wait_for("ready")

@@ -39,6 +39,7 @@ class Browser:
     """A browser with one page. `send` is the engine's; the rest is the same in each."""
 
     name: str
+    version: str
 
     def send(self, command: str, **parameters: object) -> object:
         raise NotImplementedError
@@ -140,7 +141,7 @@ class Firefox(Browser):
         self.stream = self.socket.makefile("rb")
         self.count = 0
         self.receive()  # it says hello
-        self.send("NewSession")
+        self.version = self.send("NewSession")["capabilities"]["browserVersion"]
 
     def receive(self) -> list:
         size = b""
@@ -227,6 +228,7 @@ ROUTES = {
     "ElementSendKeys": ("POST", "element/{id}/value"),
     "TakeScreenshot": ("GET", "screenshot"),
     "SetWindowRect": ("POST", "window/rect"),
+    "SetTimeouts": ("POST", "timeouts"),
 }
 
 
@@ -243,6 +245,7 @@ class WebKit(Browser):
         }
         answer = self.request("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
         self.address += f"/{answer['sessionId']}/"
+        self.version = answer["capabilities"]["browserVersion"]
 
     def request(self, method: str, path: str, body: dict) -> object:
         data = json.dumps(body).encode() if method == "POST" else None
@@ -300,3 +303,6 @@ def webkit(path: str, folder: Path) -> Iterator[WebKit]:
             ask = f"{address}/status"
             eventually("WebKitGTK", lambda: urllib.request.urlopen(ask, timeout=5).read(), log)
             yield WebKit(address)
+
+
+ENGINES = {"Firefox": firefox, "WebKit": webkit}
