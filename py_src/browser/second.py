@@ -7,7 +7,8 @@ from typing import Any
 import js
 import pyodide_js
 from groundling_js import Second as Worker
-from pyodide.ffi import can_run_sync, run_sync, to_js
+from pyodide.ffi import can_run_sync, to_js
+from wgpu.promise import wait
 
 from groundling.devices.wasm.hosts import Pyodide
 
@@ -29,7 +30,7 @@ class Second:
         return self.worker.begin(job)
 
     def wait(self, most: float) -> bool:
-        return run_sync(self.worker.wait(1000 * most))
+        return wait(self.worker.wait(1000 * most))
 
 
 def install() -> None:

@@ -71,7 +71,7 @@ class StepView(View):
             raise ValueError("There is no run, or no file is open, to take a step of.")
         if source == "run" and session.phase == "training":
             raise ValueError("The run trains: pause it, and its next step is taken apart.")
-        of = [model, session.setup, session.device, sources.overlay]
+        of = [model, model.config, session.setup, session.device, sources.overlay]
         if self.at != (source, model.iter) or not groundling.engine.jit.same(self.of, of):
             self.drop()
             beginning = run if source == "run" else self._beginning(model)

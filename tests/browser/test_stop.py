@@ -15,6 +15,9 @@ ENDLESS = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            pass\n
 WAITING = TRAIN.replace(
     LINE, f"{LINE}        while it >= 3:\n            run.model.parameters['wte'].numpy()\n"
 )
+EVALUATING = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            evaluate(run)\n") + (
+    "\n\nfrom .devices.wasm.pair import Trial\n\nTrial.cores = lambda trial: 2\n"
+)
 
 
 def open_long(page: Page, url: str) -> None:
@@ -73,6 +76,16 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
     button(page, "Resume").click()
     wait_for(page, "training")
     expect(page.locator('[data-readout="iter"]')).to_have_text(re.compile(r"^([4-9]|\d\d) "))
+
+
+def test_a_loop_that_waits_for_a_second_core_is_stopped(page: Page, site_url: str):
+    open_long(page, site_url)
+    fill(page, Batch_size="32")
+    write(page, EVALUATING)
+    pace = start(page)
+    page.wait_for_timeout(1000 + 2000 * pace)
+    pressed_until(page, "Pause", "error")  # it is not ended with the run
+    expect(page.get_by_role("button", name=re.compile("line .* in evaluate"))).to_be_visible()
 
 
 def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(

@@ -448,11 +448,19 @@ def test_a_command_that_is_refused_leaves_the_log_of_before():
     assert Path("log.jsonl").read_text() == "of an earlier run"
 
 
-@pytest.mark.parametrize("others", [["--state", "a"], ["--log", "a"]])
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["--state", "a"],
+        ["--log", "./a"],
+        ["--tensorboard", "a"],
+        ["--log", "b", "--tensorboard", "b"],
+    ],
+)
 def test_two_files_of_a_run_cannot_be_one(others, capsys):
     assert cli.main(["train", *SMALL, "--out", "a", *others]) == 2
-    assert "a is named for more than one file." in capsys.readouterr().err
-    assert not Path("a").exists()
+    assert " is named for more than one file." in capsys.readouterr().err
+    assert files() == []
 
 
 def test_a_run_that_is_resumed_writes_as_often_as_it_is_told_to():

@@ -413,6 +413,16 @@ def test_what_was_edited_away_is_told_in_a_sentence(rng, path: str, change, said
         edited(rng, path, *change)
 
 
+def test_a_text_of_one_character_is_told_though_nothing_surprises(device: Device):
+    corpus = Corpus("a" * 100)
+    run = Run(TrainConfig(batch_size=2), corpus, device, GPTConfig(1, 7, 1, 1, 4, 4))
+    step = take_apart(run)
+    told = {stage.title: stage for stage in stages(step, fitting(step, Choice()))}
+    assert step.loss == 0
+    assert [row[1] for row in told["Loss"].tables[1].rows] == ["0", "0"]
+    assert "edited" not in "".join(stage.says for stage in told.values())
+
+
 def test_a_step_that_is_too_large_is_refused_with_its_size(device: Device, monkeypatch, rng):
     run = trained(device, rng, 1)
     monkeypatch.setattr(step_module, "MOST_BYTES", 1000)

@@ -89,6 +89,9 @@ def test_a_step_is_taken_apart_once_and_told_of_whatever_is_chosen(bench, monkey
     list(train(bench.session.run, 1))
     bench.ask()
     assert len(taken) == 2
+    bench.session.run.set_lr(0.5)
+    bench.ask()
+    assert taken[2:] == [bench.session.run]
     bench.view.on_phase("training")
     assert bench.view.step is None
 

@@ -8,6 +8,7 @@ import pytest
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.open import open_device
+from groundling.devices.tap import Tap
 from groundling.devices.webgpu import heads, tiles
 from groundling.runs.run import Run
 from groundling.train import train
@@ -61,3 +62,16 @@ def test_a_run_whose_sums_are_split_is_the_same_each_time(monkeypatch: pytest.Mo
     assert split == trained(tiles.SHARED, heads.SHARED)
     assert split[1] != weights
     np.testing.assert_allclose(split[0], losses, rtol=1e-5)
+
+
+@pytest.mark.native  # as that one
+def test_a_tap_hears_of_a_split_sum_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tiles, "STRETCH", 16)
+    device, calls = open_device("webgpu"), []
+    device.products.is_emulated = False
+    assert device.products.choose(tiles.SHARED) == tiles.SHARED
+    a, b, y = (device.tensor(np.ones(shape)) for shape in ((40, 4), (40, 8), (4, 8)))
+    with Tap(device, calls.append):
+        device.run("matmul_tn", a, b, y, m=4, k=40, n=8, accumulate=0)
+    assert [call.kernel for call in calls] == ["matmul_tn"]
+    assert (y.numpy() == 40).all()

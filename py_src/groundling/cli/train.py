@@ -119,10 +119,13 @@ def train_command(args: argparse.Namespace) -> int:
             )
         saver = Saver(run, args, setup)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
-        for path in filter(None, (weights, args.state)):
-            if [weights, args.state, args.log].count(path) > 1:
+        written = [Path(path) for path in (weights, args.state) if path]
+        named = [*written, *(Path(path) for path in (args.log, args.tensorboard) if path)]
+        for path in named:
+            if named.count(path) > 1:
                 raise ValueError(f"{path} is named for more than one file.")
-            require_writable(Path(path))
+        for path in written:
+            require_writable(path)
         logs = Logs() if run.ranks.rank else Logs(args.log, args.tensorboard)
     parameters, ranks = parameter_count(run.model.shapes), run.ranks.size
     print(

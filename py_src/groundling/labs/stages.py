@@ -251,7 +251,7 @@ class _Teller:
             says += f" The device's is the mean over all {step.shares} parts of the batch."
         elif not math.isclose(float(mean), step.loss, rel_tol=1e-4):
             says += " The code is edited: the device's loss is another than this mean."
-        most = max(map(float, means))
+        most = max(*map(float, means), 1e-30)
         return (
             "Loss",
             says,
