@@ -97,6 +97,17 @@ def test_a_second_core_that_fails_changes_no_byte_and_is_left(
     assert (second.orders, device.second, device.cores) == (at, None, 1)
 
 
+def test_a_run_on_one_core_is_not_told_to_have_those_of_the_run_before(
+    device: WasmDevice, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trial, "gain", lambda trial: 1.8)
+    monkeypatch.setattr(device, "second", Elsewhere(device.host))
+    trained(device)
+    assert (device.cores, device.gain) == (2, 1.8)
+    trained(device, batch_size=5)
+    assert (device.cores, device.gain) == (1, 0.0)
+
+
 def test_the_halves_have_the_gradient_of_the_whole_in_less_memory(
     monkeypatch: pytest.MonkeyPatch,
 ):

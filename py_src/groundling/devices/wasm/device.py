@@ -44,6 +44,8 @@ class WasmDevice(NumPyDevice):
 
     def _arrange(self, plan: Plan) -> None:
         plan.compiled = halve(plan, self.kernels, self.writes)
+        if not plan.compiled and any(c.line.endswith(" back") for c in plan.commands):
+            self.cores, self.gain = 1, 0.0  # of this step
 
     def _replay(self, plan: Plan, inputs: Inputs | None, times: int) -> None:
         if isinstance(plan.compiled, Halves):
