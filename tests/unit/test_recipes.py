@@ -59,9 +59,9 @@ def overlay(name: str) -> dict[str, str]:
     return recipes.apply(recipe, texts)
 
 
-def small_run(device: Device, **settings: float):
+def small_run(device: Device, text: str = TEXT, **settings: float):
     """A run of odd sizes and with dropout, by the code in force."""
-    corpus, config = Corpus(TEXT), groundling.config
+    corpus, config = Corpus(text), groundling.config
     shape = dict(block_size=9, n_layer=2, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
     common = dict(seed="small", iters=8, batch_size=3, lr=1e-2, min_lr=1e-3, warmup=4)
     common |= dict(eval_interval=3, eval_batches=1)
@@ -319,6 +319,11 @@ def test_a_sample_is_printed_every_50_iterations_and_the_run_is_the_same(
     assert [len(text) for text in parts[2::2]] == [101, 101]  # and the line's end
     assert weights_of(run) == weights_of(plain)
     assert run.log == [replace_class(record, run.log[0]) for record in plain.log]
+
+
+def test_a_sample_is_printed_of_a_text_without_line_breaks(device: Device, use: Callable):
+    use("print-sample")
+    assert printed_by(small_run(device, TEXT.replace("\n", " "), iters=2)).startswith("iter 0: ")
 
 
 def replace_class(record, like):

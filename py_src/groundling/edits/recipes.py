@@ -214,19 +214,21 @@ LABEL_SMOOTHING = Recipe(
 PRINT_SAMPLE = Recipe(
     "print-sample",
     "Print a sample every 50 iterations",
-    "What the model writes appears in the console as it learns, from letters of chance to names in "
+    "What the model writes appears in the console as it learns, from random letters to names in "
     "capitals. It draws from a stream of its own, so the run ends with the very same weights.",
     (
         Edit(
             TRAIN,
             "from .runs.run import Run\n",
-            "from .runs.run import Run\nfrom .runs.writer import generate\n",
+            "from .runs.run import Run\nfrom .runs.samples import prompt\n"
+            "from .runs.writer import generate\n",
         ),
         Edit(
             TRAIN,
             "        lr = learning_rate(it, config)\n",
             r"""        if it % 50 == 0:
-            print(f"iter {it}:", generate(run.model, run.corpus, "\n", 100, config.seed))
+            begun = prompt(run.corpus)
+            print(f"iter {it}:", generate(run.model, run.corpus, begun, 100, config.seed))
         lr = learning_rate(it, config)
 """,
         ),
