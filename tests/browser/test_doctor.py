@@ -97,7 +97,8 @@ def test_cases_show_what_they_should_and_the_levels_are_told(
     # By keys, the curve tells its losses.
     curve = case.get_by_role("slider")
     curve.press("Home")
-    assert curve.get_attribute("aria-valuetext").startswith("iteration 0: training 4.18")
+    told = re.compile("^iteration 0: training 4.18")
+    expect(curve).to_have_attribute("aria-valuetext", told)
 
     # The fix sets the rate in the fields, where another was; and the warm-up, which has none.
     page.get_by_role("tab", name="Text and model").click()
