@@ -192,13 +192,16 @@ class _Teller:
                 [("x before", x), *added.items(), ("x after", y), ("after - before", y - x)]
             )
         ]
+        note = ""
         if terms and np.allclose(x + sum(z for _, z in terms), y, rtol=1e-4, atol=1e-5):
             tables.append(self._channels(rows, y))
+        else:
+            note = " The code is edited: what the block adds is not the sum of attn and mlp."
         return (
             f"Block {i + 1}",
             "Attention brings to each character something of those before it; then the MLP works "
             "on each by itself. Each reads the stream through a norm, and what it makes is added "
-            "to the stream.",
+            f"to the stream.{note}",
             "x = x + attn(ln_1(x))      x = x + mlp(ln_2(x))",
             tables,
         )
