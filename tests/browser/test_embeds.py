@@ -119,6 +119,8 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
     course.get_by_role("link", name="Next lesson").press("Enter")
     expect(course).to_have_attribute("data-lesson", "4")
     assert lesson.url == f"{site_url}embed.html#panel=lesson&lesson=4"
+    expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 4")
+    assert lesson.title() == "Lesson 4 · Groundling"
     assert (
         lesson.get_by_role("link", name="Open the full page")
         .evaluate("(link) => link.href")
@@ -200,7 +202,7 @@ def test_a_run_is_copied_with_its_link_which_a_frame_shows_and_does_not_run(
     ("allows", "says"),
     [
         ("allow-scripts", "has to allow allow-scripts allow-same-origin"),
-        ("allow-scripts allow-same-origin", "then it runs on your own device"),
+        ("allow-scripts allow-same-origin", "then runs on your own device"),
     ],
 )
 def test_a_frame_in_a_sandbox_works_or_says_what_it_needs(
