@@ -532,7 +532,7 @@ def _place_of(line: str, kernels: dict[str, int]) -> Place:
 
 def _edited(as_usual: bool) -> str:
     """What is said where the device has another number than the formula gives."""
-    return "" if as_usual else " The code is edited: what the device has does not follow this formula."
+    return "" if as_usual else " The code is edited: the device's number is not of this formula."
 
 
 def _shape(x: np.ndarray) -> str:
