@@ -247,6 +247,8 @@ def test_a_kernel_is_done_when_its_derivative_is_that_of_finite_differences(monk
     run = run_of(2)
     asked = Seen(run), "gelu", {}
     assert "still computes GELU" in course.check(*asked).says
+    unchanged = course.answer(Seen(), "slope", {"at": 1.5, "within": 0.01}, 3)
+    assert not unchanged.done and "still computes GELU" in unchanged.says
     monkeypatch.setitem(KERNELS, "gelu", square)
     found = course.check(*asked)
     assert not found.done and "Change the derivative too" in found.says

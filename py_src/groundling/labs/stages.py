@@ -220,7 +220,7 @@ class _Teller:
             "Logits and surprise",
             "The stream, normalized once more, is compared with each character's embedding: that "
             "gives a logit for each. Softmax turns them into probabilities. The surprise says how "
-            "unlikely the character was that really came, in nats: the darker, the higher.",
+            "unlikely the character was that really came, in nats: the stronger the tint, the more.",
             "p = e^logit / Σ e^logit      surprise = -ln p = ln Σ e^logit - logit",
             [
                 Table(
