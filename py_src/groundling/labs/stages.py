@@ -219,8 +219,9 @@ class _Teller:
         return (
             "Logits and surprise",
             "The stream, normalized once more, is compared with each character's embedding: that "
-            "gives a logit for each. Softmax turns them into probabilities. The surprise says how "
-            "unlikely the character was that really came, in nats: the stronger the tint, the more.",
+            "gives a logit for each. Softmax turns them into probabilities. The surprise says, in "
+            "nats, how unlikely the character was that really came: the stronger the tint, the "
+            "more.",
             "p = e^logit / Σ e^logit      surprise = -ln p = ln Σ e^logit - logit",
             [
                 Table(
