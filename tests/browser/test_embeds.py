@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import FLAGS
+from conftest import FLAGS, ROOT
 from driving import button, fill, open_page, wait_for
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
@@ -22,6 +22,7 @@ PANELS = {
     "Look inside": "panel=inside&prompt=To+be",
     "Lesson 3": "panel=lesson&lesson=3",
 }
+LESSONS = len(list((ROOT / "site/lessons/en").glob("*.md")))
 STORED = """async () => {
   const asked = [() => localStorage, () => navigator.storage.getDirectory(), () => caches.keys()];
   const given = asked.map(async (ask) => ask());
@@ -137,7 +138,9 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
         ("panel=twin&c=1", "The panel twin has no setting “c”; it has a, b, iters."),
         ("panel=talk&topP=7", "topP is “7” in the address; it goes from 0.1 to 1."),
         ("panel=talk&temperature=<b>", "temperature is “<b>” in the address"),
-        ("panel=lesson&lesson=", "lesson is “” in the address; it goes from 1 to 99."),
+        ("panel=lesson&lesson=", f"lesson is “” in the address; it goes from 1 to {LESSONS},"),
+        (f"panel=lesson&lesson={LESSONS + 1}", f"it goes from 1 to {LESSONS}, in whole numbers."),
+        ("panel=lesson&lesson=1.5", "lesson is “1.5” in the address"),
         ("panel=run&link=code=abc", "What the address has as a link is not that of a run."),
         ("panel=run&theme=pink", "The theme is “pink” in the address; it can be light or dark."),
     ],

@@ -330,8 +330,8 @@ export function OneStep() {
     <div class="body stack" ref={body}>
       <p class="intro">
         The very next step of training, taken apart on a copy: from the text of the batch to the
-        loss, back to every weight, and the update. Every number is the device's own, or is
-        computed from numbers shown here.
+        loss, back to every weight, and the update. Every number is the device's own, or is computed
+        from numbers shown here.
       </p>
       <Sources name="step-source" chosen={of} choose={(of) => (source.value = of)} />
       {apart ? (
