@@ -122,11 +122,15 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
     assert lesson.url == f"{site_url}embed.html#panel=lesson&lesson=4"
     expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 4")
     assert lesson.title() == "Lesson 4 · Groundling"
+    assert course.get_by_role("button", name="Close").count() == 0  # nothing would be left
     assert (
         lesson.get_by_role("link", name="Open the full page")
         .evaluate("(link) => link.href")
         .endswith("lesson=4")
     )
+    lesson.evaluate("location.hash = 'panel=lesson'")
+    expect(course).to_have_attribute("data-lesson", "1")
+    expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 1")
     assert wrong == []
 
 

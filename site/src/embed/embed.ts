@@ -75,8 +75,8 @@ function tell(text: string, label = "", act = () => {}): void {
 }
 
 /** Names the panel, and has the link to the full page lead to it. */
-function head(name: PanelName, { lesson }: Settings): void {
-  const heading = lesson ? `Lesson ${lesson}` : PANELS[name].title;
+function head(name: PanelName, { lesson = "1" }: Settings): void {
+  const heading = name === "lesson" ? `Lesson ${lesson}` : PANELS[name].title;
   document.title = `${heading} · Groundling`;
   document.querySelector("h1")!.textContent = heading;
   full.hash = location.hash;
