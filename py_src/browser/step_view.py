@@ -123,8 +123,8 @@ class StepView(View):
         if step.iter >= step.config.iters:
             return f"Your run is done; this is the step after it, iteration {step.iter:,}."
         return (
-            f"Iteration {step.iter:,} of your run, which it will take when it goes on. This is "
-            "made on a copy: the run stays as it is."
+            f"Iteration {step.iter:,} of your run, the step it will take after Resume. It was "
+            "computed on a copy: the run stays as it is."
         )
 
     def _tell(self, source: str, problem: str = "", apart: Message | None = None) -> None:

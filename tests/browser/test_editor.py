@@ -555,7 +555,13 @@ def test_notes_stand_beside_the_code_on_request_and_are_no_part_of_it(
     page.get_by_role("button", name="Show notes").press("Enter")
     expect(shown.first).to_contain_text("one update of all weights")
     expect(shown.first).to_have_attribute("lang", "en")
+    expect(shown.first).to_be_in_viewport()  # though it is far down in the file
     axe("notes on train.py", ".coding")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.locator(".coding .cm-scroller").first.evaluate("(it) => { it.scrollLeft = 300; }")
+    gutter = page.locator(".coding .cm-gutters").first.bounding_box()
+    assert shown.first.bounding_box()["x"] >= gutter["x"] + gutter["width"] - 4
+    page.set_viewport_size({"width": 1440, "height": 900})
 
     show(page, "optim.py")
     about_m = shown.filter(has_text="Two more numbers for each parameter")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import FLAGS
+from conftest import FLAGS, ROOT
 from driving import button, fill, open_page, wait_for
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
@@ -22,6 +22,7 @@ PANELS = {
     "Look inside": "panel=inside&prompt=To+be",
     "Lesson 3": "panel=lesson&lesson=3",
 }
+LESSONS = len(list((ROOT / "site/lessons/en").glob("*.md")))
 STORED = """async () => {
   const asked = [() => localStorage, () => navigator.storage.getDirectory(), () => caches.keys()];
   const given = asked.map(async (ask) => ask());
@@ -119,11 +120,17 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
     course.get_by_role("link", name="Next lesson").press("Enter")
     expect(course).to_have_attribute("data-lesson", "4")
     assert lesson.url == f"{site_url}embed.html#panel=lesson&lesson=4"
+    expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 4")
+    assert lesson.title() == "Lesson 4 · Groundling"
+    assert course.get_by_role("button", name="Close").count() == 0  # nothing would be left
     assert (
         lesson.get_by_role("link", name="Open the full page")
         .evaluate("(link) => link.href")
         .endswith("lesson=4")
     )
+    lesson.evaluate("location.hash = 'panel=lesson'")
+    expect(course).to_have_attribute("data-lesson", "1")
+    expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 1")
     assert wrong == []
 
 
@@ -135,7 +142,9 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
         ("panel=twin&c=1", "The panel twin has no setting “c”; it has a, b, iters."),
         ("panel=talk&topP=7", "topP is “7” in the address; it goes from 0.1 to 1."),
         ("panel=talk&temperature=<b>", "temperature is “<b>” in the address"),
-        ("panel=lesson&lesson=", "lesson is “” in the address; it goes from 1 to 99."),
+        ("panel=lesson&lesson=", f"lesson is “” in the address; it goes from 1 to {LESSONS},"),
+        (f"panel=lesson&lesson={LESSONS + 1}", f"it goes from 1 to {LESSONS}, in whole numbers."),
+        ("panel=lesson&lesson=1.5", "lesson is “1.5” in the address"),
         ("panel=run&link=code=abc", "What the address has as a link is not that of a run."),
         ("panel=run&theme=pink", "The theme is “pink” in the address; it can be light or dark."),
     ],
@@ -200,7 +209,7 @@ def test_a_run_is_copied_with_its_link_which_a_frame_shows_and_does_not_run(
     ("allows", "says"),
     [
         ("allow-scripts", "has to allow allow-scripts allow-same-origin"),
-        ("allow-scripts allow-same-origin", "then it runs on your own device"),
+        ("allow-scripts allow-same-origin", "then runs on your own device"),
     ],
 )
 def test_a_frame_in_a_sandbox_works_or_says_what_it_needs(

@@ -216,7 +216,7 @@ def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: C
     fill(page, Batch_size="2")
     shelf.get_by_label("Values, with commas between").fill("0.0003, 0.003")
     shelf.get_by_label("Iterations of each").fill("2")
-    shelf.get_by_label("Keep its runs in the list above").press("Space")
+    shelf.get_by_label("Keep the runs of the sweep in the list above").press("Space")
     press(page, "Run sweep")
     sweep = shelf.get_by_role("region", name="Sweep", exact=True)
     expect(sweep).to_have_attribute("data-sweep", "done")

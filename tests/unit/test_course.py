@@ -247,6 +247,8 @@ def test_a_kernel_is_done_when_its_derivative_is_that_of_finite_differences(monk
     run = run_of(2)
     asked = Seen(run), "gelu", {}
     assert "still computes GELU" in course.check(*asked).says
+    unchanged = course.answer(Seen(), "slope", {"at": 1.5, "within": 0.01}, 3)
+    assert not unchanged.done and "still computes GELU" in unchanged.says
     monkeypatch.setitem(KERNELS, "gelu", square)
     found = course.check(*asked)
     assert not found.done and "Change the derivative too" in found.says
@@ -376,7 +378,7 @@ def test_the_page_s_report_of_a_lesson_has_the_answers_and_the_run_that_there_is
     page = Page(CORPUS)
     asked = {"number": 3, "title": "A <seed>", "answers": [["Answer", "0"]], "page": "https://x/"}
     page.tell("lesson_report", **asked)
-    assert "There is no run with it" in page.last("file")["bytes"].decode()
+    assert "There was no run when this report was made" in page.last("file")["bytes"].decode()
     page.tell("start", seed="hamlet", iters=2, batchSize=2, lr=3e-4)
     page.finish()
     page.tell("lesson_report", **asked)

@@ -172,6 +172,6 @@ def test_a_report_of_a_lesson_has_the_answers_and_is_checked_as_that_of_a_run(
     changed = text.replace("<dt>lr</dt><dd>0.0003</dd>", "<dt>lr</dt><dd>0.0004</dd>")
     assert verify(changed) == 1
     alone = report.dumps(None, "Lesson 3", answers=answers)
-    assert "There is no run with it." in alone
+    assert "There was no run when this report was made." in alone
     assert verify(alone) == 2
     assert "has no settings" in capsys.readouterr().err

@@ -370,6 +370,8 @@ def test_an_edited_model_is_taken_apart_as_it_is(rng):
     step = edited(rng, "model.py", ("x + self.attn(self.ln_1(x))", "x + 0.5 * self.attn(x)"))
     assert "ln_1" not in step.added[0] and "attn" in step.added[0]
     assert not step.before["g"]["h.0.ln_1.weight"].any()
+    told = {stage.title: stage.says for stage in stages(step, fitting(step, Choice()))}
+    assert "The code is edited: what the block adds is not" in told["Block 1"]
 
 
 @pytest.mark.native  # tests/browser trains with them in the real worker

@@ -36,8 +36,9 @@ class Pairs:
         """What it knows, in a sentence."""
         one = "byte" if self.corpus.tokenizer == BYTES else "character"
         return (
-            f"It has counted how often each {one} follows each other one in the training text, and "
-            f"looks back at the last {one} alone: its loss is the line “letter pairs” of the curve."
+            f"This model has only counted how often each {one} follows each other one in the "
+            f"training text, and sees only the last {one}. Its loss is the line “letter pairs” "
+            "under “How low can it go?”."
         )
 
     def logits(self, token: int) -> np.ndarray:

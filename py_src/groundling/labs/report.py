@@ -95,7 +95,8 @@ def dumps(
     out = [HEAD.format(policy=POLICY, title=escape(title), style=STYLE)]
     if answers:
         out += _rows("Answers", answers)
-    out += _run(saved, page, edits) if saved else ["<p>There is no run with it.</p>"]
+    none = "<p>There was no run when this report was made.</p>"
+    out += _run(saved, page, edits) if saved else [none]
     return "\n".join([*out, "</body>", "</html>", ""])
 
 

@@ -139,13 +139,13 @@ class _Teller:
         return (
             "Batch",
             f"Iteration {step.iter} takes {T} characters from each of {B} places in the text, "
-            f"which the run's random stream draws. At each character the model is to predict the "
+            f"which the run's random stream draws. At each character the model has to predict the "
             f"next one.{shares} Choose a character: the stages tell what happens to it.",
             "x[b, t] = text[o[b] + t]      y[b, t] = text[o[b] + t + 1]",
             [
                 Table(
                     "Around your character",
-                    ["t", "Reads", "Token", "Is to predict", "Its token"],
+                    ["t", "Reads", "Token", "Should predict", "Its token"],
                     [
                         [
                             f"{t} ←" if t == at else str(t),
@@ -192,13 +192,16 @@ class _Teller:
                 [("x before", x), *added.items(), ("x after", y), ("after - before", y - x)]
             )
         ]
+        note = ""
         if terms and np.allclose(x + sum(z for _, z in terms), y, rtol=1e-4, atol=1e-5):
             tables.append(self._channels(rows, y))
+        else:
+            note = " The code is edited: what the block adds is not the sum of attn and mlp."
         return (
             f"Block {i + 1}",
-            "Attention brings to each character something of those before it; then the MLP works "
-            "on each by itself. Each reads the stream through a norm, and what it makes is added "
-            "to the stream.",
+            "Attention brings information to each character from those before it; then the MLP "
+            "works on each character by itself. Each of the two reads the stream through a norm, "
+            f"and its result is added to the stream.{note}",
             "x = x + attn(ln_1(x))      x = x + mlp(ln_2(x))",
             tables,
         )
@@ -216,8 +219,9 @@ class _Teller:
         return (
             "Logits and surprise",
             "The stream, normalized once more, is compared with each character's embedding: that "
-            "gives a logit for each. Softmax makes probabilities of them. The surprise is how "
-            "unlikely the character was that really came, in nats: the darker, the more.",
+            "gives a logit for each. Softmax turns them into probabilities. The surprise says, in "
+            "nats, how unlikely the character was that really came: the stronger the tint, the "
+            "more.",
             "p = e^logit / Σ e^logit      surprise = -ln p = ln Σ e^logit - logit",
             [
                 Table(
@@ -250,7 +254,7 @@ class _Teller:
         if step.shares > 1:
             says += f" The device's is the mean over all {step.shares} parts of the batch."
         elif not math.isclose(float(mean), step.loss, rel_tol=1e-4):
-            says += " The code is edited: the device's loss is another than this mean."
+            says += " The code is edited: the device's loss differs from this mean."
         most = max(*map(float, means), 1e-30)
         return (
             "Loss",
@@ -284,12 +288,12 @@ class _Teller:
         return (
             "Back through the logits",
             "Now the same way back. The gradient says how the loss would change if a number grew a "
-            "little. By a logit it is the probability that the model gave, less one for the "
-            f"character that came; divided by {count:,}, as the loss is a mean.",
+            "little. For a logit it is the probability that the model gave, minus 1 for the "
+            f"character that came, divided by {count:,}, since the loss is a mean.",
             f"d loss / d logit = (p - came) / {count}",
             [
                 Table(
-                    "Gradient by the logits at your character",
+                    "Gradient for the logits at your character",
                     ["Character", "p", "came", "(p - came) / N", SEEN],
                     rows,
                 ),
@@ -305,7 +309,7 @@ class _Teller:
         after, before = step.gradients[i + 1], step.gradients[i]
         return (
             f"Back through block {i + 1}",
-            "The stream hands the gradient on unchanged, as a sum does; the block adds what comes "
+            "The stream passes the gradient on unchanged, as a sum does; the block adds what comes "
             "back through its MLP and its attention. On the way each of its parameters gets its "
             "own gradient.",
             "d loss / d x = d loss / d x' + (what comes back through mlp and attn)",
@@ -406,8 +410,8 @@ class _Teller:
             "AdamW",
             "Every weight takes a step of its own: m averages its gradients, v their squares, and "
             "the step is m over the root of v, so that a weight with small gradients moves as far "
-            "as others. Each weight also shrinks a little, which is the decay. Choose a weight, "
-            f"and follow it.{edited}",
+            "as others. Each weight also shrinks a little, which is the decay. Choose a weight to "
+            f"follow.{edited}",
             "m = β1 m + (1 - β1) g      v = β2 v + (1 - β2) g²      "
             "w = w - lr λ w - lr (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)",
             [
@@ -443,9 +447,9 @@ class _Teller:
             ["w", "the weight as it was", w, ""],
             ["g", "its gradient, clipped", g, ""],
             ["m", "the average of its gradients so far", m, ""],
-            ["v", "and of their squares", v, ""],
+            ["v", "the average of their squares", v, ""],
             ["lr", f"the learning rate of iteration {step.iter}", lr, ""],
-            ["t", "steps, with this one", str(t), ""],
+            ["t", "steps so far, including this one", str(t), ""],
             ["m'", f"{b1} · {_signed(m)} + (1 - {b1}) · {_signed(g)}", m1, has["m"]],
             ["v'", f"{b2} · {v} + (1 - {b2}) · {_signed(g)}²", v1, has["v"]],
             ["m̂", f"{_signed(m1)} / (1 - {b1}^{t})", m2, ""],
@@ -529,7 +533,7 @@ def _place_of(line: str, kernels: dict[str, int]) -> Place:
 
 def _edited(as_usual: bool) -> str:
     """What is said where the device has another number than the formula gives."""
-    return "" if as_usual else " The code is edited: what the device has is not by this formula."
+    return "" if as_usual else " The code is edited: the device's number is not of this formula."
 
 
 def _shape(x: np.ndarray) -> str:

@@ -47,10 +47,11 @@ export function leaveFragment(): void {
   fragment.value = "";
 }
 
-/** The link among a panel's settings. */
+/** The link among a panel's settings; of a lesson without a number, the first. */
 function linkIn(settings: URLSearchParams): string {
-  const lesson = settings.get("lesson");
-  return lesson ? `lesson=${lesson}` : (settings.get("link") ?? "");
+  return settings.get("panel") === "lesson"
+    ? `lesson=${settings.get("lesson") ?? 1}`
+    : (settings.get("link") ?? "");
 }
 
 export function watchFragment(): void {

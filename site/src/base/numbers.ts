@@ -5,13 +5,14 @@ import { count } from "./format";
 const PLAIN = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const GROUPED = /^\d{1,3}(([,.'\s])\d{3})(\2\d{3})*$/; // \s: the space and the narrow ones too
 
-/** What a text means as a number, a whole one if so asked; NaN if nothing. A comma is decimal, as
- * much of the world has it, and in a whole number, as in 2,000, it groups the digits. */
+/** What a text means as a number, a whole one if so asked; NaN if nothing, or one too large. A comma is
+ * decimal, as much of the world has it, and in a whole number, as in 2,000, it groups the digits. */
 export function parse(text: string, whole = false): number {
   let plain = text.trim();
   if (whole && GROUPED.test(plain)) plain = plain.replace(/\D/g, "");
   else if (!plain.includes(".")) plain = plain.replace(",", ".");
-  return PLAIN.test(plain) ? Number(plain) : NaN;
+  const value = PLAIN.test(plain) ? Number(plain) : NaN;
+  return Number.isFinite(value) ? value : NaN;
 }
 
 /** What is wrong with a text that should be a number of a range, as a sentence, or "". */

@@ -2,7 +2,11 @@
 // the panel's name come settings, which its fields then hold. Anyone may have written such an address:
 // it fills in fields, and nothing of it runs by itself.
 
-/** What a setting may be: a text, the link of a run, or a number from the first to the second. */
+/** How many lessons there are. */
+export const LESSONS = 10;
+
+/** What a setting may be: a text, the link of a run, or a number from the first to the second, a whole
+ * one if these are. */
 type Kind = "text" | "link" | readonly [number, number];
 
 interface Panel {
@@ -55,7 +59,7 @@ export const PANELS = {
     title: "A lesson",
     what: "One thing to do on a run of your own, which Python checks, and one question.",
     height: 900,
-    settings: { lesson: [1, 99] },
+    settings: { lesson: [1, LESSONS] },
   },
 } as const satisfies Record<string, Panel>;
 
@@ -96,9 +100,11 @@ export function readPanel(
       return { problem: "What the address has as a link is not that of a run." };
     }
     const [least, most] = kind;
-    if (!(text.trim() && Number(text) >= least && Number(text) <= most))
+    const whole = [least, most].every(Number.isInteger);
+    const value = text.trim() ? Number(text) : NaN;
+    if (!(value >= least && value <= most && (!whole || Number.isInteger(value))))
       return {
-        problem: `${setting} is ${quoted(text)} in the address; it goes from ${least} to ${most}.`,
+        problem: `${setting} is ${quoted(text)} in the address; it goes from ${least} to ${most}${whole ? ", in whole numbers" : ""}.`,
       };
   }
   return { name: panel, settings, theme };

@@ -25,6 +25,7 @@ import {
   cursor,
   flush,
   goToFirstChange,
+  goToNote,
   mountEditor,
   open,
   problems,
@@ -230,7 +231,7 @@ function FileBar({ add }: { add: () => void }) {
         <button
           class="link"
           aria-pressed={showsNotes.value}
-          onClick={() => showNotes(!showsNotes.value)}
+          onClick={() => void showNotes(!showsNotes.value).then(goToNote)}
         >
           {showsNotes.value ? "Hide notes" : "Show notes"}
         </button>

@@ -41,7 +41,7 @@ import { help, lints, offset, pathOf } from "./assist";
 import { originals, overlay, raised, sources } from "./state";
 import { nameOf } from "../base/paths";
 import { looks } from "./looks";
-import { noted, recallNotes } from "./notes";
+import { noteAfter, noted, recallNotes } from "./notes";
 import { isPath } from "./projects";
 import type { Files, Frame } from "../base/protocol";
 import { UNSEEN } from "../ui/reveal";
@@ -323,6 +323,14 @@ export function goToFirstChange(): void {
   const [first] = (view && getChunks(view.state)?.chunks) ?? [];
   if (!first) return;
   view!.dispatch({ effects: EditorView.scrollIntoView(first.fromB, { y: "center" }) });
+}
+
+/** Brings the next note into view, where notes are shown. */
+export function goToNote(): void {
+  if (!view) return;
+  const top = view.lineBlockAtHeight(view.scrollDOM.scrollTop).from;
+  const at = noteAfter(view.state, top);
+  if (at !== null) view.dispatch({ effects: EditorView.scrollIntoView(at) });
 }
 
 /** The view itself, for its commands. */

@@ -145,6 +145,8 @@ export const looks: Extension = [
 
     ".cm-note": {
       boxSizing: "border-box",
+      position: "sticky", // however far the code beside it is scrolled sideways
+      left: "4.5em", // beside the gutter
       maxWidth: "min(44rem, 100cqi - 6em)",
       margin: "0",
       padding: ".5rem 0 .15rem .7rem",

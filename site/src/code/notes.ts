@@ -24,14 +24,15 @@ export const notes = signal<Record<string, Note[]> | null>(null);
 export const problem = signal("");
 let language = "en";
 
-export function showNotes(shows: boolean): void {
+/** Resolves once they are shown, or are not. */
+export async function showNotes(shows: boolean): Promise<void> {
   showsNotes.value = shows;
   remember(KEY, shows ? "shown" : "");
-  if (shows && !notes.peek()) void load();
+  if (shows && !notes.peek()) await load();
 }
 
 export function recallNotes(): void {
-  if (recall(KEY) === "shown") showNotes(true);
+  if (recall(KEY) === "shown") void showNotes(true);
 }
 
 async function load(): Promise<void> {
@@ -90,6 +91,12 @@ const field = StateField.define<DecorationSet>({
   update: (shown, { docChanged, state }) => (docChanged ? placed(state) : shown),
   provide: (field) => EditorView.decorations.from(field),
 });
+
+/** Where the first note at or after a position is, if notes are shown and there is one. */
+export function noteAfter(state: EditorState, position: number): number | null {
+  const at = state.field(field, false)?.iter(position);
+  return at?.value ? at.from : null;
+}
 
 /** What the editor has of it. */
 export const noted = computed<Extension>(() => (showsNotes.value && notes.value ? field : []));

@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
-import { leaveFragment, lessonAddress } from "../base/fragment";
+import { isFrame, leaveFragment, lessonAddress } from "../base/fragment";
 import { parse } from "../base/numbers";
 import type { Line, Span } from "../base/translated";
 import { phase } from "../run/state";
@@ -288,15 +288,17 @@ export function Course() {
           The course, lesson {number}
           {lessons.value && ` of ${lessons.value.length}`}
         </p>
-        <button
-          class="link"
-          onClick={() => {
-            leaveFragment();
-            focusHome({ preventScroll: true });
-          }}
-        >
-          Close
-        </button>
+        {!isFrame() && (
+          <button
+            class="link"
+            onClick={() => {
+              leaveFragment();
+              focusHome({ preventScroll: true });
+            }}
+          >
+            Close
+          </button>
+        )}
       </header>
       {lessons.value ? (
         <Open all={lessons.value} number={number} />

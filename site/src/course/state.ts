@@ -2,6 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { lessonFragment, page } from "../base/fragment";
+import { LESSONS } from "../base/panels";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
@@ -27,7 +28,7 @@ export const open = computed(() => {
 
 /** The first lesson that is not done, among as many as there may be. */
 export const next = computed(() => {
-  const all = Array.from({ length: lessons.value?.length ?? 10 }, (_, i) => i + 1);
+  const all = Array.from({ length: lessons.value?.length ?? LESSONS }, (_, i) => i + 1);
   return all.find((number) => !isDone(number)) ?? 1;
 });
 

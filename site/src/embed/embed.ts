@@ -5,7 +5,7 @@ import "./embed.css";
 import { megabytes } from "../base/format";
 import { allBytes, faultOfScript, here } from "../base/host";
 import { recall, THEME } from "../base/local";
-import { PANELS, readPanel } from "../base/panels";
+import { type PanelName, PANELS, readPanel, type Settings } from "../base/panels";
 
 /** Where the page's script puts its parts: a lesson has the run, the code and the tabs beside it. */
 const PLACES: Partial<Record<string, string[]>> = {
@@ -74,22 +74,26 @@ function tell(text: string, label = "", act = () => {}): void {
   main.replaceChildren(card);
 }
 
+/** Names the panel, and has the link to the full page lead to it. */
+function head(name: PanelName, { lesson = "1" }: Settings): void {
+  const heading = name === "lesson" ? `Lesson ${lesson}` : PANELS[name].title;
+  document.title = `${heading} · Groundling`;
+  document.querySelector("h1")!.textContent = heading;
+  full.hash = location.hash;
+}
+
 const theme = asked.problem === undefined ? asked.theme : "";
 root.dataset.theme = theme || recall(THEME) || "system";
 
 if (asked.problem !== undefined) tell(asked.problem);
 else {
   const { name, settings } = asked;
-  const { title, what } = PANELS[name];
-  const heading = "lesson" in settings ? `Lesson ${settings.lesson}` : title;
   root.dataset.panel = name;
-  document.title = `${heading} · Groundling`;
-  document.querySelector("h1")!.textContent = heading;
-  document.querySelector("header")!.append(element("p", what));
-  full.hash = location.hash;
+  document.querySelector("header")!.append(element("p", PANELS[name].what));
+  head(name, settings);
   tell(
-    `Python and all that it needs are loaded from this site once you press, ` +
-      `${megabytes(allBytes())} MB; then it runs on your own device.`,
+    `Load fetches Python and what it needs from this site, ${megabytes(allBytes())} MB. The panel ` +
+      "then runs on your own device.",
     "Load",
     () => void load(name),
   );
@@ -100,5 +104,5 @@ addEventListener("hashchange", () => {
   const now = readPanel(location.hash.slice(1));
   if (now.problem !== undefined || asked.problem !== undefined || now.name !== asked.name)
     location.reload();
-  full.hash = location.hash;
+  else head(now.name, now.settings);
 });

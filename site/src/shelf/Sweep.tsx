@@ -121,7 +121,7 @@ export function Sweep() {
       <h3>Sweep</h3>
       <p class="intro">
         Train with several values of one setting, one run after the other, and see which ends
-        lowest. All else is as the next run has it.
+        lowest. All other settings are those of the next run.
       </p>
       <div class="ask">
         <div class="field">
@@ -166,7 +166,7 @@ export function Sweep() {
             checked={keeps.value}
             onChange={(event) => (keeps.value = event.currentTarget.checked)}
           />
-          Keep its runs in the list above
+          Keep the runs of the sweep in the list above
         </label>
         <p class="note" id="sweep-hint">
           {!running && wrong}

@@ -28,8 +28,8 @@ const rest = (text: string) => text.slice(text.indexOf(":") + 1).trim();
 /** What a second core gains, and what it costs. */
 const ofCores = ({ cores, gain }: Figures) =>
   cores > 1
-    ? `${gain.toPrecision(2)} times as fast as on 1; the second is as busy, with as much memory again for its half`
-    : `with a second one a step took ${(1 / gain).toPrecision(2)} times as long, so it has nothing to do`;
+    ? `${gain.toPrecision(2)} times as fast as on 1; the second is as busy, and its half takes as much memory again`
+    : `with a second one a step took ${(1 / gain).toPrecision(2)} times as long, so it is not used`;
 
 /** The other devices that were measured in this visit. */
 const others = (f: Figures) => [...steps.value].filter(([device]) => device !== f.device);

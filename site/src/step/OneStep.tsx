@@ -224,11 +224,11 @@ function Places({ places }: { places: Place[] }) {
         ))}
       </ol>
       <p class="note">
-        A run that trains has some of these in one dispatch:{" "}
+        While a run trains,{" "}
         <button class="link" onClick={() => openFile(FUSE)}>
           {nameOf(FUSE)}
         </button>{" "}
-        joins them.
+        joins some of these kernels into one.
       </p>
     </aside>
   );
@@ -299,7 +299,7 @@ function Stepper({ apart }: { apart: Apart }) {
         {turn("Back", here - 1)}
         {turn("Next", here + 1)}
         <span class="note">
-          {here + 1} of {last + 1}; <kbd>←</kbd> and <kbd>→</kbd> turn the stages.
+          {here + 1} of {last + 1}; <kbd>←</kbd> and <kbd>→</kbd> move between stages.
         </span>
       </div>
       <Stage apart={apart} stage={apart.stages[here]!} />
@@ -330,8 +330,8 @@ export function OneStep() {
     <div class="body stack" ref={body}>
       <p class="intro">
         The very next step of training, taken apart on a copy: from the text of the batch to the
-        loss, the way back to every weight, and the update. Every number is the device's own, or
-        computed from those in sight.
+        loss, back to every weight, and the update. Every number is the device's own, or is computed
+        from numbers shown here.
       </p>
       <Sources name="step-source" chosen={of} choose={(of) => (source.value = of)} />
       {apart ? (

@@ -37,7 +37,7 @@ export const now = computed(() => {
 /** Why there is nothing to see. */
 export function missing(refused: string): string {
   if (source.value === "run" && !hasRun.value)
-    return "No run is paused here: press Start above, then Pause, and see what its next step does. Or see one of the reference model.";
+    return "No run is paused here. Press Start above, then Pause, to see what its next step does, or take a step of the reference model.";
   return hindrance() || refused || now.value?.problem || "The step is being taken apart.";
 }
 
