@@ -243,7 +243,8 @@ def table(m: dict, best: dict | None = None) -> str:
     """What was measured, line by line."""
     low, high = (1000 * q for q in m["spread"])
     rate = m["flops"] / m["step"]
-    share = f", {rate / best['flops']:.0%} of its best product" if best else ""
+    each = " on each core" * (m["cores"] > 1)  # a product alone is made on one
+    share = f", {rate / m['cores'] / best['flops']:.0%} of its best product{each}" if best else ""
     return "\n".join(
         [
             f"{m['device']}: {m['model']}, batch {m['batch_size']}",
