@@ -261,11 +261,13 @@ def test_each_column_is_what_its_head_says(device: Device, rng):
         return dict(here=norms[at], mean=norms.mean(), rms=np.sqrt((x**2).mean()))
 
     x, y = step.residual[:2]
-    is_shown("Block 1", "How long it is", "x before", **of_all(x))
-    is_shown("Block 1", "How long it is", "attn", **of_all(step.added[0]["attn"]))
-    is_shown("Block 1", "How long it is", "after - before", **of_all(y - x))
+    is_shown("Block 1", "Norms", "x before", **of_all(x))
+    is_shown("Block 1", "Norms", "attn", **of_all(step.added[0]["attn"]))
+    is_shown("Block 1", "Norms", "after - before", **of_all(y - x))
     by = step.gradients[0]
-    is_shown("Back through block 1", "The gradient of the loss", "by x before it", **of_all(by))
+    is_shown(
+        "Back through block 1", "The gradient of the loss", "d loss / d x, before it", **of_all(by)
+    )
     g = step.before["g"]["h.0.mlp.c_fc"]
     size = dict(g=np.linalg.norm(g), RMS=np.sqrt((g**2).mean()))
     is_shown("Back through block 1", "Gradients that are finished here", "h.0.mlp.c_fc", **size)
@@ -274,7 +276,7 @@ def test_each_column_is_what_its_head_says(device: Device, rng):
     name += " ← came" * int(p.argmax() == step.targets[at])
     [expected] = {title for _, title, *_ in told if title.startswith("After")}
     is_shown("Logits and surprise", expected, name, p=p.max(), Logit=step.logits[at].max())
-    is_shown("Embeddings", "How long it is", "x, which enters block 1", **of_all(x))
+    is_shown("Embeddings", "Norms", "x, which enters block 1", **of_all(x))
     assert float(table(stages(step, chosen), "In all")[0][1]) == pytest.approx(
         np.linalg.norm(
             np.concatenate([(step.after["w"][n] - w).ravel() for n, w in step.before["w"].items()])

@@ -213,15 +213,15 @@ class _Teller:
         rows = []
         for token in self._likeliest():
             shown = digits(logits[token])
-            chance = math.exp(float(shown) - float(log_sum))
-            rows.append([self._marked(token), shown, digits(chance)])
+            probability = math.exp(float(shown) - float(log_sum))
+            rows.append([self._marked(token), shown, digits(probability)])
         surprise = digits(float(log_sum) - float(logit))
         return (
             "Logits and surprise",
             "The stream, normalized once more, is compared with each character's embedding: that "
             "gives a logit for each. Softmax turns them into probabilities. The surprise says, in "
             "nats, how unlikely the character was that really came: the stronger the tint, the "
-            "more.",
+            "higher.",
             "p = e^logit / Σ e^logit      surprise = -ln p = ln Σ e^logit - logit",
             [
                 Table(
@@ -278,18 +278,18 @@ class _Teller:
         log_sum, logits = step.log_sums[self.at], step.logits[self.at].astype(np.float64)
         rows = []
         for token in self._likeliest():
-            chance = digits(math.exp(logits[token] - log_sum))
+            probability = digits(math.exp(logits[token] - log_sum))
             came = int(token == self.target)
-            slope = digits((float(chance) - came) / count)
+            slope = digits((float(probability) - came) / count)
             rows.append(
-                [self._marked(token), chance, str(came), slope]
+                [self._marked(token), probability, str(came), slope]
                 + [digits(step.by_logits[(*self.at, token)])]
             )
         return (
             "Back through the logits",
-            "Now the same way back. The gradient says how the loss would change if a number grew a "
-            "little. For a logit it is the probability that the model gave, minus 1 for the "
-            f"character that came, divided by {count:,}, since the loss is a mean.",
+            "Now backward. The gradient says how the loss would change if a number grew a little. "
+            "For a logit it is the probability that the model gave, minus 1 for the character that "
+            f"came, divided by {count:,}, since the loss is a mean.",
             f"d loss / d logit = (p - came) / {count}",
             [
                 Table(
@@ -316,9 +316,9 @@ class _Teller:
             [
                 self._sizes(
                     [
-                        ("by x after the block", after),
-                        ("by x before it", before),
-                        ("what the block added", before - after),
+                        ("d loss / d x', after the block", after),
+                        ("d loss / d x, before it", before),
+                        ("the difference: through mlp and attn", before - after),
                     ],
                     "The gradient of the loss",
                 )
@@ -472,7 +472,7 @@ class _Teller:
         title = f"At your character, {count} of {result.shape[-1]} channels"
         return Table(title, ["Vector", *(f"channel {c}" for c in range(count))], rows)
 
-    def _sizes(self, vectors: list[tuple[str, np.ndarray]], title: str = "How long it is") -> Table:
+    def _sizes(self, vectors: list[tuple[str, np.ndarray]], title: str = "Norms") -> Table:
         """The norm of each vector at the character, and over the batch."""
         rows, here = [], []
         for name, x in vectors:
