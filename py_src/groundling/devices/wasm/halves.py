@@ -129,12 +129,11 @@ class _Sorting:
             else:
                 shared.add(t.storage)
         summed = {t.storage for t in sums}
-        half = params[count] // 2
+        half, width = params[count] // 2, params.get("n_embd", 1)
+        is_cut = half * width % (params.get("period") or 1)  # amid what repeats
         if (
             params[count] % 2
-            or half
-            * params.get("n_embd", 1)
-            % (params.get("period") or 1)  # what repeats would begin anew
+            or is_cut
             or touched & self.late_written
             or written & (self.late | self.shared | shared)
             or (rows.keys() | shared) & (self.sums.keys() | summed)
@@ -205,9 +204,12 @@ def _pieces(commands: Sequence[Command]) -> Iterator[Command]:
         if JOINED not in c.kernel:
             yield c
             continue
-        count = lambda name: KERNELS[name].__code__.co_argcount  # noqa: E731
-        for kernel, tensors, params in split(c.kernel, c.tensors, c.params, count):
+        for kernel, tensors, params in split(c.kernel, c.tensors, c.params, _buffers):
             yield Command(kernel, tuple(tensors), params, c.line)
+
+
+def _buffers(kernel: str) -> int:
+    return KERNELS[kernel].__code__.co_argcount
 
 
 def stretches(ranges: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
