@@ -340,3 +340,4 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
     check(page, lesson, True, "It learns 'mine.txt', of 13,500 bytes.")
     answer(page, lesson, "4.17", False, "It is more than 4.17")
     answer(page, lesson, "5.55", True, "ln 256 = 5.5452")
+    answer(page, lesson, "9", False, "Done before, not now. It is less than 9")

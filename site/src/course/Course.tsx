@@ -68,14 +68,14 @@ const Spans = ({ line }: { line: Line }) => line.map((span, at) => <Part key={at
 
 /** What was said of a part: the last verdict, or that of an earlier visit. */
 function Verdict({ number, part }: { number: number; part: Part }) {
-  const done = doneOf(number)[part];
-  const says = verdicts.value[part] ?? done;
-  const passed = done !== undefined;
+  const kept = doneOf(number)[part];
+  const { done, says } = verdicts.value[part] ?? { done: kept !== undefined, says: kept };
   return (
-    <p class="verdict-line" aria-live="polite" data-part={part} data-done={passed}>
+    <p class="verdict-line" aria-live="polite" data-part={part} data-done={done}>
       {says && (
         <>
-          <b>{passed ? "✓ Done." : "Not yet."}</b> {says}
+          <b>{done ? "✓ Done." : kept === undefined ? "Not yet." : "Done before, not now."}</b>{" "}
+          {says}
         </>
       )}
     </p>

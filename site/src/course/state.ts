@@ -32,8 +32,8 @@ export const next = computed(() => {
   return all.find((number) => !isDone(number)) ?? 1;
 });
 
-/** The last verdict on a part of the open lesson that is not done. */
-export const verdicts = signal<Partial<Record<Part, string>>>({});
+/** The last verdict on each part of the open lesson. */
+export const verdicts = signal<Partial<Record<Part, { done: boolean; says: string }>>>({});
 /** The parts that are being checked. */
 export const checking = signal<Part | null>(null);
 /** How many hints of the open lesson are shown. */
@@ -92,7 +92,7 @@ export function checkAnswer(named: Named, value: number): void {
 
 function judge(number: number, part: Part, done: boolean, says: string): void {
   if (done) pass(number, { [part]: says, ...(part === "question" && { answer: answered.peek() }) });
-  verdicts.value = { ...verdicts.value, [part]: says };
+  verdicts.value = { ...verdicts.value, [part]: { done, says } };
 }
 
 export function checkChoice({ text, right, says }: Choice): void {
@@ -106,7 +106,7 @@ export function report(lesson: Lesson, number: number): void {
   const done = doneOf(number);
   const verdict = (part: Part) =>
     done[part] === undefined
-      ? `Not yet. ${verdicts.peek()[part] ?? ""}`.trim()
+      ? `Not yet. ${verdicts.peek()[part]?.says ?? ""}`.trim()
       : `Done. ${done[part]}`;
   const answers: [string, string][] = [
     ["To do", all(lesson.task)],
