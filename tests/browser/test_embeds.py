@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from conftest import FLAGS, ROOT
-from driving import button, fill, open_page, wait_for
+from driving import button, fill, open_page, wait_for, wait_until_kept
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 PANELS = {
@@ -78,6 +78,21 @@ def load(page: Page, title: str) -> Frame:
     by_key(found, "Load")
     expect(found.locator("[data-phase=ready]")).to_be_visible()
     return found
+
+
+def test_a_panel_without_a_run_leaves_the_browsers_copies_to_the_full_page(
+    page: Page, site_url: str
+) -> None:
+    page.goto(f"{site_url}embed.html#panel=talk")
+    button(page, "Load").click()
+    wait_for(page, "ready")
+    full = page.context.new_page()
+    open_page(full, site_url)
+    fill(full, Batch_size="2", Iterations="3")
+    button(full, "Start").click()
+    wait_for(full, "done")
+    wait_until_kept(full, 3)
+    full.close()
 
 
 def test_six_panels_on_a_page_of_another_origin_work_without_storage(

@@ -2,6 +2,7 @@
 // it reaches no other origin.
 
 import { confined } from "./confined";
+import { isRunHere } from "./fragment";
 
 /** The blob's address, once there is one. */
 let address = "";
@@ -14,7 +15,7 @@ function confine(): string {
   const only = new URL("sw.js", document.baseURI).href.replace(/[;,]/g, encodeURIComponent);
   narrower.content = `worker-src blob: ${only}`;
   document.head.append(narrower);
-  return confined("worker.js");
+  return confined(isRunHere() ? "worker.js" : "worker.js?alone"); // which keeps no run
 }
 
 /** Starts a worker, which opens the device of that name if it is given one. */

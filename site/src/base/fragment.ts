@@ -20,6 +20,9 @@ export const askedPanel = signal("");
 /** Whether this is a panel in a frame, embed.html, and not the full page. */
 export const isFrame = (): boolean => "frame" in document.documentElement.dataset;
 
+/** Whether there is a place for a run here: in a frame another panel may stand alone. */
+export const isRunHere = (): boolean => document.getElementById("runner") !== null;
+
 /** The address of the full page. */
 export const page = (): string =>
   isFrame() ? new URL("./", document.baseURI).href : location.origin + location.pathname;

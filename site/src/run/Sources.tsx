@@ -1,5 +1,6 @@
+import { isRunHere } from "../base/fragment";
 import type { VoiceName } from "../base/protocol";
-import { hasRun, isRunHere } from "./state";
+import { hasRun } from "./state";
 import { voices } from "./voices";
 
 const SOURCES: [VoiceName, string][] = [

@@ -112,9 +112,6 @@ export const hasRun = computed(
   () => !["booting", "ready"].includes(phase.value) && adapter.value !== null,
 );
 
-/** Whether the page has a place for a run: in a frame another panel may stand alone. */
-export const isRunHere = (): boolean => document.getElementById("runner") !== null;
-
 /** Why nothing beside the run can be computed now, or "". */
 export function hindrance(): string {
   switch (phase.value) {

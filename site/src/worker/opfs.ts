@@ -20,7 +20,9 @@ interface NoStore {
   problem: string;
 }
 
-export async function openStore(): Promise<Store | NoStore> {
+/** Opens the files, unless there is no run to keep: another tab may have one. */
+export async function openStore(isAlone: boolean): Promise<Store | NoStore> {
+  if (isAlone) return { keeping: "none", problem: "there is no run here" };
   if (!navigator.storage?.getDirectory) {
     return { keeping: "none", problem: "it has no private files for pages" };
   }

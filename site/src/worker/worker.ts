@@ -65,7 +65,8 @@ async function boot(): Promise<Main> {
     ["numpy.zip", "groundling.zip", "data/tinyshakespeare.txt"].map(bytesOf),
   );
   ours.catch(() => {}); // it is awaited below
-  const storage = openStore();
+  const isAlone = new URL(import.meta.url).search !== ""; // see confine.ts
+  const storage = openStore(isAlone);
   const notes = openNotes();
   stage("python", 0, 1);
   const [{ loadPyodide }, { default: createPyodideModule }] = await Promise.all([
