@@ -135,15 +135,21 @@ export function Plot(props: Props) {
         point();
       });
     });
+    // In a frame of its own: what moves within an observer's call may be seen too late, an error.
+    let sizing = 0;
     const resize = new ResizeObserver(() => {
-      const [width, height] = size();
-      if (width) plot.current?.setSize({ width, height });
+      sizing ||= requestAnimationFrame(() => {
+        sizing = 0;
+        const [width, height] = size();
+        if (width) plot.current?.setSize({ width, height });
+      });
     });
     resize.observe(element);
     return () => {
       remake();
       follow();
       cancelAnimationFrame(frame);
+      cancelAnimationFrame(sizing);
       resize.disconnect();
       plot.current?.destroy();
     };
