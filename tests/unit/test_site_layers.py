@@ -123,6 +123,16 @@ def test_importing_a_module_of_the_page_starts_nothing(tmp_path):
     assert ran.returncode == 0, ran.stderr[-2000:]
 
 
+def test_a_frame_has_the_policy_of_the_page():
+    policies = [
+        re.findall(
+            r'Content-Security-Policy"\s+content="([^"]+)"', (SITE / page).read_text("utf-8")
+        )
+        for page in ("index.html", "embed.html")
+    ]
+    assert len(policies[0]) == 1 and policies[0] == policies[1]
+
+
 def test_preact_is_used_without_its_imitation_of_react():
     """preact/compat would make each `onChange` of a text field an `onInput`, also elsewhere."""
     sources = [*SITE.glob("src/**/*.ts"), *SITE.glob("src/**/*.tsx")]
