@@ -77,7 +77,7 @@ class NumPyDevice(Device):
         arrays = [self._array(t) for t in tensors]
         parts = [(kernel, arrays, params)]
         if JOINED in kernel:
-            parts = split(kernel, arrays, params, self._n_buffers)
+            parts = split(kernel, arrays, params, self.n_buffers)
         calls = [self._pieces(*part) for part in parts]
         if all(len(halves) == 1 for halves in calls):
             return partial(_run_all, [call for (call,) in calls])
@@ -88,7 +88,8 @@ class NumPyDevice(Device):
         """A call of a kernel's function, or two of half the work each."""
         return _halves(self.kernels[kernel], arrays, params)
 
-    def _n_buffers(self, kernel: str) -> int:
+    def n_buffers(self, kernel: str) -> int:
+        """How many buffers a kernel takes."""
         return self.kernels[kernel].__code__.co_argcount
 
     def _execute(self, command: Callable) -> None:

@@ -43,7 +43,7 @@ class WasmDevice(NumPyDevice):
         self.host.release(buffer)
 
     def _arrange(self, plan: Plan) -> None:
-        plan.compiled = halve(plan, self.kernels, self.writes)
+        plan.compiled = halve(plan, self)
         if not plan.compiled and any(c.line.endswith(" back") for c in plan.commands):
             self.cores, self.gain = 1, 0.0  # of this step
 

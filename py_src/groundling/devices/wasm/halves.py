@@ -14,6 +14,7 @@ from ...engine.fuse import JOINED, region, split
 from ...engine.plan import Command, Plan
 from ...engine.tensor import Storage, Tensor
 from ..kernels import KERNELS
+from ..numpy import NumPyDevice
 from ..originals import is_original
 
 WORD = 4  # bytes of a number
@@ -60,11 +61,11 @@ class Halves:
         return needs, [t for t in made.values() if t.storage not in passing]
 
 
-def halve(plan: Plan, functions: dict[str, Callable], writes: Callable) -> Halves | None:
+def halve(plan: Plan, device: NumPyDevice) -> Halves | None:
     """Put a plan's commands in halves, before its memory is laid out; None, and the plan as it was,
     if that takes in less than half of them.
     """
-    sorting = _Sorting(plan, functions, writes)
+    sorting = _Sorting(plan, device)
     if len(sorting.halved) <= len(sorting.before) + len(sorting.after):
         return None
     first, second, sums = sorting.halves()
@@ -78,8 +79,8 @@ class _Sorting:
     order changes only where it does not matter.
     """
 
-    def __init__(self, plan: Plan, functions: dict[str, Callable], writes: Callable):
-        self.plan, self.functions, self.writes = plan, functions, writes
+    def __init__(self, plan: Plan, device: NumPyDevice):
+        self.plan, self.device = plan, device
         self.before: list[Command] = []
         self.halved: list[Command] = []
         self.after: list[Command] = []
@@ -89,11 +90,11 @@ class _Sorting:
         self.sums: dict[Storage, dict] = {}  # and the regions of each, in order
         self.late: set[Storage] = set()  # what is used after them
         self.late_written: set[Storage] = set()
-        for command in _pieces(plan.commands):
+        for command in _pieces(plan.commands, device.n_buffers):
             self._sort(command)
 
     def _sort(self, command: Command) -> None:
-        flags = zip(command.tensors, self.writes(command), strict=True)
+        flags = zip(command.tensors, self.device.writes(command), strict=True)
         written = {t.storage for t, writes in flags if writes}
         touched = {t.storage for t in command.tensors}
         if touched & self.rows.keys() and self._enter(command, touched, written):
@@ -111,7 +112,7 @@ class _Sorting:
     def _enter(self, command: Command, touched: set[Storage], written: set[Storage]) -> bool:
         """Enter a command into the halves, if it can be done in them."""
         kernel, params = command.kernel, command.params
-        if kernel not in ROWS or not is_original(kernel, self.functions[kernel]):
+        if kernel not in ROWS or not is_original(kernel, self.device.kernels[kernel]):
             return False
         count, in_rows, in_sums = ROWS[kernel]
         names = KERNELS[kernel].__code__.co_varnames
@@ -198,18 +199,14 @@ class _Sorting:
         return *both, additions
 
 
-def _pieces(commands: Sequence[Command]) -> Iterator[Command]:
+def _pieces(commands: Sequence[Command], n_buffers: Callable[[str], int]) -> Iterator[Command]:
     """The commands, those that share a dispatch each by itself."""
     for c in commands:
         if JOINED not in c.kernel:
             yield c
             continue
-        for kernel, tensors, params in split(c.kernel, c.tensors, c.params, _buffers):
+        for kernel, tensors, params in split(c.kernel, c.tensors, c.params, n_buffers):
             yield Command(kernel, tuple(tensors), params, c.line)
-
-
-def _buffers(kernel: str) -> int:
-    return KERNELS[kernel].__code__.co_argcount
 
 
 def stretches(ranges: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
