@@ -160,7 +160,7 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
         ("panel=lesson&lesson=", f"lesson is “” in the address; it goes from 1 to {LESSONS},"),
         (f"panel=lesson&lesson={LESSONS + 1}", f"it goes from 1 to {LESSONS}, in whole numbers."),
         ("panel=lesson&lesson=1.5", "lesson is “1.5” in the address"),
-        ("panel=run&link=code=abc", "What the address has as a link is not that of a run."),
+        ("panel=run&link=code=abc", "The link in the address is not the link of a run."),
         ("panel=run&theme=pink", "The theme is “pink” in the address; it can be light or dark."),
     ],
 )

@@ -97,7 +97,7 @@ export function readPanel(
     if (kind === "text") continue;
     if (kind === "link") {
       if (/^[\w-]+$/.test(text)) continue;
-      return { problem: "What the address has as a link is not that of a run." };
+      return { problem: "The link in the address is not the link of a run." };
     }
     const [least, most] = kind;
     const whole = [least, most].every(Number.isInteger);
