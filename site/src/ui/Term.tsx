@@ -3,7 +3,7 @@ import { useRef } from "preact/hooks";
 import { WORDS, type Word } from "./words";
 
 const WAIT_MS = 250; // a pointer that only passes by opens nothing
-const LEAVE_MS = 200; // time enough to go over to the explanation
+const LEAVE_MS = 200; // time enough to go over to the explanation, or back to the word
 
 let count = 0; // of all terms: the page has several roots, and useId is unique in one
 
@@ -24,11 +24,18 @@ export function Term({ word, ask, children }: Props) {
   const pinned = useRef(false); // by a press: it stays when the pointer or the focus goes
 
   const isOpen = () => popover.current?.matches(":popover-open") ?? false;
+  const isHeld = () =>
+    pinned.current ||
+    button.current?.matches(":hover, :focus-visible") ||
+    popover.current?.matches(":hover");
   const open = () => {
     if (!isOpen()) popover.current?.showPopover({ source: button.current! });
   };
   const close = () => {
-    if (isOpen() && !pinned.current) popover.current?.hidePopover();
+    if (isOpen()) popover.current?.hidePopover();
+  };
+  const leave = () => {
+    if (!isHeld()) close();
   };
   const soon = (act: () => void, ms: number) => {
     clearTimeout(timer.current);
@@ -49,9 +56,9 @@ export function Term({ word, ask, children }: Props) {
           else close();
         }}
         onPointerEnter={(event) => event.pointerType === "mouse" && soon(open, WAIT_MS)}
-        onPointerLeave={() => soon(close, LEAVE_MS)}
+        onPointerLeave={() => soon(leave, LEAVE_MS)}
         onFocus={(event) => event.currentTarget.matches(":focus-visible") && open()}
-        onBlur={() => soon(close, LEAVE_MS)}
+        onBlur={() => soon(leave, LEAVE_MS)}
       >
         {children}
       </button>
@@ -61,8 +68,7 @@ export function Term({ word, ask, children }: Props) {
         class="explanation"
         popover="auto"
         role="note"
-        onPointerEnter={() => clearTimeout(timer.current)}
-        onPointerLeave={() => soon(close, LEAVE_MS)}
+        onPointerLeave={() => soon(leave, LEAVE_MS)}
         onToggle={(event) => {
           if (event.newState === "closed") pinned.current = false;
         }}
