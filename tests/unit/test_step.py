@@ -19,6 +19,7 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.edits import live, recipes
+from groundling.engine.parameters import by_name
 from groundling.labs import step as step_module
 from groundling.labs.stages import SEEN, Choice, Stage, fitting, stages
 from groundling.labs.step import Step, take_apart
@@ -294,7 +295,7 @@ def test_what_is_shown_of_the_device_is_the_chosen_weight(device: Device, rng):
     list(train(run, run.iter + 1))
     for name, flat in (("w", run.model.flat), ("m", run.optimizer.m), ("v", run.optimizer.v)):
         assert float(rows[name][2]) == pytest.approx(step.before[name][chosen.tensor][at], rel=1e-8)
-        here = step_module.by_name(run.model, flat)[chosen.tensor][at]
+        here = by_name(run.model.gather(flat), run.model.shapes)[chosen.tensor][at]
         assert float(rows[f"{name}'"][3]) == pytest.approx(here, rel=1e-5, abs=1e-9)
         assert float(rows[f"{name}'"][2]) == pytest.approx(here, rel=2e-5, abs=1e-9)
 

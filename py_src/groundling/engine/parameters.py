@@ -121,6 +121,15 @@ def parameter_count(shapes: Shapes) -> int:
     return sum(map(math.prod, shapes.values()))
 
 
+def by_name(numbers: np.ndarray, shapes: Shapes) -> dict[str, np.ndarray]:
+    """Views of the parameters, each in its shape, in an array of all, in checkpoint order."""
+    found, at = {}, 0
+    for name, shape in shapes.items():
+        found[name] = numbers[at : at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    return found
+
+
 def within(parameters: dict[str, Parameter], part: str) -> dict[str, Parameter]:
     """The parameters of a submodule, `h.0` for instance, by their names within it."""
     prefix = f"{part}."

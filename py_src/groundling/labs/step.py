@@ -21,7 +21,7 @@ from .. import train
 from ..config import TrainConfig
 from ..data import Corpus
 from ..devices.tap import Tap
-from ..engine.parameters import Model, Module
+from ..engine.parameters import Module, by_name
 from ..engine.plan import Command
 from ..engine.tensor import Tensor
 from ..runs.configfile import Setup
@@ -107,7 +107,7 @@ def take_apart(run: Run) -> Step:
         with Tap(device, watch.note), watch.hooks():
             step = train.training_step(double)
             loss, norm = step(optimizer.advance(lr), double.dropout_key(), *offsets)
-        after = watch.weights() | {"g": by_name(model, model.flat_grad)}
+        after = watch.weights() | {"g": by_name(model.gather(model.flat_grad), model.shapes)}
         figures = loss.item(), norm.item()
         if not all(map(math.isfinite, figures)):
             raise ValueError("The numbers of this step are not finite: there is nothing to see.")
@@ -130,15 +130,6 @@ def take_apart(run: Run) -> Step:
         written=written,
         **watch.numbers(),
     )
-
-
-def by_name(model: Model, flat: list[Tensor]) -> Weights:
-    """What is laid out as a model's parameters, by their names. Waits for the device."""
-    numbers, found, at = model.gather(flat), {}, 0
-    for name, shape in model.shapes.items():
-        found[name] = numbers[at : at + math.prod(shape)].reshape(shape)
-        at += math.prod(shape)
-    return found
 
 
 @dataclass
@@ -170,7 +161,7 @@ class _Watch:
         """w, m and v as they are now."""
         model, optimizer = self.run.model, self.run.optimizer
         flats = {"w": model.flat, "m": optimizer.m, "v": optimizer.v}
-        return {name: by_name(model, flat) for name, flat in flats.items()}
+        return {name: by_name(model.gather(flat), model.shapes) for name, flat in flats.items()}
 
     def note(self, call: Command) -> None:
         """Hear of a kernel that is about to run."""
@@ -184,7 +175,7 @@ class _Watch:
             self.places.setdefault("behind", len(self.calls))
             self.places["clip"] = len(self.calls)
             model = self.run.model
-            self.gradient = by_name(model, model.flat_grad)
+            self.gradient = by_name(model.gather(model.flat_grad), model.shapes)
             for name, parameter in model.parameters.items():
                 if not parameter.has_grad:  # what is there is of no step
                     self.gradient[name][:] = 0

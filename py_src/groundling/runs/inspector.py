@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..config import GPTConfig
+from ..engine.parameters import by_name
 from ..model import parameter_shapes
 from . import checkpoint, statefile
 from .checkpoint import HEADER_BYTES, Checkpoint
@@ -51,12 +52,11 @@ class Contents:
         self.end = len(data) - after  # of the floats; after it may come the vocabulary
         self.start = self.end - 4 * self.floats  # the byte of the first float
         self.parts: list[Part] = []
-        at = 0
+        at, shapes = 0, parameter_shapes(self.ckpt.config)
         for prefix, numbers in moments.items():
-            first = at
-            for name, shape in parameter_shapes(self.ckpt.config).items():
-                part = numbers[at - first : at - first + math.prod(shape)]
-                self.parts.append(Part(prefix + name, shape, at, self.start + 4 * at, part))
+            for name, part in by_name(numbers, shapes).items():
+                place = at, self.start + 4 * at
+                self.parts.append(Part(prefix + name, part.shape, *place, part.reshape(-1)))
                 at += part.size
 
 

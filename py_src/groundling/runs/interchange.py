@@ -23,6 +23,7 @@ import numpy as np
 
 from ..config import MODEL_LIMITS, GPTConfig, check_number
 from ..data import BYTES, Vocabulary
+from ..engine.parameters import by_name
 from ..model import parameter_shapes
 from . import checkpoint, strict, torchfile
 from .checkpoint import HEADER_BYTES, Checkpoint, CheckpointError
@@ -37,11 +38,7 @@ OUR_HEADER = "groundling"  # where an export keeps the header of the .bin
 
 def tensors_of(ckpt: Checkpoint) -> dict[str, np.ndarray]:
     """Every parameter by name: float32 views of ckpt.weights."""
-    parts, at = {}, 0
-    for name, shape in parameter_shapes(ckpt.config).items():
-        parts[name] = ckpt.weights[at : at + math.prod(shape)].reshape(shape)
-        at += math.prod(shape)
-    return parts
+    return by_name(ckpt.weights, parameter_shapes(ckpt.config))
 
 
 # safetensors: https://github.com/huggingface/safetensors#format
