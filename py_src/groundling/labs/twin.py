@@ -96,8 +96,8 @@ class Twin:
     def verdict(self) -> Verdict:
         """How the two compare, as far as they have come."""
         both = self.files()
-        files = tuple(_sha256(data) for data in both)
-        weights = tuple(_sha256(run.model.weights().astype("<f4").tobytes()) for run in self.runs)
+        files = tuple(hashlib.sha256(data).hexdigest() for data in both)
+        weights = tuple(checkpoint.digest(run.model.weights()) for run in self.runs)
         parted = self.parted
         if parted is None and weights[0] != weights[1]:
             parted = self._compared  # the last update, which no loss has shown yet
@@ -107,7 +107,3 @@ class Twin:
 def feeds(seed: str) -> list[str]:
     """What a seed decides: the three streams of random numbers that train with it."""
     return [feed.format(seed=seed) for feed in FEEDS]
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -5,7 +5,6 @@
     one, momentum = outer_step([a, b], start, momentum)     Nesterov's momentum from round to round
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
@@ -45,7 +44,7 @@ def outer_step(
     also for another start.
     """
     one = average(states)
-    if _digest(start.weights) != _start(states[0])[0]:
+    if checkpoint.digest(start.weights) != _start(states[0])[0]:
         raise CheckpointError(
             f"The runs did not begin with the weights of seed {start.seed!r}, iter {start.iter:,}, "
             "from which the step is to be taken."
@@ -65,7 +64,7 @@ def _with(first: Saved, weights: np.ndarray, m: np.ndarray, v: np.ndarray) -> Sa
         samples=[],
         edits=[],
         val_loss=None,
-        origin=Origin(_digest(weights), state.config.seed, state.iter, ""),
+        origin=Origin(checkpoint.digest(weights), state.config.seed, state.iter, ""),
         weights=weights,
         m=m,
         v=v,
@@ -120,8 +119,4 @@ def _start(saved: Saved) -> tuple[str, ...]:
             f"The run of seed {state.config.seed!r} began at iter {state.first:,}, and its state "
             "does not name the weights that it began with."
         )
-    return _digest(initial_weights(state.model, state.config.seed)), "", ""
-
-
-def _digest(weights: np.ndarray) -> str:
-    return hashlib.sha256(weights.astype("<f4", copy=False)).hexdigest()
+    return checkpoint.digest(initial_weights(state.model, state.config.seed)), "", ""

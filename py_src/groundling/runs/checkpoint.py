@@ -12,6 +12,7 @@
 A file that is anything else is refused, by a CheckpointError that says what is wrong and where.
 """
 
+import hashlib
 import io
 import math
 import re
@@ -87,6 +88,11 @@ def vocabulary(ckpt: Checkpoint) -> Vocabulary:
 def now() -> str:
     """The time, UTC, as JavaScript's toISOString writes it: 2026-11-21T08:00:00.000Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def digest(weights: np.ndarray) -> str:
+    """SHA-256 of weights as a file has them, in hexadecimal."""
+    return hashlib.sha256(weights.astype("<f4", copy=False)).hexdigest()
 
 
 def file_name(seed: str, iter: int, config: GPTConfig = DEFAULT) -> str:

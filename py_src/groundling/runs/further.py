@@ -2,7 +2,6 @@
 file.
 """
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..config import GPTConfig
 from ..data import Corpus, tokenizer_of
 from ..devices.base import Device
 from ..model import initial_weights
-from .checkpoint import Checkpoint, CheckpointError, vocabulary
+from .checkpoint import Checkpoint, CheckpointError, digest, vocabulary
 from .configfile import Setup
 from .run import Origin, Run
 
@@ -64,8 +63,7 @@ def begin_from(
         weights, drawn = _moved(ckpt, config, corpus, setup.train.seed)
     run = Run(setup.train, corpus, device, config, weights)
     run.sample_every = setup.sample_interval
-    digest = hashlib.sha256(ckpt.weights.astype("<f4", copy=False)).hexdigest()
-    run.origin = Origin(digest, ckpt.seed, ckpt.iter, drawn)
+    run.origin = Origin(digest(ckpt.weights), ckpt.seed, ckpt.iter, drawn)
     return run
 
 
