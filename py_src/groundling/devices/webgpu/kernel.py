@@ -39,16 +39,16 @@ class Kernel:
             )
         self.access = [kind for _, kind in bindings[:-1]]
         self.n_buffers = len(self.access)
-        self.elements = re.findall(r"var<storage, \w+> \w+: array<(\w+)>", code)  # types
+        self.elements = [kind for _, kind in re.findall(wgsl.STORAGE, code)]  # types
         fields = re.search(r"struct Params\s*{([^}]*)}", code)
         grid = re.search(r"^// grid: (.+)$", code, re.M)
         if not fields or not grid:
             raise DeviceError(
                 f"Kernel {name}: it needs a `struct Params` and a line `// grid: ...`."
             )
-        self.fields = re.findall(r"(\w+)\s*:\s*(u32|f32)", fields[1])
+        self.fields = re.findall(wgsl.FIELD, fields[1])
         self.grid = grid[1].split(",")
-        self.constants = dict(re.findall(r"^const ([A-Z_]+): u32 = (\d+);", code, re.M))
+        self.constants = dict(re.findall(wgsl.CONSTANT, code, re.M))
         types = {
             "uniform": "uniform",
             "storage, read": "read-only-storage",
