@@ -301,7 +301,7 @@ def _resumed(args: argparse.Namespace) -> Run:
     if args.iters is not None:
         further.extend(run, args.iters, args.schedule or "stretch")
     run.sample_every = args.sample_interval or run.sample_every
-    if (here := f"{device.name}: {device.description}") != saved.device:
+    if (here := statefile.device_of(run)) != saved.device:
         print(
             f"groundling: the state was saved on {saved.device}. It continues on {here}, with "
             "different rounding.",

@@ -6,7 +6,7 @@ of its training losses to the bit, a digest of all of them, and one of its weigh
 code has the edited files there too, and its JSON is deflated. `Replay` trains it again from nothing
 and compares each recorded loss as it goes.
 
-    link = claim(state.loads(data))        text = dumps(link)
+    link = claim(statefile.loads(data))    text = dumps(link)
     replay = Replay(loads(text), shakespeare(), open_device())
     for record, claimed in replay.train(): ...
     print(replay.verdict())
@@ -45,10 +45,9 @@ from ..model import parameter_shapes
 from ..runs import strict
 from ..runs.records import Record
 from ..runs.run import Run
-from ..runs.statefile import Saved
+from ..runs.statefile import Saved, device_of
 from ..runs.strict import ANY, HASH, LOSS, TOKENIZER, NotJSON, check, check_config, or_none
 from ..runs.texts import read_as
-from ..sources import hash_of
 from ..train import learning_rate, train
 
 VERSION = 1
@@ -158,7 +157,7 @@ def claim(saved: Saved, edits: dict[str, str] | None = None) -> Link:
         weights=_digest(state.weights),
         trajectory=_digest(losses),
         losses={it: losses[it] for it in recorded(state.iter)},
-        edits=dict(edits) if saved.code_hash == hash_of(edits) else {},
+        edits=dict(edits) if saved.code_hash == sources.hash_of(edits) else {},
         changes=list(state.changes),
     )
 
@@ -318,7 +317,7 @@ class Replay:
         corpus = corpus_of(link, corpus)
         self.link, self.run = link, Run(link.config, corpus, device, link.model)
         self.run.sample_every = 0  # no link claims what the run wrote
-        self.device = _line(f"{device.name}: {device.description}")
+        self.device = _line(device_of(self.run))
         self.furthest = 0.0  # nats between a recorded loss and ours
         self.parted: int | None = None  # the first recorded iteration whose loss is not ours
         self.failed: int | None = None  # the first one that is further away than TOLERANCE
