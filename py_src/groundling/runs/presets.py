@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from ..config import GPTConfig, TrainConfig
 from ..data import BYTES
 from ..devices.base import Device
@@ -56,8 +58,6 @@ def rate(device: Device, patience: float = 0.5) -> float:
     """FLOPs a second of training a small model, the best of some passes within `patience` seconds.
     A larger model uses a GPU better.
     """
-    import numpy as np
-
     model = GPT(PROBE.model, device, initial_weights(PROBE.model, "probe"))
     shape = PROBE.train.batch_size, PROBE.model.block_size
     tokens = device.tensor(np.arange(math.prod(shape), dtype=np.uint32).reshape(shape) % 256)
