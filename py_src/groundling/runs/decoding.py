@@ -22,7 +22,7 @@ NOT_WINDOWS = b"\x81\x8d\x8f\x90\x9d"  # the bytes that Windows-1252 has no char
 
 def decode(data: bytes, name: str = "It") -> str:
     """The text in these bytes, without a byte order mark. ValueError, with the name."""
-    mark, coding = next(((m, c) for m, c in MARKS if data.startswith(m)), (b"", "utf-8"))
+    mark, coding = mark_of(data)
     try:
         text = data[len(mark) :].decode(coding)
     except UnicodeDecodeError as error:
@@ -35,6 +35,11 @@ def decode(data: bytes, name: str = "It") -> str:
         at = len(mark) + len(text[:end].encode(coding))
         raise ValueError(f"{name} is not text: byte {at:,} is 0, which no text has. {_zero(data)}")
     return text
+
+
+def mark_of(head: bytes) -> tuple[bytes, str]:
+    """The byte order mark that a file begins with, or b"", and the encoding."""
+    return next(((m, c) for m, c in MARKS if head.startswith(m)), (b"", "utf-8"))
 
 
 def _guess(data: bytes, at: int, coding: str) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from ..data import BYTES, CHARACTERS, TRAIN_SPLIT, Corpus, Vocabulary, byte_vocabulary
 from . import strict
 from .checkpoint import check_vocab
-from .decoding import MARKS
+from .decoding import mark_of
 from .strict import COUNT, HASH, TEXT, TOKENIZER, check, or_none
 from .texts import MAX_NAME, paths
 
@@ -38,7 +38,7 @@ RULES = {
     "tokenizer": TOKENIZER,
     "vocab_size": (1, MAX_VOCAB),
     "vocab_hash": HASH,
-    "vocab": or_none(lambda name, value: strict.check_text(name, value)),
+    "vocab": or_none(TEXT),
     **{split: {"tokens": COUNT, "sha256": HASH} for split in SPLITS},
 }
 
@@ -234,7 +234,7 @@ def _pieces(files: Iterable[Path], tokenizer: str) -> Iterator[str | bytes]:
 def _of_bytes(path: Path) -> Iterator[bytes]:
     """A file's bytes; text with a byte order mark as UTF-8 without it."""
     with path.open("rb") as file:
-        if _mark(file.read(4))[0]:
+        if mark_of(file.read(4))[0]:
             try:
                 for _ in _of_text(path):
                     pass
@@ -251,7 +251,7 @@ def _of_bytes(path: Path) -> Iterator[bytes]:
 def _of_text(path: Path) -> Iterator[str]:
     """A file's text. ValueError, with the sentence of `decode` for a piece, where it is none."""
     with path.open("rb") as file:
-        mark, coding = _mark(file.read(4))
+        mark, coding = mark_of(file.read(4))
         file.seek(len(mark))
         decoder, at = codecs.getincrementaldecoder(coding)(), len(mark)
         while True:
@@ -271,8 +271,3 @@ def _of_text(path: Path) -> Iterator[str]:
             if not data:
                 return
             at += len(data)
-
-
-def _mark(head: bytes) -> tuple[bytes, str]:
-    """The byte order mark that a file begins with, and the encoding."""
-    return next(((m, c) for m, c in MARKS if head.startswith(m)), (b"", "utf-8"))
