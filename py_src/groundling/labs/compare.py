@@ -16,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..config import Change, GPTConfig, TrainConfig
     from ..runs.records import Log
     from ..runs.statefile import Saved
 
@@ -26,16 +27,20 @@ Points = list[tuple[int, float]]
 def settings(saved: Saved) -> dict[str, str]:
     """All that a run's numbers depend on, by name: settings, model, text, code and device."""
     state = saved.state
-    found = {name: exact(value) for name, value in asdict(state.config).items()}
-    found |= {name: exact(value) for name, value in asdict(state.model).items()}
-    changes = (f"{name} {exact(new)} from iter {at}" for at, name, _, new in state.changes)
-    found["changed"] = ", ".join(changes) or "nothing"
+    found = configured(state.config, state.model, state.changes)
     found["begun at"] = "its seed" if state.first == 0 else f"weights of iter {state.first}"
     name = saved.dataset.name if saved.dataset else "a text"
     found["text"] = f"{name} ({saved.corpus_hash[:12]})"
     found["code"] = saved.code_hash[:12]
     found["device"] = saved.device
     return found
+
+
+def configured(config: TrainConfig, model: GPTConfig, changes: Sequence[Change]) -> dict[str, str]:
+    """The settings of a run and its model, by name, and how those of the run were changed."""
+    found = {name: exact(value) for name, value in (asdict(config) | asdict(model)).items()}
+    told = (f"{name} {exact(new)} from iter {at}" for at, name, _, new in changes)
+    return found | {"changed": ", ".join(told) or "nothing"}
 
 
 def exact(value: object) -> str:
@@ -47,6 +52,11 @@ def differing(runs: Sequence[dict[str, str]]) -> list[str]:
     """The names of the settings that are not the same in all runs, in order."""
     names = dict.fromkeys(name for run in runs for name in run)
     return [name for name in names if len({run.get(name) for run in runs}) > 1]
+
+
+def cell(loss: float | None, width: int) -> str:
+    """A loss in a table, right-aligned; blank for None."""
+    return f"{'' if loss is None else format(loss, '.4f'):>{width}}"
 
 
 def thinned(log: Log, most: int, column: str = "smooth") -> Points:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from html import escape
 from html.parser import HTMLParser
 
@@ -65,18 +64,13 @@ class Differs(ReportError):
 
 def claims(claimed: Link) -> dict[str, str]:
     """What a link claims, by name, to the last digit."""
-    found = {name: exact(value) for name, value in asdict(claimed.config).items()}
-    found |= {name: exact(value) for name, value in asdict(claimed.model).items()}
-    changes = (f"{name} {exact(new)} from iter {at}" for at, name, _, new in claimed.changes)
-    found |= {
-        "changed": ", ".join(changes) or "nothing",
+    return compare.configured(claimed.config, claimed.model, claimed.changes) | {
         "trained": f"{claimed.iter} iterations",
         "validation loss": exact(claimed.val_loss),
         "text": claimed.corpus_hash,
         "code": claimed.code_hash,
         "device": claimed.device,
     }
-    return found
 
 
 def dumps(
