@@ -86,11 +86,10 @@ def compare_command(args: argparse.Namespace) -> int:
     print(f"{'run':<40}{'iters':>8}{'train':>10}{'validation':>12}{'lowest':>10}{'at iter':>9}")
     for side in sides:
         at, lowest = min(side.val, key=lambda pair: pair[1], default=(None, None))
-        cells = [
-            *(_loss(side.train, 10), _loss(side.val[-1][1] if side.val else None, 12)),
-            *(_loss(lowest, 10), f"{'' if at is None else f'{at:,}':>9}"),
-        ]
-        print(f"{side.name:<40}{side.iters:>8,}{''.join(cells)}".rstrip())
+        last = side.val[-1][1] if side.val else None
+        cells = compare.cell(side.train, 10), compare.cell(last, 12), compare.cell(lowest, 10)
+        where = "" if at is None else f"{at:,}"
+        print(f"{side.name:<40}{side.iters:>8,}{''.join(cells)}{where:>9}".rstrip())
     known = [side for side in sides if side.settings]
     if len(known) > 1:
         print()
@@ -116,10 +115,6 @@ def _show_settings(sides: list[Side], everything: bool) -> None:
         for name in settings[0]:
             if name not in differing:
                 print(f"    {name:<16}{settings[0][name]}")
-
-
-def _loss(value: float | None, width: int) -> str:
-    return f"{'' if value is None else format(value, '.4f'):>{width}}"
 
 
 def sweep_command(args: argparse.Namespace) -> int:

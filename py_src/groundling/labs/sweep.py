@@ -19,7 +19,7 @@ from ..runs.records import Log, Record
 from ..runs.run import NonFiniteLoss, Run, begin
 from ..train import train
 from . import chart, compare
-from .compare import Points
+from .compare import Points, cell
 
 SWEPT = {field.name: field for field in TRAIN_FIELDS}
 MAX_VALUES = 20
@@ -127,7 +127,7 @@ class Sweep:
         lines = [f"{self.name:>14}{'train':>10}{'validation':>12}{'lowest':>10}{'at iter':>9}"]
         for result in self.results:
             lowest = compare.best(result.log)
-            cells = _cell(result.train_loss, 10), _cell(result.val_loss, 12)
+            cells = cell(result.train_loss, 10), cell(result.val_loss, 12)
             least = f"{lowest[1]:>10.4f}{lowest[0]:>9,}" if lowest else " " * 19
             mark = "  " + (result.problem or "best" * (result is self.best))
             lines.append(f"{result.value:>14g}{''.join(cells)}{least}{mark}".rstrip())
@@ -144,7 +144,3 @@ def plot(name: str, points: Points) -> str:
     far = bool(values) and values[0] > 0 and values[-1] >= 10 * values[0]
     lines = {"final validation loss": points}
     return chart.svg(lines, name, "loss, nats", log=far, dots=True)
-
-
-def _cell(value: float | None, width: int) -> str:
-    return f"{'' if value is None else format(value, '.4f'):>{width}}"
