@@ -418,7 +418,7 @@ class _Teller:
                 Table(
                     f"The update of {self._label()}",
                     ["Quantity", "From", "Value", SEEN],
-                    self._update(),
+                    rows,
                 ),
                 Table(
                     f"In all {count:,} weights",
