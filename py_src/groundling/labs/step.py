@@ -27,6 +27,7 @@ from ..engine.tensor import Tensor
 from ..runs.configfile import Setup
 from ..runs.cost import cost
 from ..runs.run import Run
+from ..sampling import surprise
 
 MOST_BYTES = 2**28  # that a step may need on the device: its numbers are copied to the host too
 Weights = dict[str, np.ndarray]
@@ -70,8 +71,7 @@ class Step:
     @property
     def surprises(self) -> np.ndarray:
         """-ln p of each target, in nats: float64 (B, T)."""
-        chosen = np.take_along_axis(self.logits, self.targets[..., None].astype(np.int64), -1)
-        return self.log_sums - chosen[..., 0]
+        return surprise(self.logits, self.targets)
 
     @property
     def log_sums(self) -> np.ndarray:
