@@ -66,10 +66,8 @@ class Side:
             self.val = compare.thinned(log, MOST_POINTS, "val")
             self.points = compare.thinned(log, MOST_POINTS)
         else:
-            try:
+            with about_file(path, ValueError):
                 curve = read_log(data)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
             self.iters, self.train = curve.iter[-1] + 1, curve.train[-1]
             pairs = zip(curve.iter, curve.val, strict=True)
             self.val = [(it, val) for it, val in pairs if val is not None]

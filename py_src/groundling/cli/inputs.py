@@ -41,11 +41,11 @@ def bad_input() -> Iterator[None]:
 
 
 @contextmanager
-def about_file(path: str) -> Iterator[None]:
-    """Begin the message of a CheckpointError or LinkError of this block with the file's name."""
+def about_file(path: str, kinds: Any = (CheckpointError, LinkError)) -> Iterator[None]:
+    """Begin the message of an error of these kinds in this block with the file's name."""
     try:
         yield
-    except (CheckpointError, LinkError) as error:
+    except kinds as error:
         raise type(error)(f"{path}: {error}") from None
 
 

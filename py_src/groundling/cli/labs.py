@@ -18,6 +18,7 @@ from ..runs import presets
 from ..runs.run import NonFiniteLoss
 from .inputs import (
     DEFAULT,
+    about_file,
     add_command,
     add_device,
     add_text,
@@ -93,10 +94,8 @@ def doctor_command(args: argparse.Namespace) -> int:
         if (args.log is None) == (args.case is None):
             raise ValueError("Give either LOG or --case.")
         if args.log:
-            try:
+            with about_file(args.log, ValueError):
                 curve = read_log(Path(args.log).read_bytes())
-            except ValueError as error:
-                raise ValueError(f"{args.log}: {error}") from None
         else:
             case, device = doctor.CASES[args.case], chosen_device(args)
             exam = doctor.Examination(case, shakespeare(), device, args.iters)

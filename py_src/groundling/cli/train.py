@@ -266,10 +266,8 @@ def setup_of(args: argparse.Namespace) -> Setup:
     """The preset that the options name, with their config files and intervals applied."""
     setup = preset_of(args)
     for path in args.config or ():
-        try:
+        with about_file(path, ValueError):
             setup = configfile.loads(Path(path).read_bytes(), setup)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
     for one in INTERVAL_FIELDS:
         if (value := getattr(args, one.name, None)) is not None:
             setup = replace(setup, **{one.name: one.read(value)})
@@ -312,11 +310,8 @@ def _resumed(args: argparse.Namespace) -> Run:
 
 def run_command(args: argparse.Namespace) -> int:
     """groundling run"""
-    with bad_input():
-        try:
-            found = project.read(Path(args.project))
-        except project.ProjectError as error:
-            raise ValueError(f"{args.project}: {error}") from None
+    with bad_input(), about_file(args.project, project.ProjectError):
+        found = project.read(Path(args.project))
     if not args.resume:
         for name in project.SETTINGS:
             if getattr(args, name) is None:
