@@ -338,7 +338,7 @@ def library(extra: str = "") -> None:
 
 @functools.cache
 def node_folder() -> Path:
-    """The folder of `node` and `npm`: the system's from version 18, else those that PyPI has."""
+    """The folder of `node` and `npm`: the system's from version 20 on, else PyPI's."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm:
         major = run(node, "--version").strip().lstrip("v").partition(".")[0]
