@@ -4,8 +4,6 @@ A model's output, a file name, an argument or a link's code can contain control 
 move the cursor, change colours or rename the window. Within `shown`, control characters written to
 a terminal are escaped, and so are characters that its encoding lacks. Files and pipes receive the
 text unchanged.
-
-This module imports nothing of the library, so that edits never replace its BadInput.
 """
 
 import codecs
