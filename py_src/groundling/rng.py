@@ -76,10 +76,6 @@ class Stream:
         """The next n draws, each a uniform 32-bit integer."""
         return [int(word) for word in self._draw(n)]
 
-    def random(self) -> float:
-        """The next draw as a float in [0, 1)."""
-        return self.words(1)[0] / 2**32
-
     def uniform(self, n: int) -> np.ndarray:
         """The next n draws as floats in [0, 1): float64 (n,)."""
         return np.array(self._draw(n), dtype=np.float64) / 2**32
