@@ -198,9 +198,9 @@ class LiveView(View):
     def _agree(self, names: list[str], anyway: bool) -> bool:
         """Compare edited kernels with their references, and tell the page; True to use them."""
         device = self.session.device
-        names = [name for name in names if sources.exists(f"{SHADERS}{name}.wgsl")]
+        names = [name for name in names if sources.exists(sources.kernel_path(name))]
         for name in names if device.name == "webgpu" else ():
-            if sources.is_kernel(f"{SHADERS}{name}.wgsl"):
+            if sources.is_kernel(sources.kernel_path(name)):
                 device.kernel(name).pipeline({})  # what does not compile is shown at its place
         if anyway or not names:
             return True

@@ -106,6 +106,11 @@ def kernels() -> list[str]:
     return [path.removeprefix(SHADERS)[:-5] for path in paths() if is_kernel(path)]
 
 
+def kernel_path(name: str) -> str:
+    """The file of a kernel's WGSL, whether it exists or not."""
+    return f"{SHADERS}{name}.wgsl"
+
+
 def is_kernel(path: str) -> bool:
     """Whether a file is the WGSL of one kernel."""
     return path.endswith(".wgsl") and not path.startswith(TEMPLATES)

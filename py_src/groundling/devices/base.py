@@ -282,13 +282,13 @@ class Device(ABC):
         of several side by side, so that an error in an edited kernel is told by its own lines.
         """
         if JOINED in kernel:
-            paths = {f"{sources.SHADERS}{part}.wgsl" for part in kernel.split(JOINED)}
+            paths = {sources.kernel_path(part) for part in kernel.split(JOINED)}
             return paths.isdisjoint(sources.overlay)
         return all(self.is_original(*part) for part in parts(self.source(kernel)).items())
 
     def source(self, kernel: str) -> str:
         """A kernel's WGSL, or "" for one that has none."""
-        path = f"{sources.SHADERS}{kernel}.wgsl"
+        path = sources.kernel_path(kernel)
         return sources.text(path) if sources.exists(path) else ""
 
     asking_line = staticmethod(asking_line)

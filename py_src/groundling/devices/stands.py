@@ -33,7 +33,7 @@ def parts(code: str) -> dict[str, str]:
 def stamped(code: str) -> str:
     """A kernel's WGSL with the digests of its parts as they are now."""
     names = parts(code)
-    codes = {name: stamped(sources.text(f"{sources.SHADERS}{name}.wgsl")) for name in names}
+    codes = {name: stamped(sources.text(sources.kernel_path(name))) for name in names}
     listed = ", ".join(f"{name} {digest(text)}" for name, text in codes.items())
     return LINE.sub(f"// stands for: {listed}", code)
 

@@ -205,7 +205,7 @@ TINT = re.compile(r":(\d+):(\d+) error: ([^\n]*)((?s:.*))")
 
 
 def _wgsl_frame(kernel: str, problem: tuple | None, files: Mapping[str, str]) -> Frame:
-    path = f"shaders/{kernel}.wgsl"
+    path = sources.kernel_path(kernel)
     _, line, column, length = problem or ("", 1, 0, 0)
     lines = files.get(path, "").split("\n")
     text = lines[line - 1].rstrip("\r") if line <= len(lines) else ""

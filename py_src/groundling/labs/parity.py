@@ -79,7 +79,7 @@ def check(kernels: Iterable[str], device: Device) -> list[Row]:
     calls = trace(kernels)
     return [
         _check(name, calls[name], device)
-        if sources.is_kernel(f"{sources.SHADERS}{name}.wgsl")
+        if sources.is_kernel(sources.kernel_path(name))
         else _check_template(name, device)
         for name in kernels
     ]
@@ -143,7 +143,7 @@ class _Noted:
 
 def _check(name: str, calls: list[Call], device: Device) -> Row:
     try:
-        code = sources.text(f"{sources.SHADERS}{name}.wgsl")
+        code = sources.text(sources.kernel_path(name))
         results = _run(name, code, calls, device)
     except (DeviceError, FileNotFoundError) as error:
         return _refused(name, str(error))
@@ -171,7 +171,7 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
 
 def _check_template(name: str, device: Device) -> Row:
     """Check each kernel that is made from a template of `shaders/tiles/`."""
-    path = f"{sources.SHADERS}{name}.wgsl"
+    path = sources.kernel_path(name)
     choice = device.products if path in device.products.family.TEMPLATES else device.attention
     family = choice.family
     made = [pair for pair in _made(family) if family.template(pair[1], pair[0]) == path]

@@ -157,14 +157,11 @@ class WebGPUDevice(Device):
     def kernel(self, name: str) -> Kernel:
         """The kernel of that name. Assigning `kernels[name]` replaces it. DeviceError if none."""
         if name not in self.kernels:
-            try:
-                code = sources.text(f"{sources.SHADERS}{name}.wgsl")
-            except FileNotFoundError:
-                raise DeviceError(
-                    f"There is no kernel {name!r}: no file shaders/{name}.wgsl."
-                ) from None
-            is_original = code == sources.original(f"{sources.SHADERS}{name}.wgsl")
-            self.kernels[name] = Kernel(self.wgpu, name, code, is_original)
+            path = sources.kernel_path(name)
+            if not sources.exists(path):
+                raise DeviceError(f"There is no kernel {name!r}: no file {path}.")
+            code = sources.text(path)
+            self.kernels[name] = Kernel(self.wgpu, name, code, code == sources.original(path))
         return self.kernels[name]
 
     def _bytes(self, size: int, dtype: str) -> int:

@@ -60,7 +60,7 @@ def key(description: str, adapter_info: Mapping[str, object], family: ModuleType
     """A hash of an adapter, its driver, and the code of the trial and of a family's forms: tiles.py
     or heads.py.
     """
-    paths = [f"{sources.SHADERS}{name}.wgsl" for name in sorted(family.KERNELS)]
+    paths = [sources.kernel_path(name) for name in sorted(family.KERNELS)]
     paths += family.TEMPLATES
     paths += [path for path in sources.paths() if path.startswith(DECIDING)]
     texts = [sources.text(path) for path in paths if sources.exists(path)]
