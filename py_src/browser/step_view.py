@@ -11,7 +11,6 @@ from view import Message, View
 
 import groundling.config
 import groundling.data
-import groundling.engine.jit
 import groundling.labs.stages
 import groundling.labs.step
 import groundling.runs.run
@@ -72,7 +71,7 @@ class StepView(View):
         if source == "run" and session.phase == "training":
             raise ValueError("The run trains: pause it, and its next step is taken apart.")
         of = [model, model.config, session.setup, session.device, sources.overlay]
-        if self.at != (source, model.iter) or not groundling.engine.jit.same(self.of, of):
+        if self.at != (source, model.iter) or not groundling.runs.run.same(self.of, of):
             self.drop()
             beginning = run if source == "run" else self._beginning(model)
             self.step = groundling.labs.step.take_apart(beginning)

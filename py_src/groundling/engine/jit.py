@@ -5,7 +5,6 @@ kernels.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,26 +66,3 @@ def jit(device: Device) -> Callable:
         return call
 
     return decorate
-
-
-def attributes(*things: object) -> list:
-    """The names and values of the attributes of modules, and of objects and their classes; of a
-    dictionary or list also the items. Two such lists are the `same` if nothing was set in between.
-    `t`, an optimizer's count of its steps, is left out.
-    """
-    found: list = []
-    for thing in things:
-        named = list(vars(thing).items())
-        if not isinstance(thing, ModuleType):
-            named += vars(type(thing)).items()
-        for name, value in named:
-            if name != "t" and not name.startswith("__"):
-                items = value if isinstance(value, list | tuple) else [value]
-                items = [*value, *value.values()] if isinstance(value, dict) else items
-                found += [name, *items]
-    return found
-
-
-def same(these: list, those: list) -> bool:
-    """Whether two lists have the very same objects."""
-    return len(these) == len(those) and all(a is b for a, b in zip(these, those, strict=True))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,6 @@ from ..config import CHANGEABLE, Change, GPTConfig, TrainConfig, with_peak
 from ..data import Corpus
 from ..devices.base import Device
 from ..devices.ranks import Ranks
-from ..engine.jit import attributes, same
 from ..model import GPT, initial_weights
 from ..optim import AdamW
 from ..rng import Stream, cyrb128
@@ -360,3 +360,26 @@ def begin(
     run = Run(setup.train, corpus, device, setup.model, drawn=drawn)
     run.sample_every = setup.sample_interval
     return run
+
+
+def attributes(*things: object) -> list:
+    """The names and values of the attributes of modules, and of objects and their classes; of a
+    dictionary or list also the items. Two such lists are the `same` if nothing was set in between.
+    `t`, an optimizer's count of its steps, is left out.
+    """
+    found: list = []
+    for thing in things:
+        named = list(vars(thing).items())
+        if not isinstance(thing, ModuleType):
+            named += vars(type(thing)).items()
+        for name, value in named:
+            if name != "t" and not name.startswith("__"):
+                items = value if isinstance(value, list | tuple) else [value]
+                items = [*value, *value.values()] if isinstance(value, dict) else items
+                found += [name, *items]
+    return found
+
+
+def same(these: list, those: list) -> bool:
+    """Whether two lists have the very same objects."""
+    return len(these) == len(those) and all(a is b for a, b in zip(these, those, strict=True))
