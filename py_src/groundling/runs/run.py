@@ -135,10 +135,9 @@ class Run(Progress):
         self.best: Checkpoint | None = None  # the weights of the lowest validation loss
         losses = self.log.column("val")
         losses = losses[~np.isnan(losses)]
-        self.lowest = float(losses.min(initial=math.inf))  # of all validation losses
-        self.worse = (
-            len(losses) - 1 - int(losses.argmin()) if len(losses) else 0
-        )  # that followed it
+        # the lowest of all validation losses, and how many have followed it
+        self.lowest = float(losses.min(initial=math.inf))
+        self.worse = len(losses) - 1 - int(losses.argmin()) if len(losses) else 0
 
     @property
     def ranks(self) -> Ranks:
