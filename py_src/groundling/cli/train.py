@@ -119,13 +119,7 @@ def train_command(args: argparse.Namespace) -> int:
             )
         saver = Saver(run, args, setup)
         weights = args.out or checkpoint.file_name(config.seed, end, run.model.config)
-        written = [Path(path) for path in (weights, args.state) if path]
-        named = [*written, *(Path(path) for path in (args.log, args.tensorboard) if path)]
-        for path in named:
-            if named.count(path) > 1:
-                raise ValueError(f"{path} is named for more than one file.")
-        for path in written:
-            require_writable(path)
+        _require_files(args, weights)
         logs = Logs() if run.ranks.rank else Logs(args.log, args.tensorboard)
     parameters, ranks = parameter_count(run.model.shapes), run.ranks.size
     print(
@@ -175,6 +169,17 @@ def train_command(args: argparse.Namespace) -> int:
     if saver.failed or logs.failed:
         return 1
     return 0 if run.iter >= end or early else 130
+
+
+def _require_files(args: argparse.Namespace, weights: str) -> None:
+    """ValueError unless the files of a run have different paths, at which they can be written."""
+    written = [Path(path) for path in (weights, args.state) if path]
+    named = [*written, *(Path(path) for path in (args.log, args.tensorboard) if path)]
+    for path in named:
+        if named.count(path) > 1:
+            raise ValueError(f"{path} is named for more than one file.")
+    for path in written:
+        require_writable(path)
 
 
 def _go_on(run: Run, args: argparse.Namespace) -> None:
