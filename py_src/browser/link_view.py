@@ -20,7 +20,6 @@ from groundling.edits import live
 from groundling.edits.live import Loaded
 from groundling.engine.parameters import parameter_count
 from groundling.labs.link import LinkError
-from groundling.sources import hash_of
 
 if TYPE_CHECKING:
     import messages.share
@@ -193,7 +192,7 @@ def facts(claimed: Link, corpus: Corpus) -> Message:
         "valLoss": claimed.val_loss,
         "losses": [[it, loss] for it, loss in claimed.losses.items()],
         "device": claimed.device,
-        "sameCode": claimed.code_hash == hash_of(claimed.edits),
+        "sameCode": claimed.code_hash == sources.hash_of(claimed.edits),
         "diff": live.diff({}, claimed.edits),
         "sameText": claimed.corpus_hash == corpus.sha256,
         "problem": problem,
