@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Pieces = Iterator[tuple[int, "bytes | memoryview"]]
 """A file in pieces, each with its place; see statefile.stream."""
-KEEP = 20.0  # seconds of training between two copies of the run's state; sooner, if
-KEEP_LEAST = 5.0  # so many seconds have passed, and the setup's checkpoint_interval
+KEEP = 20.0  # seconds of training between two copies of the run's state, at most
+KEEP_LEAST = 5.0  # seconds, at least, where the setup's checkpoint_interval has passed sooner
 KEEP_SHARE = 0.05  # of the time at most goes to copying
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from groundling.runs.records import Record
     from groundling.runs.run import Run
 
-EVERY = 1.0  # seconds between two readings of the run's curve, at least; also,
-GROWTH = 1.05  # it has as many times the records: all readings together take no longer than a few
+EVERY = 1.0  # seconds between two readings of the run's curve, at least
+GROWTH = 1.05  # times the records of the last reading, at least: all together cost as much as a few
 
 
 class DoctorView(Beside):

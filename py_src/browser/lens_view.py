@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from groundling.labs.lens import Lens, Look
     from groundling.model import GPT
 
-EVERY = 1.0  # seconds between two looks at a run that trains, at least; also,
+EVERY = 1.0  # seconds between two looks at a run that trains, at least
 SHARE = 0.025  # of the time at most goes to looking, and to getting the run to stop and go on
 FADE = 0.5  # how much of the highest cost so far counts a look later
 TOP = 3  # characters that are told of each guess

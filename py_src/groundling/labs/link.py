@@ -52,8 +52,8 @@ from ..train import learning_rate, train
 
 VERSION = 1
 DEFLATED = b"x"  # zlib's first byte
-MAX_PARAMETERS = 20_000_000  # a link may not ask for more than a page can give: parameters,
-MAX_ACTIVATIONS = 2**28  # and numbers kept of a batch for the backward pass
+MAX_PARAMETERS = 20_000_000  # that a link may ask for: what a page can give
+MAX_ACTIVATIONS = 2**28  # numbers kept of a batch for the backward pass, that it may ask for
 SAMPLES = 64  # recorded losses
 TOLERANCE = 2e-3  # nats between two adapters; 2e-6 was measured over 200 iterations by default
 DIGEST = "[0-9a-f]{32}", "32 hexadecimal digits"

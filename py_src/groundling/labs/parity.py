@@ -37,8 +37,8 @@ from ..train import train
 
 TOLERANCE = 1e-5  # of the largest number
 CANCELLED = 10  # times the reference's own error in float32
-CALLS = 12  # of a kernel that are checked at most,
-ALIKE = 2  # and of those with the same sizes and parameters
+CALLS = 12  # of a kernel that are checked, at most
+ALIKE = 2  # of them with the same sizes and parameters, at most
 GUARD = 64  # numbers before and after each buffer: 256 bytes, where every adapter can bind one
 SENTINEL = 0x7FC0ABCD  # which they hold: a NaN that no arithmetic makes
 CHARACTERS = "".join(map(chr, range(48, 48 + 65)))
