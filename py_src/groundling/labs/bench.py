@@ -26,8 +26,8 @@ from ..runs.writer import generate
 from ..train import train
 
 WARMUP = 3  # windows that are not counted: they compile and capture
-LEAST = 0.02  # seconds that a kernel is timed for, over and over where it is short; by the
-CLOCK = 0.25  # device's own clock a part of that, as it has no waiting in it
+LEAST = 0.02  # seconds that a kernel is timed for at least, over and over where it is short
+CLOCK = 0.25  # of these seconds where the device has a clock of its own, which counts no waiting
 WIDTHS = 64, 128, 256, 384
 CONTEXTS = 64, 128, 256, 512
 
@@ -244,17 +244,14 @@ def table(m: dict, best: dict | None = None) -> str:
     low, high = (1000 * q for q in m["spread"])
     rate = m["flops"] / m["step"]
     each = " on each core" * (m["cores"] > 1)  # a product alone is made on one
+    cores = [f"  cores     {m['cores']:9}; two are {m['gain']:.2f} times as fast"]
     share = f", {rate / m['cores'] / best['flops']:.0%} of its best product{each}" if best else ""
     return "\n".join(
         [
             f"{m['device']}: {m['model']}, batch {m['batch_size']}",
             f"  step      {1000 * m['step']:9.2f} ms ({low:.2f} to {high:.2f}), "
             f"{m['tokens_per_second']:,.0f} tokens/s, {rate / 1e9:.2f} GFLOP/s{share}",
-            *[
-                f"  cores     {m['cores']:9}; two are {g:.2f} times as fast"
-                for g in [m["gain"]]
-                if g
-            ],
+            *(cores if m["gain"] else ()),
             f"  host      {1000 * m['host']:9.2f} ms of it",
             *_on_a_gpu(m),
             f"  a step    {m['dispatches']:g} dispatches, {m['submits']:g} submits, "
