@@ -248,12 +248,12 @@ def rows_bytes(rows: np.ndarray) -> bytes:
 def loads(data: bytes) -> Saved:
     """Read the file. CheckpointError."""
     header = checkpoint.read_header(data, FORMAT, FORMAT_1)
-    first = header["format"] == FORMAT_1
+    is_v1 = header["format"] == FORMAT_1
     try:
-        check("it", header, HEADER_1 if first else HEADER)
+        check("it", header, HEADER_1 if is_v1 else HEADER)
     except ValueError as error:
         raise CheckpointError(f"The file's header is wrong: {error}") from None
-    if first:
+    if is_v1:
         header |= {"records": 0, "sampleBytes": 0}
     parts = header["metaBytes"], ROW * header["records"], header["sampleBytes"]
     start = HEADER_BYTES + sum(parts)
@@ -273,8 +273,8 @@ def loads(data: bytes) -> Saved:
         )
     at = HEADER_BYTES
     meta, rows, samples = (bytes(view[at : (at := at + size)]) for size in parts)
-    saved = read_meta(meta, header["createdAt"], first)
-    if not first:
+    saved = read_meta(meta, header["createdAt"], is_v1)
+    if not is_v1:
         saved.state.log = log_of(rows, saved.state.first, saved.state.iter)
         saved.state.samples = read_samples(samples)
     check_sizes(saved, header)
@@ -350,7 +350,7 @@ def dump_meta(saved: Saved) -> bytes:
     return meta + b" " * (-len(meta) % 8)
 
 
-def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
+def read_meta(raw: bytes, created_at: str, is_v1: bool = False) -> Saved:
     """The facts, checked; in the first version with log and samples. CheckpointError."""
     try:
         meta = strict.parse(raw)
@@ -361,7 +361,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
     except ValueError as error:
         raise CheckpointError(f"The file's state is wrong: {error}") from None
     try:
-        if first and isinstance(meta, dict):
+        if is_v1 and isinstance(meta, dict):
             meta.setdefault("edits", [])  # files from before code could change on the way lack it
             meta.setdefault("dataset", None)  # and from before there were texts of one's own, these
             meta.setdefault("vocab", None)
@@ -371,7 +371,7 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
         origin = meta.pop("origin", None) if isinstance(meta, dict) else None
         if origin is not None:
             check("origin", origin, ORIGIN)
-        check("it", meta, META_1 if first else META)
+        check("it", meta, META_1 if is_v1 else META)
         check("first", meta["first"], (0, meta["iter"]))
         check("edits", meta["edits"], each([(0, meta["iter"]), TEXT]))
         model = strict.check_config("model", meta["model"], GPTConfig)
@@ -387,8 +387,8 @@ def read_meta(raw: bytes, created_at: str, first: bool = False) -> Saved:
             **{name: meta[name] for name in ("first", "iter", "step", "sample_every")},
             val_loss=None if meta["val_loss"] is None else float(meta["val_loss"]),
             **{name: tuple(meta["streams"][name]) for name in STREAMS},
-            log=_read_log(meta["log"], meta["first"], meta["iter"]) if first else Log(),
-            samples=_read_samples(meta["samples"]) if first else [],
+            log=_read_log(meta["log"], meta["first"], meta["iter"]) if is_v1 else Log(),
+            samples=_read_samples(meta["samples"]) if is_v1 else [],
             edits=[(at, diff) for at, diff in meta["edits"]],
             changes=_read_changes(meta["changes"], config, meta["iter"]),
             origin=origin and Origin(**origin),
