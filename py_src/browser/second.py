@@ -23,7 +23,7 @@ class Second:
         job = {"calls": calls, "needs": needs, "leaves": leaves}
         return to_js(job, dict_converter=js.Object.fromEntries)
 
-    def is_free(self) -> bool:
+    def can_wait(self) -> bool:
         return can_run_sync()
 
     def begin(self, job: Any) -> bool:

@@ -43,7 +43,7 @@ class Elsewhere:
         self.host, self.own = host, open_host()
         self.fails_at, self.orders = fails_at, 0
 
-    def is_free(self) -> bool:
+    def can_wait(self) -> bool:
         return True
 
     def job(self, calls: list[list], needs: list[int], leaves: list[int]) -> tuple:

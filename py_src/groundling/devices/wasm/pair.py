@@ -27,14 +27,16 @@ class Second(Protocol):
         begin and end that they need and that they leave.
         """
 
-    def is_free(self) -> bool:
-        """Whether it can be waited for here."""
+    def can_wait(self) -> bool:
+        """Whether Python can wait for it here."""
 
     def begin(self, job: Any) -> bool:
-        """Send a job with the numbers that it needs. Whether it was there and need not start."""
+        """Send a job with the numbers that it needs. False if the core has to start first, so that
+        the time of this one does not count.
+        """
 
     def wait(self, most: float) -> bool:
-        """Wait so many seconds at most for what it leaves. Whether that is in memory now."""
+        """Wait so many seconds at most for what it leaves; True if that is in memory now."""
 
 
 class Trial:
@@ -79,7 +81,7 @@ class Pair:
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
         began = time.perf_counter()
-        cores = self.trial.cores() if self.job and second and second.is_free() else 1
+        cores = self.trial.cores() if self.job and second and second.can_wait() else 1
         counts = cores == 1 or second.begin(self.job)
         _call(calls[at.first : at.second])
         most = max(PATIENCE, 10 * (time.perf_counter() - began))
