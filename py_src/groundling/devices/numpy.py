@@ -1,5 +1,5 @@
 """The NumPy device: runs the references of kernels.py. It is the default natively where there is no
-GPU, and the page's fallback.
+GPU, and the page's where the wasm device cannot be had.
 
 `NumPyDevice(dtype=np.float64)` works in float64.
 """
