@@ -617,8 +617,7 @@ def build_site() -> Path:
         return DIST
     with step("Building site/dist"), tempfile.TemporaryDirectory(dir=VENV) as scratch:
         new = Path(scratch, "build")
-        if (SITE / "public").exists():
-            shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
+        shutil.copytree(SITE / "public", new, copy_function=shutil.copyfile)
         (new / "data").mkdir()
         shutil.copyfile(assets[SHAKESPEARE], new / "data" / SHAKESPEARE.name)
         (new / "ruff").mkdir()
