@@ -138,11 +138,11 @@ class _Watch:
 
     run: Run
     calls: list[Command] = field(default_factory=list)
-    places: dict[str, int] = field(default_factory=dict)  # of what came when: how many calls before
+    places: dict[str, int] = field(default_factory=dict)  # by event: how many calls came before it
     seen: dict[str, np.ndarray] = field(default_factory=dict)  # outputs, inputs and gradients
     gradient: Weights = field(default_factory=dict)  # before the clip
-    grads: dict[int, str] = field(default_factory=dict)  # whose gradient is in a tensor, by its id
-    last: dict[str, int] = field(default_factory=dict)  # the last call that wrote to a gradient
+    grads: dict[int, str] = field(default_factory=dict)  # by a tensor's id: whose gradient it holds
+    last: dict[str, int] = field(default_factory=dict)  # by parameter: what wrote its gradient last
 
     def __post_init__(self) -> None:
         model = self.run.model
