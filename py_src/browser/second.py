@@ -24,7 +24,7 @@ class Second:
         return to_js(job, dict_converter=js.Object.fromEntries)
 
     def is_free(self) -> bool:
-        return can_run_sync()
+        return self.worker.free and can_run_sync()
 
     def begin(self, job: Any) -> bool:
         return self.worker.begin(job)
