@@ -373,6 +373,7 @@ class Session:
     def _do_lr(self, message: messages.run.LrCommand) -> None:
         if self.trial:
             self.trial.run.set_lr(message["value"])
+            self._post_steps()
 
     def _do_iters(self, message: messages.run.ItersCommand) -> None:
         if self.phase in ("training", "paused", "done"):
