@@ -88,6 +88,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     asked = "asked.filter((type) => type === 'talk').length"
     expect(tool.locator(".context")).to_contain_text("ROMEO:")
     page.get_by_label("Prompt", exact=True).fill("")
+    expect(tool.locator(".context")).to_have_count(0)  # nothing is shown of the prompt before
     first = page.evaluate(asked)
     page.get_by_label("Prompt", exact=True).press_sequentially(ASKED)
     expect(tool.locator(".context")).to_contain_text("new␣world comes")
