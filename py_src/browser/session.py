@@ -320,6 +320,8 @@ class Session:
         """Continue training, if the run is paused."""
         if self.phase == "paused":
             self.discarded = None
+            if self.trial.iter and not self.trial.kept:
+                self.copies.keep(self.trial)  # one that was loaded may break before its next copy
             self._enter("training")
 
     def _do_hidden(self, message: messages.run.HiddenCommand) -> None:
