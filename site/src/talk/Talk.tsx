@@ -394,8 +394,8 @@ export function Talk() {
     settled.value;
     fields.source.value;
     const now = text.peek();
-    if (!ready.value || wrong.value || now?.written.length || now?.phase === "writing") return;
-    write(0);
+    if (!ready.value || wrong.value || now?.written.length) return;
+    if (now?.phase !== "asked" && now?.phase !== "writing") write(0);
   });
   useSignalEffect(() => {
     fields.prompt.value;
