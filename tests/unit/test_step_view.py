@@ -145,6 +145,7 @@ def test_a_model_that_fails_is_told_and_a_lost_device_is_the_sessions(bench, mon
         bench.ask()
 
 
+@pytest.mark.native  # the default model
 def test_what_the_console_may_have_changed_is_taken_apart_anew():
     page = Page()
     page.tell("start", seed="typed", iters=12, batchSize=4, lr=1e-3, files={})
