@@ -116,13 +116,14 @@ class Beside(View):
 @contextmanager
 def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
     """Run work beside the run in the block. What it raises is passed to `tell`, except that the
-    device was lost; the run's device, tape and model are afterwards as they were before.
+    device was lost; the run's device, tape and model are afterwards as they were before, and its
+    weights are not written to.
     """
     device, run = session.device, session.run
     model = getattr(run, "model", None)
     had = dict(vars(model)) if model is not None else {}
     try:
-        with device.undisturbed() if device else nullcontext():
+        with device.undisturbed(getattr(model, "flat", ())) if device else nullcontext():
             yield
     except LOST:
         raise

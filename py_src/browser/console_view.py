@@ -8,6 +8,7 @@ import linecache
 import reprlib
 import sys
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -109,8 +110,10 @@ class ConsoleView(View):
 
     commands = ("evaluate",)
 
-    def __init__(self, session: PageSession):
+    def __init__(self, session: PageSession, changed: Callable[[], None]):
+        """changed() is told of whatever may have changed what a step computes."""
         super().__init__(session)
+        self.changed = changed
         self.output, self.posted = Output(), -EVERY
         self.names: dict = {"__name__": "__console__", "__doc__": None}
         self.given: dict = {}  # those of the names that are ours, as we gave them
@@ -160,8 +163,10 @@ class ConsoleView(View):
         except BaseException as error:
             self.output.add(self._refusal(error))
         finally:
-            if self.session.trial and can_change(text):
-                self.session.trial.recapture()  # for whatever it has changed: a run follows it
+            if can_change(text):
+                self.changed()
+                if self.session.trial:
+                    self.session.trial.recapture()  # whatever it has changed: a run follows it
             self._flush_now()
             self.post({"type": "evaluated"})
 

@@ -23,8 +23,8 @@ class Second:
         job = {"calls": calls, "needs": needs, "leaves": leaves}
         return to_js(job, dict_converter=js.Object.fromEntries)
 
-    def can_wait(self) -> bool:
-        return can_run_sync()
+    def is_free(self) -> bool:
+        return self.worker.free and can_run_sync()
 
     def begin(self, job: Any) -> bool:
         return self.worker.begin(job)

@@ -320,6 +320,8 @@ class Session:
         """Continue training, if the run is paused."""
         if self.phase == "paused":
             self.discarded = None
+            if self.trial.iter and not self.trial.kept:
+                self.copies.keep(self.trial)  # one that was loaded may break before its next copy
             self._enter("training")
 
     def _do_hidden(self, message: messages.run.HiddenCommand) -> None:
@@ -373,6 +375,7 @@ class Session:
     def _do_lr(self, message: messages.run.LrCommand) -> None:
         if self.trial:
             self.trial.run.set_lr(message["value"])
+            self._post_steps()
 
     def _do_iters(self, message: messages.run.ItersCommand) -> None:
         if self.phase in ("training", "paused", "done"):

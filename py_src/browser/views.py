@@ -25,7 +25,9 @@ import groundling.labs.course
 
 def views(session: PageSession) -> list[View]:
     """All views, in the order in which they are called; the first is that of the edits."""
-    console, talk = ConsoleView(session), TalkView(session)
+    talk = TalkView(session)
+    step = StepView(session, talk.voices.get)
+    console = ConsoleView(session, step.drop)
     twin, inspector, doctor = TwinView(session), InspectorView(session), DoctorView(session)
     shelf = ShelfView(session)
 
@@ -49,7 +51,7 @@ def views(session: PageSession) -> list[View]:
         ProjectView(session),
         doctor,
         LensView(session, talk.model_of),
-        StepView(session, talk.voices.get),
+        step,
         TextView(session),
         CourseView(session, seen),
         shelf,

@@ -23,6 +23,13 @@ def fill(page: Page, **fields: str) -> None:
         page.get_by_label(label.replace("_", " "), exact=True).fill(value)
 
 
+def type_at_the_console(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="Ask the run").click()
+    page.keyboard.insert_text(text)
+    page.keyboard.press("Escape")  # a list of completions
+    page.keyboard.press("Enter")
+
+
 def readout(page: Page, name: str) -> str:
     return page.locator(f'[data-readout="{name}"]').inner_text()
 

@@ -4,6 +4,7 @@ frames no storage.
 
 import html
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,9 +144,14 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
         .evaluate("(link) => link.href")
         .endswith("lesson=4")
     )
+    lesson.get_by_label("Iterations", exact=True).fill("1")
+    by_key(lesson, "Start")
+    expect(lesson.locator("[data-phase=done]")).to_be_visible()
+    assert re.fullmatch("Done · .* · Lesson 4 · Groundling", lesson.title())
     lesson.evaluate("location.hash = 'panel=lesson'")
     expect(course).to_have_attribute("data-lesson", "1")
     expect(lesson.get_by_role("heading", level=1)).to_have_text("Lesson 1")
+    assert re.fullmatch("Done · .* · Lesson 1 · Groundling", lesson.title())
     assert wrong == []
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from driving import fill, open_page
+from driving import fill, open_page, type_at_the_console
 from playwright.sync_api import Page, expect
 
 from groundling.data import shakespeare
@@ -85,3 +85,9 @@ def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Call
     assert all(1e-7 < float(update) < 1 for update in updates)
     norms = [float(x) for x in inside.locator(".layers tbody td:nth-child(6)").all_inner_texts()]
     assert np.linalg.norm(norms) < 1.01  # the gradient is clipped at 1
+
+    # What is typed at the console while it rests.
+    page.set_viewport_size({"width": 1440, "height": 6000})  # nothing is seen anew
+    was = grid.get_attribute("aria-valuetext")
+    type_at_the_console(page, "model.load(0 * model.weights())")
+    expect(grid).not_to_have_attribute("aria-valuetext", was)

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from driving import press, wait_for
-from playwright.sync_api import Browser, Page, expect
+from driving import press, type_at_the_console, wait_for
+from playwright.sync_api import Browser, expect
 
 # Each is a way out for JavaScript in a worker: typed at the console, Python has all of JavaScript.
 WAYS_OUT = """
@@ -81,13 +81,6 @@ def stranger() -> Iterator[Stranger]:
     yield server
     server.shutdown()
     server.server_close()
-
-
-def type_at_the_console(page: Page, text: str) -> None:
-    page.get_by_role("textbox", name="Ask the run").click()
-    page.keyboard.insert_text(text)
-    page.keyboard.press("Escape")  # a list of completions
-    page.keyboard.press("Enter")
 
 
 @pytest.mark.parametrize("place", ["", "embed.html#panel=lesson&lesson=7"], ids=["page", "frame"])

@@ -5,7 +5,7 @@ that is paused.
 import re
 from collections.abc import Callable
 
-from driving import fill, iteration, open_page, wait_for, wait_for_iteration
+from driving import fill, iteration, open_page, type_at_the_console, wait_for, wait_for_iteration
 from playwright.sync_api import Locator, Page, expect
 
 STAGES = [
@@ -94,6 +94,16 @@ def test_a_step_is_read_forward_and_back_by_keys(page: Page, site_url: str, axe:
     expect(step.get_by_role("region", name="The update of wpe[1, 0]")).to_be_visible()
     update_adds_up(step)
     assert rows(step, "The update of")["t"][1] == str(iteration(page) + 1)
+
+    # What is set, and what is typed at the console, makes it another step.
+    figures = step.get_by_role("region", name="The update of wpe[1, 0]").locator("td:nth-child(3)")
+    was = rows(step, "The update of")
+    page.set_viewport_size({"width": 1440, "height": 6000})  # nothing is seen anew
+    fill(page, Peak_learning_rate="0.003")
+    page.get_by_label("Peak learning rate", exact=True).press("Enter")
+    expect(figures.nth([*was].index("lr"))).not_to_have_text(was["lr"][1])
+    type_at_the_console(page, "model.load(0 * model.weights())")
+    expect(figures.nth([*was].index("w"))).to_have_text(re.compile("^-?0$"))
 
     # Its code.
     press(step.get_by_role("button", name="optim.py, line"))

@@ -5,8 +5,19 @@ import time
 from pathlib import Path
 
 import pytest
-from driving import button, fill, iteration, open_page, wait_for
+from driving import (
+    WAIT_MS,
+    button,
+    fill,
+    in_worker,
+    iteration,
+    open_page,
+    save_state,
+    wait_for,
+)
 from playwright.sync_api import Page, expect
+
+from groundling.runs import statefile
 
 SOON = 3.0  # seconds, and what ten iterations take: on a real GPU that is little
 TRAIN = (Path(__file__).parents[2] / "py_src/groundling/train.py").read_text(encoding="utf-8")
@@ -15,9 +26,23 @@ ENDLESS = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            pass\n
 WAITING = TRAIN.replace(
     LINE, f"{LINE}        while it >= 3:\n            run.model.parameters['wte'].numpy()\n"
 )
-EVALUATING = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            evaluate(run)\n") + (
-    "\n\nfrom .devices.wasm.pair import Trial\n\nTrial.cores = lambda trial: 2\n"
-)
+ON_TWO_CORES = "\n\nfrom .devices.wasm.pair import Trial\n\nTrial.cores = lambda trial: 2\n"
+EVALUATING = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            evaluate(run)\n")
+
+# The second core gets its first order after a step was made without it, and the rest at once.
+LATE = """
+  const order = Worker.prototype.postMessage, report = self.postMessage;
+  let orders = 0, held = () => {};
+  Worker.prototype.postMessage = function (...message) {
+    console.log("order", ++orders);
+    if (orders === 1) held = () => order.apply(this, message);
+    else order.apply(this, message);
+  };
+  self.postMessage = (message, ...more) => {
+    report(message, ...more);
+    if (message.records?.length) { held(); held = () => {}; }
+  };
+"""
 
 # The first iteration that the page tells of from now on. To poll for it would be too seldom.
 FIRST = """() => {
@@ -93,11 +118,26 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
 def test_a_loop_that_waits_for_a_second_core_is_stopped(page: Page, site_url: str):
     open_long(page, site_url)
     fill(page, Batch_size="32")
-    write(page, EVALUATING)
+    write(page, EVALUATING + ON_TWO_CORES)
     pace = start(page)
     page.wait_for_timeout(1000 + 2000 * pace)
     pressed_until(page, "Pause", "error")  # it is not ended with the run
     expect(page.get_by_role("button", name=re.compile("line .* in evaluate"))).to_be_visible()
+
+
+def test_a_second_core_that_is_late_is_used_once_it_has_answered(page: Page, site_url: str):
+    in_worker(page, LATE)
+    open_page(page, site_url)
+    fill(page, Iterations="100", Batch_size="2")
+    write(page, TRAIN + ON_TWO_CORES)
+    with page.expect_console_message(lambda message: message.text == "order 2", timeout=WAIT_MS):
+        button(page, "Start").click()
+    wait_for(page, "done")
+    late = statefile.loads(save_state(page)).state.weights
+    button(page, "Reset").click()
+    button(page, "Start").click()
+    wait_for(page, "done")
+    assert statefile.loads(save_state(page)).state.weights.tobytes() == late.tobytes()
 
 
 def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(

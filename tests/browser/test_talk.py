@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import button, fill, open_page, wait_for
+from driving import button, fill, open_page, type_at_the_console, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
@@ -88,6 +88,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     asked = "asked.filter((type) => type === 'talk').length"
     expect(tool.locator(".context")).to_contain_text("ROMEO:")
     page.get_by_label("Prompt", exact=True).fill("")
+    expect(tool.locator(".context")).to_have_count(0)  # nothing is shown of the prompt before
     first = page.evaluate(asked)
     page.get_by_label("Prompt", exact=True).press_sequentially(ASKED)
     expect(tool.locator(".context")).to_contain_text("new␣world comes")
@@ -175,6 +176,11 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     expect(tool.get_by_role("alert")).to_contain_text("conftest.py: The file does not begin with")
     set_knobs(page, 0.8, 65, 1.0)
     assert write(page, 8) == generate(reference, corpus, ASKED, 8, "hamlet")
+
+    # Asked for as soon as the prompt is typed, while Python is busy: it is not read once more.
+    type_at_the_console(page, "import time; time.sleep(2)")
+    page.get_by_label("Prompt", exact=True).fill("ROMEO:")
+    assert write(page, 8) == generate(reference, corpus, "ROMEO:", 8, "hamlet")
 
 
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:

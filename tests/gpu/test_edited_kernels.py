@@ -215,6 +215,9 @@ def test_a_wrong_template_is_found_and_not_used(
     use(edited(WIDE, (old, new)))
     [row] = check(device, WIDE)
     assert not row.ok and said in row.message, row
+    if "wrong numbers" not in said:
+        place = f"line {lines_with(old, WIDE)[0]}"
+        assert place in f"{row.where} {row.message}", row
     assert tiles.WIDE not in {form for _, form in device.products.right}
 
 

@@ -78,6 +78,22 @@ def raising(error: BaseException) -> Callable[[], None]:
     return act
 
 
+def writes(how: str) -> Callable:
+    """Code that would write to the weights of the page's run."""
+
+    def failure(page: paging.Page, stop: str) -> Callable[[], None]:
+        def act() -> None:
+            device, wte = page.session.device, page.session.run.model.parameters["wte"]
+            if how == "kernel":
+                device.run("copy", wte, wte, size=wte.size, factor=1.5, accumulate=0)
+            else:
+                device.write(wte, np.zeros(wte.shape))
+
+        return act
+
+    return failure
+
+
 FAILURES: dict[str, Callable] = {
     "an assertion": lambda page, stop: raising(AssertionError("T is 64")),
     "exit()": lambda page, stop: raising(SystemExit(3)),
@@ -88,6 +104,8 @@ FAILURES: dict[str, Callable] = {
     "a strange exception": lambda page, stop: raising(Strange()),
     "nothing returned": lambda page, stop: lambda: "none",
     "a loop that was stopped": wait_for_ever,
+    "weights that are written by a kernel": writes("kernel"),
+    "weights that are written from the host": writes("host"),
 }
 
 
@@ -183,6 +201,8 @@ def test_whatever_fails_beside_a_run_is_told_and_the_run_goes_on_to_the_same_bit
     for kind in FAILURES:
         if (what, kind) == ("replay", "nothing returned"):
             continue  # its model is not edited
+        if what == "evaluate" and kind.startswith("weights"):
+            continue  # at the prompt one may
         for at in (1, 3) if what in ("twin", "case", "replay") else (1,):
             told = page.provoke(kind, command, stop, at)
             [last, *_] = [m for m in reversed(told) if m["type"] == report]

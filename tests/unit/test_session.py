@@ -890,6 +890,22 @@ def test_a_run_that_broke_before_its_first_copy_is_not_brought_back_from_half_an
     assert bench.of("phase")[-1]["undo"] is None
 
 
+def test_a_loaded_run_that_breaks_before_its_next_copy_is_brought_back_as_it_was_loaded(bench):
+    at = paused(bench, seed="yorick")
+    file = state_file(bench)
+    bench.tell("reset")
+    bench.tell("load", name="mine.state", bytes=file, **SETTINGS)
+    bench.fails[at + 3] = lambda record: KeyError("wte")
+    bench.tell("resume")
+    bench.until("error")
+    bench.fails.clear()
+    bench.tell("reset")
+    assert bench.of("phase")[-1]["undo"] == at
+    bench.tell("undo", bytes=file_of(bench.messages, "kept"))
+    assert (bench.session.phase, bench.session.run.iter) == ("paused", at)
+    assert bench.of("run")[-1]["seed"] == "yorick"
+
+
 def test_another_device_brings_the_run_back_from_a_copy(bench):
     at = paused(bench)
     bench.tell("reset")

@@ -145,6 +145,24 @@ def test_a_model_that_fails_is_told_and_a_lost_device_is_the_sessions(bench, mon
         bench.ask()
 
 
+@pytest.mark.native  # the default model
+def test_what_the_console_may_have_changed_is_taken_apart_anew():
+    page = Page()
+    page.tell("start", seed="typed", iters=12, batchSize=4, lr=1e-3, files={})
+    page.tell("pause")
+    page.session.advance()
+
+    def loss(typed: str) -> str:
+        page.tell("evaluate", text=typed)
+        page.tell("step", source="run", chosen=CHOICE)
+        stage = page.last("step")["apart"]["stages"][3]
+        return stage["tables"][0]["rows"][0][3]
+
+    before = loss("run.iter")
+    assert loss("run.iter + 1") == before
+    assert loss("model.load(8 * model.weights())") != before
+
+
 @pytest.mark.native  # a whole run
 def test_after_a_pause_the_record_shows_the_loss_that_was_shown():
     page = Page()

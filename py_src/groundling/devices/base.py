@@ -14,7 +14,7 @@ import math
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -126,6 +126,7 @@ class Device(ABC):
         # part of a cycle before its tensor has returned it.
         self._held: dict[int, tuple] = {}
         self._plan: Plan | None = None
+        self._kept: set[Storage] = set()  # see `undisturbed`
         self._replayed: Callable[[], Plan | None] = lambda: None
         self.line_of_gradient = ""  # in backward(): the line whose gradient is being computed
         self.counts = Counts()
@@ -175,6 +176,7 @@ class Device(ABC):
                 "write() cannot be used inside a jitted function: what changes from call to call "
                 "must come in as an array."
             )
+        self._require_not_kept([tensor])
         self._write(tensor, array)
 
     def read(self, tensor: Tensor) -> np.ndarray:
@@ -226,6 +228,9 @@ class Device(ABC):
         capture it is recorded, and runs at the end of the capture. DeviceError.
         """
         self._check(kernel, tensors, params)
+        if self._kept:
+            writes = self.writes(Command(kernel, tensors, params, ""))
+            self._require_not_kept(t for t, written in zip(tensors, writes, strict=True) if written)
         if self._plan:
             self._plan.add(kernel, tensors, params, self.line_of_gradient or asking_line())
         else:
@@ -305,13 +310,21 @@ class Device(ABC):
                 "A captured function called another one; capture the outer one only."
             )
 
+    def _require_not_kept(self, written: Iterable[Tensor]) -> None:
+        if any(t.storage in self._kept for t in written):
+            raise RuntimeError("Work beside the run cannot write to its weights.")
+
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
-        """After the block, also after an error, no capture is open and the tape is as before."""
+    def undisturbed(self, keeping: Iterable[Tensor] = ()) -> Iterator[None]:
+        """In the block, whatever would write to the memory of these tensors raises a RuntimeError.
+        After it, also after an error, no capture is open and the tape is as before.
+        """
+        before, self._kept = self._kept, self._kept | {t.storage for t in keeping}
         try:
             with tape_as_before():
                 yield
         finally:
+            self._kept = before
             self._plan, self.line_of_gradient = None, ""
 
     def submit(self) -> None:  # noqa: B027

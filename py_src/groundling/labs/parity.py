@@ -182,8 +182,13 @@ def _check_template(name: str, device: Device) -> Row:
     chosen = choice.choose()
     for kernel, variant in made:
         if fault := choice.fault(kernel, variant):
+            where = f"variant {variant}"
+            if problem := wgsl_problem(fault):
+                said, line, *_ = problem
+                made_of = family.text(variant, kernel, choice.plain(kernel).code).lines
+                where, fault = f"line {made_of[line - 1]}, {where}", f"does not compile: {said}"
             text = f"The kernel {kernel}, made from it, {fault}"
-            return Row(name, False, None, 0.0, f"variant {variant}", text)
+            return Row(name, False, None, 0.0, where, text)
     text = "Each kernel made from it does what its NumPy reference does."
     if chosen not in forms:
         text += f" It is not used: the form that was chosen here is {chosen}."

@@ -6,7 +6,8 @@ import { send } from "../run/supervision";
 import { useOpening } from "../run/opening";
 import type { Health, Look } from "../base/protocol";
 import { isThere, Sources } from "../run/Sources";
-import { hasRun, phase } from "../run/state";
+import { inForce } from "../code/state";
+import { evaluating, hasRun, phase } from "../run/state";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
 import { useSeen } from "../ui/seen";
@@ -325,6 +326,8 @@ export function LookInside() {
       send({ type: "unlens" });
       return;
     }
+    if (evaluating.value) return;
+    inForce.value; // other code, or what was typed at the console, may have changed the model
     const wait = setTimeout(() => send({ type: "lens", source: of, prompt: text }), 250);
     return () => clearTimeout(wait);
   });

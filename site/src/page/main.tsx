@@ -5,7 +5,7 @@ import "./style.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { connect } from "../base/connection";
-import { isFrame, watchFragment } from "../base/fragment";
+import { isFrame, lessonFragment, watchFragment } from "../base/fragment";
 import { Code } from "../code/Code";
 import { keepEdits, watchOffers } from "../code/edits";
 import { Course, CourseLink } from "../course/Course";
@@ -101,7 +101,10 @@ async function keepPage(): Promise<void> {
 }
 
 const title = document.title;
+const heading = document.querySelector("h1")!;
 effect(() => {
+  lessonFragment.value; // by which a frame has got another heading
+  const name = isFrame() ? `${heading.textContent} · Groundling` : title;
   const { iter, iters, trainLoss } = progress.value;
   const words: Partial<Record<typeof phase.value, string>> = {
     training: `${iter} / ${iters}`,
@@ -111,5 +114,5 @@ effect(() => {
   };
   const said = words[phase.value];
   const loss = said && trainLoss !== null ? ` · ${trainLoss.toFixed(2)}` : "";
-  document.title = said ? `${said}${loss} · ${title}` : title;
+  document.title = said ? `${said}${loss} · ${name}` : name;
 });

@@ -12,8 +12,9 @@ import {
   type Table,
 } from "../base/protocol";
 import { goTo } from "../code/editor";
-import { originals, overlay } from "../code/state";
+import { inForce, originals, overlay } from "../code/state";
 import { Sources } from "../run/Sources";
+import { evaluating, progress } from "../run/state";
 import { send } from "../run/supervision";
 import { loadReference, refused } from "../run/voices";
 import { announce } from "../ui/announce";
@@ -319,7 +320,9 @@ export function OneStep() {
   });
   useSignalEffect(() => {
     const command = { type: "step", source: source.value, chosen: choice.value } as const;
-    if (!seen.value || !canAsk.value) return;
+    if (!seen.value || !canAsk.value || evaluating.value) return;
+    inForce.value; // by other code or settings, too, the step of this iteration is another one
+    progress.value;
     const wait = setTimeout(() => send(command), WAIT_MS);
     return () => clearTimeout(wait);
   });

@@ -244,10 +244,13 @@ function Place() {
 function Chart() {
   const now = text.value;
   const view = weighed.value;
-  if (!now || !view || view.id !== now.id) {
+  const isEmpty = now?.phase === "look" && !fields.prompt.value; // it is of the prompt before
+  if (!now || !view || view.id !== now.id || isEmpty) {
     return (
       <p class="note">
-        The probability of each character appears here once a model has read the prompt.
+        {now?.id === 0
+          ? "Python was started again since this was written: what it was chosen from is gone."
+          : "The probability of each character appears here once a model has read the prompt."}
       </p>
     );
   }
@@ -391,8 +394,8 @@ export function Talk() {
     settled.value;
     fields.source.value;
     const now = text.peek();
-    if (!ready.value || wrong.value || now?.written.length || now?.phase === "writing") return;
-    write(0);
+    if (!ready.value || wrong.value || now?.written.length) return;
+    if (now?.phase !== "asked" && now?.phase !== "writing") write(0);
   });
   useSignalEffect(() => {
     fields.prompt.value;

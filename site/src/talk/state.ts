@@ -23,6 +23,7 @@ export const fields = {
 };
 
 export interface Text {
+  /** 0: Python does not know it any more, nor what it was chosen from. */
   id: number;
   /** "look": it has only been asked what may follow the prompt. */
   phase: "asked" | "look" | "writing" | "done" | "stopped" | "failed";
@@ -84,7 +85,8 @@ let stale = false; // something else was to be asked meanwhile
 
 /** Asks what the character on view was chosen from; one question at a time, the latest wins. */
 export function weigh(): void {
-  if (!text.peek()?.nats.length) return; // nothing has been read yet
+  const now = text.peek();
+  if (!now?.id || !now.nats.length) return; // nothing has been read yet, or all is forgotten
   stale = questions.wait;
   if (stale) return;
   const turn = questions.ask(true);
@@ -120,8 +122,12 @@ export const reports = {
   },
 } satisfies Reports;
 
-/** The worker is gone, with its models. */
+/** The worker is gone, with its models. What was written stays to be read. */
 onRestart(() => {
-  text.value = weighed.value = null;
+  const now = text.peek();
+  text.value = now?.written.length
+    ? { ...now, id: 0, phase: now.phase === "writing" ? "stopped" : now.phase }
+    : null;
+  weighed.value = null;
   questions.drop();
 });

@@ -1,7 +1,7 @@
 // The script of a second core: makes the calls of half a step, on a memory of its own that is laid out
 // as Python's. Nothing else is there, no Python and no text.
 
-import { gather, scatter, PAGE, type Answer, type Job, type Order } from "./job";
+import { gather, scatter, PAGE, type Job, type Order } from "./job";
 
 type Kernels = Record<string, (...args: number[]) => void>;
 
@@ -20,6 +20,6 @@ onmessage = ({ data: order }: MessageEvent<Order>) => {
   job = order.job ?? job;
   scatter(memory, job.needs, order.bytes);
   for (const [name, ...args] of job.calls) kernels[name]!(...args);
-  const answer: Answer = { number: order.number, bytes: gather(memory, job.leaves) };
-  postMessage(answer, [answer.bytes.buffer]);
+  const left = gather(memory, job.leaves);
+  postMessage(left, [left.buffer]);
 };

@@ -10,8 +10,6 @@ export interface Job {
 export const PAGE = 65_536; // bytes, in which a memory grows
 
 export interface Order {
-  /** Comes back with what the job leaves. */
-  number: number;
   module: WebAssembly.Module;
   /** Of memory. */
   pages: number;
@@ -20,8 +18,6 @@ export interface Order {
   /** What it needs. */
   bytes: Uint8Array<ArrayBuffer>;
 }
-
-export type Answer = Pick<Order, "number" | "bytes">;
 
 /** What is in ranges of memory, one after the other. */
 export function gather(memory: WebAssembly.Memory, ranges: number[]): Uint8Array<ArrayBuffer> {

@@ -2,19 +2,22 @@
 // needed, and ended when it has had nothing to do for a while.
 
 import { confined } from "../base/confined";
-import { gather, PAGE, scatter, type Answer, type Job, type Order } from "./job";
+import { gather, PAGE, scatter, type Job, type Order } from "./job";
 
 const IDLE_MS = 2000;
 
 let address = "";
 
+type Left = Uint8Array; // what the job leaves
+
 /** Used by py_src/browser/second.py. */
 export class Second {
+  /** Whether it has nothing to do. It is not free before a late answer, nor ever after it died. */
+  free = true;
   private worker: Worker | null = null;
-  private job: Job | null = null; // that the worker has
-  private number = 0;
+  private job: Job | null = null; // the last one
   private idle: ReturnType<typeof setTimeout> | undefined;
-  private answer: Promise<Answer | null> = Promise.resolve(null);
+  private answer: Promise<Left | null> = Promise.resolve(null);
 
   constructor(
     readonly module: WebAssembly.Module,
@@ -25,27 +28,37 @@ export class Second {
   begin(job: Job): boolean {
     clearTimeout(this.idle);
     const wasThere = this.worker !== null;
-    this.answer = this.send(job).catch(() => null);
+    this.free = false;
+    this.answer = this.send(job).then(
+      (left) => {
+        this.free = true;
+        this.idle = setTimeout(() => this.end(), IDLE_MS);
+        return left;
+      },
+      () => {
+        this.end();
+        return null;
+      },
+    );
     return wasThere;
   }
 
-  private async send(job: Job): Promise<Answer | null> {
-    this.worker ??= new Worker((address ||= confined("half.js")), { type: "module" });
-    const worker = this.worker;
+  private async send(job: Job): Promise<Left> {
+    const isKnown = this.worker !== null && job === this.job;
+    const worker = (this.worker ??= new Worker((address ||= confined("half.js")), {
+      type: "module",
+    }));
+    this.job = job;
     const order: Order = {
-      number: ++this.number,
       module: this.module,
       pages: this.memory.buffer.byteLength / PAGE,
-      job: job === this.job ? null : job,
+      job: isKnown ? null : job,
       bytes: gather(this.memory, job.needs),
     };
     worker.postMessage(order, [order.bytes.buffer]);
-    this.job = job;
-    return new Promise((resolve) => {
-      worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-        if (data.number === order.number) resolve(data); // else nobody has waited for it
-      };
-      worker.onerror = () => resolve(null);
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<Left>) => resolve(data);
+      worker.onerror = reject;
     });
   }
 
@@ -53,17 +66,14 @@ export class Second {
   async wait(most: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, most, null)));
-    const answer = await Promise.race([this.answer, late]);
+    const left = await Promise.race([this.answer, late]);
     clearTimeout(timer);
-    if (answer && this.job) {
-      scatter(this.memory, this.job.leaves, answer.bytes);
-      this.idle = setTimeout(() => this.end(), IDLE_MS);
-    } else this.end();
-    return answer !== null;
+    if (left) scatter(this.memory, this.job!.leaves, left);
+    return left !== null;
   }
 
   private end(): void {
     this.worker?.terminate();
-    this.worker = this.job = null;
+    this.worker = null;
   }
 }

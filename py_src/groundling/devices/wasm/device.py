@@ -55,10 +55,9 @@ class WasmDevice(NumPyDevice):
             return
         pair = plan.compiled
         for _ in range(times):
-            if not pair.run(plan, self.second):
-                self.second = None
+            pair.run(plan, self.second)
         if pair.halves.sums:
-            known = pair.trial if self.second else Trial()
+            known = pair.trial if self.second and self.second.is_free() else Trial()
             self.cores, self.gain = known.best(), known.gain()
 
     def _pair(self, plan: Plan, halves: Halves) -> Pair:

@@ -2,7 +2,8 @@
 
 A second core has a memory of its own: it is sent the numbers that its half needs, has them at the
 same addresses, makes the same calls, and sends back what is used later. Until that has come whole
-nothing of it is used, so where it does not come, the half is done here, and the bytes are the same.
+nothing of it is used, so where it does not come in time, the half is done here, and the bytes are
+the same. A core that is late is left alone until it has answered, and that answer is not used.
 """
 
 import time
@@ -27,8 +28,10 @@ class Second(Protocol):
         begin and end that they need and that they leave.
         """
 
-    def can_wait(self) -> bool:
-        """Whether Python can wait for it here."""
+    def is_free(self) -> bool:
+        """Whether it can be waited for here, and has nothing to do: no answer of it is late, and it
+        has not died.
+        """
 
     def begin(self, job: Any) -> bool:
         """Send a job with the numbers that it needs. False if the core has to start first, so that
@@ -76,8 +79,8 @@ class Pair:
     def __init__(self, halves: Halves, trial: Trial, job: Any):
         self.halves, self.trial, self.job = halves, trial, job  # the second core's, or None
 
-    def run(self, plan: Plan, second: Second | None) -> bool:
-        """Run a plan once. Returns False if the second core failed."""
+    def run(self, plan: Plan, second: Second | None) -> None:
+        """Run a plan once."""
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
         began = time.perf_counter()
@@ -91,7 +94,6 @@ class Pair:
         if counts:
             self.trial.seconds[cores].append(time.perf_counter() - began)
         _call(calls[at.end :])
-        return done or cores == 1
 
 
 def _call(calls: Iterable[Callable]) -> None:
