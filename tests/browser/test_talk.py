@@ -51,6 +51,11 @@ def write(page: Page, length: int) -> str:
     page.get_by_label("Length", exact=True).fill(str(length))
     button(page, "Write").click()
     expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
+    return written(page)
+
+
+def written(page: Page) -> str:
+    """The text that is there, without the prompt."""
     return page.evaluate(
         "[...document.querySelectorAll('.talk .written span:not(.given)')]"
         ".map((span) => span.textContent.replace('↵\\n', '\\n')).join('')"
@@ -175,6 +180,32 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     expect(tool.get_by_role("alert")).to_contain_text("conftest.py: The file does not begin with")
     set_knobs(page, 0.8, 65, 1.0)
     assert write(page, 8) == generate(reference, corpus, ASKED, 8, "hamlet")
+
+
+def test_what_is_written_soon_after_a_key_is_not_given_up_for_a_look(
+    page: Page, site_url: str, reference: GPT
+) -> None:
+    """However long the prompt is read: here its command waits for longer than a look does."""
+    page.add_init_script(
+        """
+        const post = Worker.prototype.postMessage;
+        const held = [];
+        Worker.prototype.postMessage = function (command, ...rest) {
+            const go = () => post.call(this, command, ...rest);
+            command.length ? held.push(go) : go();
+        };
+        window.release = () => held.splice(0).forEach((go) => go());
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    expect(tool.locator(".context")).to_contain_text("ROMEO:")
+    page.get_by_label("Length", exact=True).fill("8")
+    page.get_by_label("Prompt", exact=True).fill(ASKED)
+    button(page, "Write").click()
+    page.wait_for_timeout(600)
+    page.evaluate("release()")
+    expect(tool.locator(".status")).to_contain_text("8 characters, ")
+    assert written(page) == generate(reference, shakespeare(), ASKED, 8, "hamlet")
 
 
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
