@@ -42,6 +42,36 @@ def wait_for_iteration(page: Page, at_least: int) -> None:
         page.wait_for_timeout(50)
 
 
+def at_iteration(page: Page, at_least: int, act: str) -> None:
+    """Run a script in the page as soon as a run that trains is there: what would be asked for from
+    here could come too late, where a short run is fast or this process is slow.
+    """
+    page.evaluate(
+        f"""([least, ms]) => new Promise((done, fail) => {{
+          const read = (place) => document.querySelector(place);
+          const look = () => {{
+            if (read("[data-phase]").dataset.phase !== "training") return;
+            if (parseInt(read('[data-readout="iter"]').textContent) < least) return;
+            watcher.disconnect();
+            done(void ({act}));
+          }};
+          const watcher = new MutationObserver(look);
+          const what = {{ subtree: true, childList: true, characterData: true, attributes: true }};
+          watcher.observe(document.body, what);
+          setTimeout(fail, ms, new Error(`not at iteration ${{least}} in ${{ms}} ms`));
+          look();
+        }})""",
+        [at_least, WAIT_MS],
+    )
+
+
+def pause(page: Page, at_least: int) -> None:
+    """Press Pause as soon as the run is at that iteration, and wait until it is paused."""
+    buttons = "[...document.querySelectorAll('button')]"
+    at_iteration(page, at_least, f"{buttons}.find((it) => it.textContent === 'Pause').click()")
+    wait_for(page, "paused")
+
+
 def wait_until_kept(page: Page, iter: int) -> None:
     """Wait until the page says that the browser keeps a copy of the run at that iteration."""
     told = page.get_by_role("main").get_by_text(f"Kept in this browser at iteration {iter:,}")
