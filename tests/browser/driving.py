@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, Page, Route, expect
 WAIT_MS = 60_000  # to boot, or for a step, on two cores that other work may share
 expect.set_options(timeout=WAIT_MS)  # for an answer of the worker's, too
 
+# What a worker is told, whatever machine this is; see `in_worker`.
+TWO_CORES = "Object.defineProperty(navigator, 'hardwareConcurrency', { value: 2 });"
+
 
 def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
