@@ -45,33 +45,43 @@ def wait_for_iteration(page: Page, at_least: int) -> None:
         page.wait_for_timeout(50)
 
 
-def at_iteration(page: Page, at_least: int, act: str) -> None:
-    """Run a script in the page as soon as a run that trains is there: what would be asked for from
-    here could come too late, where a short run is fast or this process is slow.
+def pressing(name: str) -> str:
+    """A script that presses a button."""
+    buttons = "[...document.querySelectorAll('button')]"
+    return f"{buttons}.find((it) => it.textContent === {name!r}).click()"
+
+
+def as_soon_as(page: Page, what: str, act: str) -> None:
+    """Run a script in the page as soon as an expression is true there. From here one looks too
+    seldom for what lasts as long as a few steps take, and acts too late.
     """
     page.evaluate(
-        f"""([least, ms]) => new Promise((done, fail) => {{
-          const read = (place) => document.querySelector(place);
+        f"""(ms) => new Promise((done, fail) => {{
           const look = () => {{
-            if (read("[data-phase]").dataset.phase !== "training") return;
-            if (parseInt(read('[data-readout="iter"]').textContent) < least) return;
+            if (!({what})) return;
             watcher.disconnect();
             done(void ({act}));
           }};
           const watcher = new MutationObserver(look);
-          const what = {{ subtree: true, childList: true, characterData: true, attributes: true }};
-          watcher.observe(document.body, what);
-          setTimeout(fail, ms, new Error(`not at iteration ${{least}} in ${{ms}} ms`));
+          const all = {{ subtree: true, childList: true, characterData: true, attributes: true }};
+          watcher.observe(document.body, all);
+          setTimeout(fail, ms, new Error(`nothing was seen in ${{ms}} ms`));
           look();
         }})""",
-        [at_least, WAIT_MS],
+        WAIT_MS,
     )
+
+
+def at_iteration(page: Page, at_least: int, act: str) -> None:
+    """Run a script in the page as soon as a run that trains is at that iteration."""
+    trains = "document.querySelector('[data-phase]').dataset.phase === 'training'"
+    at = "parseInt(document.querySelector('[data-readout=iter]').textContent)"
+    as_soon_as(page, f"{trains} && {at} >= {at_least}", act)
 
 
 def pause(page: Page, at_least: int) -> None:
     """Press Pause as soon as the run is at that iteration, and wait until it is paused."""
-    buttons = "[...document.querySelectorAll('button')]"
-    at_iteration(page, at_least, f"{buttons}.find((it) => it.textContent === 'Pause').click()")
+    at_iteration(page, at_least, pressing("Pause"))
     wait_for(page, "paused")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import button, fill, open_page, wait_for
+from driving import as_soon_as, button, fill, open_page, pressing, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
@@ -124,6 +124,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         before = np.cumsum(probabilities[top]) - probabilities[top]
         kept = top[before < top_p * probabilities[top].sum()] if top_p < 1 else top
         drawn = np.where(np.isin(np.arange(65), kept), probabilities, 0) / probabilities[kept].sum()
+        expect(tool.locator(".chosen-from")).to_have_attribute("data-at", str(len(ASKED) + at))
         expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute(
             "data-count", str(len(kept))
         )
@@ -132,7 +133,6 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         )
         expect(tool.locator(".chosen-from")).to_have_attribute("data-character", text[at])
         expect(tool.locator(".bars tr.here")).to_have_attribute("data-token", text[at])
-        page.wait_for_timeout(100)
         shown = bars(page)
         assert len(shown) == 65
         for bar in shown:
@@ -160,8 +160,8 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"))
-    button(page, "Stop writing").click()
+    so_far = "/^[1-9].* so far/.test(document.querySelector('.talk .status').textContent)"
+    as_soon_as(page, so_far, pressing("Stop writing"))
     expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"))
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
@@ -213,12 +213,12 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     tool = open_tab(page, site_url, "Talk")
     stream_of = page.locator(".samples")
     expect(stream_of).to_have_attribute("data-samples", "0")
-    fill(page, Batch_size="8", Iterations="60")
+    fill(page, Batch_size="8", Iterations="1")
     button(page, "Start").click()
-    wait_for(page, "training")
-    expect(stream_of).to_have_attribute("data-samples", "1")
+    wait_for(page, "done")
+    expect(stream_of).to_have_attribute("data-samples", "2")  # before and after it
     latest = stream_of.locator("> div")
-    expect(latest.locator(".stamp")).to_contain_text("Iteration 0")
+    expect(latest.locator(".stamp")).to_contain_text("Iteration 1")
     expect(latest.locator(".phase")).to_have_text("Random and uniform")
     expect(latest.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
     expect(latest.locator(".about")).to_contain_text("still noise")
@@ -239,6 +239,12 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     ):
         expect(stream_of.locator(f"[data-measure={key}] dd b")).to_have_text(said)
 
+    button(page, "Reset").click()
+    wait_for(page, "ready")
+    fill(page, Iterations="100000")
+    button(page, "Start").click()
+    wait_for(page, "training")
+    expect(stream_of).not_to_have_attribute("data-samples", "0")
     tool.get_by_role("radio", name="This run").check()
     page.get_by_label("Length", exact=True).fill("12")
     button(page, "Write").click()
@@ -281,13 +287,28 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
     chips = reel.locator("[data-path='shaders/attention.wgsl'] .chips").inner_text().split("\n")
     assert chips[:2] == ["WGSL", "kernel"] and chips[2].endswith("lines")
     expect(reel.locator("[data-path='shaders/attention.wgsl'] pre")).to_contain_text("@compute")
+    expect(tool.locator(".credits-body")).to_have_attribute("data-playing", "true")
     assert speed(3) == pytest.approx(28, rel=0.2)
 
+    # For three seconds after a turn of the wheel it is the reader's. The wheel rolls for a while.
+    reel.evaluate(
+        """(reel) => reel.addEventListener("wheel", () => {
+            const began = performance.now();
+            const seen = [];
+            globalThis.held = new Promise((done) => {
+                const look = (now) => {
+                    if (now > began + 2900) return done(seen);
+                    if (now > began + 1500) seen.push(reel.scrollTop);
+                    requestAnimationFrame(look);
+                };
+                requestAnimationFrame(look);
+            });
+        }, { once: true })"""
+    )
     reel.hover()
     page.mouse.wheel(0, 200)
-    page.wait_for_timeout(300)
-    assert speed(1) == 0  # for three seconds it is the reader's
-    page.wait_for_timeout(2300)
+    page.wait_for_function("() => window.held")
+    assert len(set(page.evaluate("held"))) == 1
     assert speed(1) > 10
 
     # In another tab it stands still, and asks nothing of the run.
