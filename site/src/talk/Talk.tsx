@@ -7,18 +7,7 @@ import { type Fate, MAX_TALK, type VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
 import { isRunHere } from "../base/fragment";
 import { hasRun, model, phase, progress } from "../run/state";
-import {
-  begin,
-  fields,
-  knobs,
-  PROMPT,
-  picked,
-  problem,
-  text,
-  type Text,
-  weigh,
-  weighed,
-} from "./state";
+import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
 import { useSeen } from "../ui/seen";
@@ -353,9 +342,6 @@ function Chart() {
   );
 }
 
-/** A text has been asked for, and is not there whole. */
-const isAtWork = (now: Text | null) => now?.phase === "asked" || now?.phase === "writing";
-
 /** Where the text stands, in a sentence. */
 function status(): string {
   const now = text.value;
@@ -405,8 +391,8 @@ export function Talk() {
     settled.value;
     fields.source.value;
     const now = text.peek();
-    if (!ready.value || wrong.value || now?.written.length || isAtWork(now)) return;
-    write(0);
+    if (!ready.value || wrong.value || now?.written.length) return;
+    if (now?.phase !== "asked" && now?.phase !== "writing") write(0);
   });
   useSignalEffect(() => {
     fields.prompt.value;
@@ -419,7 +405,7 @@ export function Talk() {
     if (now && now.nats.length && picked.peek() === null) weigh();
   });
   const now = text.value;
-  const busy = isAtWork(now);
+  const busy = now?.phase === "writing" || now?.phase === "asked";
   return (
     <div class="body stack talk-body" ref={body} data-talk={now?.phase ?? "none"}>
       <div class="talk-desk stack">
