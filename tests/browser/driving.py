@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, Page, Route, expect
 WAIT_MS = 60_000  # to boot, or for a step, on two cores that other work may share
 expect.set_options(timeout=WAIT_MS)  # for an answer of the worker's, too
 
+# What a worker is told, whatever machine this is; see `in_worker`.
+TWO_CORES = "Object.defineProperty(navigator, 'hardwareConcurrency', { value: 2 });"
+
 
 def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
@@ -47,6 +50,46 @@ def wait_for_iteration(page: Page, at_least: int) -> None:
     while iteration(page) < at_least:
         assert time.monotonic() < deadline, f"still at iteration {readout(page, 'iter')}"
         page.wait_for_timeout(50)
+
+
+def pressing(name: str) -> str:
+    """A script that presses a button."""
+    buttons = "[...document.querySelectorAll('button')]"
+    return f"{buttons}.find((it) => it.textContent === {name!r}).click()"
+
+
+def as_soon_as(page: Page, what: str, act: str) -> None:
+    """Run a script in the page as soon as an expression is true there. From here one looks too
+    seldom for what lasts as long as a few steps take, and acts too late.
+    """
+    page.evaluate(
+        f"""(ms) => new Promise((done, fail) => {{
+          const look = () => {{
+            if (!({what})) return;
+            watcher.disconnect();
+            done(void ({act}));
+          }};
+          const watcher = new MutationObserver(look);
+          const all = {{ subtree: true, childList: true, characterData: true, attributes: true }};
+          watcher.observe(document.body, all);
+          setTimeout(fail, ms, new Error(`nothing was seen in ${{ms}} ms`));
+          look();
+        }})""",
+        WAIT_MS,
+    )
+
+
+def at_iteration(page: Page, at_least: int, act: str) -> None:
+    """Run a script in the page as soon as a run that trains is at that iteration."""
+    trains = "document.querySelector('[data-phase]').dataset.phase === 'training'"
+    at = "parseInt(document.querySelector('[data-readout=iter]').textContent)"
+    as_soon_as(page, f"{trains} && {at} >= {at_least}", act)
+
+
+def pause(page: Page, at_least: int) -> None:
+    """Press Pause as soon as the run is at that iteration, and wait until it is paused."""
+    at_iteration(page, at_least, pressing("Pause"))
+    wait_for(page, "paused")
 
 
 def wait_until_kept(page: Page, iter: int) -> None:

@@ -190,17 +190,18 @@ def test_a_claim_that_is_not_so_is_found_out_and_a_replay_can_be_stopped(
     panel = wait_for_verdict(page, "different")
     expect(panel).to_contain_text("Different: from iter 3 on")
 
-    long = replace(claimed, config=replace(claimed.config, iters=5000), iter=5000)
-    long = replace(long, losses=dict.fromkeys(link.recorded(5000), claimed.losses[0]))
+    n = 1_000_000  # so the second recorded loss, which ends the replay, is far off
+    long = replace(claimed, config=replace(claimed.config, iters=n), iter=n)
+    long = replace(long, losses=dict.fromkeys(link.recorded(n), claimed.losses[0]))
     page.evaluate("(hash) => { location.hash = hash }", link.dumps(long))
-    expect(panel).to_contain_text("5,000 of 5,000 iterations")
+    expect(panel).to_contain_text("1,000,000 of 1,000,000 iterations")
     wait_for_verdict(page, "none")
     button(page, "Replay").click()
     wait_for_verdict(page, "running")
     expect(panel).to_contain_text("1 of 64 recorded losses checked")
     button(page, "Stop replay").click()
     wait_for_verdict(page, "stopped")
-    expect(panel).to_contain_text("of 5,000. 1 of 64 recorded losses checked")
+    expect(panel).to_contain_text("of 1,000,000. 1 of 64 recorded losses checked")
     wait_for(page, "ready")
 
 

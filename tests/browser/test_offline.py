@@ -180,8 +180,14 @@ def test_a_file_that_is_not_of_the_build_is_not_kept(
     (build.folder_of(host.folder) / "icon.svg").write_text("<svg/>")
     visit(page, host.url)
     state = page.evaluate(
-        "navigator.serviceWorker.register('sw.js').then(({ installing }) =>"
-        " new Promise((done) => { installing.onstatechange = () => done(installing.state); }))"
+        """async () => {
+          const found = await navigator.serviceWorker.register("sw.js");
+          const worker = found.installing ?? found.waiting ?? found.active;
+          while (worker?.state === "installing") {
+            await new Promise((done) => (worker.onstatechange = done));
+          }
+          return worker?.state ?? "redundant";
+        }"""
     )
     assert state == "redundant"
     assert page.evaluate("navigator.serviceWorker.controller") is None

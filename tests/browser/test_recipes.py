@@ -79,7 +79,7 @@ def test_a_kernel_that_disagrees_with_its_reference_is_applied_only_if_asked_aga
     assert files[path].count("1.0 + exp(-x[i])") == 1
     wrong = files | {path: files[path].replace("1.0 + exp(-x[i])", "1.1 + exp(-x[i])")}
     worker.tell("reset")
-    worker.tell("start", **SETTINGS | {"iters": 500}, files=SHORT)
+    worker.tell("start", **SETTINGS | {"iters": 100_000}, files=SHORT)
     worker.wait("steps", where=lambda message: message["records"])
 
     worker.tell("apply", files=wrong)

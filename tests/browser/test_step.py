@@ -75,7 +75,7 @@ def test_a_step_is_read_forward_and_back_by_keys(page: Page, site_url: str, axe:
     step.get_by_label("Your run").focus()
     step.get_by_label("The reference model").press("ArrowUp")
     expect(step.locator(".empty")).to_contain_text("No run is paused here")
-    fill(page, Iterations="2000", Batch_size="4")
+    fill(page, Iterations="100000", Batch_size="4")
     press(page.get_by_role("button", name="Start", exact=True))
     wait_for_iteration(page, 3)
     expect(step.locator(".empty")).to_contain_text("Pause it first")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from driving import (
+    TWO_CORES,
     WAIT_MS,
     button,
     fill,
     in_worker,
     iteration,
     open_page,
+    pause,
     save_state,
     wait_for,
 )
@@ -19,15 +21,22 @@ from playwright.sync_api import Page, expect
 
 from groundling.runs import statefile
 
-SOON = 3.0  # seconds, and what ten iterations take: on a real GPU that is little
+SOON = 5.0  # seconds, of which the page waits half; and what ten iterations take
 TRAIN = (Path(__file__).parents[2] / "py_src/groundling/train.py").read_text(encoding="utf-8")
 LINE = "        it = run.iter\n"
-ENDLESS = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            pass\n")
-WAITING = TRAIN.replace(
-    LINE, f"{LINE}        while it >= 3:\n            run.model.parameters['wte'].numpy()\n"
-)
+
+
+def endless(*body: str) -> str:
+    """train.py with a loop from its third iteration on, which tells when it has begun."""
+    tells = "__import__('js').BroadcastChannel.new('loop').postMessage('')"
+    loop = ["if it >= 3:", f"    {tells}", "while it >= 3:", *(f"    {line}" for line in body)]
+    return TRAIN.replace(LINE, LINE + "".join(f"        {line}\n" for line in loop))
+
+
+ENDLESS = endless("pass")
+WAITING = endless("run.model.parameters['wte'].numpy()")
+EVALUATING = endless("evaluate(run)")
 ON_TWO_CORES = "\n\nfrom .devices.wasm.pair import Trial\n\nTrial.cores = lambda trial: 2\n"
-EVALUATING = TRAIN.replace(LINE, f"{LINE}        while it >= 3:\n            evaluate(run)\n")
 
 # The second core gets its first order after a step was made without it, and the rest at once.
 LATE = """
@@ -57,7 +66,23 @@ FIRST = """() => {
 }"""
 
 
+# Seconds from the next press to a phase, by the page's own clock: from here one looks too seldom.
+REACHED = """([phase, ms]) => {
+  const place = document.querySelector("[data-phase]");
+  globalThis.reached = new Promise((done, fail) => {
+    const press = () => {
+      const began = performance.now();
+      const look = () => place.dataset.phase === phase && done((performance.now() - began) / 1000);
+      new MutationObserver(look).observe(place, { attributes: true });
+    };
+    addEventListener("click", press, { once: true, capture: true });
+    setTimeout(fail, ms, new Error(`not ${phase} in ${ms} ms`));
+  });
+}"""
+
+
 def open_long(page: Page, url: str) -> None:
+    page.add_init_script("new BroadcastChannel('loop').onmessage = () => (window.loops = true)")
     open_page(page, url)
     fill(page, Iterations="4000", Batch_size="8")
 
@@ -86,11 +111,11 @@ def start(page: Page) -> float:
 
 
 def pressed_until(page: Page, name: str, phase: str) -> float:
-    """Seconds from pressing a button to a phase."""
-    began = time.monotonic()
+    """Seconds from pressing a button to a phase, once the worker is in its loop."""
+    page.wait_for_function("() => window.loops", timeout=WAIT_MS)
+    page.evaluate(REACHED, [phase, WAIT_MS])
     button(page, name).click()
-    wait_for(page, phase)
-    return time.monotonic() - began
+    return page.evaluate("reached")
 
 
 @pytest.mark.gpu
@@ -100,7 +125,6 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
     open_long(page, site_url)
     write(page, WAITING)
     pace = start(page)
-    page.wait_for_timeout(1000 + 2000 * pace)
     took = pressed_until(page, "Pause", "error")
     print(f"stopped after {took:.1f} s, at {pace:.2f} s an iteration")
     assert took < SOON + 10 * pace
@@ -112,20 +136,21 @@ def test_a_loop_that_waits_for_the_gpu_is_stopped_and_the_run_goes_on_without_it
     wait_for(page, "paused")
     button(page, "Resume").click()
     wait_for(page, "training")
-    expect(page.locator('[data-readout="iter"]')).to_have_text(re.compile(r"^([4-9]|\d\d) "))
+    expect(page.locator('[data-readout="iter"]')).to_have_text(re.compile(r"^([4-9]|\d\d+) "))
 
 
 def test_a_loop_that_waits_for_a_second_core_is_stopped(page: Page, site_url: str):
+    in_worker(page, TWO_CORES)
     open_long(page, site_url)
     fill(page, Batch_size="32")
     write(page, EVALUATING + ON_TWO_CORES)
-    pace = start(page)
-    page.wait_for_timeout(1000 + 2000 * pace)
+    start(page)
     pressed_until(page, "Pause", "error")  # it is not ended with the run
     expect(page.get_by_role("button", name=re.compile("line .* in evaluate"))).to_be_visible()
 
 
 def test_a_second_core_that_is_late_is_used_once_it_has_answered(page: Page, site_url: str):
+    in_worker(page, TWO_CORES)
     in_worker(page, LATE)
     open_page(page, site_url)
     fill(page, Iterations="100", Batch_size="2")
@@ -145,8 +170,7 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
 ):
     open_long(page, site_url)
     pace = start(page)
-    button(page, "Pause").click()
-    wait_for(page, "paused")
+    pause(page, 1)
     kept = iteration(page)
     write(page, ENDLESS)
     button(page, "Resume").click()
@@ -154,7 +178,6 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     at = page.locator('[data-readout="iter"]')
     expect(at).not_to_have_text(re.compile(rf"^{kept} "))
     button(page, "Apply").click()
-    page.wait_for_timeout(1000 + 2000 * pace)
     took = pressed_until(page, "Pause", "booting")
     print(f"ended after {took:.1f} s, at {pace:.2f} s an iteration")
     assert took < SOON + 10 * pace

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import button, fill, open_page, type_at_the_console, wait_for
+from driving import as_soon_as, button, fill, open_page, pressing, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
@@ -51,6 +51,11 @@ def write(page: Page, length: int) -> str:
     page.get_by_label("Length", exact=True).fill(str(length))
     button(page, "Write").click()
     expect(page.locator("[data-talk]")).to_have_attribute("data-talk", "done")
+    return written(page)
+
+
+def written(page: Page) -> str:
+    """The text that is there, without the prompt."""
     return page.evaluate(
         "[...document.querySelectorAll('.talk .written span:not(.given)')]"
         ".map((span) => span.textContent.replace('↵\\n', '\\n')).join('')"
@@ -120,6 +125,7 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         before = np.cumsum(probabilities[top]) - probabilities[top]
         kept = top[before < top_p * probabilities[top].sum()] if top_p < 1 else top
         drawn = np.where(np.isin(np.arange(65), kept), probabilities, 0) / probabilities[kept].sum()
+        expect(tool.locator(".chosen-from")).to_have_attribute("data-at", str(len(ASKED) + at))
         expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute(
             "data-count", str(len(kept))
         )
@@ -128,7 +134,6 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
         )
         expect(tool.locator(".chosen-from")).to_have_attribute("data-character", text[at])
         expect(tool.locator(".bars tr.here")).to_have_attribute("data-token", text[at])
-        page.wait_for_timeout(100)
         shown = bars(page)
         assert len(shown) == 65
         for bar in shown:
@@ -156,8 +161,8 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
     button(page, "Write").click()
-    expect(tool.locator(".status")).to_have_text(re.compile("^[1-9].* so far"))
-    button(page, "Stop writing").click()
+    so_far = "/^[1-9].* so far/.test(document.querySelector('.talk .status').textContent)"
+    as_soon_as(page, so_far, pressing("Stop writing"))
     expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"))
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
@@ -177,10 +182,31 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
     set_knobs(page, 0.8, 65, 1.0)
     assert write(page, 8) == generate(reference, corpus, ASKED, 8, "hamlet")
 
-    # Asked for as soon as the prompt is typed, while Python is busy: it is not read once more.
-    type_at_the_console(page, "import time; time.sleep(2)")
-    page.get_by_label("Prompt", exact=True).fill("ROMEO:")
-    assert write(page, 8) == generate(reference, corpus, "ROMEO:", 8, "hamlet")
+
+def test_what_is_written_soon_after_a_key_is_not_given_up_for_a_look(
+    page: Page, site_url: str, reference: GPT
+) -> None:
+    """However long the prompt is read: here its command waits for longer than a look does."""
+    page.add_init_script(
+        """
+        const post = Worker.prototype.postMessage;
+        const held = [];
+        Worker.prototype.postMessage = function (command, ...rest) {
+            const go = () => post.call(this, command, ...rest);
+            command.length ? held.push(go) : go();
+        };
+        window.release = () => held.splice(0).forEach((go) => go());
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    expect(tool.locator(".context")).to_contain_text("ROMEO:")
+    page.get_by_label("Length", exact=True).fill("8")
+    page.get_by_label("Prompt", exact=True).fill(ASKED)
+    button(page, "Write").click()
+    page.wait_for_timeout(600)
+    page.evaluate("release()")
+    expect(tool.locator(".status")).to_contain_text("8 characters, ")
+    assert written(page) == generate(reference, shakespeare(), ASKED, 8, "hamlet")
 
 
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
@@ -188,12 +214,12 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     tool = open_tab(page, site_url, "Talk")
     stream_of = page.locator(".samples")
     expect(stream_of).to_have_attribute("data-samples", "0")
-    fill(page, Batch_size="8", Iterations="60")
+    fill(page, Batch_size="8", Iterations="1")
     button(page, "Start").click()
-    wait_for(page, "training")
-    expect(stream_of).to_have_attribute("data-samples", "1")
+    wait_for(page, "done")
+    expect(stream_of).to_have_attribute("data-samples", "2")  # before and after it
     latest = stream_of.locator("> div")
-    expect(latest.locator(".stamp")).to_contain_text("Iteration 0")
+    expect(latest.locator(".stamp")).to_contain_text("Iteration 1")
     expect(latest.locator(".phase")).to_have_text("Random and uniform")
     expect(latest.locator(".given")).to_have_text(prompt(corpus).replace("\n", "↵"))
     expect(latest.locator(".about")).to_contain_text("still noise")
@@ -214,6 +240,12 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     ):
         expect(stream_of.locator(f"[data-measure={key}] dd b")).to_have_text(said)
 
+    button(page, "Reset").click()
+    wait_for(page, "ready")
+    fill(page, Iterations="100000")
+    button(page, "Start").click()
+    wait_for(page, "training")
+    expect(stream_of).not_to_have_attribute("data-samples", "0")
     tool.get_by_role("radio", name="This run").check()
     page.get_by_label("Length", exact=True).fill("12")
     button(page, "Write").click()
@@ -256,13 +288,28 @@ def test_the_credits_roll_and_the_reference_writes_below_them(
     chips = reel.locator("[data-path='shaders/attention.wgsl'] .chips").inner_text().split("\n")
     assert chips[:2] == ["WGSL", "kernel"] and chips[2].endswith("lines")
     expect(reel.locator("[data-path='shaders/attention.wgsl'] pre")).to_contain_text("@compute")
+    expect(tool.locator(".credits-body")).to_have_attribute("data-playing", "true")
     assert speed(3) == pytest.approx(28, rel=0.2)
 
+    # For three seconds after a turn of the wheel it is the reader's. The wheel rolls for a while.
+    reel.evaluate(
+        """(reel) => reel.addEventListener("wheel", () => {
+            const began = performance.now();
+            const seen = [];
+            globalThis.held = new Promise((done) => {
+                const look = (now) => {
+                    if (now > began + 2900) return done(seen);
+                    if (now > began + 1500) seen.push(reel.scrollTop);
+                    requestAnimationFrame(look);
+                };
+                requestAnimationFrame(look);
+            });
+        }, { once: true })"""
+    )
     reel.hover()
     page.mouse.wheel(0, 200)
-    page.wait_for_timeout(300)
-    assert speed(1) == 0  # for three seconds it is the reader's
-    page.wait_for_timeout(2300)
+    page.wait_for_function("() => window.held")
+    assert len(set(page.evaluate("held"))) == 1
     assert speed(1) > 10
 
     # In another tab it stands still, and asks nothing of the run.

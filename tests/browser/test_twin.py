@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import fill, open_page, press
+from driving import fill, open_page, pause, press, pressing
 from playwright.sync_api import Locator, Page, expect
 
 HERE = Path(__file__).parent
@@ -112,6 +112,27 @@ def test_a_paused_run_is_left_as_it_is_and_a_running_one_is_not_disturbed(
     fill(page, Twin_iterations="0")
     expect(run_twin).to_be_disabled()
     expect(section.get_by_text("a whole number from 1")).to_be_visible()
+
+
+def test_what_is_asked_for_as_the_run_goes_on_does_not_begin_and_can_be_asked_for_again(
+    page: Page, site_url: str
+) -> None:
+    """Of all tabs with work beside the run: Resume and another button, before Python is heard."""
+    open_twin(page, site_url)
+    fill(page, Iterations="100000", Batch_size="2")
+    press(page, "Start")
+    for tab, name in (
+        ("Twin", "Run twin"),
+        ("Speed", "Measure"),
+        ("Runs", "Run sweep"),
+        ("Doctor", "Run this case"),
+    ):
+        pause(page, 1)
+        page.get_by_role("tab", name=tab).click()
+        asked = page.get_by_role("tabpanel", name=tab).get_by_role("button", name=name, exact=True)
+        expect(asked).to_be_enabled()
+        page.evaluate(f"{pressing('Resume')}; {pressing(name)}")
+        expect(asked).to_be_disabled()  # not to be stopped: it does not run
 
 
 def test_axe_finds_nothing_in_the_twin(page: Page, site_url: str, axe: Callable) -> None:

@@ -230,7 +230,7 @@ def test_the_devices_clock_tells_the_time(device: WebGPUDevice):
     began = time.perf_counter()
     told = device.timed(work)
     assert 0 < told < time.perf_counter() - began
-    assert device.timed(lambda: None) < told / 4
+    assert min(device.timed(lambda: None) for _ in range(5)) < told / 4  # others may have the core
 
 
 def test_we_run_ahead_of_the_gpu_by_two_windows_at_most(device: WebGPUDevice):

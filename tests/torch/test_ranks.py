@@ -17,10 +17,10 @@ from driving import (
     iteration,
     load,
     open_page,
+    pause,
     press,
     save_state,
     wait_for,
-    wait_for_iteration,
 )
 from playwright.sync_api import Page
 
@@ -124,11 +124,9 @@ def test_a_run_goes_from_the_page_to_two_processes_to_one_and_back(
 ):
     """About 10 iterations in Chromium, 10 in two processes, 10 in one, and the rest in Chromium."""
     open_page(page, site_url)
-    fill(page, Iterations="100", Batch_size="8")  # room to press Pause in
+    fill(page, Iterations="100", Batch_size="8")
     press(page, "Start")
-    wait_for_iteration(page, 10)
-    press(page, "Pause")
-    wait_for(page, "paused")
+    pause(page, 10)
     (tmp_path / "a").write_bytes(save_state(page))
     begun = statefile.loads((tmp_path / "a").read_bytes()).state
     assert 10 <= begun.iter < 80

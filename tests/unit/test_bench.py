@@ -14,7 +14,8 @@ pytestmark = pytest.mark.native  # in the page the view of it is tested
 
 def test_a_step_is_measured_and_its_kernels_counted(device: Device, corpus: Corpus):
     m = bench.measure(device, corpus, batch_size=1, windows=2)
-    assert 0 < m["host"] <= m["step"]
+    of_another = 2 if device.name == "webgpu" else 1  # on a GPU it is of a run of its own
+    assert 0 < m["host"] <= of_another * m["step"]
     assert ("it/s at most" in bench.table(m)) == (device.name == "webgpu")
     assert m["spread"][0] <= m["step"] <= m["spread"][1]
     assert 50 < m["dispatches"] <= 60

@@ -1,5 +1,5 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { highlight } from "../code/highlight";
 import { send } from "../run/supervision";
 import type { Source } from "../base/protocol";
@@ -94,8 +94,8 @@ function Recital({ playing }: { playing: boolean }) {
     asking.value = true;
     send({ type: "recite", prompt: "\n", seed: "credits" });
   });
-  useEffect(() => {
-    if (!playing) return;
+  useLayoutEffect(() => {
+    if (!playing) return; // and what is seen to stand still does so by now
     const timer = setInterval(() => {
       const ready = recited.peek();
       const part = calm() ? ready : ready.slice(0, 1);

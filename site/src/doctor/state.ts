@@ -5,6 +5,7 @@ import type { Case, CaseReport, Diagnosis, Level } from "../base/protocol";
 import { outside } from "../base/numbers";
 import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { isAway } from "../run/state";
 
 /** A case that waits, runs, or has run. */
 interface Examined extends Pick<CaseReport, "iters" | "message" | "verdict"> {
@@ -73,6 +74,10 @@ export const reports = {
     if (begins || records.length) curvesVersion.value++;
     change(name, { phase, iters, message, verdict });
     if (phase !== "running" && phase !== "done") forgetAsked();
+  },
+  /** What was asked for as the run went on, or failed, has not begun. */
+  phase({ phase }) {
+    if (isAway(phase)) forgetAsked();
   },
 } satisfies Reports;
 

@@ -5,6 +5,7 @@ import { outside } from "../base/numbers";
 import { type FormField, MAX_SWEEP, type SweepReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { isAway } from "../run/state";
 import { send } from "../run/supervision";
 
 /** The settings of a training, once Python has told. */
@@ -41,6 +42,10 @@ export const reports = {
   },
   sweep({ type: _, ...now }) {
     sweep.value = now;
+  },
+  /** What was asked for as the run went on, or failed, has not begun. */
+  phase({ phase }) {
+    if (isAway(phase) && sweep.value?.phase === "running") sweep.value = null;
   },
 } satisfies Reports;
 

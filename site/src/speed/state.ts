@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import type { SpeedReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { isAway } from "../run/state";
 
 /** The measurement that runs, or the last that did. */
 export const speed = signal<Omit<SpeedReport, "type"> | null>(null);
@@ -21,6 +22,10 @@ export const reports = {
     speed.value = { ...now, figures: now.figures ?? speed.value?.figures ?? null };
     const { device, step } = now.figures ?? {};
     if (device && step) steps.value = new Map(steps.value).set(device, step);
+  },
+  /** What was asked for as the run went on, or failed, has not begun. */
+  phase({ phase }) {
+    if (isAway(phase) && speed.value?.phase === "running") speed.value = null;
   },
 } satisfies Reports;
 

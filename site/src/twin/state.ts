@@ -5,6 +5,7 @@ import { MAX_TWIN, type TwinReport } from "../base/protocol";
 import { outside } from "../base/numbers";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { isAway } from "../run/state";
 
 /** What the fields hold: nothing but what the next twin would be. */
 export const twinFields = {
@@ -41,6 +42,10 @@ export const reports = {
     }
     if (records.length) curvesVersion.value++;
     twin.value = now;
+  },
+  /** What was asked for as the run went on, or failed, has not begun. */
+  phase({ phase }) {
+    if (isAway(phase) && twin.value?.phase === "running") twin.value = null;
   },
 } satisfies Reports;
 

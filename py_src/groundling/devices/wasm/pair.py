@@ -84,7 +84,7 @@ class Pair:
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
         began = time.perf_counter()
-        cores = self.trial.cores() if self.job and second and second.can_wait() else 1
+        cores = self.trial.cores() if self.job and second and second.is_free() else 1
         counts = cores == 1 or second.begin(self.job)
         _call(calls[at.first : at.second])
         most = max(PATIENCE, 10 * (time.perf_counter() - began))
