@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import { editsFragment, leaveFragment } from "../base/fragment";
 import {
   codeLink,
+  ending,
   fit,
   kernels,
   offered,
@@ -26,8 +27,6 @@ const LONG = 100; // iterations of a run that is not ended without a question
 
 /** Something was done that can be taken back; it stands until the next such thing. */
 export const undoable = signal<{ text: string; undo: () => void } | null>(null);
-/** Run was asked for, which ends the present run: it waits for a yes. */
-export const ending = signal(false);
 /** What could not be done, or "". */
 export const trouble = signal("");
 
