@@ -19,7 +19,7 @@ import { flush, open, replaceFiles, setFiles } from "./editor";
 import { checkedSettings, readSettings } from "../run/settings";
 import { send } from "../run/supervision";
 import * as projects from "./projects";
-import { bytesOf } from "../base/reading";
+import { reader } from "../base/reading";
 import { type Files, LIBRARY, MAX_ZIP, type Recipe, SHADERS } from "../base/protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "../run/state";
 
@@ -192,6 +192,8 @@ export function deleteProject(): void {
   did(`“${name}” was deleted.`, () => newProject(name, files));
 }
 
+const readZip = reader();
+
 /** Has Python read a project's file. It comes back as `offered`, to be read. */
 export async function unzip(file: File): Promise<void> {
   trouble.value = "";
@@ -199,7 +201,8 @@ export async function unzip(file: File): Promise<void> {
     trouble.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for a project.`;
     return;
   }
-  const bytes = await bytesOf(file);
+  const bytes = await readZip(file);
+  if (bytes === null) return;
   if (typeof bytes === "string") trouble.value = bytes;
   else send({ type: "unzip", name: file.name, bytes }, [bytes.buffer]);
 }
