@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import with_gpu
+from driving import WAIT_MS, with_gpu
 from playwright.sync_api import Browser, Page, Request, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
@@ -122,6 +122,7 @@ def profile(build: ModuleType, chromium: Browser, site_url: str) -> Iterator[Pag
     share its process, and compile nothing again: they are ready with half the work.
     """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(f"{site_url}runner/pyodide_runner.html")
     [python] = build.folder_of(build.DIST).glob("pyodide/pyodide.asm*.wasm")
@@ -324,6 +325,7 @@ class Worker:
 def worker(chromium: Browser, site_url: str) -> Iterator[Worker]:
     """The site's worker, ready, for the tests of a file to share."""
     context = chromium.new_context(service_workers="block")
+    context.set_default_timeout(WAIT_MS)
     yield Worker(context.new_page(), site_url)
     context.close()
 

@@ -158,16 +158,12 @@ def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str)
     expect(page.get_by_role("tab", name="Twin")).to_be_focused()
     fill(page, Twin_iterations="2")
     by_key(page, button(page, "Run twin"))
-    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
-        "data-twin-verdict", "identical", timeout=90_000
-    )
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute("data-twin-verdict", "identical")
     check(page, lesson, True, "Byte-identical")
     answer(page, lesson, "0", False, "Change one, and run it again")
     fill(page, Seed_B="hamllet")
     by_key(page, button(page, "Run twin"))
-    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
-        "data-twin-verdict", "differ", timeout=90_000
-    )
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute("data-twin-verdict", "differ")
     answer(page, lesson, "1", False, "It is less than 1")
     answer(page, lesson, "0", True, "They differ from iter 0 on")
     see_all_hints(page, lesson)
@@ -253,7 +249,7 @@ def test_the_doctor_is_asked_by_keys(page: Page, site_url: str) -> None:
     for case in ("Rate too high", "Tiny text"):
         by_key(page, page.get_by_role("group", name="Cases").get_by_role("button", name=case))
         by_key(page, button(page, "Run this case"))
-        expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done", timeout=120_000)
+        expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done")
     check(page, lesson, True, "Rate too high: ")
     answer(page, lesson, "0.416", True, "0.6 x ln 2 = 0.4159")
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import webdriver
 
-WAIT = 120  # seconds for a step, on two cores that other work may share
+WAIT = 300  # seconds for a step, on two cores that other work may share
 TABS = ("text", "talk", "inside", "step", "doctor", "twin", "inspector", "speed", "credits")
 
 

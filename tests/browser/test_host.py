@@ -85,6 +85,7 @@ def host(build: ModuleType) -> Iterator[Host]:
 def visit(chromium: Browser, host: Host) -> Iterator[Callable[[dict[str, str]], Page]]:
     """A function that opens the page where these files have these faults."""
     context = chromium.new_context(service_workers="block")
+    context.set_default_timeout(WAIT_MS)
 
     def open_it(faults: dict[str, str]) -> Page:
         host.faults = faults
