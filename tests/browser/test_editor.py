@@ -137,6 +137,11 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     type_at_the_top(page, "answer = [ 42,1 ]\n")
     press(page, "Format")
     expect(editor(page)).to_contain_text("answer = [42, 1]")
+    show(page, "optim.py")
+    press(page, "Format")
+    expect(button(page, "Format")).to_be_enabled()
+    assert list(kept_edits(page)) == [LIBRARY + "model.py"]  # in the other it changes nothing
+    show(page, "model.py")
 
     # Tab stops at the files once, arrow keys go from one to the next.
     page.locator(".tree [aria-current=true]").focus()
