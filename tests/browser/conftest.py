@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import with_gpu
+from driving import WAIT_MS, with_gpu
 from playwright.sync_api import Browser, Page, Request, TimeoutError, sync_playwright
 
 HERE = Path(__file__).parent
@@ -122,6 +122,7 @@ def profile(build: ModuleType, chromium: Browser, site_url: str) -> Iterator[Pag
     share its process, and compile nothing again: they are ready with half the work.
     """
     context = chromium.new_context(service_workers="block")  # test_offline.py has one
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(f"{site_url}runner/pyodide_runner.html")
     [python] = build.folder_of(build.DIST).glob("pyodide/pyodide.asm*.wasm")
@@ -176,6 +177,11 @@ def page(request: pytest.FixtureRequest, profile: Page, site_url: str) -> Iterat
     assert strangers == [], "the page asked another origin for something"
 
 
+FRAMES = """async () => {
+  for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame);
+}"""
+
+
 @pytest.fixture
 def axe(page: Page) -> Callable[..., None]:
     """A function that fails where axe-core finds a fault, or where the page scrolls sideways: wide
@@ -193,6 +199,7 @@ def axe(page: Page) -> Callable[..., None]:
             page.set_viewport_size({"width": width, "height": 900})
             found = page.evaluate(faults, place)
             assert found == [], f"{when}, {scheme}, {width} wide"
+            page.evaluate(FRAMES)  # the charts follow the width a frame later
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{when}: the page scrolls sideways, {wide} > {width}"
         page.set_viewport_size(before)
@@ -318,6 +325,7 @@ class Worker:
 def worker(chromium: Browser, site_url: str) -> Iterator[Worker]:
     """The site's worker, ready, for the tests of a file to share."""
     context = chromium.new_context(service_workers="block")
+    context.set_default_timeout(WAIT_MS)
     yield Worker(context.new_page(), site_url)
     context.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Route, expect
 
-WAIT_MS = 60_000  # to boot, or for a step, on two cores that other work may share
+WAIT_MS = 120_000  # to boot, or for a step, on two cores that other work may share
 expect.set_options(timeout=WAIT_MS)  # for an answer of the worker's, too
 
 # What a worker is told, whatever machine this is; see `in_worker`.

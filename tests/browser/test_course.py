@@ -12,7 +12,10 @@ from groundling.labs.report import loads
 
 
 def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab, or Shift and Tab, until it has the focus; Escape first to leave the editor."""
+    """Press Tab, or Shift and Tab, until it has the focus, once it can have it; Escape first to
+    leave the editor.
+    """
+    expect(target).to_be_enabled()
     back = """(element) => document.activeElement.compareDocumentPosition(
       element.getRootNode().host ?? element) & Node.DOCUMENT_POSITION_PRECEDING"""
     key = "Shift+Tab" if target.evaluate(back) else "Tab"
@@ -28,6 +31,12 @@ def tab_to(page: Page, target: Locator) -> None:
 def by_key(page: Page, target: Locator) -> None:
     tab_to(page, target)
     page.keyboard.press("Enter")
+
+
+def turn_to(page: Page, lesson: Locator, name: str) -> None:
+    """Follow a link to another lesson, whose heading gets the focus."""
+    by_key(page, lesson.get_by_role("link", name=name))
+    expect(lesson.get_by_role("heading", level=2)).to_be_focused()
 
 
 def open_lesson(page: Page, url: str, number: int) -> Locator:
@@ -118,8 +127,7 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     by_key(page, button(page, "Pause"))
     wait_for(page, "paused")
 
-    by_key(page, lesson.get_by_role("link", name="Next lesson"))
-    expect(lesson.get_by_role("heading", level=2)).to_be_focused()
+    turn_to(page, lesson, "Next lesson")
     assert page.url.endswith("#lesson=2")
     open_page(page, f"{site_url}?again#lesson=99")  # which there is not: the first
     expect(lesson).to_have_attribute("data-lesson", "1")
@@ -150,21 +158,17 @@ def test_seeds_and_sampling_are_learned_in_their_tabs(page: Page, site_url: str)
     expect(page.get_by_role("tab", name="Twin")).to_be_focused()
     fill(page, Twin_iterations="2")
     by_key(page, button(page, "Run twin"))
-    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
-        "data-twin-verdict", "identical", timeout=90_000
-    )
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute("data-twin-verdict", "identical")
     check(page, lesson, True, "Byte-identical")
     answer(page, lesson, "0", False, "Change one, and run it again")
     fill(page, Seed_B="hamllet")
     by_key(page, button(page, "Run twin"))
-    expect(page.locator("[data-twin-verdict]")).to_have_attribute(
-        "data-twin-verdict", "differ", timeout=90_000
-    )
+    expect(page.locator("[data-twin-verdict]")).to_have_attribute("data-twin-verdict", "differ")
     answer(page, lesson, "1", False, "It is less than 1")
     answer(page, lesson, "0", True, "They differ from iter 0 on")
     see_all_hints(page, lesson)
 
-    by_key(page, lesson.get_by_role("link", name="5: Make it talk"))
+    turn_to(page, lesson, "5: Make it talk")
     by_key(page, lesson.get_by_role("button", name="Talk"))
     fill(page, Length="100")
     write = button(page, "Write")
@@ -201,7 +205,7 @@ def test_samples_files_and_code_are_learned_from_one_run(
     wait_for(page, "paused")
     at = iteration(page)
 
-    by_key(page, lesson.get_by_role("link", name="4: What is in the file"))
+    turn_to(page, lesson, "4: What is in the file")
     by_key(page, lesson.get_by_role("button", name="Inspector"))
     by_key(page, button(page, "The current run"))
     check(page, lesson, False, "No state is open")
@@ -219,7 +223,7 @@ def test_samples_files_and_code_are_learned_from_one_run(
     answer(page, lesson, "2,472,192", True, "3 x 206,016")
     see_all_hints(page, lesson)
 
-    by_key(page, lesson.get_by_role("link", name="7: Change the code while it trains"))
+    turn_to(page, lesson, "7: Change the code while it trains")
     check(page, lesson, False, "press Apply")
     by_key(page, lesson.get_by_role("button", name="the code"))
     by_key(page, button(page, "Recipes"))
@@ -245,7 +249,7 @@ def test_the_doctor_is_asked_by_keys(page: Page, site_url: str) -> None:
     for case in ("Rate too high", "Tiny text"):
         by_key(page, page.get_by_role("group", name="Cases").get_by_role("button", name=case))
         by_key(page, button(page, "Run this case"))
-        expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done", timeout=120_000)
+        expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done")
     check(page, lesson, True, "Rate too high: ")
     answer(page, lesson, "0.416", True, "0.6 x ln 2 = 0.4159")
 
@@ -311,9 +315,9 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
     by_key(page, button(page, "Start"))
     wait_for_iteration(page, 1)
     check(page, lesson, False, "Your run learns Shakespeare")
-    by_key(page, lesson.get_by_role("link", name="10: Data decides"))
+    turn_to(page, lesson, "10: Data decides")
     check(page, lesson, False, "Your run learns Shakespeare")
-    by_key(page, lesson.get_by_role("link", name="9: Your own text"))
+    turn_to(page, lesson, "9: Your own text")
     by_key(page, button(page, "Reset"))
     (text := tmp_path / "mine.txt").write_text(
         "The quick brown fox jumps over the lazy dog.\n" * 300
@@ -331,7 +335,7 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
     by_key(page, button(page, "Pause"))
     wait_for(page, "paused")
 
-    by_key(page, lesson.get_by_role("link", name="10: Data decides"))
+    turn_to(page, lesson, "10: Data decides")
     by_key(page, lesson.get_by_role("button", name="Talk"))
     expect(page.locator("[data-voice=reference]")).to_be_visible()
     check(page, lesson, True, "Each is less surprised by what it was trained on.")
@@ -341,7 +345,7 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
     choose(page, lesson, 1, True, "Nothing in the loss asks whether a sentence is true.")
     see_all_hints(page, lesson)
 
-    by_key(page, lesson.get_by_role("link", name="9: Your own text"))
+    turn_to(page, lesson, "9: Your own text")
     by_key(page, button(page, "Reset"))
     by_key(page, lesson.get_by_role("button", name="Text and model"))
     by_key(page, tab.get_by_role("button", name="byte-v0", exact=True))

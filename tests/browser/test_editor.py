@@ -14,6 +14,7 @@ import pytest
 from driving import (
     button,
     fill,
+    in_worker,
     iteration,
     open_page,
     press,
@@ -136,6 +137,11 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     type_at_the_top(page, "answer = [ 42,1 ]\n")
     press(page, "Format")
     expect(editor(page)).to_contain_text("answer = [42, 1]")
+    show(page, "optim.py")
+    press(page, "Format")
+    expect(button(page, "Format")).to_be_enabled()
+    assert list(kept_edits(page)) == [LIBRARY + "model.py"]  # in the other it changes nothing
+    show(page, "model.py")
 
     # Tab stops at the files once, arrow keys go from one to the next.
     page.locator(".tree [aria-current=true]").focus()
@@ -434,6 +440,20 @@ def test_a_diff_to_be_judged_hides_nothing(page: Page, site_url: str) -> None:
     expect(page.locator(".cm-specialChar").first).to_be_visible()  # in the editor too
 
 
+def test_what_is_wrong_with_the_code_is_told_however_late_python_finds_it(
+    page: Page, site_url: str
+) -> None:
+    in_worker(
+        page,
+        """const post = self.postMessage.bind(self);
+        self.postMessage = (message, options) => message.type === "linted"
+          ? setTimeout(post, 6000, message, options) : post(message, options)""",
+    )
+    open_page(page, site_url)
+    type_at_the_top(page, "undefined_name\n")
+    expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
+
+
 def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is_typed(
     page: Page, site_url: str
 ) -> None:
@@ -445,7 +465,8 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
     press(page, "Format")
     expect(button(page, "Fetching ruff …")).to_be_visible()
     type_at_the_top(page, "typed = [ 1,2 ]\n")
-    page.wait_for_timeout(200)
+    while not slow:
+        page.wait_for_timeout(50)
     slow.pop().continue_()
     expect(editor(page)).to_contain_text("answer = [42, 1]")
     expect(editor(page)).to_contain_text("typed = [1, 2]")
@@ -471,6 +492,14 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
     expect(question).to_have_count(0)
     assert iteration(page) > 100
     expect(editor(page)).to_be_focused()  # where the keys were pressed
+
+    page.keyboard.press("Control+Shift+Enter")
+    expect(question).to_be_visible()
+    press(page, "Reset")
+    wait_for(page, "ready")
+    press(page, "Start")
+    wait_for_iteration(page, 1)
+    expect(question).to_have_count(0)  # it was of the run before
 
 
 # ---- eyes ----------------------------------------------------------------------------------------

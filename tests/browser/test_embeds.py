@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 from conftest import FLAGS, ROOT
-from driving import button, fill, open_page, wait_for, wait_until_kept
+from driving import WAIT_MS, button, fill, open_page, wait_for, wait_until_kept
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 PANELS = {
@@ -42,6 +42,7 @@ def strict(build: ModuleType, chromium: Browser, tmp_path: Path) -> Iterator[Bro
         executable_path=build.find_chromium(),
         args=[*FLAGS, "--test-third-party-cookie-phaseout"],
     )
+    context.set_default_timeout(WAIT_MS)
     yield context
     context.close()
 

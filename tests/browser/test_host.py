@@ -85,6 +85,7 @@ def host(build: ModuleType) -> Iterator[Host]:
 def visit(chromium: Browser, host: Host) -> Iterator[Callable[[dict[str, str]], Page]]:
     """A function that opens the page where these files have these faults."""
     context = chromium.new_context(service_workers="block")
+    context.set_default_timeout(WAIT_MS)
 
     def open_it(faults: dict[str, str]) -> Page:
         host.faults = faults
@@ -180,6 +181,16 @@ def test_after_a_boot_that_failed_the_page_begins_anew(
     wait_for(page, "done")
 
 
+def hold_back(page: Page) -> None:
+    """Let none of the seconds pass that a style waits for, however long the page took to come."""
+    page.evaluate(
+        """document.getAnimations().forEach((animation) => {
+          animation.pause();
+          animation.currentTime = 0;
+        })"""
+    )
+
+
 def reveal(page: Page) -> None:
     """Let the seconds pass that a style waits for."""
     page.evaluate("document.getAnimations().forEach((animation) => animation.finish())")
@@ -189,6 +200,7 @@ def reveal(page: Page) -> None:
 def test_where_the_page_has_no_script_style_alone_says_so(visit: Callable, fault: str) -> None:
     page = visit({"main.js": fault})
     note = page.get_by_text("The page's script has not started.")
+    hold_back(page)
     expect(note).not_to_be_visible()
     reveal(page)
     expect(note).to_be_visible()
@@ -258,7 +270,7 @@ def test_before_its_first_point_the_curve_says_what_is_done(page: Page, site_url
         }"""
     )
     press(page, "Start")
-    page.locator("[data-readout=train-nll]").filter(has_text=re.compile(r"\d\.\d")).wait_for()
+    expect(page.locator("[data-readout=train-nll]")).to_contain_text(re.compile(r"\d\.\d"))
     told = page.evaluate("told")
     assert "Measuring the first validation loss …" in told
     assert "Resume, and the curve begins here." not in told

@@ -8,3 +8,13 @@ export async function bytesOf(file: File): Promise<Uint8Array<ArrayBuffer> | str
     return `${file.name} cannot be read: it is a folder, or was moved or changed. Open it again.`;
   }
 }
+
+/** Reads the files that are picked for one place: null for one that another has followed. */
+export function reader(): (file: File) => Promise<Uint8Array<ArrayBuffer> | string | null> {
+  let last: File;
+  return async (file) => {
+    last = file;
+    const bytes = await bytesOf(file);
+    return file === last ? bytes : null;
+  };
+}

@@ -1,9 +1,9 @@
 // What became of the edits that were sent, and what was opened: each a panel that asks or tells.
 
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { fit, kernels, offered, refusal } from "./state";
+import { ending, fit, kernels, offered, refusal } from "./state";
 import { nameOf } from "../base/paths";
-import { apply, diffOf, ending, leaveOffered, run, takeOffered } from "./edits";
+import { apply, diffOf, leaveOffered, run, takeOffered } from "./edits";
 import { checked } from "./projects";
 import type { KernelCheck } from "../base/protocol";
 import { hasRun, progress } from "../run/state";
@@ -191,7 +191,7 @@ function Ending() {
 export function News() {
   return (
     <div class="news stack">
-      {ending.value && hasRun.value && <Ending />}
+      {ending.value && <Ending />}
       {offered.value && <Offered key={offered.value.name} />}
       {refusal.value && <Refused key={refusal.value.title} />}
       {fit.value && <Fit />}

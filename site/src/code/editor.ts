@@ -225,24 +225,26 @@ function follow(path: string): void {
   settling = setTimeout(flush, SETTLE_MS);
 }
 
+/** Those of the files that are not as they came. */
+const edited = (files: Files): Files =>
+  Object.fromEntries(
+    Object.entries(files).filter(([path, text]) => text !== originals.peek().get(path)),
+  );
+
 /** Takes what was typed into the overlay. */
 export function flush(): void {
   clearTimeout(settling);
   if (!dirty.size) return;
   const files = { ...overlay.peek() };
-  for (const path of dirty) {
-    const text = textOf(path);
-    if (text === originals.peek().get(path)) delete files[path];
-    else files[path] = text;
-  }
+  for (const path of dirty) files[path] = textOf(path);
   dirty.clear();
-  overlay.value = files;
+  overlay.value = edited(files);
 }
 
 /** Makes the edits others, as steps that Undo in each file takes back. */
-export function setFiles(files: Files): void {
+export function setFiles(wanted: Files): void {
   flush();
-  const before = overlay.peek();
+  const [before, files] = [overlay.peek(), edited(wanted)];
   overlay.value = files;
   for (const path of new Set([...Object.keys(before), ...Object.keys(files)])) {
     if (files[path] === before[path]) continue;

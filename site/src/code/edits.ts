@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import { editsFragment, leaveFragment } from "../base/fragment";
 import {
   codeLink,
+  ending,
   fit,
   kernels,
   offered,
@@ -18,7 +19,7 @@ import { flush, open, replaceFiles, setFiles } from "./editor";
 import { checkedSettings, readSettings } from "../run/settings";
 import { send } from "../run/supervision";
 import * as projects from "./projects";
-import { bytesOf } from "../base/reading";
+import { reader } from "../base/reading";
 import { type Files, LIBRARY, MAX_ZIP, type Recipe, SHADERS } from "../base/protocol";
 import { adapter, hasRun, phase, progress, showSettings } from "../run/state";
 
@@ -26,8 +27,6 @@ const LONG = 100; // iterations of a run that is not ended without a question
 
 /** Something was done that can be taken back; it stands until the next such thing. */
 export const undoable = signal<{ text: string; undo: () => void } | null>(null);
-/** Run was asked for, which ends the present run: it waits for a yes. */
-export const ending = signal(false);
 /** What could not be done, or "". */
 export const trouble = signal("");
 
@@ -193,6 +192,8 @@ export function deleteProject(): void {
   did(`“${name}” was deleted.`, () => newProject(name, files));
 }
 
+const readZip = reader();
+
 /** Has Python read a project's file. It comes back as `offered`, to be read. */
 export async function unzip(file: File): Promise<void> {
   trouble.value = "";
@@ -200,7 +201,8 @@ export async function unzip(file: File): Promise<void> {
     trouble.value = `${file.name} has ${file.size.toLocaleString("en")} bytes: too many for a project.`;
     return;
   }
-  const bytes = await bytesOf(file);
+  const bytes = await readZip(file);
+  if (bytes === null) return;
   if (typeof bytes === "string") trouble.value = bytes;
   else send({ type: "unzip", name: file.name, bytes }, [bytes.buffer]);
 }

@@ -19,6 +19,7 @@ import type {
 } from "../base/protocol";
 import { Questions } from "../base/questions";
 import { into, type Reports } from "../base/reports";
+import { onRestart } from "../base/restarts";
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -41,6 +42,8 @@ export const applied = signal<{ iter: number; ms: number } | null>(null);
 export const refusal = signal<CodeError | null>(null);
 export const fit = signal<FitReport | null>(null);
 export const kernels = signal<KernelCheck[] | null>(null);
+/** Run was asked for, which ends the present run: it waits for a yes. */
+export const ending = signal(false);
 /** A project that was opened and is to be read. */
 export const offered = signal<ProjectReport | null>(null);
 /** The edits as a link, when that was asked for. */
@@ -62,25 +65,22 @@ export const pendingFiles = computed(() => {
 
 // ---- questions to the worker that have one answer ------------------------------------------------
 
-const PATIENCE_MS = 4000;
-
 type Answer = CompletionsReport | DocReport | LintedReport;
 
 const questions = new Questions<(answer: Answer | null) => void>();
 
-/** Sends a question under a number of its own; null when no answer comes. */
+/** Sends a question under a number of its own; null when the worker ends before it answers. */
 export function ask<T extends Answer["type"]>(
   put: (id: number) => void,
 ): Promise<Extract<Answer, { type: T }> | null> {
   return new Promise((resolve) => {
-    const id = questions.ask((answer) => {
-      clearTimeout(timer);
-      resolve(answer as Extract<Answer, { type: T }> | null);
-    });
-    const timer = setTimeout(() => questions.answer(id)?.(null), PATIENCE_MS);
-    put(id);
+    put(questions.ask((answer) => resolve(answer as Extract<Answer, { type: T }> | null)));
   });
 }
+
+onRestart(() => {
+  for (let give; (give = questions.next());) give(null);
+});
 
 function answer(message: Answer): void {
   questions.answer(message.id)?.(message);
@@ -121,6 +121,7 @@ export const reports = {
     if (phase === "booting") inForce.value = {};
     if (phase === "booting" || phase === "ready") {
       applied.value = fit.value = null;
+      ending.value = false; // that run has ended
       edits.value = [];
     }
   },

@@ -5,7 +5,7 @@ import { count, loss } from "../base/format";
 import { compared, forget, opened, pages, refused, shown } from "./state";
 import { send } from "../run/supervision";
 import type { Inspected, PageOfBytes, Part, Slot } from "../base/protocol";
-import { bytesOf } from "../base/reading";
+import { reader } from "../base/reading";
 import { hasRun, phase } from "../run/state";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
@@ -16,6 +16,8 @@ const TIMES = "\u00a0×\u00a0"; // not to be broken
 const COLUMNS = ["Name", "Shape", "From byte", "Mean", "Std", "Min", "Max", "Values"];
 const COMPARED = ["Differ", "Largest", "RMS"];
 const LABELS: Record<Slot, string> = { a: "File", b: "Compare with" };
+
+const read: Record<Slot, ReturnType<typeof reader>> = { a: reader(), b: reader() };
 
 /** A number to so many digits. */
 function figure(value: number, digits = 4): string {
@@ -30,7 +32,8 @@ async function inspect(slot: Slot, file: File): Promise<void> {
       `${file.name} has ${count(file.size)} bytes; at most ${count(MOST_BYTES)} are read here.`;
     return;
   }
-  const bytes = await bytesOf(file);
+  const bytes = await read[slot](file);
+  if (bytes === null) return;
   if (typeof bytes === "string") refused[slot].value = bytes;
   else send({ type: "inspect", slot, name: file.name, bytes }, [bytes.buffer]);
 }

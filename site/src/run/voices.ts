@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import { send } from "./supervision";
 import type { Voice } from "../base/protocol";
-import { bytesOf } from "../base/reading";
+import { reader } from "../base/reading";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 
@@ -22,6 +22,7 @@ let wanted = false; // the reference, by a tab
 let fetching = false;
 let offered: File | null = null; // the file that was handed over last
 let taken: File | null = null; // the one that is a voice now
+const read = reader();
 
 /** Hands the worker the reference checkpoint, if it has none yet. */
 export async function loadReference(): Promise<void> {
@@ -48,7 +49,8 @@ export async function openVoice(file: File): Promise<void> {
     return;
   }
   offered = file;
-  const bytes = await bytesOf(file);
+  const bytes = await read(file);
+  if (bytes === null) return;
   if (typeof bytes === "string") refused.file.value = bytes;
   else send({ type: "voice", source: "file", name: file.name, bytes }, [bytes.buffer]);
 }
