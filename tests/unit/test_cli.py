@@ -558,6 +558,12 @@ def test_a_link_is_written_through_and_a_device_is_no_place_for_a_file(capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
+def test_a_name_as_long_as_the_system_allows_is_written():
+    name = "東" * 83 + ".bin"  # 253 bytes of 255
+    output.write(Path(name), b"weights")
+    assert files() == [name]
+
+
 def test_two_processes_that_write_one_file_do_not_meet():
     write, pid = output.write_pieces, os.getpid
 

@@ -124,7 +124,8 @@ def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = F
     written. Raises OSError with the file's name.
     """
     place = path if keep else Path(os.path.realpath(path))
-    part = place.with_name(f"{place.name}.{os.getpid()}.part")  # another process may write it, too
+    # another process may write it, too; and a name may be as long as the system allows
+    part = place.with_name(f"{place.name[-50:]}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             for at, piece in pieces:
