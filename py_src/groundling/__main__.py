@@ -1,7 +1,18 @@
-"""python -m groundling: the same as the command `groundling`."""
+"""The command `groundling`, also as python -m groundling."""
 
 import sys
 
-from .cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """Import the command line, which takes its time, and run it. Returns its exit code."""
+    try:
+        from .cli.main import main
+
+        return main()
+    except KeyboardInterrupt:  # at the import
+        print("groundling: interrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

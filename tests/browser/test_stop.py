@@ -150,8 +150,7 @@ def test_a_loop_that_waits_for_a_second_core_is_stopped(page: Page, site_url: st
 
 
 def test_a_second_core_that_is_late_is_used_once_it_has_answered(page: Page, site_url: str):
-    in_worker(page, TWO_CORES)
-    in_worker(page, LATE)
+    in_worker(page, TWO_CORES + LATE)
     open_page(page, site_url)
     fill(page, Iterations="100", Batch_size="2")
     write(page, TRAIN + ON_TWO_CORES)

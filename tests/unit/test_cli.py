@@ -153,15 +153,15 @@ def test_an_iteration_without_an_evaluation_has_no_val_in_the_log():
     ]
 
 
-def interrupt_after(iters: int, monkeypatch, times: int = 1) -> None:
-    """Ctrl-C is pressed once that many iterations have been shown."""
+def interrupt_after(iters: int, monkeypatch, times: int = 1, by: int = signal.SIGINT) -> None:
+    """Ctrl-C is pressed, or another signal comes, once that many iterations have been shown."""
 
     def interrupted_train(run, stop_at):
         for record in train(run, stop_at):
             yield record
             if record.iter == iters - 1:
                 for _ in range(times):
-                    signal.raise_signal(signal.SIGINT)
+                    signal.raise_signal(by)
 
     monkeypatch.setattr(training, "train", interrupted_train)
 
@@ -207,6 +207,58 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch, capsys):
     assert cli.main(["train", *SMALL]) == 130
     assert capsys.readouterr().err.endswith("groundling: interrupted. Nothing was written.\n")
     assert files() == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_closed_terminal_or_an_end_that_the_system_asks_for_keeps_what_was_trained(
+    name, monkeypatch
+):
+    """A shell and its terminal may each send one as a window is closed."""
+    if not (by := getattr(signal, name, None)):
+        pytest.skip(f"there is no {name} here")
+    before = signal.signal(by, signal.SIG_DFL)
+    try:
+        interrupt_after(3, monkeypatch, times=2, by=by)
+        assert cli.main(["train", *SMALL, "--out", "a.bin", "--iters", "9"]) == 130
+        assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 3
+        assert signal.signal(by, signal.SIG_IGN) is signal.SIG_DFL
+        assert cli.main(["train", *SMALL, "--out", "b.bin", "--iters", "9"]) == 0  # under nohup
+    finally:
+        signal.signal(by, before)
+
+
+def test_ctrl_c_while_a_finished_run_is_saved_loses_nothing(monkeypatch):
+    def interrupted(path, pieces, keep=False):
+        signal.raise_signal(signal.SIGINT)
+        return write(path, pieces, keep)
+
+    write = output.write_pieces
+    monkeypatch.setattr(output, "write_pieces", interrupted)
+    assert cli.main(["train", *SMALL, "--iters", "2", "--out", "a.bin"]) == 0
+    assert checkpoint.loads(Path("a.bin").read_bytes()).iter == 2
+
+
+@pytest.mark.parametrize(("error", "iters"), [(BrokenPipeError(), 1), (OSError(28, "full"), 3)])
+def test_a_progress_that_cannot_be_written_loses_nothing(error, iters, monkeypatch):
+    """Where nobody reads it, as after `2>&1 | head`, the run is paused; on a full disk it ends."""
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(terminal, "print_above", broken)
+    command = ["train", *SMALL, "--iters", "3", "--out", "a.bin", "--state", "no/a.state"]
+    assert cli.main(command) == 2  # and what is refused is, though it cannot be told
+    assert cli.main(command[:-2]) == (0 if iters == 3 else 130)
+    assert checkpoint.loads(Path("a.bin").read_bytes()).iter == iters
+
+
+def test_without_standard_streams_a_run_is_saved(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert cli.main(["train", *SMALL, "--iters", "1", "--out", "a.bin"]) == 0
+    assert cli.main(["sample", "a.bin", "--prompt-file", "-"]) == 2
+    assert (sys.stdin, sys.stdout, sys.stderr) == (None, None, None)
+    assert files() == ["a.bin"]
 
 
 @pytest.mark.parametrize(
@@ -460,6 +512,100 @@ def test_a_command_that_is_refused_leaves_the_log_of_before():
 def test_two_files_of_a_run_cannot_be_one(others, capsys):
     assert cli.main(["train", *SMALL, "--out", "a", *others]) == 2
     assert " is named for more than one file." in capsys.readouterr().err
+    assert files() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [
+        (["train", *SMALL, "--log", "./mine.txt"], "mine.txt"),
+        (["train", *SMALL, "--out", "link.txt"], "link.txt"),
+        (["train", "--text", "mine.txt", "--resume", "a.state", "--log", "a.state"], "a.state"),
+        (["train", "--text", "mine.txt", "--resume", "a.state", "--out", "a.state"], "a.state"),
+        (["train", *SMALL, "--init-from", "a.state", "--log", "a.state"], "a.state"),
+        (["compare", "a.state", "--plot", "a.state"], "a.state"),
+        (["sweep", *SMALL, "--lr", "1e-3,2e-3", "--plot", "mine.txt"], "mine.txt"),
+        (["export", "a.state", "--to", "safetensors", "a.state"], "a.state"),
+        (["import", "a.safetensors", "a.safetensors"], "a.safetensors"),
+    ],
+)
+def test_a_file_that_is_read_is_not_written_over(command, out, capsys):
+    assert cli.main(["train", *SMALL, "--iters", "1", "--state", "a.state", "--out", "a.bin"]) == 0
+    assert cli.main(["export", "a.bin", "--to", "safetensors", "a.safetensors"]) == 0
+    Path("link.txt").symlink_to("mine.txt")
+    before = {name: Path(name).read_bytes() for name in files()}
+    capsys.readouterr()
+    assert cli.main(command) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("groundling: Cannot write ") and told.endswith(
+        f"{out}: it is a file to read."
+    )
+    assert {name: Path(name).read_bytes() for name in files()} == before
+    assert Path("mine.txt").read_text() == TEXT
+
+
+def test_a_link_is_written_through_and_a_device_is_no_place_for_a_file(capsys):
+    Path("disk").mkdir()
+    Path("a.bin").symlink_to("disk/large.bin")
+    assert cli.main(["train", *SMALL, "--iters", "1", "--out", "a.bin"]) == 0
+    assert Path("a.bin").is_symlink() and Path("disk/large.bin").is_file()
+    os.mkfifo("pipe")
+    assert cli.main(["train", *SMALL, "--iters", "1", "--out", "pipe"]) == 2
+    assert Path("pipe").is_fifo()
+    assert "Cannot write pipe: it is a device or a pipe" in capsys.readouterr().err
+    Path("b.bin").symlink_to("gone/b.bin")
+    assert cli.main(["train", *SMALL, "--iters", "1", "--out", "b.bin"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_name_as_long_as_the_system_allows_is_written():
+    name = "東" * 83 + ".bin"  # 253 bytes of 255
+    output.write(Path(name), b"weights")
+    assert files() == [name]
+
+
+def test_two_processes_that_write_one_file_do_not_meet():
+    write, pid = output.write_pieces, os.getpid
+
+    def pieces():
+        yield 0, b"the first"
+        os.getpid = lambda: 1
+        write(Path("a.bin"), [(0, b"the other")])
+
+    try:
+        write(Path("a.bin"), pieces())
+    finally:
+        os.getpid = pid
+    assert (files(), Path("a.bin").read_bytes()) == (["a.bin"], b"the first")
+
+
+def test_a_state_of_an_earlier_run_stays_when_the_same_run_passes_it(capsys):
+    options = [*SMALL, "--iters", "4", "--checkpoint-interval", "2", "--out", "a.bin"]
+    stem = "tinker-l4h4d64f256t64v17-hamlet-iter"
+    assert cli.main(["train", *options, "--stop-at", "2"]) == 0
+    assert cli.main(["train", *options]) == 0
+    assert files() == ["a.bin", f"{stem}2.state", f"{stem}4.state"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--resume", ""],
+        ["train", "--text", ""],
+        ["train", "--out", ""],
+        ["train", "--data", ""],
+        ["sample", ""],
+        ["sample", "a.bin", "--stop", ""],
+        ["compare", "a.jsonl", "--plot", ""],
+    ],
+)
+def test_a_name_that_is_empty_is_refused(command, capsys):
+    """As of a variable of the shell that is not set."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command)
+    name = "FILE" if command == ["sample", ""] else command[-2]
+    assert ended.value.code == 2
+    assert f"argument {name}: it is empty. See groundling" in capsys.readouterr().err
     assert files() == []
 
 
@@ -850,7 +996,7 @@ def full_for(monkeypatch, *suffixes: str, after: int = 0) -> None:
     fsync, seen = os.fsync, []
 
     def full(fd: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{fd}").removesuffix(".part")
+        name = re.sub(r"\.\d+\.part$", "", os.readlink(f"/proc/self/fd/{fd}"))
         seen.append(name)
         if name.endswith(suffixes) and sum(one.endswith(suffixes) for one in seen) > after:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -173,7 +173,6 @@ def test_a_sample_ends_before_the_text_that_stops_it(finished, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--stop", ""], "--stop is empty."),
         (["--prompt", "a", "--prompt-file", "b"], "--prompt and --prompt-file cannot be used"),
         (["--prompt-file", "no.txt"], "no.txt: No such file or directory."),
         (["--temperature", "0.001"], "it must be from 0.01 to 100, or 0, which always takes"),

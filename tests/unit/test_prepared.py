@@ -4,6 +4,7 @@ refused.
 
 import hashlib
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -176,16 +177,46 @@ def test_a_text_that_changes_while_it_is_read_is_not_prepared(folder):
             with open("a.txt", "a") as file:
                 file.write("to be")
 
+    before = contents(folder)
     with pytest.raises(ValueError, match="changed while it was read"):
         prepared.prepare(["a.txt"], folder, done=longer)
-    assert not (folder / "manifest.json").exists()
+    assert contents(folder) == before
 
 
-def test_a_full_disk_is_told_by_the_folders_name_and_leaves_no_manifest(folder, monkeypatch):
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_full_disk_is_told_by_the_folders_name_and_leaves_what_was_there(folder, monkeypatch):
+    with monkeypatch.context() as full:
+        full.setattr(prepared, "_bin", lambda *_: Path("/dev/full"))
+        with pytest.raises(OSError, match="No space left on device: '.*data'"):
+            prepared.prepare(["a.txt"], folder)
+    assert not folder.exists()
+    prepared.prepare(["a.txt"], folder)
+    before = contents(folder)
     monkeypatch.setattr(prepared, "_bin", lambda *_: Path("/dev/full"))
     with pytest.raises(OSError, match="No space left on device: '.*data'"):
-        prepared.prepare(["a.txt"], folder)
-    assert not (folder / "manifest.json").exists()
+        prepared.prepare(["b.txt"], folder)
+    assert contents(folder) == before
+
+
+def test_a_text_named_like_a_file_of_tokens_is_prepared_in_its_own_folder(folder):
+    folder.mkdir()
+    Path("a.txt").replace(folder / "train.bin")
+    told = prepared.prepare([str(folder / "train.bin")], folder)
+    corpus = prepared.open_folder(folder)
+    assert len(corpus.train) + len(corpus.val) == told["train"]["tokens"] + told["val"]["tokens"]
+
+
+def test_ctrl_c_leaves_no_folder(folder):
+    def interrupted(size: int) -> None:
+        if folder.exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepared.prepare(["a.txt"], folder, done=interrupted)
+    assert not folder.exists()
 
 
 # the command line
@@ -230,6 +261,7 @@ def test_a_run_on_a_prepared_text_is_exported_to_nanogpt_with_that_text(folder, 
     [
         (["prepare", "-", "--out", "data"], "read twice, which stdin cannot be"),
         (["prepare", "no.txt", "--out", "data"], "no.txt: No such file or directory."),
+        (["prepare", os.devnull, "--out", "data"], "is read twice, which it cannot be."),
         (["train", "--data", "no"], "no is no prepared text"),
         (["train", "--data", "no", "--text", "a.txt"], "--data and --text cannot be used together"),
     ],

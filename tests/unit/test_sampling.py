@@ -156,6 +156,12 @@ def test_one_seed_gives_one_text_and_another_seed_another(model: GPT):
     assert first == again != other
 
 
+def test_a_text_of_any_length_takes_no_more_memory_than_what_is_read_of_it(model: GPT):
+    endless = stream(model, CORPUS, PROMPT, 10**12, "seed")
+    begun = next(endless) + next(endless)
+    assert begun == generate(model, CORPUS, PROMPT, len(begun), "seed")
+
+
 def test_a_longer_text_begins_as_a_shorter_one(model: GPT):
     assert generate(model, CORPUS, PROMPT, 40, "s").startswith(
         generate(model, CORPUS, PROMPT, 17, "s")

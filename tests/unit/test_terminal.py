@@ -133,6 +133,24 @@ def test_where_wgpu_cannot_be_loaded_a_line_says_so_and_numpy_computes(error, tm
     assert refused.returncode == 2 and refused.stderr.count(b"\n") == 1
 
 
+def test_help_is_readable_in_every_encoding(monkeypatch):
+    for command in ("train", "run", "sweep", "sample", "inspect", "average", "export", "bench"):
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii", write_through=True))
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "--help"])
+        assert ended.value.code == 0 and raw.getvalue().startswith(
+            b"usage: groundling " + command.encode()
+        )
+
+
+def test_ctrl_c_while_python_starts_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy/__init__.py").write_text("raise KeyboardInterrupt")
+    stopped = groundling("presets", PYTHONPATH=str(tmp_path))
+    assert (stopped.returncode, stopped.stderr) == (130, b"groundling: interrupted.\n")
+
+
 # progress
 
 

@@ -42,9 +42,14 @@ def add_commands(commands: Any) -> None:
 
     about = "Train with several values of one setting, and compare the final losses."
     add = add_command(commands, "sweep", sweep_command, about)
-    add("--seed", metavar="SEED", help="seed of all random numbers; any text (default: hamlet)")
+    add(
+        "--seed",
+        metavar="SEED",
+        type=str,
+        help="seed of all random numbers; any text (default: hamlet)",
+    )
     for one in TRAIN_FIELDS:
-        add(option(one.name), metavar="X[,X…]", help=f"{one.about}; several values: the sweep")
+        add(option(one.name), metavar="X[,X...]", help=f"{one.about}; several values: the sweep")
     add_start(add)
     add_device(add, "train")
     add_text(add, "text to train on")
@@ -79,7 +84,7 @@ def compare_command(args: argparse.Namespace) -> int:
     """groundling compare"""
     with bad_input():
         if args.plot:
-            require_writable(Path(args.plot))
+            require_writable(Path(args.plot), *args.files)
         sides = [Side(path) for path in args.files]
     print(f"{'run':<40}{'iters':>8}{'train':>10}{'validation':>12}{'lowest':>10}{'at iter':>9}")
     for side in sides:
@@ -119,7 +124,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     """groundling sweep"""
     with bad_input():
         if args.plot:
-            require_writable(Path(args.plot))
+            require_writable(Path(args.plot), *(args.config or ()), *(args.text or ()))
         sweep = _sweep(args)
     count = len(sweep.values)
     print(f"{count} values of {sweep.name} on {sweep.device.description}", file=sys.stderr)

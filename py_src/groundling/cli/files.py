@@ -44,11 +44,11 @@ def add_commands(commands: Any) -> None:
     add = add_command(commands, "sample", sample_command, "Generate text with a trained GPT.")
     add("file", metavar="FILE", help=FILE)
     about = "text to continue (default: the beginning of the validation text)"
-    add("--prompt", metavar="TEXT", help=about)
+    add("--prompt", metavar="TEXT", type=str, help=about)
     about = "read the text to continue from FILE, or from - for stdin"
     add("--prompt-file", metavar="FILE", help=about)
     add("--stop", metavar="TEXT", help="end before TEXT, once the model writes it")
-    add("--seed", metavar="SEED", help="seed of the sampling (default: that of the file)")
+    add("--seed", metavar="SEED", type=str, help="seed of the sampling (default: that of the file)")
     about = f"divide the logits by T; 0 always takes the most likely token {DEFAULT}"
     add("--temperature", metavar="T", type=float, default=0.8, help=about)
     about = "sample from the K most likely tokens (default: all)"
@@ -102,8 +102,6 @@ def sample_command(args: argparse.Namespace) -> int:
     """groundling sample"""
     with bad_input():
         ckpt, corpus = read_weights(args)
-        if args.stop == "":
-            raise ValueError("--stop is empty.")
         text = _prompt(args, corpus)
         parts = stream(
             GPT(ckpt.config, chosen_device(args), ckpt.weights),
@@ -219,6 +217,8 @@ def average_command(args: argparse.Namespace) -> int:
     """groundling average"""
     with bad_input():
         require_writable(Path(args.out))
+        if args.momentum and Path(args.momentum) == Path(args.out):
+            raise ValueError(f"{args.out} is named for more than one file.")
         if args.start is None:
             for name in ("momentum", "outer_lr", "outer_momentum"):
                 if getattr(args, name) is not None:
@@ -265,7 +265,7 @@ def export_command(args: argparse.Namespace) -> int:
             ckpt, files = _folder(args, saved)
             write_folder(out, files)
         else:
-            require_writable(out)
+            require_writable(out, args.file)
             ckpt = read_file(args.file).ckpt
             write(out, getattr(interchange, f"to_{args.to}")(ckpt))
     print(f"Exported iter {ckpt.iter} of seed {ckpt.seed!r}: saved {out}")
@@ -291,7 +291,7 @@ def import_command(args: argparse.Namespace) -> int:
     """groundling import"""
     path, out = Path(args.file), Path(args.out)
     with bad_input():
-        require_writable(out)
+        require_writable(out, args.file)
         like = read_file(args.like).ckpt if args.like else None
         with about_file(args.file):
             if path.is_dir():

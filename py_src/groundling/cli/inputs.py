@@ -25,7 +25,17 @@ def add_command(commands: Any, name: str, function: Callable, about: str) -> Cal
     """Add a command that calls a function with its arguments. Returns its `add_argument`."""
     parser = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
     parser.set_defaults(command=function)
+    parser.register("type", None, _filled)
     return parser.add_argument
+
+
+def _filled(text: str) -> str:
+    """The value of an option or argument that has no other type: a shell's variable that is not
+    set is no file.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
     add = add_command(commands, "twin", twin_command, "Train with two seeds and compare the bytes.")
     for name in "ab":
         about = f"seed of run {name} {DEFAULT}"
-        add(f"--seed-{name}", metavar="SEED", default=TrainConfig.seed, help=about)
+        add(f"--seed-{name}", metavar="SEED", type=str, default=TrainConfig.seed, help=about)
     about = f"number of training iterations {DEFAULT}"
     add("--iters", metavar="N", type=int, default=ITERS, help=about)
     add_device(add, "train")

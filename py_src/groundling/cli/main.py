@@ -16,21 +16,22 @@ EPILOG = """\
 Training that reaches its last iteration saves the weights (.bin). With --state, --config or
 --checkpoint-interval it also saves the run (.state) every checkpoint_interval iterations; without
 --state that file is named by seed and iteration, and only the newest is kept. Ctrl-C stops training
-after the current iteration and saves what was learned; a second Ctrl-C stops at once.
+after the current iteration and saves what was learned, and so do SIGTERM and a closed terminal; a
+second Ctrl-C stops at once.
 
 exit status:
   0    success
   1    training or edited code failed, the doctor found a problem, the twins differ, a replay
        does not match its link or report, or no run of a sweep ended
   2    invalid input
-  130  interrupted by Ctrl-C
+  130  interrupted by Ctrl-C, SIGTERM or a closed terminal
 
 `groundling COMMAND --help` shows the options of a command."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns its exit code."""
-    with terminal.first_rank_prints():
+    with terminal.never_closed(), terminal.first_rank_prints():
         return _main(argv)
 
 

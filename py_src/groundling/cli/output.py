@@ -29,6 +29,7 @@ class Saver:
         self.run, self.out, self.state = run, args.out, args.state
         self.log = " and ".join(filter(None, (args.log, args.tensorboard)))
         self.saved: list[str] = []  # file names
+        self.ours: set[str] = set()  # those that no earlier run had written
         self.last_state = ""  # and those of the state
         self.last_best = ""  # and of the best weights among them
         self.best: Checkpoint | None = None  # those that it has
@@ -74,8 +75,8 @@ class Saver:
         self.last_best = self._instead(self.last_best, name)
 
     def _instead(self, before: str, name: str | None) -> str:
-        """The file that is there now: `name`, and then the one before is deleted; or that one."""
-        if name and before and before != name:
+        """The file that is there now: `name`, and then ours before is deleted; or that one."""
+        if name and before in self.ours and before != name:
             self.saved.remove(before)
             Path(before).unlink(missing_ok=True)
         return name or before
@@ -87,6 +88,7 @@ class Saver:
         run = self.run
         at = run.iter if iter is None else iter
         default = Path(file_name(run.config.seed, at, run.model.config))
+        there = {one.name for one in Path().iterdir()}
         try:
             path = Path(asked) if asked else default
             if run.ranks.rank == 0:
@@ -98,6 +100,8 @@ class Saver:
         if not asked and path != default:
             complain(f"{default} belongs to another run and was not overwritten.", code=0)
         name = asked or str(path)
+        if name not in there:
+            self.ours.add(name)
         if name not in self.saved:
             self.saved.append(name)
         return name
@@ -116,9 +120,12 @@ def write(path: Path, data: bytes) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = False) -> Path:
     """Write a file from pieces and their offsets, whole or not at all. Returns its path, which is a
-    new one if `keep` and another run's file is there. Raises OSError with the file's name.
+    new one if `keep` and another run's file is there. A link stays, and what it points to is
+    written. Raises OSError with the file's name.
     """
-    part = path.with_name(path.name + ".part")
+    place = path if keep else Path(os.path.realpath(path))
+    # another process may write it, too; and a name may be as long as the system allows
+    part = place.with_name(f"{place.name[-50:]}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             for at, piece in pieces:
@@ -126,7 +133,7 @@ def write_pieces(path: Path, pieces: Iterable[tuple[int, bytes]], keep: bool = F
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())  # before it replaces the old file
-        return part.replace(unused(path, part) if keep else path)
+        return part.replace(unused(path, part) if keep else place)
     except BaseException as error:
         with suppress(OSError):
             part.unlink()
@@ -157,14 +164,28 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Path]) -> None:
         raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
-def require_writable(path: Path) -> None:
-    """ValueError if a file cannot be written there: checked before training, not after."""
+def require_writable(path: Path, *read: str) -> None:
+    """ValueError if a file cannot be written there, or is one of those that are read: checked
+    before training, not after.
+    """
+    parent = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if path.is_dir():
         raise ValueError(f"Cannot write {path}: it is a folder.")
-    if not path.parent.is_dir():
-        raise ValueError(f"Cannot write {path}: there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"Cannot write {path}: no permission to write in {path.parent}.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"Cannot write {path}: it is a device or a pipe, not a file.")
+    if not parent.is_dir():
+        raise ValueError(f"Cannot write {path}: there is no folder {parent}.")
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"Cannot write {path}: no permission to write in {parent}.")
+    require_unread(str(path), *read)
+
+
+def require_unread(path: str | None, *read: str | None) -> None:
+    """ValueError if a file that is to be written is one of those that are read."""
+    if path and os.path.isfile(path):
+        for other in filter(None, read):
+            if os.path.exists(other) and os.path.samefile(path, other):
+                raise ValueError(f"Cannot write {path}: it is a file to read.")
 
 
 def unused(path: Path, new: Path) -> Path:

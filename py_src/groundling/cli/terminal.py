@@ -1,4 +1,4 @@
-"""Output to a terminal: untrusted text shown safely, a run's progress, and Ctrl-C.
+"""Output to a terminal: untrusted text shown safely, a run's progress, and Ctrl-C or SIGTERM.
 
 A model's output, a file name, an argument or a link's code can contain control characters that
 move the cursor, change colours or rename the window. Within `shown`, control characters written to
@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
@@ -84,10 +84,22 @@ def shown() -> Iterator[None]:
             _safe(stream, mode)
 
 
+@contextmanager
+def never_closed() -> Iterator[None]:
+    """In this block a standard stream that is closed, as in a service, is the null device."""
+    modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
+    with ExitStack() as stack:
+        closed = {name: mode for name, mode in modes.items() if getattr(sys, name) is None}
+        for name, mode in closed.items():
+            setattr(sys, name, stack.enter_context(open(os.devnull, mode)))
+            stack.callback(setattr, sys, name, None)
+        yield
+
+
 def _safe(stream: TextIO, errors: str | None) -> TextIO:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=errors)
-    return Screen(stream) if stream and stream.isatty() else stream
+    return Screen(stream) if stream.isatty() else stream
 
 
 def itself(to: TextIO) -> TextIO:
@@ -133,7 +145,20 @@ class Progress:
         return self
 
     def __exit__(self, *error) -> None:
-        self.bar.close()
+        with self._spared():
+            self.bar.close()
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """Training goes on where its progress cannot be written, as on a full disk; where nobody
+        reads it any more, as in `groundling train 2>&1 | head`, it is paused, and so saved.
+        """
+        try:
+            yield
+        except BrokenPipeError:
+            self.run.pause()
+        except OSError:
+            pass
 
     def show(self, record: "Record") -> None:
         """Show a record, at most ten a second."""
@@ -141,13 +166,15 @@ class Progress:
         if self.run.val_loss is not None:
             facts += f", val {self.run.val_loss:.4f}"
         self.bar.set_postfix_str(facts, refresh=False)
-        self.bar.update(record.iter + 1 - self.bar.n)
-        if not self.live and record.val is not None:
-            print(self.bar, file=self.to, flush=True)
+        with self._spared():
+            self.bar.update(record.iter + 1 - self.bar.n)
+            if not self.live and record.val is not None:
+                print(self.bar, file=self.to, flush=True)
 
     def above(self, *lines: str) -> None:
         """Print lines above the bar."""
-        print_above("\n".join(lines), self.to)
+        with self._spared():
+            print_above("\n".join(lines), self.to)
 
 
 def _rank() -> int:
@@ -199,20 +226,30 @@ def complain(message: object, code: int) -> int:
     """Print an error message, once where several processes have it. Returns the exit code."""
     if _is_first_to_say(str(message)):
         stream = _safe(sys.__stderr__, ERRORS) if _rank() else sys.stderr
-        print_above(f"groundling: {message}", stream)
+        with suppress(OSError):  # it may be on the full disk that the message tells of
+            print_above(f"groundling: {message}", stream)
     return code
 
 
 @contextmanager
 def pause_on_interrupt(run: "Run") -> Iterator[None]:
-    """In this block the first Ctrl-C pauses the run; the second raises KeyboardInterrupt."""
+    """In this block the first Ctrl-C pauses the run; the second raises KeyboardInterrupt. SIGTERM
+    and SIGHUP, which often come twice, pause it however often, unless they are ignored, as by
+    nohup. Of several processes torchrun ends those that are left by SIGTERM.
+    """
 
     def on_interrupt(signum, frame):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signum == signal.SIGINT:
+            signal.signal(signum, signal.default_int_handler)
         run.pause()
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    asked = ["SIGINT"] if started() > 1 else ["SIGINT", "SIGTERM", "SIGHUP"]
+    before = {}
+    for one in (getattr(signal, name) for name in asked if hasattr(signal, name)):
+        if one == signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN:
+            before[one] = signal.signal(one, on_interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

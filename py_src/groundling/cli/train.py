@@ -37,7 +37,7 @@ from .inputs import (
     read_file,
 )
 from .logs import Logs
-from .output import Saver, require_writable
+from .output import Saver, best_name, require_unread, require_writable
 from .terminal import Progress, complain, pause_on_interrupt, restarts
 
 SETTINGS = "seed", *(field.name for field in TRAIN_FIELDS)
@@ -56,7 +56,7 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     """Add the options of training. `defaults` replace those of Setup in their help."""
     usual = vars(TrainConfig()) | vars(Setup()) | dict(defaults)
     about = f"seed of all random numbers; any text (default: {usual['seed']})"
-    add("--seed", metavar="SEED", help=about)
+    add("--seed", metavar="SEED", type=str, help=about)
     for one in (*TRAIN_FIELDS, *INTERVAL_FIELDS):
         kind = type(one.limits[0])
         about = f"{one.about} (default: {usual[one.name]})"
@@ -82,7 +82,7 @@ def _add_options(add: Callable, defaults: Mapping[str, object] = MappingProxyTyp
     add("--schedule", metavar="HOW", choices=further.SCHEDULES, help=about)
     about = "begin with the weights of a .bin or .state file, and its model; all else starts anew"
     add("--init-from", metavar="FILE", help=about)
-    about = "also save the weights of the lowest validation loss (…-best.bin)"
+    about = "also save the weights of the lowest validation loss, in NAME-best.bin"
     add("--keep-best", action="store_true", help=about)
     about = "stop early after N evaluations in a row without a lower validation loss"
     add("--patience", metavar="N", type=int, help=about)
@@ -129,27 +129,28 @@ def train_command(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     try:
-        with pause_on_interrupt(run), logs, Progress(run, sys.stderr) as progress:
-            for record in run.log:
-                logs.add(record)
-            told = len(run.samples)
-            while not run.ranks.any(run.pausing):
-                stop = saver.next_at
-                for record in train(run, min(end, stop)):
+        with pause_on_interrupt(run):
+            with logs, Progress(run, sys.stderr) as progress:
+                for record in run.log:
                     logs.add(record)
-                    progress.show(record)
-                    saver.save_best()
-                    told = _show_samples(run, told, progress)
-                if run.iter != stop or run.iter >= end:
-                    break
+                told = len(run.samples)
+                while not run.ranks.any(run.pausing):
+                    stop = saver.next_at
+                    for record in train(run, min(end, stop)):
+                        logs.add(record)
+                        progress.show(record)
+                        saver.save_best()
+                        told = _show_samples(run, told, progress)
+                    if run.iter != stop or run.iter >= end:
+                        break
+                    saver.save_state()
+                _show_samples(run, told, progress)
+            saver.save_best()
+            finished = run.iter >= config.iters
+            if finished or args.out or saver.interval == math.inf:  # first: the smallest file
+                saver.save_weights()
+            if saver.interval < math.inf:
                 saver.save_state()
-            _show_samples(run, told, progress)
-        saver.save_best()
-        finished = run.iter >= config.iters
-        if finished or args.out or saver.interval == math.inf:  # first: the smallest file
-            saver.save_weights()
-        if saver.interval < math.inf:
-            saver.save_state()
     except KeyboardInterrupt:
         return complain(f"interrupted. {saver.left}", code=130)
     except NonFiniteLoss as error:
@@ -172,14 +173,20 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def _require_files(args: argparse.Namespace, weights: str) -> None:
-    """ValueError unless the files of a run have different paths, at which they can be written."""
-    written = [Path(path) for path in (weights, args.state) if path]
+    """ValueError unless the files of a run have different paths, at which they can be written
+    without the loss of one that is read.
+    """
+    best = best_name(args.out) if args.out and args.keep_best else None
+    written = [Path(path) for path in (weights, best, args.state) if path]
     named = [*written, *(Path(path) for path in (args.log, args.tensorboard) if path)]
     for path in named:
         if named.count(path) > 1:
             raise ValueError(f"{path} is named for more than one file.")
+    read = *(args.config or ()), *(args.text or ())
     for path in written:
-        require_writable(path)
+        require_writable(path, *read)
+    require_unread(weights, args.resume)
+    require_unread(args.log, args.resume, args.init_from, *read)
 
 
 def _go_on(run: Run, args: argparse.Namespace) -> None:

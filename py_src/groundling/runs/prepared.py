@@ -11,8 +11,9 @@ import codecs
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -93,16 +94,8 @@ def prepare(
         )
     is_bytes = tokenizer == BYTES
     vocabulary = byte_vocabulary() if is_bytes else Vocabulary("".join(sorted(kinds)), name)
-    folder.mkdir(exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)  # it is no prepared text until all is written
     counts = {"train": int(TRAIN_SPLIT * count)}
     counts["val"] = count - counts["train"]
-    try:
-        digests = _write(folder, counts, vocabulary, _pieces(found, tokenizer), size, done)
-    except OSError as error:
-        if error.filename:
-            raise
-        raise OSError(error.errno, error.strerror, str(folder)) from error  # a write has no name
     manifest = {
         "format": FORMAT,
         "name": name,
@@ -112,9 +105,27 @@ def prepare(
         "vocab_size": vocabulary.vocab_size,
         "vocab_hash": vocabulary.vocab_hash,
         "vocab": None if is_bytes else vocabulary.vocab,
-        **{split: {"tokens": counts[split], "sha256": digests[split]} for split in SPLITS},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="ascii")
+    was_there = folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        with TemporaryDirectory(dir=folder) as place:
+            new = Path(place)
+            digests = _write(new, counts, vocabulary, _pieces(found, tokenizer), size, done)
+            for split in SPLITS:
+                manifest[split] = {"tokens": counts[split], "sha256": digests[split]}
+            text = json.dumps(manifest, indent=2) + "\n"
+            (new / MANIFEST).write_text(text, encoding="ascii")
+            (folder / MANIFEST).unlink(missing_ok=True)  # until all is there, nothing is
+            for path in _bin(new, "train"), _bin(new, "val"), new / MANIFEST:
+                path.replace(folder / path.name)
+    except BaseException as error:
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError) and error.filename not in map(str, found):
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
     return manifest
 
 
@@ -215,7 +226,11 @@ def _tokens(folder: Path, split: str) -> np.memmap:
 def _files(argument: str) -> list[Path]:
     if argument == "-":
         raise ValueError("The text is read twice, which stdin cannot be. Save it to a file first.")
-    return paths(argument)
+    found = paths(argument)
+    for path in found:
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is read twice, which it cannot be. Save it to a file first.")
+    return found
 
 
 def _pieces(files: Iterable[Path], tokenizer: str) -> Iterator[str | bytes]:

@@ -48,9 +48,9 @@ def stream(
     same text.
 
     Settings as in sampling.distribution. Draws come from the stream `<seed>:sample`, or from the
-    Stream that is given, which advances by `length` draws. The model sees at most the last
-    block_size characters; its window slides once it is full. If a list is given as `logits`, the
-    logits that each character was drawn from are appended to it, float32 (V,). ValueError for
+    Stream that is given, which advances by a draw for each character. The model sees at most the
+    last block_size characters; its window slides once it is full. If a list is given as `logits`,
+    the logits that each character was drawn from are appended to it, float32 (V,). ValueError for
     settings out of range, an empty prompt, or a character outside the vocabulary.
     """
     V = model.config.vocab_size
@@ -58,7 +58,6 @@ def stream(
     temperature, top_k = checked(temperature, top_k, top_p)
     tokens = check_prompt(corpus, prompt, length)[-model.config.block_size :]
     source = Stream(f"{seed}:sample") if isinstance(seed, str) else seed
-    uniforms = source.uniform(length)
     parts = min(read_every, MOST)
 
     def drawn() -> Iterator[np.ndarray]:
@@ -66,7 +65,7 @@ def stream(
         try:
             writer.begin(tokens, (temperature, min(top_k, V), top_p))
             for start in range(0, length, parts):
-                yield writer.draw(uniforms[start : start + parts], logits)
+                yield writer.draw(source.uniform(min(parts, length - start)), logits)
         finally:
             writer.end(model)
 
