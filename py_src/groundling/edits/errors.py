@@ -282,9 +282,7 @@ def _import_hint(error: ImportError) -> str:
 
 
 def _alike(name: str | None, known: Iterable[str]) -> str:
-    names = [
-        other for other in islice(known, 5_000) if isinstance(other, str) and other != name
-    ]
+    names = [other for other in islice(known, 5_000) if isinstance(other, str) and other != name]
     close = difflib.get_close_matches(name[:100], names, 1, 0.7) if name else []
     return close[0] if close else ""
 

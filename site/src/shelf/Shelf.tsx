@@ -1,5 +1,4 @@
 import { useSignal } from "@preact/signals";
-import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import * as format from "../base/format";
 import { NameForm } from "../code/NameForm";
@@ -49,7 +48,7 @@ const nameProblem = (name: string) =>
 /** The run whose Delete or Undo was pressed with a key: the focus goes on to the other of the two. */
 let pressed = "";
 
-function useHandedOn(run: Kept): RefObject<HTMLButtonElement> {
+function useHandedOn(run: Kept) {
   const button = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => {
     if (pressed !== run.id) return;
