@@ -170,10 +170,13 @@ class Session:
         self._enter("ready")
         self.copies.offer(self.corpus)
 
-    def post_setup(self) -> None:
-        """Tell the page and the views the text, model and settings of the next run."""
-        self.post({"type": "setup", "settings": settings(self.setup.train)})
+    def renew(self) -> None:
+        """Tell the page and the views of the text and the model of the next run."""
         self._enter("ready")
+
+    def post_setup(self) -> None:
+        """Tell the page the settings of the next run."""
+        self.post({"type": "setup", "settings": settings(self.setup.train)})
 
     def post_changed(self) -> None:
         """Tell the page that the run's settings have changed; one that was done may continue."""

@@ -156,7 +156,7 @@ class ShelfView(View):
         post_pieces(self.post, pieces)
         run = {
             "id": id,
-            "name": (name or state.config.seed or "no seed")[:60],
+            "name": ((name or state.config.seed).strip() or "no seed")[:60],
             "seed": state.config.seed,
             "iter": state.iter,
             "iters": state.config.iters,

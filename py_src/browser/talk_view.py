@@ -91,6 +91,7 @@ class TalkView(Beside):
             "iter": ckpt.iter,
             "valLoss": ckpt.val_loss,
             "parameters": int(ckpt.weights.size),
+            "vocabSize": known.vocab_size,
             "opening": groundling.runs.samples.opening(known),
         }
         self.post({"type": "voice", "source": source, "problem": "", "voice": voice})

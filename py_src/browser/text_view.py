@@ -87,6 +87,7 @@ class TextView(View):
             return
         self._require_rest()
         self._take(setup, groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer))
+        self.session.post_setup()  # a text leaves what the reader has typed
 
     def do_warmup(self, message: messages.text.WarmupCommand) -> None:
         """Set the warm-up of the run, or of the next one."""
@@ -161,7 +162,7 @@ class TextView(View):
         if problem := groundling.runs.cost.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
         self.session.setup, self.session.corpus = setup, corpus
-        self.session.post_setup()
+        self.session.renew()
         self._post_text(turn=turn)
         self._post_draft(setup)
 

@@ -124,6 +124,7 @@ def test_six_panels_on_a_page_of_another_origin_work_without_storage(
     talk = load(page, "Talk")
     expect(talk.locator("html")).to_have_attribute("data-theme", "light")
     expect(talk.get_by_label("Prompt")).to_have_value("JULIET:\n")
+    expect(talk.get_by_role("slider", name="Top-k")).to_have_value("1")
     assert talk.get_by_role("radio").count() == 2  # there is no run here to ask
     expect(talk.get_by_role("button", name="Write")).to_be_enabled()
     by_key(talk, "Write")

@@ -405,6 +405,48 @@ def test_each_point_of_a_long_run_is_read_out_and_its_levels_cost_no_elements(
     assert page.evaluate("made") == 0
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_nothing_covers_another_on_a_small_screen_while_the_page_gets_ready(
+    page: Page, site_url: str, width: int
+) -> None:
+    done = json.dumps({"1": {"task": "Done.", "question": "Right."}})  # of the course
+    page.add_init_script(f"localStorage.setItem('groundling.course', {json.dumps(done)})")
+    page.route("**/worker.js", lambda route: None)  # it never comes
+    page.set_viewport_size({"width": width, "height": 640})
+    page.goto(site_url)
+    expect(page.get_by_role("link", name="Go on with the course")).to_be_visible()
+    expect(page.get_by_role("list", name="Getting ready")).to_be_visible()
+    covered = page.evaluate(
+        """() => {
+            const text = (where) => {
+                const range = document.createRange();
+                range.selectNodeContents(document.querySelector(where));
+                return range.getBoundingClientRect();
+            };
+            const cover = (a, b) =>
+                a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+            return [["h1", "#theme"], ["#theme", ".lede"], [".stop h3", ".stop .count"],
+                [".boot", ".chart .legend"], [".boot", ".chart label"]]
+                .filter(([a, b]) => cover(text(a), text(b)));
+        }"""
+    )
+    assert covered == []
+
+
+def test_what_is_chosen_shows_where_the_system_sets_all_colours(page: Page, site_url: str) -> None:
+    page.emulate_media(forced_colors="active")
+    open_page(page, site_url)
+    for group, chosen, other in (
+        ("Device", "[aria-pressed=true]", "[aria-pressed=false]"),
+        ("Besides the run", "[aria-selected=true]", "[aria-selected=false]"),
+    ):
+        colour = "(one) => getComputedStyle(one).backgroundColor"
+        within = page.get_by_label(group, exact=True)
+        assert within.locator(chosen).evaluate(colour) != within.locator(other).first.evaluate(
+            colour
+        )
+
+
 def test_axe_finds_nothing(page: Page, site_url: str, axe: Callable) -> None:
     """Booting, ready, training (with a popover open), done, and of any panel."""
     page.goto(site_url)

@@ -177,6 +177,19 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
     assert left == 2 * 49 + 1  # what was cut short is gone, and the deleted run with it
 
 
+def test_keys_go_from_delete_to_its_undo_and_back(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    train(page, "hamlet")
+    shelf = runs(page)
+    count(shelf, 1)
+    shelf.get_by_role("button", name="Delete hamlet").press("Enter")
+    undo = shelf.get_by_role("button", name="Undo: hamlet")
+    expect(undo).to_be_focused()
+    expect(page.locator("#said [role=status]")).to_contain_text("“hamlet” was deleted.")
+    undo.press("Enter")
+    expect(shelf.get_by_role("button", name="Delete hamlet")).to_be_focused()
+
+
 def test_a_run_is_kept_also_where_its_best_weights_find_no_room(page: Page, site_url: str) -> None:
     open_page(page, site_url)
     shelf = runs(page)

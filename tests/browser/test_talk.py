@@ -209,6 +209,32 @@ def test_what_is_written_soon_after_a_key_is_not_given_up_for_a_look(
     assert written(page) == generate(reference, shakespeare(), ASKED, 8, "hamlet")
 
 
+def test_top_k_ends_where_the_chosen_model_knows_no_more_characters(
+    page: Page, site_url: str
+) -> None:
+    text = {"name": "few.txt", "mimeType": "text/plain", "buffer": b"a b c\td\n" * 300}
+    open_page(page, site_url)
+    fill(page, Iterations="1", Batch_size="1")
+    page.get_by_role("tab", name="Text and model").click()
+    page.get_by_label("Text files").set_input_files(text)
+    expect(page.get_by_text("characters of 7 kinds")).to_be_visible()
+    button(page, "Start").click()
+    wait_for(page, "done")
+
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    tool = page.locator(".tool.talk")
+    most = tool.get_by_role("slider", name="Top-k")
+    expect(most).to_have_value("65")  # of the reference
+    tool.get_by_role("radio", name="This run").check()
+    expect(most).to_have_value("7")
+    expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute("data-count", "7")
+    tab = tool.locator("tr[data-token='\t']")  # it does not show, and has a sign and a name
+    expect(tab.get_by_role("rowheader")).to_have_text("⇥tab, kept, can be drawn")
+    tool.get_by_role("radio", name="Reference").check()
+    expect(most).to_have_value("65")
+    expect(tool.locator("[data-fate=kept][data-count]")).to_have_attribute("data-count", "65")
+
+
 def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: str) -> None:
     corpus = shakespeare()
     tool = open_tab(page, site_url, "Talk")

@@ -107,6 +107,11 @@ HINTS = [
     ("import math\nmath.sqr(2)\n", "Did you mean .sqrt?"),
     ("class A:\n  weight = 1\nA().wieght\n", "Did you mean .weight?"),
     ("from groundling.engine.ops import gleu\n", "Did you mean 'gelu'?"),
+    ("from groundling.engine.ops import no_such_name\n", "Define it in groundling.engine.ops"),
+    (  # an edit deleted it, was refused, and the module has it again
+        "raise ImportError(\"cannot import name 'cross_entropy'\", name='groundling.engine.ops')\n",
+        "Define it in groundling.engine.ops",
+    ),
     ("import groundling.ops\n", "groundling.ops is groundling.engine.ops now"),
     ("import no_such_module\n", "What can be imported"),
     ("def f():\n  pass\nf().backward()\n", "ends without `return` gives None"),

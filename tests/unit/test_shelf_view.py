@@ -105,7 +105,7 @@ def test_a_run_that_is_replaced_while_it_trains_and_one_that_ends_are_handed_ove
     page.finish()
     [replaced] = page.shelved
     assert replaced["iter"] == page.session.discarded.iter > 0
-    page.tell("start", **SETTINGS | {"iters": 2, "seed": ""})
+    page.tell("start", **SETTINGS | {"iters": 2, "seed": " "})
     page.finish()
     _, ended = page.shelved
     assert (ended["iter"], ended["iters"], ended["name"]) == (2, 2, "no seed")

@@ -199,6 +199,7 @@ def test_unusual_characters_are_named_and_counted():
     assert "p" not in found and "\n" not in found
     survey = texts.survey(Corpus("one two\nthree", tokenizer=BYTES))
     assert (survey.characters, survey.words, survey.lines) == (13, 3, 2)
+    assert texts.survey(Corpus("one two\nthree\n")).lines == 2  # the last one is ended
 
 
 def test_advice_is_by_tokens_for_each_parameter():

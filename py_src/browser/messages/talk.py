@@ -60,6 +60,7 @@ class Voice(TypedDict):
     iter: int
     valLoss: float | None
     parameters: int
+    vocabSize: int
     opening: str | None  # a prompt from its text; null where one of Shakespeare's will do
 
 

@@ -271,8 +271,10 @@ def _import_hint(error: ImportError) -> str:
         )
     module = sys.modules.get(name)
     wanted = re.search(r"cannot import name '(\w+)'", str(error))
-    if module and wanted and (like := _alike(wanted[1], vars(module))):
-        return f"Did you mean {like!r}?"
+    if module and wanted:
+        like = _alike(wanted[1], vars(module))
+        other = f"Define it in {name}, or import another name."
+        return f"Did you mean {like!r}?" if like else other
     return (
         "What can be imported is groundling, NumPy and Python's standard library; a module of your "
         "own is a new file beside train.py, imported as `from .its_name import ...`."
@@ -280,7 +282,7 @@ def _import_hint(error: ImportError) -> str:
 
 
 def _alike(name: str | None, known: Iterable[str]) -> str:
-    names = [other for other in islice(known, 5_000) if isinstance(other, str)]
+    names = [other for other in islice(known, 5_000) if isinstance(other, str) and other != name]
     close = difflib.get_close_matches(name[:100], names, 1, 0.7) if name else []
     return close[0] if close else ""
 

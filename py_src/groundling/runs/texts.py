@@ -137,7 +137,7 @@ def survey(corpus: Corpus) -> Survey:
         if (why := _unusual(c, n, len(text)))
     ]
     common = sorted(pairs, key=lambda pair: -pair[1])[:10]
-    lines, words = text.count("\n") + 1, len(text.split())
+    lines, words = text.count("\n") + (not text.endswith("\n")), len(text.split())
     shown = sorted(unusual, key=lambda one: one.why == "rare")[:MAX_UNUSUAL]
     return Survey(len(text), lines, words, len(pairs), common, shown, len(unusual))
 

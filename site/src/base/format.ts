@@ -2,9 +2,12 @@
 
 const DASH = "—";
 
-/** A character as it can be seen. */
-export const glyph = (character: string): string =>
-  character === "\n" ? "↵" : character === " " ? "␣" : character;
+/** A character as it can be seen; one that does not show, by its number. */
+export const glyph = (character: string): string => {
+  if (!/^[\p{Cc}\p{Cf}\p{Z}]$/u.test(character)) return character;
+  const number = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
+  return { "\n": "↵", " ": "␣", "\t": "⇥" }[character] ?? `U+${number}`;
+};
 
 export const loss = (nats: number | null | undefined, digits = 4): string =>
   nats?.toFixed(digits) ?? DASH;

@@ -1474,6 +1474,7 @@ export interface Voice {
   iter: number;
   valLoss: number | null;
   parameters: number;
+  vocabSize: number;
   /** a prompt from its text; null where one of Shakespeare's will do */
   opening: string | null;
 }

@@ -63,8 +63,7 @@ export function Runner() {
     <section class="runner card stack" data-phase={phase.value} aria-labelledby="phase">
       <header>
         <h2 id="phase">
-          {status()}
-          {left !== null && <small>{format.timeLeft(left)}</small>}
+          {status()} {left !== null && <small>{format.timeLeft(left)}</small>}
           {drawing.value !== null && <small>{Math.floor(100 * drawing.value)}%</small>}
         </h2>
         <Device />

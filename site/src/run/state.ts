@@ -136,6 +136,7 @@ export const minutesLeft = computed(() => {
 onRestart(() => {
   stages.value = {};
   evaluating.value = 0;
+  progress.value = { ...progress.value, itersPerSecond: null, tokensPerSecond: null };
   loaded.value = adapter.value = discarded.value = null;
 });
 

@@ -1,7 +1,9 @@
 import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import * as format from "../base/format";
 import { NameForm } from "../code/NameForm";
 import { hindrance } from "../run/state";
+import { announce } from "../ui/announce";
 import { FileButton } from "../ui/FileButton";
 import { Compare } from "./Compare";
 import { Sweep } from "./Sweep";
@@ -43,8 +45,27 @@ const nameProblem = (name: string) =>
       ? `At most ${MAX_NAME} characters.`
       : "";
 
+/** The run whose Delete or Undo was pressed with a key: the focus goes on to the other of the two. */
+let pressed = "";
+
+function useHandedOn(run: Kept) {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    if (pressed !== run.id) return;
+    pressed = "";
+    button.current!.focus();
+  }, []);
+  return button;
+}
+
+const press = ({ detail }: MouseEvent, run: Kept, act: (run: Kept) => void) => {
+  if (detail === 0) pressed = run.id; // no pointer
+  act(run);
+};
+
 function Row({ run }: { run: Kept }) {
   const naming = useSignal(false);
+  const erase = useHandedOn(run);
   const { name, iter, iters, valLoss, best, createdAt, bytes, weights } = run;
   const when = new Date(createdAt).toLocaleString(undefined, {
     dateStyle: "medium",
@@ -120,11 +141,34 @@ function Row({ run }: { run: Kept }) {
         <button class="link" aria-label={`Rename ${name}`} onClick={() => (naming.value = true)}>
           Rename
         </button>
-        <button class="link" aria-label={`Delete ${name}`} onClick={() => remove(run)}>
+        <button
+          ref={erase}
+          class="link"
+          aria-label={`Delete ${name}`}
+          onClick={(event) => press(event, run, remove)}
+        >
           Delete
         </button>
       </td>
     </tr>
+  );
+}
+
+function Deleted({ run }: { run: Kept }) {
+  const undo = useHandedOn(run);
+  useEffect(() => announce(`“${run.name}” was deleted.`), []);
+  return (
+    <li>
+      “{run.name}” was deleted. Until you leave this page it can be brought back.{" "}
+      <button
+        ref={undo}
+        class="link"
+        aria-label={`Undo: ${run.name}`}
+        onClick={(event) => press(event, run, bringBack)}
+      >
+        Undo
+      </button>
+    </li>
   );
 }
 
@@ -181,12 +225,7 @@ export function Shelf() {
       {deleted.value.length > 0 && (
         <ul class="stack" aria-label="Deleted runs">
           {deleted.value.map((run) => (
-            <li key={run.id}>
-              “{run.name}” was deleted. Until you leave this page it can be brought back.{" "}
-              <button class="link" aria-label={`Undo: ${run.name}`} onClick={() => bringBack(run)}>
-                Undo
-              </button>
-            </li>
+            <Deleted key={run.id} run={run} />
           ))}
         </ul>
       )}

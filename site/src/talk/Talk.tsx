@@ -6,8 +6,8 @@ import { send } from "../run/supervision";
 import { type Fate, MAX_TALK, type VoiceName } from "../base/protocol";
 import { useOpening } from "../run/opening";
 import { isRunHere } from "../base/fragment";
-import { hasRun, model, phase, progress } from "../run/state";
-import { begin, fields, knobs, PROMPT, picked, problem, text, weigh, weighed } from "./state";
+import { hasRun, phase, progress } from "../run/state";
+import { begin, fields, knobs, most, PROMPT, picked, problem, text, weigh, weighed } from "./state";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
 import { useSeen } from "../ui/seen";
@@ -22,9 +22,9 @@ const FATES: Record<Fate, string> = {
   top_k: "cut by top-k",
 };
 
-function name(character: string): string {
-  return character === "\n" ? "line end" : character === " " ? "space" : character;
-}
+const NAMES: Record<string, string> = { "\n": "line end", " ": "space", "\t": "tab" };
+
+const name = (character: string): string => NAMES[character] ?? format.glyph(character);
 
 const percent = (share: number): string =>
   share === 0 ? "—" : share < 0.0005 ? "<\u00a00.1%" : `${(100 * share).toFixed(1)}%`;
@@ -376,13 +376,6 @@ export function Talk() {
   useSignalEffect(() => {
     if (seen.value) void loadReference();
   });
-  // Top-k is at its end, where all may be drawn, in a text of more or fewer characters too.
-  const all = useRef(fields.topK.peek());
-  useSignalEffect(() => {
-    const [k, most] = [fields.topK.peek(), model.value.vocabSize];
-    fields.topK.value = k === all.current ? most : Math.min(k, most);
-    all.current = most;
-  });
   useOpening(fields.prompt, PROMPT, () => fields.source.value);
   const ready = useComputed(canWrite);
   const settled = useSignal(0);
@@ -426,7 +419,7 @@ export function Talk() {
         </div>
         <div class="knobs">
           <Knob name="temperature" label="Temperature" min={0.1} max={2} step={0.05} />
-          <Knob name="topK" label="Top-k" min={1} max={model.value.vocabSize} step={1} />
+          <Knob name="topK" label="Top-k" min={1} max={most.value} step={1} />
           <Knob name="topP" label="Top-p" min={0.1} max={1} step={0.01} />
         </div>
         <div class="talk-go">

@@ -1,13 +1,15 @@
 // What the page knows of the sampler: the voices, the knobs, the text and what it was chosen from.
 
-import { batch, signal, untracked } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { count } from "../base/format";
 import { outside } from "../base/numbers";
 import { type Knobs, MAX_TALK, type VoiceName, type WeighedReport } from "../base/protocol";
 import { Questions } from "../base/questions";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { model } from "../run/state";
 import { send } from "../run/supervision";
+import { voices } from "../run/voices";
 
 export const PROMPT = "ROMEO:\n"; // where the model knows Shakespeare's characters
 
@@ -42,6 +44,22 @@ export const text = signal<Text | null>(null);
 export const weighed = signal<WeighedReport | null>(null);
 /** The place of the character that the reader has picked, or null: the last one. */
 export const picked = signal<number | null>(null);
+
+/** How many characters the chosen model knows. */
+export const most = computed(() => {
+  const source = fields.source.value;
+  const voice = source === "run" ? null : voices[source].value;
+  return (voice ?? model.value).vocabSize;
+});
+
+let all = fields.topK.peek();
+
+/** Where all characters could be drawn, all still can be, of a model that knows more or fewer. */
+effect(() => {
+  const k = fields.topK.peek();
+  fields.topK.value = k === all ? most.value : Math.min(k, most.value);
+  all = most.value;
+});
 
 export const knobs = (): Knobs => ({
   temperature: fields.temperature.value,
@@ -93,8 +111,6 @@ export function weigh(): void {
   send({ type: "weigh", turn, at: picked.peek(), ...untracked(knobs) });
 }
 
-let vocabulary = 65; // the characters that there were to choose from
-
 export const reports = {
   talk(message) {
     const now = text.value;
@@ -113,12 +129,6 @@ export const reports = {
   weighed(message) {
     if (message.id === text.value?.id) weighed.value = message;
     if (questions.answer(message.turn) && stale) weigh();
-  },
-  /** Where all tokens could be drawn, all can still, now that there are as many. */
-  model({ vocabSize }) {
-    const k = fields.topK;
-    if (k.peek() === vocabulary || k.peek() > vocabSize) k.value = vocabSize;
-    vocabulary = vocabSize;
   },
 } satisfies Reports;
 

@@ -145,10 +145,19 @@ function TextPart() {
             <li key={hash}>
               <span>{name}</span>
               <code>{hash.slice(0, 8)}</code>
-              <button class="link" disabled={stuck !== ""} onClick={() => void reopen(hash)}>
+              <button
+                class="link"
+                disabled={stuck !== ""}
+                aria-label={`Use ${name}`}
+                onClick={() => void reopen(hash)}
+              >
                 Use
               </button>
-              <button class="link" onClick={() => void forgetText(hash)}>
+              <button
+                class="link"
+                aria-label={`Forget ${name}`}
+                onClick={() => void forgetText(hash)}
+              >
                 Forget
               </button>
             </li>
