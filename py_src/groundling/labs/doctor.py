@@ -95,7 +95,7 @@ CASES = {
         Case(
             "high",
             "Rate too high",
-            "The peak learning rate is 3, a thousand times what works.",
+            "The peak learning rate is 3, a thousand times that of the clean case.",
             3.0,
             "divergence",
             CLIMB,

@@ -31,7 +31,7 @@ export const WORDS = {
   },
   seed: {
     title: "Where chance comes from",
-    text: "Any text you like. It names every random number of the run: the first weights, the batches, the validation batches. The same text on the same GPU gives the same weights, to the last bit.",
+    text: "Any text you like. It names every random number of the run: the first weights, the batches, the validation batches. The same text on the same device gives the same weights, to the last bit.",
   },
   batch: {
     title: "How many at once",
@@ -39,7 +39,7 @@ export const WORDS = {
   },
   iterations: {
     title: "How long to train",
-    text: "How many updates the run makes in all. The learning rate is planned over the whole of it, so this is settled once the run is under way.",
+    text: "How many updates the run makes in all. The learning rate is planned over the whole of it, and planned anew when this changes. Raise it to train a run further.",
   },
   peak: {
     title: "The largest step",
