@@ -771,6 +771,7 @@ def test_a_link_that_is_not_so_is_found_out(capsys):
         ("import folder x.bin", "folder: The folder has no config.json."),
         ("inspect mine.bin mine.txt", "mine.txt: The file does not begin"),
         ("twin --iters -1", "iters is -1"),
+        ("verify none.html", "groundling: none.html: No such file or directory."),
     ],
 )
 def test_what_cannot_be_told_replayed_or_exchanged(command, told, small, capsys):

@@ -59,6 +59,13 @@ def test_every_way_to_a_model_that_is_too_much_is_refused_before_anything_is_don
         assert device.counts.memory == device.counts.dispatches == 0, name
 
 
+def test_a_model_with_fewer_tokens_than_its_text_is_refused_before_a_kernel_reads_past_its_rows():
+    device = NumPyDevice()
+    with pytest.raises(Refused, match="vocab_size is 9, and the text .* has 27 different tokens"):
+        Run(CONFIG, TEXT, device, replace(MODEL, vocab_size=9))
+    assert device.counts.memory == 0
+
+
 def test_what_is_refused_is_both_an_error_of_the_device_and_a_value_that_cannot_be():
     assert issubclass(Refused, DeviceError) and issubclass(Refused, ValueError)
 

@@ -59,12 +59,14 @@ def link_command(args: argparse.Namespace) -> int:
 
 def verify_command(args: argparse.Namespace) -> int:
     """groundling verify"""
+    with bad_input():
+        data = Path(args.report).read_bytes()
     try:
-        claimed = report.loads(Path(args.report).read_bytes())
+        claimed = report.loads(data)
     except report.Differs as error:
         print(error)
         return 1
-    except (report.ReportError, OSError) as error:
+    except report.ReportError as error:
         raise BadInput(f"{args.report}: {error}") from None
     args.link = link.dumps(claimed)
     if args.device == "auto" and claimed.device.startswith("wasm:") and find_spec("wasmtime"):

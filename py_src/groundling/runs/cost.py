@@ -135,5 +135,10 @@ def check(setup: Setup, device: Device, corpus: Corpus) -> None:
             f"batch_size is {train.batch_size}, which {ranks} processes{parts} cannot share: it "
             f"must be a multiple of {ranks * train.accumulate}."
         )
+    if setup.model.vocab_size < corpus.vocab_size:
+        raise Refused(
+            f"vocab_size is {setup.model.vocab_size}, and the text {corpus.name!r} has "
+            f"{corpus.vocab_size} different tokens."
+        )
     if problem := refusal(setup, limits(device), corpus):
         raise Refused(problem)
