@@ -165,8 +165,8 @@ class ConsoleView(View):
         finally:
             if can_change(text):
                 self.changed()
-                if self.session.trial:
-                    self.session.trial.recapture()  # whatever it has changed: a run follows it
+                if self.session.page_run:
+                    self.session.page_run.recapture()  # whatever it has changed: a run follows it
             self._flush_now()
             self.post({"type": "evaluated"})
 

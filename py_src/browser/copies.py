@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from autosave import Autosave, StoreError, StoreFull
 from explain import LOST
-from trial import Aside, Kept, Trial
+from page_run import Aside, Kept, PageRun
 
 import groundling.data
 import groundling.runs.statefile
@@ -52,19 +52,19 @@ class Copies:
         self.trouble = ""  # what the page was last told of copies that fail
         self.last, self.every = (-math.inf, 0), 0.0  # the last copy: (time, iter); seconds
 
-    def restart(self, trial: Trial) -> None:
+    def restart(self, page_run: PageRun) -> None:
         """Start the time to the next copy."""
-        self.last = self.clock(), trial.iter
+        self.last = self.clock(), page_run.iter
 
-    def keep(self, trial: Trial) -> None:
+    def keep(self, page_run: PageRun) -> None:
         """Copy the run to the browser's storage, else to the page. A failure is only reported."""
-        began, run = self.clock(), trial.run
+        began, run = self.clock(), page_run.run
         try:
             facts = groundling.runs.statefile.facts(run)
             serial = self._autosave(facts, run)
             if serial is None:
                 post_pieces(self.post, groundling.runs.statefile.stream(facts, run.floats()))
-            self.note(trial, facts, serial)
+            self.note(page_run, facts, serial)
         except (*LOST, NonFiniteLoss):
             raise
         except Exception as error:
@@ -73,12 +73,12 @@ class Copies:
                 f"No copy of the run could be made ({why}). It goes on; Save state keeps it."
             )
         now = self.clock()
-        self.last, self.every = (now, trial.iter), (now - began) / KEEP_SHARE
+        self.last, self.every = (now, page_run.iter), (now - began) / KEEP_SHARE
 
-    def note(self, trial: Trial, facts: Saved, serial: int | None) -> None:
+    def note(self, page_run: PageRun, facts: Saved, serial: int | None) -> None:
         """Note a copy of the run: its number in the store, or None if it is in the page."""
         at = facts.state
-        trial.kept = Kept(at.iter, serial)
+        page_run.kept = Kept(at.iter, serial)
         name = groundling.runs.statefile.file_name(at.config.seed, at.iter, at.model)
         self.post({"type": "kept", "name": name, "iter": at.iter, "here": serial is not None})
 
@@ -147,15 +147,15 @@ class Copies:
                 copy["text"] = {"hash": saved.corpus_hash, "name": name, "ours": ours}
         self.post({"type": "offer", "copy": copy})
 
-    def are_stale(self, trial: Trial, setup: Setup) -> bool:
+    def are_stale(self, page_run: PageRun, setup: Setup) -> bool:
         """Whether it is time for another copy of the run."""
-        seconds, iters = self.clock() - self.last[0], trial.iter - self.last[1]
+        seconds, iters = self.clock() - self.last[0], page_run.iter - self.last[1]
         often = iters >= setup.checkpoint_interval
         enough = seconds > KEEP_LEAST and often or seconds > KEEP
         return enough and seconds > self.every
 
-    def of(self, trial: Trial | Aside, message: Message) -> Saved | None:
+    def of(self, page_run: PageRun | Aside, message: Message) -> Saved | None:
         """The last copy of a lost or spoiled run. If the page has it, it is in the message."""
-        if trial.kept and trial.kept.serial is not None:
-            return self.stored(lambda autosave: autosave.read(trial.kept.serial))
+        if page_run.kept and page_run.kept.serial is not None:
+            return self.stored(lambda autosave: autosave.read(page_run.kept.serial))
         return groundling.runs.statefile.loads(message["bytes"]) if message.get("bytes") else None

@@ -15,7 +15,7 @@ from groundling.edits import live
 from groundling.engine.parameters import parameter_count
 
 if TYPE_CHECKING:
-    from trial import Trial
+    from page_run import PageRun
     from wire import Message
 
     from groundling.config import GPTConfig, TrainConfig
@@ -80,14 +80,14 @@ def model_of(config: GPTConfig, corpus: Corpus) -> Message:
     }
 
 
-def progress(trial: Trial, elapsed: float, rate: float | None) -> Message:
+def progress(page_run: PageRun, elapsed: float, rate: float | None) -> Message:
     """The state of a run after so many seconds at so many iterations per second."""
-    run = trial.run
+    run = page_run.run
     tokens = run.config.batch_size * run.model.config.block_size
     val_loss = run.val_loss if run.val_loss is not None and run.val_loss < math.inf else None
     best = getattr(run, "best", None)  # edited code may lack it
     return {
-        "iter": trial.iter,
+        "iter": page_run.iter,
         "iters": run.config.iters,
         "trainLoss": run.train_loss,
         "valLoss": val_loss,

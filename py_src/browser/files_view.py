@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from copies import post_pieces
 from explain import LOST
 from facts import train_config
-from trial import Trial
+from page_run import PageRun
 from view import RESTING, View
 
 import groundling.data
@@ -120,7 +120,7 @@ class FilesView(View):
 
     def _take(self, kind: str, name: str, run: Run, note: str) -> None:
         """Make a loaded run the page's, and put the one before it aside."""
-        self.session.take(Trial(run))
+        self.session.take(PageRun(run))
         told = {"seed": run.config.seed, "iter": run.iter, "valLoss": run.val_loss, "note": note}
         self.post({"type": "loaded", "kind": kind, "name": name, **told})
         self.session.rest()
@@ -144,7 +144,9 @@ class FilesView(View):
                 "the text in use. Bring it under Text and model, then Continue."
             )
         elif self._load_state(message, saved):
-            self.session.copies.note(self.session.trial, saved, self.session.copies.autosave.serial)
+            self.session.copies.note(
+                self.session.page_run, saved, self.session.copies.autosave.serial
+            )
             self.session.resume()
 
     def do_discard(self, message: messages.run.DiscardCommand) -> None:
@@ -187,7 +189,7 @@ class FilesView(View):
         of_copy: Callable[[Saved], Pieces],
     ) -> None:
         """Post a file of the run, or of its last copy if the run is lost or spoiled."""
-        if not self.session.trial:
+        if not self.session.page_run:
             self.post({"type": "notice", "message": "There is no run yet, so nothing to save."})
             return
         run, iter = self.session.run, self.session.run.iter
@@ -195,7 +197,7 @@ class FilesView(View):
             post_pieces(self.post, of_run(run))
         except (*LOST, NonFiniteLoss, ValueError, RuntimeError):
             text = "The run as it is now is lost or spoiled. "
-            if not (copy := self.session.copies.of(self.session.trial, message)):
+            if not (copy := self.session.copies.of(self.session.page_run, message)):
                 text += "There is nothing to save: no copy of it had been made yet."
                 self.post({"type": "notice", "message": text})
                 return
@@ -207,11 +209,11 @@ class FilesView(View):
         self.post({"type": "file", "name": name, "mime": "application/octet-stream"})
 
     def do_log(self, message: messages.run.LogCommand) -> None:
-        if not (trial := self.session.trial):
+        if not (page_run := self.session.page_run):
             return
         records = groundling.runs.records
-        lines = [",".join(records.CSV), *map(records.csv_line, trial.run.log), ""]
-        seed, model = trial.run.config.seed, trial.run.model.config
-        name = groundling.runs.checkpoint.file_name(seed, trial.iter, model)
+        lines = [",".join(records.CSV), *map(records.csv_line, page_run.run.log), ""]
+        seed, model = page_run.run.config.seed, page_run.run.model.config
+        name = groundling.runs.checkpoint.file_name(seed, page_run.iter, model)
         file = {"name": name.replace(".bin", ".csv"), "mime": "text/csv"}
         self.post({"type": "file", **file, "bytes": "\n".join(lines).encode()})

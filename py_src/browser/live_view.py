@@ -23,7 +23,7 @@ from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
     import messages.code
-    from trial import Trial
+    from page_run import PageRun
     from view import PageSession
 
 
@@ -35,7 +35,7 @@ class Change:
     diff: str
     files: list[str]  # that are not as they were
     undo: Callable[[], None]
-    trial: Trial | None = None  # the old run, while the new one is on probation
+    page_run: PageRun | None = None  # the old run, while the new one is on probation
     iter: int = 0  # the first that is under the new code
 
 
@@ -62,33 +62,33 @@ class LiveView(View):
         if change.diff:
             self.session.run.edits.append((change.iter, change.diff))
         self._applied(change)
-        self.session.go_on_with(change.trial)
-        self.session.leave(change.trial.run.device)
+        self.session.go_on_with(change.page_run)
+        self.session.leave(change.page_run.run.device)
 
     def refuse(self, error: BaseException) -> None:
         """The new code has failed: return to the old code and run."""
         change, self.change = self.change, None
         files = sources.overlay
         change.undo()
-        self.session.trial = change.trial
+        self.session.page_run = change.page_run
         self._refused(error, files)
 
-    def carried(self, trial: Trial) -> Trial:
+    def carried(self, page_run: PageRun) -> PageRun:
         """A run that was put aside, on the code and device in force. OtherShapes."""
-        session, diff = self.session, live.diff(trial.overlay, sources.overlay)
-        if not diff and trial.run.device is session.device:
-            return trial
-        state = trial.run.state()
-        run = live.carry(trial.run, state, session.corpus, session.device)
+        session, diff = self.session, live.diff(page_run.overlay, sources.overlay)
+        if not diff and page_run.run.device is session.device:
+            return page_run
+        state = page_run.run.state()
+        run = live.carry(page_run.run, state, session.corpus, session.device)
         if diff:
             run.edits.append((state.iter, diff))
-        return replace(trial, run=run, overlay=sources.overlay)
+        return replace(page_run, run=run, overlay=sources.overlay)
 
     def drop(self) -> None:
         """The device is lost: undo the change."""
         if self.change:
             self.change.undo()
-            self.session.trial, self.change = self.change.trial, None
+            self.session.page_run, self.change = self.change.page_run, None
 
     # ---- commands --------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class LiveView(View):
             return
         device = session.device
         change = self._load(message["files"], message.get("anyway", False))
-        old = session.trial
+        old = session.page_run
         if not old:
             self._applied(change)
             session.leave(device)
@@ -120,15 +120,15 @@ class LiveView(View):
             else:
                 self._refused(error, files)
             return
-        change.trial, change.iter, self.change = old, state.iter, change
-        session.trial = replace(old, run=run, overlay=sources.overlay)
+        change.page_run, change.iter, self.change = old, state.iter, change
+        session.page_run = replace(old, run=run, overlay=sources.overlay)
         if session.phase != "training":
             self.rehearse()
 
     def rehearse(self) -> None:
         """Take the new code's first step and undo it. Meanwhile the page has the old run."""
         session = self.session
-        new, session.trial = session.trial, self.change.trial
+        new, session.page_run = session.page_run, self.change.page_run
         run = new.run
         try:
             state = run.state()
@@ -144,7 +144,7 @@ class LiveView(View):
         except BaseException as error:
             self.refuse(error)
             return
-        session.trial = new
+        session.page_run = new
         self.adopt()
 
     # ---- code ------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from beside import sentence
 from copies import Copies
 from explain import LOST, UNKNOWN, explain
 from facts import Pace, adapter, drawing, limits, model_of, progress, row, settings, train_config
+from page_run import Aside, PageRun
 from stops import Stops
-from trial import Aside, Trial
 from view import FRAME, RESTING, EditsView, Refused, View
 from wire import Message
 
@@ -83,8 +83,8 @@ class Session:
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
-        self.trial: Trial | None = None
-        self.discarded: Trial | Aside | None = None
+        self.page_run: PageRun | None = None
+        self.discarded: PageRun | Aside | None = None
         self.hidden = False
         self.is_busy = False  # in `advance`
         self.rate: float | None = None  # iterations a second, as last told
@@ -103,7 +103,7 @@ class Session:
         if self.is_busy:
             self.stops.hear(message, self.phase)
         if self.stream is not None and message["type"] not in self.at_once:
-            self.trial.run.pause()
+            self.page_run.run.pause()
 
     def advance(self) -> bool:
         """Train for about a frame and obey the commands; True when there is more to do now."""
@@ -139,15 +139,15 @@ class Session:
             self._flush()
 
     def _flush(self) -> None:
-        if self.trial and len(self.trial.run.log) > self.trial.posted:
+        if self.page_run and len(self.page_run.run.log) > self.page_run.posted:
             self._post_steps()
         for view in self.views:
             self._ask(view, "flush")
 
     def open(self, name: str, missing: str = "") -> None:
         """Open a device, or where it cannot be had the next of INSTEAD, and put its run aside."""
-        aside = Aside.of(self.trial or self.discarded, spoiled=self.phase == "error")
-        self.trial, self.discarded = None, aside
+        aside = Aside.of(self.page_run or self.discarded, spoiled=self.phase == "error")
+        self.page_run, self.discarded = None, aside
         self.asked, detail = (name, missing), ""
         self._enter("booting")
         if self.device:
@@ -194,7 +194,7 @@ class Session:
     @property
     def run(self) -> Run | None:
         """The run that is the page's now."""
-        return self.trial.run if self.trial else None
+        return self.page_run.run if self.page_run else None
 
     def ask_boundary(self) -> None:
         """Call every view's `between` once the run is between two iterations."""
@@ -211,45 +211,45 @@ class Session:
             if self.live.change:
                 self.live.adopt()
             if any(message["type"] not in self.at_once for message in self.inbox):
-                self.trial.run.pause()
+                self.page_run.run.pause()
             if self.clock() >= deadline:
                 break
         else:
             self.stream = None
-            if self.trial.iter == self.began and not self.trial.run.pausing:
+            if self.page_run.iter == self.began and not self.page_run.run.pausing:
                 raise RuntimeError(
                     f"train() ended at iteration {self.began} without having trained: it has to "
                     "yield a Record for each iteration, until the last one or run.pause()."
                 )
         self._flush()
-        if self.stream is not None and self.copies.are_stale(self.trial, self.setup):
-            self.trial.run.pause()  # so that nothing is in flight when it is copied
+        if self.stream is not None and self.copies.are_stale(self.page_run, self.setup):
+            self.page_run.run.pause()  # so that nothing is in flight when it is copied
 
     def _go_on(self) -> None:
         """Start training, continue it after commands or a copy, or be done."""
-        run = self.trial.run
-        if self.trial.iter >= run.config.iters:
-            self.copies.keep(self.trial)
+        run = self.page_run.run
+        if self.page_run.iter >= run.config.iters:
+            self.copies.keep(self.page_run)
             self._enter("done")
         elif self.hidden:
             self._enter("paused", "hidden")
         else:
-            if self.copies.are_stale(self.trial, self.setup):
-                self.copies.keep(self.trial)
-            self.stream, self.began = iter(groundling.train.train(run)), self.trial.iter
+            if self.copies.are_stale(self.page_run, self.setup):
+                self.copies.keep(self.page_run)
+            self.stream, self.began = iter(groundling.train.train(run)), self.page_run.iter
 
     def _post_steps(self) -> None:
         """Post the run's progress and its new records."""
-        trial, now = self.trial, self.clock()
-        run, training = trial.run, self.phase == "training"
-        rate = self.pace.rate(now, trial.iter) if training else None
+        page_run, now = self.page_run, self.clock()
+        run, training = page_run.run, self.phase == "training"
+        rate = self.pace.rate(now, page_run.iter) if training else None
         self.rate = rate or self.rate
-        elapsed = trial.seconds + (now - self.since if training else 0.0)
-        posted, end = trial.posted, len(run.log)
-        self.posted, trial.posted = now, end
+        elapsed = page_run.seconds + (now - self.since if training else 0.0)
+        posted, end = page_run.posted, len(run.log)
+        self.posted, page_run.posted = now, end
         for at in range(posted, max(end, posted + 1), MOST_RECORDS):
             records = run.log[at : at + MOST_RECORDS]
-            told = progress(trial, elapsed, rate) | {"records": [*map(row, records)]}
+            told = progress(page_run, elapsed, rate) | {"records": [*map(row, records)]}
             self.post({"type": "steps", **told})
             if records:
                 self._ask_all("on_records", records)
@@ -285,16 +285,16 @@ class Session:
     @contextmanager
     def replacing(self, message: Message) -> Iterator[None]:
         """Replace the page's run in the block, under the command's edits, or change nothing."""
-        was, device = (self.trial, self.discarded, self.setup, self.corpus), self.device
+        was, device = (self.page_run, self.discarded, self.setup, self.corpus), self.device
         undo = self.live.use(message)
         try:
             yield
         except BaseException:
             undo()
-            replaced = self.trial is not was[0]
-            self.trial, self.discarded, self.setup, self.corpus = was
-            if replaced and self.trial:
-                self._begin(self.trial)  # the page had heard of the other already
+            replaced = self.page_run is not was[0]
+            self.page_run, self.discarded, self.setup, self.corpus = was
+            if replaced and self.page_run:
+                self._begin(self.page_run)  # the page had heard of the other already
             raise
         self.leave(device)
 
@@ -308,13 +308,13 @@ class Session:
             setup = replace(self.setup, train=train, model=model)
             drawn = drawing(self.post, self.clock)
             run = groundling.runs.run.begin(setup, self.corpus, self.device, drawn)
-            self._begin(Trial(run))
+            self._begin(PageRun(run))
             self._enter("training")
 
     def _do_pause(self, message: messages.run.PauseCommand) -> None:
         if self.phase == "training" or self.reason == "hidden":
             self._enter("paused", "hand")
-            self.copies.keep(self.trial)
+            self.copies.keep(self.page_run)
 
     def _do_resume(self, message: messages.run.ResumeCommand) -> None:
         self.resume()
@@ -323,15 +323,17 @@ class Session:
         """Continue training, if the run is paused."""
         if self.phase == "paused":
             self.discarded = None
-            if self.trial.iter and not self.trial.kept:
-                self.copies.keep(self.trial)  # one that was loaded may break before its next copy
+            if self.page_run.iter and not self.page_run.kept:
+                self.copies.keep(
+                    self.page_run
+                )  # one that was loaded may break before its next copy
             self._enter("training")
 
     def _do_hidden(self, message: messages.run.HiddenCommand) -> None:
         self.hidden = message["hidden"]
         if self.hidden and self.phase == "training":
             self._enter("paused", "hidden")
-            self.copies.keep(self.trial)
+            self.copies.keep(self.page_run)
         elif not self.hidden and self.reason == "hidden":
             self._enter("training")
 
@@ -349,35 +351,35 @@ class Session:
             return
         with self.replacing(message):
             aside, self.discarded = self.discarded, None
-            if isinstance(aside, Trial):
+            if isinstance(aside, PageRun):
                 run = aside.run
                 self._follow(run.corpus, run.model.config)
-                trial = self.live.carried(aside)
+                page_run = self.live.carried(aside)
             else:
                 if not (saved := aside.saved or self.copies.of(aside, message)):
                     raise ValueError("The copy of that run is gone: it cannot be brought back.")
                 self._follow(aside.corpus, saved.state.model)
                 run = groundling.runs.statefile.resume(saved, self.corpus, self.device, anyway=True)
-                trial = Trial(run, seconds=aside.seconds)
+                page_run = PageRun(run, seconds=aside.seconds)
                 if diff := live.diff(aside.overlay, sources.overlay):
                     run.edits.append((run.iter, diff))
-            self._begin(trial)
+            self._begin(page_run)
             self.rest()
-        self.copies.keep(self.trial)  # the copy that it had may be gone by now
+        self.copies.keep(self.page_run)  # the copy that it had may be gone by now
 
     def _put_aside(self) -> None:
         """Put the run aside for Undo, if there is one."""
-        if self.trial:
+        if self.page_run:
             self._stop_clock()
-            self.trial.recapture()  # what is put aside needs no memory for steps
-            self.discarded, self.trial = self.trial, None
+            self.page_run.recapture()  # what is put aside needs no memory for steps
+            self.discarded, self.page_run = self.page_run, None
 
     def _do_interrupt(self, message: messages.code.InterruptCommand) -> None:
         """Nothing is left to end."""
 
     def _do_lr(self, message: messages.run.LrCommand) -> None:
-        if self.trial:
-            self.trial.run.set_lr(message["value"])
+        if self.page_run:
+            self.page_run.run.set_lr(message["value"])
             self._post_steps()
 
     def _do_iters(self, message: messages.run.ItersCommand) -> None:
@@ -400,24 +402,24 @@ class Session:
 
     # ---- state ----------------------------------------------------------------------------------
 
-    def _begin(self, trial: Trial) -> None:
+    def _begin(self, page_run: PageRun) -> None:
         """Make a run the page's, and post its settings, records and progress."""
-        self.trial, trial.posted, self.asking = trial, 0, None
-        trial.keep_best()
-        self._follow(trial.run.corpus, trial.run.model.config)
-        edits = [{"iter": at, "diff": diff} for at, diff in trial.run.edits]
-        self.post({"type": "run", **settings(trial.run.config), "edits": edits})
+        self.page_run, page_run.posted, self.asking = page_run, 0, None
+        page_run.keep_best()
+        self._follow(page_run.run.corpus, page_run.run.model.config)
+        edits = [{"iter": at, "diff": diff} for at, diff in page_run.run.edits]
+        self.post({"type": "run", **settings(page_run.run.config), "edits": edits})
         self._post_steps()
 
-    def take(self, trial: Trial) -> None:
+    def take(self, page_run: PageRun) -> None:
         """Make a run the page's, and put the one before it aside for Undo."""
         self._put_aside()
-        self._begin(trial)
+        self._begin(page_run)
 
-    def go_on_with(self, old: Trial) -> None:
+    def go_on_with(self, old: PageRun) -> None:
         """The run has replaced `old`, which it continues: the page has most of it."""
         if settings(self.run.config) != settings(old.run.config) or self.phase == "error":
-            self._begin(self.trial)
+            self._begin(self.page_run)
         if self.phase == "error":
             self.rest()
 
@@ -430,7 +432,7 @@ class Session:
 
     def rest(self) -> None:
         """Enter the phase of a run that does not train: paused, or done."""
-        done = self.trial.iter >= self.trial.run.config.iters
+        done = self.page_run.iter >= self.page_run.run.config.iters
         self._enter("done" if done else "paused", "" if done else "hand")
 
     def _enter(self, phase: str, reason: str = "") -> None:
@@ -443,9 +445,9 @@ class Session:
         self.phase, self.reason = phase, reason
         if phase == "training":
             self.since = self.clock()
-            self.copies.restart(self.trial)
+            self.copies.restart(self.page_run)
             self.pace = Pace()
-        if self.trial:
+        if self.page_run:
             self._post_steps()
         undo = self.discarded.iter if self.discarded and phase in RESTING else None
         model = self.run.model.config if self.run else self.setup.model
@@ -456,7 +458,7 @@ class Session:
     def _stop_clock(self) -> None:
         """Add the time since training began to the run's, and leave that phase."""
         if self.phase == "training":
-            self.trial.seconds += self.clock() - self.since
+            self.page_run.seconds += self.clock() - self.since
             self.phase = "paused"
 
     def _ask_all(self, what: str, *arguments: object) -> None:

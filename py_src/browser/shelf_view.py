@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from beside import sentence
 from copies import post_pieces
 from messages.limits import MAX_SHELF_STATE
-from trial import Trial
+from page_run import PageRun
 from view import RESTING, Message, View
 
 import groundling.labs.compare
@@ -81,16 +81,16 @@ class ShelfView(View):
 
     def on_phase(self, phase: str) -> None:
         """Post the run that has paused, ended or been replaced, unless the page has it so."""
-        trial = self.session.trial or self.session.discarded
-        if not isinstance(trial, Trial) or not len(trial.run.log):
+        page_run = self.session.page_run or self.session.discarded
+        if not isinstance(page_run, PageRun) or not len(page_run.run.log):
             return
         if phase in RESTING:
-            if trial.run.iter != trial.shelved:
-                self._keep(trial)
+            if page_run.run.iter != page_run.shelved:
+                self._keep(page_run)
         elif phase == "error":
-            saved = self.session.copies.of(trial, {})  # the last good copy, if there is one
-            if saved and saved.state.iter != trial.shelved:
-                self._post_trial(trial, saved, groundling.runs.statefile.stream(saved))
+            saved = self.session.copies.of(page_run, {})  # the last good copy, if there is one
+            if saved and saved.state.iter != page_run.shelved:
+                self._post_run(page_run, saved, groundling.runs.statefile.stream(saved))
 
     def _refuses(self, run: Run) -> bool:
         """Whether the run is too large for the shelf; then the page is told."""
@@ -102,31 +102,31 @@ class ShelfView(View):
             )
         return size > MAX_SHELF_STATE
 
-    def _keep(self, trial: Trial) -> None:
-        run = trial.run
+    def _keep(self, page_run: PageRun) -> None:
+        run = page_run.run
         if self._refuses(run):
-            trial.shelved = run.iter
+            page_run.shelved = run.iter
             return
         try:
             saved = groundling.runs.statefile.facts(run)
-            self._post_trial(trial, saved, groundling.runs.statefile.stream(saved, run.floats()))
+            self._post_run(page_run, saved, groundling.runs.statefile.stream(saved, run.floats()))
         except (CheckpointError, NonFiniteLoss):
             pass  # it is spoiled: the session says so, and what was kept before stays
 
-    def _post_trial(self, trial: Trial, saved: Saved, pieces: Pieces) -> None:
+    def _post_run(self, page_run: PageRun, saved: Saved, pieces: Pieces) -> None:
         """Post a run of this session's."""
-        trial.shelved = saved.state.iter
-        if not trial.shelf and (mark := self._goes_on(saved)):
-            trial.shelf = mark["id"]
+        page_run.shelved = saved.state.iter
+        if not page_run.shelf and (mark := self._goes_on(saved)):
+            page_run.shelf = mark["id"]
             if mark["iter"] == saved.state.iter:
                 return  # it was continued from there
-        trial.shelf = trial.shelf or secrets.token_hex(8)
-        self._post(trial.shelf, saved, trial.overlay, pieces)
-        best = getattr(trial.run, "best", None)  # edited code may lack it
+        page_run.shelf = page_run.shelf or secrets.token_hex(8)
+        self._post(page_run.shelf, saved, page_run.overlay, pieces)
+        best = getattr(page_run.run, "best", None)  # edited code may lack it
         lowest = groundling.labs.compare.best(saved.state.log)
         if best and lowest and best.iter == lowest[0]:
             post_pieces(self.post, groundling.runs.checkpoint.stream(best))
-            self.post({"type": "shelved_best", "id": trial.shelf, "iter": best.iter})
+            self.post({"type": "shelved_best", "id": page_run.shelf, "iter": best.iter})
 
     def keep(self, run: Run, name: str) -> None:
         """Post a run that is not the page's own, which has ended, as a new one."""

@@ -230,10 +230,10 @@ def test_a_device_that_is_lost_at_any_moment_loses_nothing_but_what_came_after_t
         page.tell("lost", device=device, message="gone")
         for _ in range(30):
             session.advance()
-    trial = session.trial
-    if session.phase == "error" and trial and trial.kept:
+    page_run = session.page_run
+    if session.phase == "error" and page_run and page_run.kept:
         page.tell("reset")
-        assert session.discarded.iter == trial.kept.iter, done
+        assert session.discarded.iter == page_run.kept.iter, done
     bring_back(page)
     assert page.finished() == untouched, done
 

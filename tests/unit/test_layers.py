@@ -42,7 +42,7 @@ session *_view
 beside
 view
 copies facts
-trial stops
+page_run stops
 explain wire plans second assist lint autosave
 outline
 messages.[!b]*

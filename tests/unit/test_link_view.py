@@ -96,7 +96,7 @@ def test_a_replay_on_the_same_device_is_identical_and_leaves_the_paused_run_alon
     page.tell("start", **SETTINGS | {"seed": "mine", "iters": 500})
     page.tell("pause")
     page.finish()
-    run, at = page.session.trial.run, page.session.trial.iter
+    run, at = page.session.page_run.run, page.session.page_run.iter
     before = run.model.weights().tobytes()
     told = page.verdict(text)
     assert (told["phase"], told["verdict"], told["iter"], told["iters"]) == (
@@ -108,8 +108,8 @@ def test_a_replay_on_the_same_device_is_identical_and_leaves_the_paused_run_alon
     assert told["message"].startswith("Bit-identical: all 4 losses and all weights")
     assert told["losses"] == [list(pair) for pair in link.loads(text).losses.items()]
     assert told["id"] == link_view.identity(text)
-    assert page.session.trial.run is run
-    assert (page.session.phase, page.session.trial.iter) == ("paused", at)
+    assert page.session.page_run.run is run
+    assert (page.session.phase, page.session.page_run.iter) == ("paused", at)
     assert run.model.weights().tobytes() == before
 
 

@@ -48,9 +48,9 @@ class Page(paging.Page):
 
     def until(self, iter):
         """Train up to an iteration; a step of this model takes longer than a message's frame."""
-        while self.session.trial.iter < iter and self.session.advance():
+        while self.session.page_run.iter < iter and self.session.advance():
             pass
-        assert self.session.trial.iter >= iter
+        assert self.session.page_run.iter >= iter
         return self
 
     def finish(self):
@@ -175,11 +175,11 @@ def test_a_paused_run_rehearses_the_step_and_stays_where_it_is(untouched):
     page.tell("pause")
     while page.session.advance():
         pass
-    at = page.session.trial.iter
+    at = page.session.page_run.iter
     page.tell("apply", files=RAISES)
     assert len(page.of("refused")) == 1
     page.tell("apply", files=NOTHING)
-    assert (page.session.phase, page.session.trial.iter) == ("paused", at)
+    assert (page.session.phase, page.session.page_run.iter) == ("paused", at)
     assert page.of("applied")[-1]["iter"] == at
     page.tell("resume")
     assert page.finish().digest == untouched[0]
@@ -358,7 +358,7 @@ def test_a_start_that_fails_by_its_edits_leaves_the_page_ready_and_undo_as_it_wa
 def test_a_rehearsal_leaves_no_record_on_the_curve_while_it_waits(monkeypatch):
     """The host flushes every 50 ms, also in the middle of the step."""
     page = resting(Page().started().until(4))
-    at, flushed = page.session.trial.iter, []
+    at, flushed = page.session.page_run.iter, []
     files = edit(TRAIN, ("        yield from run.records()\n", FLUSHING))
     monkeypatch.setattr(
         "builtins.flush", lambda: (page.session.flush(), flushed.append(at)), raising=False

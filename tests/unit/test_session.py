@@ -288,9 +288,9 @@ def test_pause_and_resume_lose_no_iteration(bench):
     bench.advance(2)
     bench.tell("pause")
     bench.until("paused")
-    at = bench.session.trial.iter
+    at = bench.session.page_run.iter
     assert 0 < at < 40
-    assert bench.session.trial.run.iter == at
+    assert bench.session.page_run.run.iter == at
     bench.tell("resume")
     bench.until("done")
     assert [record["iter"] for record in bench.records()] == list(range(40))
@@ -305,7 +305,7 @@ def test_a_pause_that_comes_before_the_first_iteration_is_obeyed(bench):
     bench.session.receive({"type": "pause"})
     bench.advance(2)
     assert bench.session.phase == "paused"
-    assert bench.session.trial.iter < 10
+    assert bench.session.page_run.iter < 10
 
 
 def test_elapsed_is_training_time_only(bench):
@@ -313,7 +313,7 @@ def test_elapsed_is_training_time_only(bench):
     bench.advance(3)
     bench.tell("pause")
     bench.until("paused")
-    elapsed, iters = bench.of("steps")[-1]["elapsed"], bench.session.trial.iter
+    elapsed, iters = bench.of("steps")[-1]["elapsed"], bench.session.page_run.iter
     assert elapsed == pytest.approx(iters * STEP)
     bench.now += 3600
     bench.tell("resume")
@@ -331,15 +331,15 @@ def test_a_run_that_is_put_aside_as_it_trains_keeps_its_time(bench):
     assert bench.of("steps")[-1]["elapsed"] == 0  # of the run that was loaded
     assert all((steps["itersPerSecond"] or 0) >= 0 for steps in bench.of("steps"))
     bench.tell("undo")
-    iters = bench.session.trial.iter
+    iters = bench.session.page_run.iter
     assert bench.of("steps")[-1]["elapsed"] == pytest.approx(iters * STEP)
     bench.tell("resume")
     bench.tell("reset")
     bench.until("ready")
     bench.now += 3600
     bench.tell("undo")
-    assert bench.session.trial.iter > iters
-    assert bench.of("steps")[-1]["elapsed"] == pytest.approx(bench.session.trial.iter * STEP)
+    assert bench.session.page_run.iter > iters
+    assert bench.of("steps")[-1]["elapsed"] == pytest.approx(bench.session.page_run.iter * STEP)
 
 
 def test_a_hidden_tab_pauses_and_goes_on_from_the_same_iteration(bench):
@@ -347,10 +347,10 @@ def test_a_hidden_tab_pauses_and_goes_on_from_the_same_iteration(bench):
     bench.tell("hidden", hidden=True)
     bench.until("paused")
     assert bench.phases()[-1] == ("paused", "hidden")
-    at = bench.session.trial.iter
+    at = bench.session.page_run.iter
     bench.now += 60
     bench.advance(5)
-    assert bench.session.trial.iter == at
+    assert bench.session.page_run.iter == at
     bench.tell("hidden", hidden=False)
     assert bench.session.phase == "training"
     bench.until("done")
@@ -498,21 +498,21 @@ def test_a_file_that_is_none_is_refused_and_the_run_stays(bench):
     bench.start(iters=100)
     bench.tell("pause")
     bench.until("paused")
-    at = bench.session.trial.iter
+    at = bench.session.page_run.iter
     bench.tell("load", name="cat.jpg", bytes=b"\xff\xd8\xff", **SETTINGS)
     assert "fewer than the 512" in bench.of("error")[-1]["message"]
-    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert (bench.session.phase, bench.session.page_run.iter) == ("paused", at)
 
 
 def test_undo_takes_back_a_load(bench):
     bench.start(iters=100)
     bench.tell("pause")
     bench.until("paused")
-    at = bench.session.trial.iter
+    at = bench.session.page_run.iter
     bench.tell("load", name="mine.bin", bytes=saved(bench), **SETTINGS)
     assert bench.of("phase")[-1]["undo"] == at
     bench.tell("undo")
-    assert (bench.session.trial.iter, bench.of("run")[-1]["seed"]) == (at, "hamlet")
+    assert (bench.session.page_run.iter, bench.of("run")[-1]["seed"]) == (at, "hamlet")
 
 
 # ---- states --------------------------------------------------------------------------------------
@@ -529,7 +529,7 @@ def paused(bench, **settings):
     bench.advance(2)
     bench.tell("pause")
     bench.until("paused")
-    return bench.session.trial.iter
+    return bench.session.page_run.iter
 
 
 def test_a_state_brings_its_seed_its_length_and_its_curve(bench):
@@ -560,7 +560,7 @@ def test_a_state_of_other_code_is_loaded_once_the_reader_agrees(bench):
     assert "other code" in asked["differences"][0]
     assert bench.session.phase == "ready"
     bench.tell("anyway")
-    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert (bench.session.phase, bench.session.page_run.iter) == ("paused", at)
     assert "other code" in bench.of("loaded")[-1]["note"]
     bench.tell("anyway")  # there is nothing left to agree to
     assert len(bench.of("loaded")) == 1
@@ -590,7 +590,7 @@ def test_a_state_that_is_damaged_is_refused_and_the_run_stays(bench):
     file = state_file(bench)
     bench.tell("load", name="bad.state", bytes=file[:-1] + b"!", **SETTINGS)
     assert "damaged" in bench.of("error")[-1]["message"]
-    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert (bench.session.phase, bench.session.page_run.iter) == ("paused", at)
 
 
 # ---- autosave ------------------------------------------------------------------------------------
@@ -642,7 +642,7 @@ def test_a_run_of_another_text_is_continued_on_its_own_alone(bench, store):
     assert bench.of("asked") == []
     bench.session.corpus = own
     bench.tell("continue")
-    assert bench.session.trial.iter >= at
+    assert bench.session.page_run.iter >= at
 
 
 def test_what_is_discarded_is_not_offered_again(bench, store):
@@ -662,7 +662,7 @@ def test_a_hidden_tab_is_kept(bench, store):
     bench.start(iters=400)
     bench.tell("hidden", hidden=True)
     bench.until("paused")
-    assert bench.of("autosaved")[-1]["iter"] == bench.session.trial.iter
+    assert bench.of("autosaved")[-1]["iter"] == bench.session.page_run.iter
 
 
 def test_a_fast_run_is_kept_every_so_many_iterations(bench, store, monkeypatch):
@@ -768,7 +768,7 @@ def test_a_copy_that_fails_is_told_once_and_tried_again_and_the_run_goes_on(
     whole = FakeRun.floats
     monkeypatch.setattr(FakeRun, "floats", fails)
     bench.start(iters=200)
-    while bench.session.trial.iter < 90:
+    while bench.session.page_run.iter < 90:
         bench.advance()
     [notice] = bench.of("notice")
     assert "No copy of the run could be made" in notice["message"]
@@ -785,7 +785,7 @@ def test_a_file_for_which_there_is_no_memory_is_told_and_the_run_stays(bench, st
     monkeypatch.setattr(FakeRun, "floats", lambda run: (_ for _ in ()).throw(MemoryError))
     bench.tell("state")
     assert "emory" in bench.of("error")[-1]["title"]
-    assert (bench.session.phase, bench.session.trial.iter) == ("paused", at)
+    assert (bench.session.phase, bench.session.page_run.iter) == ("paused", at)
     assert bench.of("file") == []
 
 
@@ -1017,7 +1017,7 @@ def test_on_numpy_half_a_run_and_its_state_elsewhere_are_the_whole_run():
 
     straight, _ = finish(*session_of(start))
     first, messages = session_of(start)
-    while not (first.trial and first.trial.iter >= 3):
+    while not (first.page_run and first.page_run.iter >= 3):
         first.advance()
     first.receive({"type": "pause"})
     half, file = finish(first, messages)

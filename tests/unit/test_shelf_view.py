@@ -24,12 +24,12 @@ class Page(paging.Page):
 
     def paused(self, steps=1, **settings):
         """Train a run, or the one there is, for some steps, and pause."""
-        if self.session.trial:
+        if self.session.page_run:
             self.tell("resume")
         else:
             self.tell("start", **SETTINGS | settings)
-        at = self.session.trial.iter + steps
-        while self.session.trial.iter < at:
+        at = self.session.page_run.iter + steps
+        while self.session.page_run.iter < at:
             self.session.advance()
         self.tell("pause")
         self.finish()
@@ -99,7 +99,7 @@ def test_one_that_goes_on_keeps_its_number_and_what_has_not_trained_is_not_hande
 def test_a_run_that_is_replaced_while_it_trains_and_one_that_ends_are_handed_over():
     page = Page()
     page.tell("start", **SETTINGS)
-    while not page.session.trial.iter:
+    while not page.session.page_run.iter:
         page.session.advance()
     page.tell("reset")
     page.finish()
@@ -132,7 +132,7 @@ def test_a_run_of_the_same_seed_that_parts_from_the_kept_one_has_a_number_of_its
     [kept] = page.shelved
     page.tell("reset")
     page.paused(steps=kept["iter"] + 2, lr=2e-3)
-    assert page.session.trial.iter > kept["iter"]
+    assert page.session.page_run.iter > kept["iter"]
     assert page.shelved[-1]["id"] != kept["id"]
 
 
@@ -191,8 +191,8 @@ def test_after_an_error_the_last_copy_is_handed_over(monkeypatch):
     page = Page().paused()
     copy = statefile.snapshot(page.session.run)
     at = copy.state.iter
-    page.session.trial.shelved = -1
-    monkeypatch.setattr(page.session.copies, "of", lambda trial, message: copy)
+    page.session.page_run.shelved = -1
+    monkeypatch.setattr(page.session.copies, "of", lambda page_run, message: copy)
     page.session._fail(RuntimeError("broken"))
     assert page.session.phase == "error"
     assert [run["iter"] for run in page.shelved] == [at, at]

@@ -167,12 +167,12 @@ def test_a_twin_leaves_a_paused_run_as_it_is(session, posted):
     while session.stream is not None:
         session.advance()
     assert session.phase == "paused"
-    before = session.trial.run.state()
+    before = session.page_run.run.state()
     tell(session, "twin", seeds=["a", "a"], iters=2)
     while session.advance():
         pass
     assert posted.of("twin")[-1]["verdict"]["kind"] == "identical"
-    after = session.trial.run.state()
+    after = session.page_run.run.state()
     assert session.phase == "paused" and after.iter == before.iter
     assert after.weights.tobytes() == before.weights.tobytes()
     assert (after.batches, after.log) == (before.batches, before.log)
@@ -240,9 +240,9 @@ def test_the_current_run_is_inspected_as_it_would_be_saved(session, posted):
         pass
     tell(session, "inspect_run", slot="a")
     told = posted.of("inspected")[-1]
-    run = session.trial.run
+    run = session.page_run.run
     assert told["name"] == checkpoint.file_name("yorick", run.iter, run.model.config)
-    weights = session.trial.run.checkpoint().weights
+    weights = session.page_run.run.checkpoint().weights
     assert told["parts"][0]["max"] == weights[: told["parts"][0]["floats"]].max()
 
 

@@ -28,7 +28,7 @@ class Kept:
 
 
 @dataclass
-class Trial:
+class PageRun:
     """A run and what the page knows of it: what Reset puts aside and Undo brings back."""
 
     run: Run
@@ -65,14 +65,14 @@ class Aside:
     overlay: dict[str, str]
 
     @classmethod
-    def of(cls, trial: Trial | Aside | None, spoiled: bool) -> Aside | None:
+    def of(cls, page_run: PageRun | Aside | None, spoiled: bool) -> Aside | None:
         """A run without its device: its state, or after an error its last copy."""
-        if not isinstance(trial, Trial):
-            return trial
-        saved = None if spoiled else groundling.runs.statefile.snapshot(trial.run)
-        if saved is None and trial.kept is None:
+        if not isinstance(page_run, PageRun):
+            return page_run
+        saved = None if spoiled else groundling.runs.statefile.snapshot(page_run.run)
+        if saved is None and page_run.kept is None:
             return None
-        return cls(saved, trial.kept, trial.run.corpus, trial.seconds, trial.overlay)
+        return cls(saved, page_run.kept, page_run.run.corpus, page_run.seconds, page_run.overlay)
 
     @property
     def iter(self) -> int:
