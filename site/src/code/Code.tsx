@@ -9,6 +9,7 @@ import {
   applied,
   fit,
   kernels,
+  late,
   originals,
   overlay,
   pendingFiles,
@@ -63,6 +64,11 @@ const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 /** Where the edits stand, in a line. */
 function standing(): string {
   const changed = Object.keys(overlay.value).length;
+  if (late.value)
+    return (
+      "The code has not come to the end of an iteration yet. If it never does, " +
+      `${phase.value === "training" ? "Pause" : "Reset"} ends it.`
+    );
   if (sent.value?.as === "apply") return "Applying at the next iteration …";
   if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";
