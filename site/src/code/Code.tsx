@@ -74,8 +74,11 @@ function standing(): string {
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";
   if (kernels.value?.some((row) => !row.ok))
     return "Nothing was applied: a kernel differs from its NumPy reference.";
-  if (refusal.value)
-    return hasRun.value ? "Refused: the old code goes on." : "Refused: nothing was started.";
+  if (refusal.value) {
+    if (!hasRun.value) return "Refused: nothing was started.";
+    const goesOn = phase.value !== "error";
+    return `Refused: ${goesOn ? "the old code goes on" : "the run stays as it stopped"}.`;
+  }
   if (!hasRun.value) {
     if (!changed) return "The code as it came. Edit any file: Start trains with your edits.";
     return `${counted(changed)} changed. Start trains with your edits.`;
