@@ -29,12 +29,15 @@ def _panel(title: str, hint: str, message: str, detail: str = "") -> dict[str, A
 
 
 def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, Any]:
-    told = code_error(error, files)
+    edits = groundling.sources.overlay if files is None else files
+    told = code_error(error, edits)
     known = isinstance(error, (NonFiniteLoss, CheckpointError, *LOST))
     asked = isinstance(error, (KeyboardInterrupt, SystemExit))
-    if asked or not known and any(frame["yours"] for frame in told["frames"]):
-        return told
     title, hint = next((words for kind, *words in WORDS if isinstance(error, kind)), UNKNOWN)
+    # What an edit breaks may raise in a file that is as it came.
+    of_edits = any(frame["yours"] for frame in told["frames"]) or edits and title == UNKNOWN[0]
+    if asked or not known and of_edits:
+        return told
     detail = "" if known or isinstance(error, ValueError) else told["detail"]
     message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
     return _panel(title, hint, message, detail)

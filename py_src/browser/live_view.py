@@ -19,12 +19,28 @@ import groundling.train
 from groundling import sources
 from groundling.edits import live
 from groundling.edits.live import Loaded, OtherShapes
+from groundling.runs.run import NonFiniteLoss
 from groundling.sources import SHADERS
 
 if TYPE_CHECKING:
     import messages.code
     from page_run import PageRun
     from view import PageSession
+
+    from groundling.runs.run import State
+
+
+NO_COPY = {
+    "title": "This run cannot go on",
+    "message": "It failed before a copy of it was made.",
+    "hint": "Reset; then Start trains with this code from the beginning.",
+    "detail": "",
+    "frames": [],
+}
+
+
+class NoCopy(Exception):
+    """The run is lost or spoiled, and there is no copy of it."""
 
 
 @dataclass
@@ -105,10 +121,13 @@ class LiveView(View):
             session.leave(device)
             return
         try:
-            copy = session.copies.of(old, message) if session.phase == "error" else None
-            state = copy.state if copy else old.run.state()
+            state = self._state(old, message)
             fit = message.get("fit", False)
             run = live.carry(old.run, state, session.corpus, session.device, fit)
+        except NoCopy:
+            change.undo()
+            self.post({"type": "refused", "error": NO_COPY})
+            return
         except BaseException as error:
             files = sources.overlay
             change.undo()
@@ -146,6 +165,20 @@ class LiveView(View):
             return
         session.page_run = new
         self.adopt()
+
+    def _state(self, old: Trial, message: Message) -> State:
+        """Where the run goes on from: if it failed, its last copy if there is one. NoCopy."""
+        failed = self.session.phase == "error"
+        if failed and (copy := self.session.copies.of(old, message)):
+            return copy.state
+        try:
+            return old.run.state()
+        except LOST:
+            raise
+        except (NonFiniteLoss, RuntimeError) as error:
+            if failed:  # its log ends before the loss that was no number
+                raise NoCopy from error
+            raise
 
     # ---- code ------------------------------------------------------------------------------------
 

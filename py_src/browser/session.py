@@ -280,7 +280,7 @@ class Session:
             if view:
                 view.on_failure(message, error)
             else:
-                self.post({"type": "error", **explain(error)})
+                self.post({"type": "error", **explain(error, message.get("files"))})
 
     @contextmanager
     def replacing(self, message: Message) -> Iterator[None]:

@@ -116,6 +116,7 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     page.keyboard.press("Enter")
     wait_for_iteration(page, 50)
     check(page, lesson, True, "Its training loss began at 4.")
+    answer(page, lesson, "ln 65", False, "The answer is a number")
     answer(page, lesson, "4,1", False, "It is more than 4.1")
     answer(page, lesson, "4.17", True, "ln 65 = 4.1744")
     with page.expect_download() as download:

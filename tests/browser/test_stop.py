@@ -169,7 +169,7 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
 ):
     open_long(page, site_url)
     pace = start(page)
-    pause(page, 1)
+    pause(page, 3)  # where the loop begins
     kept = iteration(page)
     write(page, ENDLESS)
     button(page, "Resume").click()
@@ -177,6 +177,7 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     at = page.locator('[data-readout="iter"]')
     expect(at).not_to_have_text(re.compile(rf"^{kept} "))
     button(page, "Apply").click()
+    expect(page.locator(".standing")).to_contain_text("Pause ends it")
     took = pressed_until(page, "Pause", "booting")
     print(f"ended after {took:.1f} s, at {pace:.2f} s an iteration")
     assert took < SOON + 10 * pace

@@ -235,6 +235,15 @@ def test_a_new_file_is_a_module_that_the_model_can_use():
 # ---- a run carried over --------------------------------------------------------------------------
 
 
+def test_an_import_of_a_file_that_was_removed_is_that_of_no_module():
+    uses = sources.text(MODEL) + "\nfrom .mine import X\n"
+    mine = {"py_src/groundling/mine.py": "X = 1\n", MODEL: uses}
+    live.load(mine)
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'groundling\.mine'"):
+        live.load({MODEL: uses})
+    assert sources.overlay == mine
+
+
 def test_an_edit_that_changes_nothing_goes_on_to_the_same_bits():
     straight, run = small(8), small(3)
     live.load({TRAIN: sources.original(TRAIN) + "\n# nothing\n"})

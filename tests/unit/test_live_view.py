@@ -221,6 +221,37 @@ def test_a_run_that_an_edit_stops_goes_on_once_it_is_mended(untouched):
     assert page.finish().digest == untouched[0]
 
 
+def test_a_run_without_a_copy_that_an_edit_spoils_is_not_gone_on_with():
+    line = "lr = learning_rate(it, config)"
+    spoils = edit(TRAIN, (line, f"{line} * (1e38 if it > 5 else 1)"))
+    page = Page().started(files=spoils)
+    while page.session.advance():
+        pass
+    assert page.of("error")[-1]["title"] == "The loss is no longer a number"
+    page.tell("apply", files={})
+    assert page.of("refused")[-1]["error"]["title"] == "This run cannot go on"
+    assert page.session.phase == "error" and page.session.live.change is None
+    page.tell("reset")
+    page.started(files={}).until(7)
+
+
+@pytest.mark.parametrize("command", ["start", "apply"])
+def test_what_an_edit_takes_away_from_another_file_is_told_as_an_error_of_the_code(command):
+    page = Page()
+    lost = edit(MODEL, ("    def loss(", "    def losses("))
+    if command == "apply":
+        resting(page.started().until(2))
+        page.tell("apply", files=lost)
+        told = page.of("refused")[-1]["error"]
+    else:
+        page.started(files=lost)
+        while page.session.advance():
+            pass
+        told = page.of("error")[-1]
+    assert (told["title"], told["hint"]) == ("There is no such attribute", "Did you mean .losses?")
+    assert told["frames"] and not any(frame["yours"] for frame in told["frames"])
+
+
 def test_other_shapes_are_asked_about_and_nothing_changes_until_answered():
     wider = edit(
         MODEL,
@@ -350,7 +381,8 @@ def test_a_start_that_fails_by_its_edits_leaves_the_page_ready_and_undo_as_it_wa
     page.tell("reset")
     page.started(files=FAILS)
     assert page.session.phase == "ready" and sources.overlay == {}
-    assert "edited" in page.of("error")[-1]["message"]
+    told = page.of("error")[-1]
+    assert "edited" in told["message"] and told["frames"][-1]["yours"]
     page.tell("undo")
     assert page.session.phase == "paused"
 

@@ -57,6 +57,8 @@ def test_a_zip_that_another_program_made_of_the_folder_is_read():
         with zipfile.ZipFile(io.BytesIO(project.to_zip(MINE))) as good:
             for name in good.namelist():
                 packed.writestr(f"mine/{name}", good.read(name))
+                packed.writestr(f"__MACOSX/mine/._{name}", b"\0\5\x16\7")  # as macOS has it
+        packed.writestr("mine/.DS_Store", b"\0\0\0\1Bud1")
     assert project.from_zip(out.getvalue()) == MINE
 
 

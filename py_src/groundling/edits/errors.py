@@ -438,6 +438,12 @@ WORDS = (
     ),
     ("ZeroDivisionError", "", "Division by zero", "Print the divisor, or divide by max(1, ...)."),
     (
+        "NonFiniteLoss",
+        "",
+        "The loss is no longer a number",
+        "Look in what you changed for a division by 0, a logarithm of 0, or steps that grow.",
+    ),
+    (
         "KeyError",
         "",
         "There is no such key",

@@ -245,7 +245,8 @@ class _Finder(MetaPathFinder, Loader):
 
     def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
         file = path_of(name)
-        if name not in self.replacing and file not in sources.overlay:
+        is_ours = name in self.replacing and sources.exists(file)  # else its file is gone
+        if not is_ours and file not in sources.overlay:
             return None
         spec = ModuleSpec(name, self, origin=_file(file))
         spec.has_location = True

@@ -45,6 +45,7 @@ MAX_ZIP = 4_000_000
 MAX_LINK = 16_384  # characters of the fragment
 PREFIX = "code="
 MAX_NAME = 60  # characters
+LITTER = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS packs beside a folder's files
 NAME = rf"[^\x00-\x1f\x7f]{{1,{MAX_NAME}}}"
 SETTINGS = "seed", "iters", "batch_size", "lr"
 KEYS = "format", "version", "code", "name", "settings"
@@ -173,7 +174,11 @@ def from_zip(data: bytes) -> Project:
 
 def _unzip(packed: zipfile.ZipFile) -> dict[str, bytes]:
     """The entries, none larger than it may be, whatever it says of itself."""
-    entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+    entries = [
+        entry
+        for entry in packed.infolist()
+        if not entry.is_dir() and not LITTER.fullmatch(entry.orig_filename)
+    ]
     if len(entries) > live.MAX_FILES + 2:
         raise ProjectError(
             f"The .zip has {len(entries):,} files; a project's has {live.MAX_FILES + 2} at most."

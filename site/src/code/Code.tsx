@@ -9,6 +9,7 @@ import {
   applied,
   fit,
   kernels,
+  late,
   originals,
   overlay,
   pendingFiles,
@@ -63,13 +64,21 @@ const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 /** Where the edits stand, in a line. */
 function standing(): string {
   const changed = Object.keys(overlay.value).length;
+  if (late.value)
+    return (
+      "The code has not come to the end of an iteration yet. If it never does, " +
+      `${phase.value === "training" ? "Pause" : "Reset"} ends it.`
+    );
   if (sent.value?.as === "apply") return "Applying at the next iteration …";
   if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";
   if (kernels.value?.some((row) => !row.ok))
     return "Nothing was applied: a kernel differs from its NumPy reference.";
-  if (refusal.value)
-    return hasRun.value ? "Refused: the old code goes on." : "Refused: nothing was started.";
+  if (refusal.value) {
+    if (!hasRun.value) return "Refused: nothing was started.";
+    const goesOn = phase.value !== "error";
+    return `Refused: ${goesOn ? "the old code goes on" : "the run stays as it stopped"}.`;
+  }
   if (!hasRun.value) {
     if (!changed) return "The code as it came. Edit any file: Start trains with your edits.";
     return `${counted(changed)} changed. Start trains with your edits.`;

@@ -6,7 +6,7 @@ import { nameOf } from "../base/paths";
 import { apply, diffOf, leaveOffered, run, takeOffered } from "./edits";
 import { checked } from "./projects";
 import type { KernelCheck } from "../base/protocol";
-import { hasRun, progress } from "../run/state";
+import { hasRun, phase, progress } from "../run/state";
 import { Diff, Revealed } from "../ui/Diff";
 import { Fault } from "./Frames";
 import { Head } from "../ui/Head";
@@ -19,9 +19,11 @@ function Refused() {
     <Panel level={3} tone="error" title={error.title}>
       <Fault error={error} />
       <p>
-        {hasRun.value
-          ? "Nothing is lost: the run goes on with the code that it had."
-          : "Nothing was started."}
+        {!hasRun.value
+          ? "Nothing was started."
+          : phase.value === "error"
+            ? "The run stays as it stopped."
+            : "Nothing is lost: the run goes on with the code that it had."}
       </p>
       <button class="link" onClick={() => (refusal.value = null)}>
         Close

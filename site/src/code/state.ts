@@ -1,7 +1,7 @@
 // What the page knows of the reader's edits, and what the worker says of them. The edits live here,
 // in the page; the worker gets them with a command, and never by itself.
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { CopiedLink } from "../base/clipboard";
 import type {
   CodeError,
@@ -34,6 +34,17 @@ export const overlay = signal<Files>({});
 export const inForce = signal<Files>({});
 /** The code that was sent, until it is known what becomes of it. */
 export const sent = signal<{ files: Files; at: number; as: "apply" | "run" } | null>(null);
+
+const LATE_MS = 5000;
+/** The run has been asked for long to take on the code, and its first iteration has not ended. */
+export const late = signal(false);
+
+effect(() => {
+  late.value = false;
+  if (sent.value?.as !== "apply") return;
+  const timer = setTimeout(() => (late.value = true), LATE_MS);
+  return () => clearTimeout(timer);
+});
 
 /** The edits that the run has taken on. */
 export const edits = signal<Edit[]>([]);

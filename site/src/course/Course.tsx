@@ -112,7 +112,7 @@ function Question({ lesson, number }: { lesson: Lesson; number: number }) {
   const { answer, choices } = lesson;
   const whole = answer !== null && !("within" in answer.given); // its digits may be grouped
   const value = answer ? parse(typed.value, whole) : chosen.value;
-  const usable = value !== null && !Number.isNaN(value) && checking.value === null;
+  const usable = value !== null && checking.value === null;
   const ready = phase.value !== "booting" || !answer;
   const submit = () => {
     if (!usable || !ready) return;

@@ -87,7 +87,9 @@ export const checkTask = (lesson: Lesson) => ask("task", lesson.check, null);
 
 export function checkAnswer(named: Named, value: number): void {
   answered.value = typed.value;
-  ask("question", named, value);
+  if (Number.isNaN(value))
+    judge(open.value!, "question", false, "The answer is a number, such as 0.5 or 12.");
+  else ask("question", named, value);
 }
 
 function judge(number: number, part: Part, done: boolean, says: string): void {

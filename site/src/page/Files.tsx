@@ -11,7 +11,10 @@ import { Explained } from "../ui/Term";
 function kept(): string {
   const { keeping: how, problem } = keeping.value;
   if (how === "taken")
-    return "Another tab keeps its run in this browser; this one's is lost unless you Save state.";
+    return (
+      "Another tab kept its run in this browser as this one opened: this one's is lost unless you " +
+      "Save state. Once that tab is closed, a reload lets this one keep its own."
+    );
   if (how === "none")
     return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
   const last = autosaved.value;
