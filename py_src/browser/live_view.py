@@ -166,7 +166,7 @@ class LiveView(View):
         session.page_run = new
         self.adopt()
 
-    def _state(self, old: Trial, message: Message) -> State:
+    def _state(self, old: PageRun, message: Message) -> State:
         """Where the run goes on from: if it failed, its last copy if there is one. NoCopy."""
         failed = self.session.phase == "error"
         if failed and (copy := self.session.copies.of(old, message)):

@@ -36,7 +36,7 @@ export const inForce = signal<Files>({});
 export const sent = signal<{ files: Files; at: number; as: "apply" | "run" } | null>(null);
 
 const LATE_MS = 5000;
-/** The run has been asked for long to take on the code, and its first iteration has not ended. */
+/** The run has not taken on the code for a while: it does so once an iteration ends. */
 export const late = signal(false);
 
 effect(() => {
