@@ -133,9 +133,12 @@ def test_runs_are_kept_over_a_reload_compared_and_continued(
     count(shelf, 3)
     assert f"ophelia-iter{at}" in names(shelf)
     (tmp_path / "bad.state").write_bytes(file.read_bytes()[:-4])
-    shelf.get_by_label("State files to keep").set_input_files(tmp_path / "bad.state")
+    (tmp_path / "none.state").write_bytes(b"meow")
+    all_three = [tmp_path / "bad.state", tmp_path / "none.state", file]
+    shelf.get_by_label("State files to keep").set_input_files(all_three)
+    count(shelf, 4)
     expect(shelf.get_by_text("bad.state: ")).to_contain_text("cut short")
-    count(shelf, 3)
+    expect(shelf.get_by_text("none.state: ")).to_contain_text("not a state file")
 
 
 def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url: str) -> None:

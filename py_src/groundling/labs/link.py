@@ -135,7 +135,7 @@ def claim(saved: Saved, edits: dict[str, str] | None = None) -> Link:
         now = changed(begun, state.changes, record.iter)
         if not math.isclose(record.lr, learning_rate(record.iter, now), rel_tol=1e-9):
             raise LinkError(
-                "The learning rate was changed while this run trained: at iter "
+                "The learning rate was changed by an edit, or while this run trained: at iter "
                 f"{record.iter} it is not what its settings make it. A link cannot tell that."
             )
     if state.edits:

@@ -17,6 +17,7 @@ import {
   goOn,
   type Kept,
   order,
+  refusals,
   remove,
   rename,
   report,
@@ -244,7 +245,7 @@ export function Shelf() {
         </p>
       </div>
       <p class="problem" role="status">
-        {trouble.value}
+        {[trouble.value, ...refusals.value].join(" ").trim()}
       </p>
       <Compare />
       <Sweep />

@@ -24,6 +24,8 @@ export const runs = computed(() => all.value?.filter(({ deleted }) => !deleted) 
 export const deleted = computed(() => all.value?.filter((run) => run.deleted) ?? []);
 /** What could not be done, or "". */
 export const trouble = signal("");
+/** Why files of the last import were not kept. */
+export const refusals = signal<string[]>([]);
 /** The numbers of those that are compared, in the order in which they were chosen. */
 export const chosen = signal<string[]>([]);
 export const compared = computed(() =>
@@ -187,16 +189,21 @@ export async function goOn(run: Kept): Promise<void> {
   send({ type: "load", name: run.name, bytes, ...settings, files: edited() }, [bytes.buffer]);
 }
 
+const refuse = (why: string) => (refusals.value = [...refusals.peek(), why]);
+
 /** Has Python read state files; each comes back to be kept. */
 export async function bring(files: File[]): Promise<void> {
   trouble.value = "";
+  refusals.value = [];
   for (const file of files) {
     if (file.size > MAX_SHELF_STATE) {
-      trouble.value = `${file.name} has ${count(file.size)} bytes; a run on the shelf has ${count(MAX_SHELF_STATE)} at most.`;
+      refuse(
+        `${file.name} has ${count(file.size)} bytes; a run on the shelf has ${count(MAX_SHELF_STATE)} at most.`,
+      );
       continue;
     }
     const bytes = await bytesOf(file);
-    if (typeof bytes === "string") trouble.value = bytes;
+    if (typeof bytes === "string") refuse(bytes);
     else send({ type: "shelve", name: file.name, bytes }, [bytes.buffer]);
   }
 }
@@ -207,7 +214,7 @@ export const reports = {
   },
   shelved({ run, problem }) {
     if (run) keep(run, assembled());
-    else trouble.value = problem;
+    else refuse(problem);
   },
   shelved_best({ id, iter }) {
     keepBest(id, iter, assembled());
