@@ -17,7 +17,7 @@ from view import FRAME, Message, View
 if TYPE_CHECKING:
     from view import PageSession
 
-GONE = "The device went away before this was done."
+GONE = "The device was lost or changed before this was done."
 
 
 class Beside(View):

@@ -102,7 +102,10 @@ def test_the_files_that_run_can_be_edited_compared_reverted_and_left(
     expect(editor(page)).to_contain_text("Train a GPT on Shakespeare")
     show(page, "adamw.wgsl")
     expect(editor(page)).to_contain_text("@compute")
+    on_cpu = page.get_by_role("button", name="CPU", exact=True, pressed=True).count() > 0
+    expect(page.get_by_text("Used on a GPU.")).to_be_visible(visible=on_cpu)
     show(page, "model.py")
+    expect(page.get_by_text("Used on a GPU.")).to_have_count(0)
     expect(editor(page)).to_contain_text("The GPT")
 
     type_at_the_top(page, "# mine\n")

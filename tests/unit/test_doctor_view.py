@@ -145,7 +145,7 @@ def test_a_failing_device_ends_the_case_and_a_lost_one_the_session(bench, monkey
         bench.view.advance()
     bench.view.drop()
     last = bench.posted.of("case")[-1]
-    assert last["phase"] == "failed" and "went away" in last["message"] and not bench.view.running
+    assert last["phase"] == "failed" and "was lost" in last["message"] and not bench.view.running
 
 
 # ---- the run -------------------------------------------------------------------------------------

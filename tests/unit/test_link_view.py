@@ -205,7 +205,7 @@ def test_a_device_that_cannot_ends_the_replay_and_a_lost_one_the_session_too(tex
     assert page.session.phase == "done"
     fails(DeviceLost("gone"))
     assert page.session.phase == "error"
-    assert page.last("replay")["message"].startswith("The device went away")
+    assert page.last("replay")["message"].startswith("The device was lost")
     assert not page.session.doers["replay"].running
 
 

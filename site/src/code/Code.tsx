@@ -20,7 +20,7 @@ import {
   sources,
 } from "./state";
 import { nameOf } from "../base/paths";
-import { LIBRARY } from "../base/protocol";
+import { LIBRARY, SHADERS } from "../base/protocol";
 import { addFile, apply, canApply, placeOf, revert, run, trouble, undoable } from "./edits";
 import {
   cursor,
@@ -38,7 +38,7 @@ import {
 import { notes, problem as notesProblem, showNotes, showsNotes } from "./notes";
 import * as format from "../base/format";
 import { current, isPath } from "./projects";
-import { asked, hasRun, phase } from "../run/state";
+import { adapter, asked, hasRun, phase } from "../run/state";
 import { formatter } from "./ruff";
 import { Console } from "./Console";
 import { NameForm } from "./NameForm";
@@ -253,9 +253,12 @@ function FileBar({ add }: { add: () => void }) {
   );
 }
 
+const isOnCpu = () => adapter.value !== null && adapter.value.device !== "webgpu";
+
 function Foot() {
   const [line, column] = cursor.value;
   const { count, first } = problems.value;
+  const isForGpu = open.value.startsWith(SHADERS) && isOnCpu();
   return (
     <div class="foot">
       <span class="at">
@@ -278,6 +281,7 @@ function Foot() {
       <span class="keys">
         {isPath(open.value) ? (
           <>
+            {isForGpu && "Used on a GPU. For the CPU, edit devices/kernels.py. "}
             <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor.{" "}
             <kbd>F1</kbd> tells of the word at the cursor.
           </>
