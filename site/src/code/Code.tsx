@@ -258,7 +258,7 @@ const isOnCpu = () => adapter.value !== null && adapter.value.device !== "webgpu
 function Foot() {
   const [line, column] = cursor.value;
   const { count, first } = problems.value;
-  const isForGpu = open.value.startsWith(SHADERS) && isOnCpu();
+  const isWgsl = open.value.startsWith(SHADERS);
   return (
     <div class="foot">
       <span class="at">
@@ -281,9 +281,14 @@ function Foot() {
       <span class="keys">
         {isPath(open.value) ? (
           <>
-            {isForGpu && "Used on a GPU. For the CPU, edit devices/kernels.py. "}
             <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor.{" "}
-            <kbd>F1</kbd> tells of the word at the cursor.
+            {!isWgsl ? (
+              <>
+                <kbd>F1</kbd> tells of the word at the cursor.
+              </>
+            ) : (
+              isOnCpu() && "Used on a GPU. For the CPU, edit devices/kernels.py."
+            )}
           </>
         ) : (
           "Read-only: it was compiled when the page was built. On the CPU, an edited function of devices/kernels.py replaces its kernel."
