@@ -257,6 +257,21 @@ def test_processes_of_different_code_are_refused(tmp_path: Path):
     )
 
 
+def test_each_process_has_left_the_others_before_python_ends(tmp_path: Path):
+    """Or gloo's threads could still hold a tensor then, and abort the process."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, os, sys\n"
+        "def tell():\n"
+        "    if 'torch' in sys.modules and 'RANK' in os.environ:\n"
+        "        here = sys.modules['torch'].distributed.is_initialized()\n"
+        "        open('left' + os.environ['RANK'], 'w').write(str(here))\n"
+        "atexit.register(tell)\n"
+    )
+    options = "--iters 2 --warmup 1 --batch-size 2 --out out.bin"
+    assert finish(start(tmp_path, 2, options, env={"PYTHONPATH": str(tmp_path)}))[0] == 0
+    assert [(tmp_path / f"left{rank}").read_text() for rank in range(2)] == ["False", "False"]
+
+
 def test_a_full_disk_is_told_in_a_sentence_and_the_last_state_stays(tmp_path: Path):
     """A limit on the size of files, as a disk without room: weights fit, a state does not."""
 

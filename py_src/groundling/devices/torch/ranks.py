@@ -1,5 +1,6 @@
 """Several processes, as `torchrun` starts them: by NCCL between CUDA GPUs, by gloo on the CPU."""
 
+import atexit
 import hashlib
 import os
 import signal
@@ -71,6 +72,8 @@ def _join() -> None:
     store, rank, size = next(rendezvous("env://"))
     store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
     distributed.init_process_group(store=store, rank=rank, world_size=size)
+    # While Python ends, gloo's threads may not let go of a tensor: the process would abort.
+    atexit.register(distributed.destroy_process_group)
 
 
 def _together(function, *arguments) -> None:
