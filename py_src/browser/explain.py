@@ -21,10 +21,11 @@ def explain(error: BaseException, files: dict[str, str] | None = None) -> dict[s
         return _explained(error, files)
     except BaseException as another:  # of a class whose own methods raise, or for want of memory
         names = f"{type(error).__name__}, which could not be told: {type(another).__name__}"
-        return _panel(*UNKNOWN, names)
+        return panel(*UNKNOWN, names)
 
 
-def _panel(title: str, hint: str, message: str, detail: str = "") -> dict[str, Any]:
+def panel(title: str, hint: str, message: str, detail: str = "") -> dict[str, Any]:
+    """What went wrong as a panel, without lines of code."""
     return {"title": title, "message": message, "hint": hint, "detail": detail, "frames": []}
 
 
@@ -40,7 +41,7 @@ def _explained(error: BaseException, files: dict[str, str] | None) -> dict[str, 
         return told
     detail = "" if known or isinstance(error, ValueError) else told["detail"]
     message = told["message"] if title == UNKNOWN[0] else str(error) or type(error).__name__
-    return _panel(title, hint, message, detail)
+    return panel(title, hint, message, detail)
 
 
 def code_error(error: BaseException, files: dict[str, str] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from explain import LOST, code_error
+from explain import LOST, code_error, panel
 from view import Message, Refused, View
 
 import groundling.data
@@ -30,13 +30,11 @@ if TYPE_CHECKING:
     from groundling.runs.run import State
 
 
-NO_COPY = {
-    "title": "This run cannot go on",
-    "message": "It failed before a copy of it was made.",
-    "hint": "Reset; then Start trains with this code from the beginning.",
-    "detail": "",
-    "frames": [],
-}
+NO_COPY = panel(
+    "This run cannot go on",
+    "Reset; then Start trains with this code from the beginning.",
+    "It failed before a copy of it was made.",
+)
 
 
 class NoCopy(Exception):

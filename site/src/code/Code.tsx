@@ -282,13 +282,12 @@ function Foot() {
         {isPath(open.value) ? (
           <>
             <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor.{" "}
-            {!isWgsl ? (
+            {!isWgsl && (
               <>
                 <kbd>F1</kbd> tells of the word at the cursor.
               </>
-            ) : (
-              isOnCpu() && "Used on a GPU. For the CPU, edit devices/kernels.py."
             )}
+            {isWgsl && isOnCpu() && "Used on a GPU. For the CPU, edit devices/kernels.py."}
           </>
         ) : (
           "Read-only: it was compiled when the page was built. On the CPU, an edited function of devices/kernels.py replaces its kernel."

@@ -12,8 +12,8 @@ function kept(): string {
   const { keeping: how, problem } = keeping.value;
   if (how === "taken")
     return (
-      "Another tab kept its run in this browser as this one opened: this one's is lost unless you " +
-      "Save state. Once that tab is closed, a reload lets this one keep its own."
+      "Another tab keeps its run in this browser, so this tab's run is lost unless you Save state. " +
+      "To have this tab keep its runs, close the other one, then reload."
     );
   if (how === "none")
     return `This browser gives the page no storage (${problem}): a reload loses the run, unless you Save state.`;
