@@ -1,5 +1,5 @@
 import { FileButton } from "../ui/FileButton";
-import { untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { untracked, useComputed, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import * as format from "../base/format";
 import { send } from "../run/supervision";
@@ -8,6 +8,7 @@ import { useOpening } from "../run/opening";
 import { isRunHere } from "../base/fragment";
 import { hasRun, phase, progress } from "../run/state";
 import { begin, fields, knobs, most, PROMPT, picked, problem, text, weigh, weighed } from "./state";
+import { isThere } from "../run/Sources";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
 import { useSeen } from "../ui/seen";
@@ -49,9 +50,7 @@ function write(length: number): void {
 
 /** The device is there, and so is the model that was chosen. */
 function canWrite(): boolean {
-  if (phase.value === "booting" || phase.value === "error") return false;
-  const source = fields.source.value;
-  return source === "run" ? hasRun.value : voices[source].value !== null;
+  return !["booting", "error"].includes(phase.value) && isThere(fields.source.value);
 }
 
 // ---- the parts -----------------------------------------------------------------------------------
@@ -378,22 +377,19 @@ export function Talk() {
   });
   useOpening(fields.prompt, PROMPT, () => fields.source.value);
   const ready = useComputed(canWrite);
-  const settled = useSignal(0);
   // The effect below must run when the message changes, not whenever a field that it is made of does.
   const wrong = useComputed(problem);
 
-  // Before anything is written: what may follow the prompt, as soon as a model can say.
-  useSignalEffect(() => {
-    settled.value;
-    fields.source.value;
-    const now = text.peek();
-    if (!ready.value || wrong.value || now?.written.length) return;
-    if (now?.phase !== "asked" && now?.phase !== "writing") write(0);
-  });
+  // Before anything is written: what may follow the prompt, once it rests and a model can say.
   useSignalEffect(() => {
     fields.prompt.value;
-    const timer = setTimeout(() => settled.value++, LOOK_MS);
-    return () => clearTimeout(timer);
+    if (!ready.value || !isThere(fields.source.value) || wrong.value) return;
+    const wait = setTimeout(() => {
+      const now = text.peek();
+      if (now?.written.length || now?.phase === "asked" || now?.phase === "writing") return;
+      write(0);
+    }, LOOK_MS);
+    return () => clearTimeout(wait);
   });
   // The chart follows the text, one question at a time.
   useSignalEffect(() => {
