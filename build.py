@@ -762,6 +762,7 @@ def test(arguments: list[str]) -> int:
     build_site()
     failed = lint()
     whole = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
+    whole += ("--rerun-show-tracebacks",)  # what failed once; see tests/browser/conftest.py
     code = subprocess.call([python(), "-m", "pytest", *(arguments or whole)], cwd=ROOT)
     if failed:
         say(f"Failed before the tests: {', '.join(failed)} (see above).")

@@ -39,6 +39,15 @@ PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 STUCK = 120  # seconds; no test inside Pyodide takes a quarter of that, on two cores
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that fails is tried once more, on a page that is new, as Playwright's own runner does:
+    a browser has many clocks and shares the machine. `build.py test` prints how the first failed.
+    """
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Where tests run in several processes (`build.py test`), a file of the browser's is one piece
