@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from beside import sentence
+from background import sentence
 from view import Message, View
 
 import groundling.config

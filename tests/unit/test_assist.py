@@ -9,7 +9,7 @@ import paging
 import pytest
 
 from groundling import sources
-from groundling.devices.webgpu import heads, tiles
+from groundling.devices.webgpu import attention, tiles
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 
@@ -140,7 +140,7 @@ def test_wgsl_is_linted_for_what_the_device_needs(page, old, new, message):
     assert 1 <= problems[0]["line"] <= GELU.count("\n") + 2
 
 
-@pytest.mark.parametrize("path", tiles.TEMPLATES + heads.TEMPLATES)
+@pytest.mark.parametrize("path", tiles.TEMPLATES + attention.TEMPLATES)
 def test_a_template_of_kernels_is_no_problem(page, path):
     assert page.lint(sources.text(path), path) == []
 

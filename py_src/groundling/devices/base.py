@@ -28,8 +28,8 @@ from .. import sources
 from ..engine.fuse import JOINED, fuse
 from ..engine.plan import Command, Plan
 from ..engine.tensor import Storage, Tensor, tape_as_before
+from .fused import parts
 from .ranks import Ranks
-from .stands import parts
 
 BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
 
@@ -109,7 +109,7 @@ class Device(ABC):
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
-    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/pair.py
+    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/cores.py
     is_in_host_memory = True  # whether its memory is the host's
     ranks = Ranks()  # the processes that train together, one on each device
     tapped = False  # whether its kernels are noted: see tap.py
@@ -333,7 +333,7 @@ class Device(ABC):
     # What a subclass defines. `_check` raises DeviceError for a dispatch that cannot be.
 
     @abstractmethod
-    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/ring.py
+    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/readback.py
     @abstractmethod
     def is_original(self, kernel: str, digest: str) -> bool: ...  # whether it was not edited
     @abstractmethod

@@ -3,7 +3,7 @@
 
 import { startWorker } from "./confine";
 import { faultOfScript, STALL_MS } from "./host";
-import { recall, remember } from "./local";
+import { recall, remember } from "./localStorage";
 import type { Command, DeviceName, Report } from "./protocol";
 import type { Told } from "./reports";
 

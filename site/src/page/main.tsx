@@ -21,7 +21,7 @@ import { Term } from "../ui/Term";
 import { ThemeToggle } from "../ui/ThemeToggle";
 import { keepFocus } from "../ui/focus";
 import { followTheme } from "../ui/theme";
-import type { Word } from "../ui/words";
+import type { Word } from "../ui/glossary";
 import { watchForRenewal } from "./Renewal";
 import { Runner } from "./Runner";
 import { Alone } from "./Alone";

@@ -14,7 +14,7 @@ import { OneStep } from "../step/OneStep";
 import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { askedPanel, isFrame } from "../base/fragment";
 import { isPanel, PANELS, readPanel } from "../base/panels";
 import { notice } from "../run/state";

@@ -8,7 +8,7 @@ import { bytesOf, scriptOf, watched } from "./download";
 import { damaged, Fault, here } from "../base/host";
 import { openNotes, openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
-import { Second } from "./second";
+import { SecondCore } from "./secondCore";
 import type { Command, DeviceName, Missing, Report, Stage } from "../base/protocol";
 import { sfc32 } from "./sfc32";
 
@@ -106,7 +106,7 @@ async function boot(): Promise<Main> {
     dropPlan,
     makePlan,
     runPlan,
-    Second,
+    SecondCore,
     sfc32,
     store: noStore ? null : store,
     notes: await notes,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import wgpu
 
-from ...engine.recent import Recent
+from ...engine.lru import LRU
 from ...engine.tensor import Tensor
 from ..base import DeviceError, prepares
 from . import wgsl
@@ -64,7 +64,7 @@ class Kernel:
                 for i, (_, kind) in enumerate(bindings)
             ]
         )
-        self._pipelines = Recent(MOST_PIPELINES)  # by the values of its constants
+        self._pipelines = LRU(MOST_PIPELINES)  # by the values of its constants
         self._begun: dict[tuple, wgpu.GPUPromise] = {}
 
     def pack(self, params: dict) -> bytes:
