@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundling.devices.webgpu.wgsl import BINDING
 from groundling.edits.columns import characters, units, whole
 
 MAX_TEXT = 300_000  # characters
@@ -190,7 +191,7 @@ def wgsl(text: str) -> list[Problem]:
     if unclosed:
         error(unclosed[-1].start(), 1, f"This {unclosed[-1][0]} is not closed.")
         return problems
-    bindings = list(re.finditer(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code))
+    bindings = list(BINDING.finditer(code))
     for number, found in enumerate(bindings):
         if int(found[1]) != number:
             error(found.start(), len(found[0]), f"The bindings go 0, 1, 2 …: this is {number}.")

@@ -11,7 +11,6 @@ parameters by name. Kernels run in the order of the calls, and a read waits for 
 """
 
 import math
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,8 +29,7 @@ from ..engine.plan import Command, Plan
 from ..engine.tensor import Storage, Tensor, tape_as_before
 from .fused import parts
 from .ranks import Ranks
-
-BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
+from .webgpu.wgsl import BINDING
 
 INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
@@ -50,7 +48,8 @@ def asking_line() -> str:
 @lru_cache(256)
 def writable(code: str) -> tuple[bool, ...]:
     """For each storage buffer that a kernel's WGSL binds, whether it may write to it."""
-    return tuple(access == "read_write" for access in BINDING.findall(code))
+    kinds = [kind for _, kind, _, _ in BINDING.findall(code)]
+    return tuple(kind == "storage, read_write" for kind in kinds if kind != "uniform")
 
 
 @contextmanager
