@@ -112,9 +112,6 @@ export const hasRun = computed(
   () => !["booting", "ready"].includes(phase.value) && adapter.value !== null,
 );
 
-/** Whether Python, in this phase, begins no work beside the run: what came for it was dropped. */
-export const isAway = (phase: Phase) => phase === "training" || phase === "error";
-
 /** Why nothing beside the run can be computed now, or "". */
 export function hindrance(): string {
   switch (phase.value) {
