@@ -26,7 +26,7 @@ import { watchForRenewal } from "./Renewal";
 import { Runner } from "./Runner";
 import { Alone } from "./Alone";
 import { acceptDrops } from "./drops";
-import { themeAsked } from "./given";
+import { themeAsked } from "./panelSettings";
 import { receive } from "./receive";
 import { recallView, Views, watchPanel } from "./views";
 

@@ -20,7 +20,7 @@ import { isPanel, PANELS, readPanel } from "../base/panels";
 import { notice } from "../run/state";
 import { CopyEmbed } from "../ui/CopyEmbed";
 import { byKey } from "../ui/keys";
-import { fill, settingsOf } from "./given";
+import { fill, settingsOf } from "./panelSettings";
 
 type ViewName =
   | "text"

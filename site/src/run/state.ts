@@ -2,7 +2,7 @@
 // what the reader asks of it.
 
 import { computed, signal } from "@preact/signals";
-import { assembled } from "../base/pieces";
+import { assembled } from "../base/receivedFiles";
 import type {
   Adapter,
   AskedReport,

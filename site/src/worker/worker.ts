@@ -65,7 +65,7 @@ async function boot(): Promise<Main> {
     ["numpy.zip", "groundling.zip", "data/tinyshakespeare.txt"].map(bytesOf),
   );
   ours.catch(() => {}); // it is awaited below
-  const isAlone = new URL(import.meta.url).search !== ""; // see confine.ts
+  const isAlone = new URL(import.meta.url).search !== ""; // see base/startWorker.ts
   const storage = openStore(isAlone);
   const notes = openNotes();
   stage("python", 0, 1);
