@@ -638,7 +638,12 @@ def build_site() -> Path:
         (new / "groundling.zip").write_bytes(archive(library | made["library"]))
         run(sys.executable, SITE / "course.py", new / "lessons.json")
         run(sys.executable, SITE / "notes.py", new / "notes.json")
-        scripts = ("page/main.tsx", "embed/embed.ts", "worker/worker.ts", "worker/half.ts")
+        scripts = (
+            "page/main.tsx",
+            "embed/embed.ts",
+            "worker/worker.ts",
+            "worker/secondCoreWorker.ts",
+        )
         bundle(new, *(SITE / "src" / name for name in scripts))
         whole = Path(scratch, "dist")
         pages = {name: (SITE / name).read_text(encoding="utf-8") for name in PAGES}

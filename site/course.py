@@ -19,7 +19,7 @@ A lesson is Markdown of a fixed form:
     1. The first hint.
 
 `check` and `answer` are functions of groundling/labs/course.py, and their parameters. In a text
-there may be `code`, **names of buttons**, [a word](term:nll) of site/src/ui/words.ts and
+there may be `code`, **names of buttons**, [a word](term:nll) of site/src/ui/glossary.ts and
 [a place](place:tab-talk) on the page, by its id.
 """
 

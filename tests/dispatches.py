@@ -45,7 +45,7 @@ import numpy as np
 from groundling.config import TrainConfig
 from groundling.data import shakespeare
 from groundling.devices.open import open_device
-from groundling.devices.webgpu import heads, tiles, wgsl
+from groundling.devices.webgpu import attention, tiles, wgsl
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
 from groundling.engine.fuse import JOINED, split
@@ -56,7 +56,7 @@ from groundling.train import train
 
 LANES, CLOCK, BANDWIDTH = 1024, 1.3e9, 70e9  # a laptop's GPU: 2.7 TFLOP/s, and bytes per second
 PACE = 4  # cycles of a lane from one access to the next
-TEMPLATES = tiles, heads
+TEMPLATES = tiles, attention
 STORAGE = r"var<storage, \w+> (\w+): array<(\w+)>"
 COUNTING = """
 @group(0) @binding({}) var<storage, read_write> accesses: atomic<u32>;

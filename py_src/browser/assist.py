@@ -21,7 +21,8 @@ from types import FunctionType, MethodType
 from outline import Scope, definition, explained, is_a, outline, own_attributes
 
 from groundling import sources
-from groundling.edits.errors import attributes, units
+from groundling.edits.columns import index, units
+from groundling.edits.introspect import attributes
 
 MAX_TEXT = 300_000  # characters
 MAX_OPTIONS = 200
@@ -357,14 +358,6 @@ def _modules(package: str) -> list[str]:
     """The names of the modules and packages in a package of the library."""
     modules = (sources.module_of(path).rpartition(".") for path in sources.paths())
     return [name for parent, _, name in modules if parent and parent == package.rstrip(".")]
-
-
-def index(text: str, at: int) -> int:
-    """The index in a str of a place that is counted in UTF-16 code units."""
-    if text.isascii():
-        return max(0, min(at, len(text)))
-    data = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, at)]
-    return len(data.decode("utf-16-le", "replace"))
 
 
 WGSL = (

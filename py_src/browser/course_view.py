@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from beside import sentence
+from background import sentence
 from view import Message, View
 
 import groundling.labs.course

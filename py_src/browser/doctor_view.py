@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from beside import Beside
+from background import BackgroundView
 from view import Message
 
 import groundling.labs.curve
@@ -31,7 +31,7 @@ EVERY = 1.0  # seconds between two readings of the run's curve, at least
 GROWTH = 1.05  # times the records of the last reading, at least: all together cost as much as a few
 
 
-class DoctorView(Beside):
+class DoctorView(BackgroundView):
     """The cases, one after the other, and the diagnosis of the page's own run."""
 
     commands = ends = ("uncase",)
@@ -93,7 +93,7 @@ class DoctorView(Beside):
         self.iters = message["iters"]
         self.begin(self._examine(list(message["names"])))
 
-    do_uncase = Beside.end_early
+    do_uncase = BackgroundView.end_early
 
     def _examine(self, names: list[str]) -> Iterator[None]:
         for self.name in names:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from copies import post_pieces
 from explain import LOST
-from facts import train_config
 from page_run import PageRun
+from run_messages import train_config
 from view import RESTING, View
 
 import groundling.data

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from beside import sentence
+from background import sentence
 from view import Message, View
 
 import groundling.runs.checkpoint

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-from beside import beside, sentence
+from background import isolated, sentence
 from view import Message, View
 
 import groundling.labs.lens
@@ -94,7 +94,7 @@ class LensView(View):
 
     def _look(self) -> None:
         self.began, source = self.session.clock(), self.asked["source"]
-        with beside(self.session, self._fail):
+        with isolated(self.session, self._fail):
             model, corpus = self.model_of(source)
             tokens = corpus.encode(self.asked["prompt"])[-model.config.block_size :]
             if self.lens is None or self.lens.model is not model:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from beside import Beside, sentence
+from background import BackgroundView, sentence
 from view import Message
 
 import groundling.config
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from groundling.labs.link import Link, Replay
 
 
-class LinkView(Beside):
+class LinkView(BackgroundView):
     """At most one replay, and what the page knows of it."""
 
     commands = ("share", "unreplay")
@@ -103,7 +103,7 @@ class LinkView(Beside):
             self.code = in_force()  # with what it has imported since
             live.restore(ours)
 
-    do_unreplay = Beside.end_early
+    do_unreplay = BackgroundView.end_early
 
     def edits(self) -> dict[str, str]:
         """The link's edits."""

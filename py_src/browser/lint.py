@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundling.edits.errors import units
+from groundling.devices.webgpu.wgsl import BINDING
+from groundling.edits.columns import characters, units, whole
 
 MAX_TEXT = 300_000  # characters
 MAX_PROBLEMS = 100
@@ -68,24 +69,18 @@ def _syntax(error: SyntaxError, lines: list[str]) -> Problem:
 def _at(lines: list[str], line: int, start: int, length: int, message: str) -> Problem:
     """A warning at characters of a line; where length is 0, at all that is on it."""
     text = lines[line - 1] if 0 < line <= len(lines) else ""
+    column, end = whole(text)
     if length:
         column, end = units(text[:start]), units(text[: start + length])
-    else:
-        column, end = len(text) - len(text.lstrip()), units(text.rstrip())
     message = message if message.endswith((".", "?")) else f"{message}."
     return Problem(line, column, line, max(column + 1, end), "warning", message)
 
 
 def _node(lines: list[str], node: ast.AST, message: str) -> Problem:
     text = lines[node.lineno - 1]
-    start, end = _characters(text, node.col_offset), _characters(text, node.end_col_offset)
+    start, end = characters(text, node.col_offset), characters(text, node.end_col_offset)
     length = end - start if node.end_lineno == node.lineno else 0
     return _at(lines, node.lineno, start, length, message)
-
-
-def _characters(text: str, column: int) -> int:
-    """How many characters stand before a column that is counted in bytes of UTF-8."""
-    return len(text.encode()[:column].decode("utf-8", "ignore"))
 
 
 # ---- pyflakes ------------------------------------------------------------------------------------
@@ -99,7 +94,7 @@ def _flakes(tree: ast.Module, lines: list[str], known: Collection[str]) -> Itera
     for message in Checker(tree, builtins=frozenset(known)).messages:
         said = message.message % message.message_args
         text = lines[message.lineno - 1]
-        start = _characters(text, message.col)
+        start = characters(text, message.col)
         name = str(message.message_args[0]).rpartition(".")[2] if message.message_args else ""
         if name.isidentifier() and (place := re.search(rf"\b{name}\b", text[start:])):
             start, length = start + place.start(), len(name)
@@ -196,7 +191,7 @@ def wgsl(text: str) -> list[Problem]:
     if unclosed:
         error(unclosed[-1].start(), 1, f"This {unclosed[-1][0]} is not closed.")
         return problems
-    bindings = list(re.finditer(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code))
+    bindings = list(BINDING.finditer(code))
     for number, found in enumerate(bindings):
         if int(found[1]) != number:
             error(found.start(), len(found[0]), f"The bindings go 0, 1, 2 …: this is {number}.")

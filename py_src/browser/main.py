@@ -10,7 +10,7 @@ from dataclasses import asdict
 import js
 import numpy as np
 import plans
-import second
+import second_core
 import wgpu
 from autosave import Autosave, StoreError, StoreFull
 from groundling_js import notes as js_notes
@@ -135,7 +135,7 @@ def sfc32(state: groundling.rng.State, n: int) -> tuple[np.ndarray, groundling.r
 groundling.rng.sfc32 = sfc32
 groundling.devices.webgpu.memory.store = Notes()
 plans.install()
-second.install()
+second_core.install()
 post({"type": "sources", "files": sources()})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), views, autosave=autosave())

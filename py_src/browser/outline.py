@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 from groundling import sources
-from groundling.edits.errors import attributes, shown_path
+from groundling.edits.errors import shown_path
+from groundling.edits.introspect import attributes
 
 MAX_DOC = 2_000  # characters
 SIMPLE = int, float, str, bool, type(None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from beside import sentence
-from facts import settings
+from background import sentence
+from run_messages import settings
 from view import Message, View
 
 import groundling.config

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from view import Message, View
 
-import groundling.labs.counting
-import groundling.labs.evidence
+import groundling.labs.bigram
+import groundling.labs.phases
+import groundling.labs.textstats
 import groundling.runs.samples
 
 if TYPE_CHECKING:
     from view import PageSession
 
-    from groundling.labs.evidence import Evidence
+    from groundling.labs.textstats import TextStats
     from groundling.runs.records import Record
     from groundling.runs.run import Run
     from groundling.runs.samples import Sample
@@ -27,7 +28,7 @@ class SamplesView(View):
         super().__init__(session)
         self.run: Run | None = None  # whose samples the page has
         self.told = 0  # how many of them
-        self.evidence: Evidence | None = None
+        self.stats: TextStats | None = None
         self.counted: Message = {}  # see messages.run.Counted
 
     def drop(self) -> None:
@@ -48,13 +49,13 @@ class SamplesView(View):
             self.run, self.told = run, 0
         if run is None or len(run.samples) == self.told:
             return
-        kind, had = groundling.labs.evidence.Evidence, self.evidence
+        kind, had = groundling.labs.textstats.TextStats, self.stats
         if type(had) is not kind or had.corpus is not run.corpus:  # new, or edited since
-            self.evidence = kind(run.corpus)
+            self.stats = kind(run.corpus)
             self.counted = self._count()
         new, first = run.samples[self.told :], self.told
         self.told = len(run.samples)
-        scale = {"written": asdict(self.evidence.written), "even": asdict(self.evidence.even)}
+        scale = {"written": asdict(self.stats.written), "even": asdict(self.stats.even)}
         self.post(
             {
                 "type": "samples",
@@ -70,20 +71,20 @@ class SamplesView(View):
 
     def _count(self) -> Message:
         """What counting pairs of the run's text comes to."""
-        pairs = groundling.labs.counting.Pairs(self.run.corpus)
+        pairs = groundling.labs.bigram.Bigram(self.run.corpus)
         text = pairs.write(groundling.runs.samples.prompt(self.run.corpus))
-        measures = asdict(self.evidence.of(text))
+        measures = asdict(self.stats.of(text))
         return {"loss": pairs.nats, "about": pairs.about, "text": text, "measures": measures}
 
     def _row(self, sample: Sample) -> Message:
         told = {"phase": "", "about": ""}
-        if groundling.labs.evidence.has_phases(self.run.corpus, self.run.model.config):
-            phase = groundling.labs.evidence.phase_of(sample.iter)
+        if groundling.labs.phases.has_phases(self.run.corpus, self.run.model.config):
+            phase = groundling.labs.phases.phase_of(sample.iter)
             told = {"phase": phase.name, "about": phase.about}
         return {
             "iter": sample.iter,
             "loss": sample.loss,
             **told,
             "text": sample.text,
-            "measures": asdict(self.evidence.of(sample.text)),
+            "measures": asdict(self.stats.of(sample.text)),
         }

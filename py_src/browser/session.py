@@ -15,13 +15,23 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from beside import sentence
+from background import sentence
 from copies import Copies
 from explain import LOST, UNKNOWN, explain
-from facts import Pace, adapter, drawing, limits, model_of, progress, row, settings, train_config
 from page_run import Aside, PageRun
-from stops import Stops
+from run_messages import (
+    Pace,
+    adapter,
+    drawing,
+    limits,
+    model_of,
+    progress,
+    row,
+    settings,
+    train_config,
+)
 from view import FRAME, RESTING, EditsView, Refused, View
+from watchdog import Watchdog
 from wire import Message
 
 import groundling.config
@@ -79,7 +89,7 @@ class Session:
             for command in (*view.commands, *view.live, *view.begins)
         }
         self.at_once = {*LIVE, *(command for view in self.views for command in view.live)}
-        self.stops = Stops(clock, {command for view in self.views for command in view.ends})
+        self.watchdog = Watchdog(clock, {command for view in self.views for command in view.ends})
         self.phase, self.reason = "booting", ""
         self.device: Device | None = None
         self.asked = "webgpu", ""  # the device to open again after an error, and what is missing
@@ -101,13 +111,13 @@ class Session:
         """Queue a command. `advance` obeys it once nothing is in flight."""
         self.inbox.append(message)
         if self.is_busy:
-            self.stops.hear(message, self.phase)
+            self.watchdog.hear(message, self.phase)
         if self.stream is not None and message["type"] not in self.at_once:
             self.page_run.run.pause()
 
     def advance(self) -> bool:
         """Train for about a frame and obey the commands; True when there is more to do now."""
-        self.stops.begin(self.inbox, self.phase)
+        self.watchdog.begin(self.inbox, self.phase)
         self.is_busy = True
         try:
             if self.stream is not None:
@@ -117,13 +127,13 @@ class Session:
                     self._ask(view, "advance")
             while self.inbox and (self.stream is None or self.inbox[0]["type"] in self.at_once):
                 self._obey(self.inbox.popleft())
-                self.stops.relax(self.inbox, self.phase)
+                self.watchdog.relax(self.inbox, self.phase)
             if self.phase == "training" and self.stream is None:
                 self._go_on()
         except BaseException as error:
             self._stumble(error)
         finally:
-            self.is_busy, self.stops.asked_at = False, math.inf
+            self.is_busy, self.watchdog.asked_at = False, math.inf
         beside = any(view.running for view in self.views)
         return self.phase == "training" or beside or bool(self.inbox)
 
@@ -131,7 +141,7 @@ class Session:
         """Called by the host after each wait: ends code that was asked to stop and does not."""
         rate = None if self.live.change else self.rate  # of the code that runs
         preparing = self.phase == "booting" or self.device.preparing
-        self.stops.after_wait(self.inbox, self.phase, rate, preparing)
+        self.watchdog.after_wait(self.inbox, self.phase, rate, preparing)
 
     def flush(self) -> None:
         """Post what has gathered, also while `advance` waits; `advance` meets what fails here."""

@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from beside import sentence
+from background import sentence
 from copies import post_pieces
 from messages.limits import MAX_SHELF_STATE
 from page_run import PageRun

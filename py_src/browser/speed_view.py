@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from beside import Beside
+from background import BackgroundView
 from view import Message
 
 import groundling.labs.bench
@@ -18,7 +18,7 @@ WINDOWS = 4  # of steps, after three to warm up
 MOST_BATCH = 256
 
 
-class SpeedView(Beside):
+class SpeedView(BackgroundView):
     """At most one measurement, on a run of its own."""
 
     commands = ends = ("unspeed",)
@@ -28,7 +28,7 @@ class SpeedView(Beside):
         """Start to measure, at this batch size."""
         self.begin(self._measure(min(max(int(message["batchSize"]), 1), MOST_BATCH)))
 
-    do_unspeed = Beside.end_early
+    do_unspeed = BackgroundView.end_early
 
     def _measure(self, batch_size: int) -> Iterator[None]:
         self.tell("running")

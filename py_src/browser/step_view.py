@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from beside import beside, sentence
+from background import isolated, sentence
 from view import Message, View
 
 import groundling.config
@@ -48,7 +48,7 @@ class StepView(View):
             self.drop()
             self._tell(source, sentence(error, self.session))
 
-        with beside(self.session, fail):
+        with isolated(self.session, fail):
             self._take(source)
             self._tell(source, apart=self._told(groundling.labs.stages.Choice(**message["chosen"])))
 

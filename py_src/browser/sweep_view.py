@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from beside import Beside
+from background import BackgroundView
 from messages.limits import MAX_SWEEP
 
 import groundling.config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from groundling.runs.run import Run
 
 
-class SweepView(Beside):
+class SweepView(BackgroundView):
     """At most one sweep, and what the page knows of it."""
 
     commands = ends = ("unsweep",)
@@ -40,7 +40,7 @@ class SweepView(Beside):
         self.asked, self.sweep = message, None
         self.begin(self._train())
 
-    do_unsweep = Beside.end_early
+    do_unsweep = BackgroundView.end_early
 
     def _train(self) -> Iterator[None]:
         key, iters, lab = self.asked["key"], self.asked["iters"], groundling.labs.sweep

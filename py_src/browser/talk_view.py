@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from beside import Beside, sentence
+from background import BackgroundView, sentence
 from messages.limits import MAX_TALK
 from view import Message
 
@@ -50,7 +50,7 @@ class Text:
     new: list[np.ndarray] = field(default_factory=list)  # those of characters to be posted
 
 
-class TalkView(Beside):
+class TalkView(BackgroundView):
     """At most one text that is being written, and the models that can write it."""
 
     commands = "voice", "talk", "untalk", "recite"
@@ -106,7 +106,7 @@ class TalkView(Beside):
         self.text = Text(message["id"], self.session.corpus, settings, message["prompt"])
         self.begin(self._write(self.text, message["source"], message["length"], message["seed"]))
 
-    do_untalk = Beside.end_early
+    do_untalk = BackgroundView.end_early
 
     def do_weigh(self, message: messages.talk.WeighCommand) -> None:
         """Post what a character (null: the last one) was drawn from. No model runs."""

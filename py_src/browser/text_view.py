@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from beside import sentence
+from background import sentence
 from view import Message, View
 
 import groundling.config
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from groundling.runs.configfile import Setup
     from groundling.runs.run import Run
 
-OURS = "tinyshakespeare"
 SHOWN = 12  # unusual characters that the page lists
 
 
@@ -176,7 +175,8 @@ class TextView(View):
             ratio, advice = groundling.runs.texts.advice(corpus, parameters)
             manifest = groundling.runs.texts.manifest(corpus, setup.train.seed)
             facts = asdict(survey) | {"ratio": ratio, "advice": advice}
-            facts |= {"ours": corpus.name == OURS, "manifest": asdict(manifest)}
+            facts |= {"ours": corpus.sha256 == groundling.data.SHAKESPEARE_SHA256}
+            facts["manifest"] = asdict(manifest)
             facts["unusual"] = facts["unusual"][:SHOWN]
             facts["nUnusual"] = facts.pop("n_unusual")
         self.post({"type": "text", "turn": turn, "problem": problem, "facts": facts})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from beside import Beside
+from background import BackgroundView
 from messages.limits import MAX_TWIN
 from view import Message
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from groundling.labs.twin import Twin, Verdict
 
 
-class TwinView(Beside):
+class TwinView(BackgroundView):
     """At most one twin, and what the page knows of it."""
 
     commands = ends = ("untwin",)
@@ -42,7 +42,7 @@ class TwinView(Beside):
         self.seeds, self.iters, self.files = tuple(message["seeds"]), message["iters"], []
         self.begin(self._train())
 
-    do_untwin = Beside.end_early
+    do_untwin = BackgroundView.end_early
 
     def do_twin_file(self, message: messages.twin.TwinFileCommand) -> None:
         """Post one of the two files of the last verdict."""

@@ -16,7 +16,7 @@
 // channel to channel, and all else row by row. So each sum has the order of the plain form, and the
 // same bits wherever the compiler keeps that order.
 //
-// This is a template: devices/webgpu/heads.py makes the kernel's text from it. It puts in
+// This is a template: devices/webgpu/attention.py makes the kernel's text from it. It puts in
 //   {kernel}   what the kernel's own file declares: `struct Params`, HEAD_SIZE and the bindings. All
 //              but lse are arrays of vec4f, except in "ones"
 // and keeps the lines between `#if ones` and `#else` or `#end` if a head's size is not a multiple of

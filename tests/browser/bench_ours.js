@@ -4,11 +4,11 @@
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";
 import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
-import { Second } from "./second.js";
+import { SecondCore } from "./secondCore.js";
 
 const PYTHON = `
 import time
-import second
+import second_core
 from groundling.labs import bench
 from groundling.config import TrainConfig
 from groundling.data import shakespeare
@@ -16,7 +16,7 @@ from groundling.devices.open import open_device
 from groundling.runs.run import Run
 from groundling.train import train
 
-second.install()
+second_core.install()
 
 def begin(name, batch, alone):
     global device, run
@@ -40,7 +40,7 @@ async function boot() {
     createPyodideModule,
     env: { HOME: "/home/pyodide", GROUNDLING_DATA: "/app/data" },
   });
-  pyodide.registerJsModule("groundling_js", { ...plan, Second });
+  pyodide.registerJsModule("groundling_js", { ...plan, SecondCore });
   for (const [name, folder] of [
     ["numpy.zip", "/app/lib"],
     ["groundling.zip", "/app"],

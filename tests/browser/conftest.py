@@ -88,7 +88,13 @@ def runner(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.suffix != ".pyc" and ".." not in file.parts
     ]
     (folder / "pytest.zip").write_bytes(build.archive(build.named(installed, site_packages)))
-    entries = ("worker/plan", "worker/second", "worker/half", "worker/opfs", "run/curve")
+    entries = (
+        "worker/plan",
+        "worker/secondCore",
+        "worker/secondCoreWorker",
+        "worker/opfs",
+        "run/curve",
+    )
     build.bundle(folder, *(ROOT / f"site/src/{name}.ts" for name in entries))
     return folder
 

@@ -5,7 +5,7 @@
 import createPyodideModule from "../build/pyodide/pyodide.asm.js";
 import { loadPyodide } from "../build/pyodide/pyodide.js";
 import * as plan from "./plan.js";
-import { Second } from "./second.js";
+import { SecondCore } from "./secondCore.js";
 
 const log = (line) => postMessage({ log: line });
 
@@ -17,7 +17,7 @@ async function unpack(pyodide, url, folder) {
 
 async function run(args) {
   const pyodide = await loadPyodide({ createPyodideModule, stdout: log, stderr: log });
-  pyodide.registerJsModule("groundling_js", { ...plan, Second });
+  pyodide.registerJsModule("groundling_js", { ...plan, SecondCore });
   await unpack(pyodide, "../build/numpy.zip", "/app/lib");
   await unpack(pyodide, "../build/groundling.zip", "/app");
   await unpack(pyodide, "tests.zip", "/app");

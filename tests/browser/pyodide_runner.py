@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import plans
 import pytest
-import second
+import second_core
 
 # What Emscripten lacks, or has no use for: signals, file descriptors to swap, a cache to keep.
 OPTIONS = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "--color=no"]
@@ -35,6 +35,6 @@ def main(arguments: Iterable[str], tell: Callable[[str, str, str], None]) -> int
     """pytest's exit code for the arguments, as on a command line in the repository's root."""
     os.chdir("/app")
     plans.install()
-    second.install()
+    second_core.install()
     os.environ["GROUNDLING_DATA"] = "/app/data"
     return int(pytest.main([*OPTIONS, *arguments], plugins=[Outcomes(tell)]))

@@ -36,7 +36,7 @@ def endless(*body: str) -> str:
 ENDLESS = endless("pass")
 WAITING = endless("run.model.parameters['wte'].numpy()")
 EVALUATING = endless("evaluate(run)")
-ON_TWO_CORES = "\n\nfrom .devices.wasm.pair import Trial\n\nTrial.cores = lambda trial: 2\n"
+ON_TWO_CORES = "\n\nfrom .devices.wasm.cores import Trial\n\nTrial.cores = lambda trial: 2\n"
 
 # The second core gets its first order after a step was made without it, and the rest at once.
 LATE = """

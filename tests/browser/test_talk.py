@@ -14,8 +14,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
 from groundling.devices.numpy import NumPyDevice
-from groundling.labs.counting import Pairs
-from groundling.labs.evidence import Evidence
+from groundling.labs.bigram import Bigram
+from groundling.labs.textstats import TextStats
 from groundling.model import GPT
 from groundling.runs import checkpoint
 from groundling.runs.samples import prompt
@@ -277,11 +277,11 @@ def test_the_run_writes_samples_and_talks_while_it_trains(page: Page, site_url: 
     assert len(text) == 80
     counting = stream_of.get_by_role("region", name="Counting pairs")
     expect(counting.locator(".new")).to_have_text(
-        Pairs(corpus).write(prompt(corpus)).replace("\n", "↵")
+        Bigram(corpus).write(prompt(corpus)).replace("\n", "↵")
     )
     expect(counting.locator(".stamp")).to_contain_text("loss 2.4526")
     expect(counting).to_contain_text("known words")
-    found = Evidence(corpus).of(text)
+    found = TextStats(corpus).of(text)
     for key, said in (
         ("characters", f"{round(100 * found.characters)}%"),
         ("unigram_kl", f"{found.unigram_kl:.2f}"),

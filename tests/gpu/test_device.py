@@ -21,7 +21,7 @@ from groundling.devices.open import open_device
 from groundling.devices.webgpu import tiles
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
-from groundling.devices.webgpu.ring import Ring
+from groundling.devices.webgpu.readback import Ring
 from groundling.edits.errors import describe
 from groundling.engine import ops
 from groundling.runs.run import Run

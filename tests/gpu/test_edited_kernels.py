@@ -14,7 +14,7 @@ import groundling.labs.parity
 from groundling import sources
 from groundling.cli import main as cli
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import heads, tiles
+from groundling.devices.webgpu import attention, tiles
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.edits import live, recipes
 from groundling.labs import bench
@@ -194,7 +194,7 @@ WIDE = "tiles/wide"
 
 
 def test_the_templates_of_the_library_agree_with_the_references(device: WebGPUDevice):
-    for path in tiles.TEMPLATES + heads.TEMPLATES:
+    for path in tiles.TEMPLATES + attention.TEMPLATES:
         [row] = check(device, path.removeprefix("shaders/").removesuffix(".wgsl"))
         assert row.ok and ("does what its NumPy" in row.message or "does not use" in row.message)
 
@@ -300,9 +300,9 @@ def test_wgsl_is_not_checked_where_it_is_not_used(use: Callable):
 def test_one_command_checks_all_kernels_and_forms_and_writes_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    text = heads.text
+    text = attention.text
     wrong = lambda *names: text(*names).replace("shrink = exp", "shrink = 2.0 * exp")  # noqa: E731
-    monkeypatch.setattr(heads, "text", wrong)
+    monkeypatch.setattr(attention, "text", wrong)
     monkeypatch.setattr(bench, "all_figures", lambda *_: {"step": 1.0})
     monkeypatch.setattr(bench, "report", lambda _: "all the rest")
     out = tmp_path / "gpu.json"
@@ -310,7 +310,7 @@ def test_one_command_checks_all_kernels_and_forms_and_writes_what_it_found(
     found = json.loads(out.read_text())
     assert {row["kernel"] for row in found["kernels"]} == {*sources.kernels()}
     assert [row["kernel"] for row in found["kernels"] if not row["ok"]] == []
-    assert {row["form"] for row in found["forms"]} >= {*tiles.FORMS[1:], heads.SHARED, "split"}
+    assert {row["form"] for row in found["forms"]} >= {*tiles.FORMS[1:], attention.SHARED, "split"}
     bad = {(row["kernel"], row["form"]) for row in found["forms"] if not row["ok"]}
     assert bad == {("attention", "64 rows"), ("attention", "64 rows by ones")}
     assert set(found["trials"][0]["seconds"]) >= {tiles.PLAIN, tiles.WIDE}

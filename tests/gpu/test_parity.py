@@ -15,8 +15,8 @@ from cases import CASES, SHADERS, arguments, bindings, check, make_inputs
 from groundling.devices.base import Device
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.webgpu import heads, memory, tiles, trial, wgsl
-from groundling.devices.webgpu.choice import Choice
+from groundling.devices.webgpu import attention, memory, tiles, trial, wgsl
+from groundling.devices.webgpu.autotune import Choice
 from groundling.devices.webgpu.device import WebGPUDevice
 from groundling.devices.webgpu.kernel import Kernel
 from groundling.devices.webgpu.memory import File
@@ -120,7 +120,7 @@ LENGTHS = 1, 63, 64, 65, 130  # tokens: of one workgroup or several for each hea
 HEAD_SIZES = 16, 32, 64, 13
 
 
-@pytest.mark.parametrize("kernel", heads.KERNELS)
+@pytest.mark.parametrize("kernel", attention.KERNELS)
 @pytest.mark.parametrize("head_size", HEAD_SIZES)
 def test_attention_in_shared_rows_is_the_same_to_the_bit(
     device: WebGPUDevice,
@@ -129,14 +129,16 @@ def test_attention_in_shared_rows_is_the_same_to_the_bit(
     kernel: str,
     head_size: int,
 ):
-    variant = heads.variant(heads.SHARED, kernel, dict(batch=2, n_head=2, head_size=head_size))
-    assert heads.SHARED in variant
+    variant = attention.variant(
+        attention.SHARED, kernel, dict(batch=2, n_head=2, head_size=head_size)
+    )
+    assert attention.SHARED in variant
     if head_size > 32 and "llvmpipe" in device.description:
         pytest.skip("llvmpipe compiles it for minutes")
     plain, code = device.kernel(kernel), SHADERS[kernel]
-    other = Kernel(device.wgpu, kernel, heads.text(variant, kernel, code), True)
+    other = Kernel(device.wgpu, kernel, attention.text(variant, kernel, code), True)
     for time in LENGTHS:
-        params, buffers = heads.trial(kernel, len(bindings(kernel)), 2, time, 2, head_size)
+        params, buffers = attention.trial(kernel, len(bindings(kernel)), 2, time, 2, head_size)
         arrays, results = make_inputs(kernel, buffers, params, rng), []
         for form in (plain, other):
             monkeypatch.setattr(device, "_running", lambda *_, form=form: form)
@@ -229,20 +231,20 @@ def test_an_edited_product_is_not_in_tiles_of_ours(device: WebGPUDevice):
 @pytest.fixture
 def undecided(device: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> WebGPUDevice:
     """The device before the trials of forms, which are small here."""
-    for name, family in (("products", tiles), ("attention", heads)):
+    for name, family in (("products", tiles), ("attention", attention)):
         one = getattr(device, name)
         fresh = Choice(family, one.gpu, one.plain, one.clock, one.is_emulated, one.description)
         monkeypatch.setattr(device, name, fresh)
     small = {"timed": (64, 64, 256), "fours": (20, 64, 36), "by ones": (19, 63, 37)}
     for name, sizes in small.items():
         monkeypatch.setitem(tiles.SIZES, name, sizes)
-    monkeypatch.setitem(heads.SIZES, "timed", (2, 64, 2, 16))
+    monkeypatch.setitem(attention.SIZES, "timed", (2, 64, 2, 16))
     return device
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, old: str, new: str, *names: str) -> None:
     """Let kernels in other forms be wrong, as on an adapter whose compiler has an error."""
-    family = heads if names[0] in heads.KERNELS else tiles
+    family = attention if names[0] in attention.KERNELS else tiles
     text = family.text
 
     def spoiled(variant: str, name: str, code: str) -> str:
@@ -363,11 +365,11 @@ def test_attention_in_shared_rows_is_taken_where_it_is_faster_and_right(
     monkeypatch.setattr(undecided.attention, "is_emulated", False)
     plain = undecided.kernel("attention")
     with monkeypatch.context() as slow:
-        win(slow, heads.PLAIN)
+        win(slow, attention.PLAIN)
         assert undecided.attention.running("attention", HEADS) is plain
         assert undecided.attention.told == "4 rows: the fastest here"
     undecided.attention.forget()
-    win(monkeypatch, heads.SHARED)
+    win(monkeypatch, attention.SHARED)
     assert "var<workgroup>" in undecided.attention.running("attention", HEADS).code
     assert undecided.attention.told == "64 rows: 2.0 times as fast here"
     wide = HEADS | {"head_size": 132}

@@ -16,8 +16,8 @@ from groundling.devices import open as opening
 from groundling.devices.base import DeviceError
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.open import open_device
-from groundling.devices.originals import REFERENCES
 from groundling.devices.torch.device import TorchDevice
+from groundling.devices.unedited import REFERENCES
 from groundling.edits import live
 from groundling.runs import statefile
 from groundling.runs.run import Run

@@ -4,12 +4,12 @@ and from what is alive, and never by calling what is the reader's.
 
 import re
 
-import assist
 import paging
 import pytest
 
 from groundling import sources
-from groundling.devices.webgpu import heads, tiles
+from groundling.devices.webgpu import attention, tiles
+from groundling.edits.columns import units
 
 TRAIN, MODEL = "py_src/groundling/train.py", "py_src/groundling/model.py"
 
@@ -22,11 +22,11 @@ class Page(paging.Page):
         return [option["label"] for option in self.options(text, path)["options"]]
 
     def options(self, text, path=TRAIN):
-        at = assist.units(text[: text.index("‸")])
+        at = units(text[: text.index("‸")])
         return self.tell("complete", id=1, path=path, text=text.replace("‸", ""), at=at)
 
     def hover(self, text, path=TRAIN):
-        at = assist.units(text[: text.index("‸")])
+        at = units(text[: text.index("‸")])
         return self.tell("hover", id=2, path=path, text=text.replace("‸", ""), at=at)
 
     def lint(self, text, path=TRAIN):
@@ -140,7 +140,7 @@ def test_wgsl_is_linted_for_what_the_device_needs(page, old, new, message):
     assert 1 <= problems[0]["line"] <= GELU.count("\n") + 2
 
 
-@pytest.mark.parametrize("path", tiles.TEMPLATES + heads.TEMPLATES)
+@pytest.mark.parametrize("path", tiles.TEMPLATES + attention.TEMPLATES)
 def test_a_template_of_kernels_is_no_problem(page, path):
     assert page.lint(sources.text(path), path) == []
 

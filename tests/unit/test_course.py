@@ -60,7 +60,7 @@ def run_of(iters: int, sample_every: int = 0) -> Run:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_lesson_names_verdicts_words_and_places_that_there_are(language):
-    words = set(re.findall(r"^  (\w+): \{$", (SITE / "src/ui/words.ts").read_text(), re.M))
+    words = set(re.findall(r"^  (\w+): \{$", (SITE / "src/ui/glossary.ts").read_text(), re.M))
     tabs = re.findall(r'^    id: "(\w+)"', (SITE / "src/page/views.tsx").read_text(), re.M)
     sources = "".join(path.read_text() for path in (SITE / "src").rglob("*.tsx"))
     ids = set(re.findall(r'\bid="([\w-]+)"', (SITE / "index.html").read_text() + sources))

@@ -10,7 +10,7 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.engine import ops
 from groundling.engine.jit import MOST_SHAPES, jit
-from groundling.engine.recent import Recent
+from groundling.engine.lru import LRU
 from groundling.engine.tensor import Tensor, no_grad
 from groundling.labs.lens import Lens
 from groundling.runs.run import Run
@@ -176,7 +176,7 @@ def test_other_eager_work_takes_the_place_of_what_was_done_before(device: Device
 
 
 def test_a_table_of_what_is_recent_keeps_the_last_ones_asked_for():
-    table, made = Recent(2), []
+    table, made = LRU(2), []
     for key in "abacab":
         assert table.get_or(key, lambda key=key: made.append(key) or key.upper()) == key.upper()
     assert made == ["a", "b", "c", "b"] and list(table) == ["a", "b"]

@@ -9,7 +9,7 @@ import pytest
 
 from groundling.data import Corpus
 from groundling.labs.entropy import bigram_entropy, levels, pair_counts, unigram_entropy
-from groundling.labs.evidence import Evidence
+from groundling.labs.textstats import TextStats
 from groundling.rng import Stream
 
 
@@ -61,8 +61,8 @@ def test_memory_follows_the_pairs_that_occur_and_not_all_that_could():
     tracemalloc.start()
     try:
         told = levels(corpus)
-        evidence = Evidence(corpus)
-        measured = evidence.of(text[5_000:5_080])
+        stats = TextStats(corpus)
+        measured = stats.of(text[5_000:5_080])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -15,10 +15,10 @@ from groundling.edits.errors import (
     MAX_DETAIL,
     MAX_FRAMES,
     MAX_MESSAGE,
-    attributes,
     describe,
     wgsl_problem,
 )
+from groundling.edits.introspect import attributes
 from groundling.engine import ops
 from groundling.engine.jit import jit
 from groundling.model import GPT, initial_weights

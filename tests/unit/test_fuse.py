@@ -9,7 +9,7 @@ from groundling import sources
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
-from groundling.devices.stands import digest, stamped
+from groundling.devices.fused import digest, stamped
 from groundling.engine import fuse, ops
 from groundling.engine.jit import jit
 from groundling.engine.plan import Plan
@@ -298,7 +298,7 @@ def test_an_edited_kernel_shares_no_dispatch(device: Device, monkeypatch):
 
 def test_what_stands_for_others_knows_them_as_they_are():
     """Where this fails: make the change in the kernel that stands for the one that was changed,
-    then run `python -m groundling.devices.stands`.
+    then run `python -m groundling.devices.fused`.
     """
     for name in sources.kernels():
         text = sources.text(f"shaders/{name}.wgsl")

@@ -5,6 +5,7 @@ that a file's own SHA-256 would catch is sealed again in half of the cases, so t
 lies behind.
 """
 
+import base64
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
 from groundling.edits import project
+from groundling.edits.fragment import base64url, pack, unpack
 from groundling.labs import link
 from groundling.labs.curve import Curve, read_log
 from groundling.rng import Stream
@@ -100,16 +102,16 @@ def kinds() -> dict[str, Kind]:
             10**9,
         ),
         "edited": Kind(  # what is in a link of a run whose code was edited
-            project.unpack(edited, 10**6),
-            lambda data: link.loads(project.pack(data)),
+            unpack(edited, 10**6),
+            lambda data: link.loads(pack(data)),
             lambda value: inside(link.dumps(value)),
             link.LinkError,
             10**9,
         ),
         "claim": Kind(  # what is in a link, so that damage is to the JSON and not its encoding
-            link.base64.urlsafe_b64decode(fragment + b"=="),
-            lambda data: link.loads(link._base64(data)),
-            lambda value: link.base64.urlsafe_b64decode(link.dumps(value) + "=="),
+            base64.urlsafe_b64decode(fragment + b"=="),
+            lambda data: link.loads(base64url(data)),
+            lambda value: base64.urlsafe_b64decode(link.dumps(value) + "=="),
             link.LinkError,
             10**9,
         ),
@@ -122,9 +124,9 @@ def kinds() -> dict[str, Kind]:
             10**9,
         ),
         "project": Kind(  # what is in such a link
-            project.unpack(project.to_link(small).removeprefix("code="), 10**6),
-            lambda data: project.from_link("code=" + project.pack(data)),
-            lambda value: project.unpack(project.to_link(value).removeprefix("code="), 10**6),
+            unpack(project.to_link(small).removeprefix("code="), 10**6),
+            lambda data: project.from_link("code=" + pack(data)),
+            lambda value: unpack(project.to_link(value).removeprefix("code="), 10**6),
             project.ProjectError,
             10**9,
         ),
@@ -187,8 +189,8 @@ def csv(curve: Curve) -> bytes:
 
 def inside(fragment: str) -> bytes:
     """The JSON in a link, which is packed where it has edits."""
-    raw = link.base64.urlsafe_b64decode(fragment + "==")
-    return raw if raw[:1] == b"{" else project.unpack(fragment, 10**6)
+    raw = base64.urlsafe_b64decode(fragment + "==")
+    return raw if raw[:1] == b"{" else unpack(fragment, 10**6)
 
 
 def seal_zip(data: bytes) -> bytes:

@@ -12,9 +12,9 @@ import pytest
 from groundling import sources
 from groundling.devices import kernels
 from groundling.devices import numpy as numpy_device
+from groundling.devices.fused import parts
 from groundling.devices.kernels import KERNELS
 from groundling.devices.numpy import NumPyDevice
-from groundling.devices.stands import parts
 from groundling.labs import parity
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)

@@ -39,11 +39,11 @@ PAGE_LAYERS = """
 main
 views
 session *_view
-beside
+background
 view
-copies facts
-page_run stops
-explain wire plans second assist lint autosave
+copies run_messages
+page_run watchdog
+explain wire plans second_core assist lint autosave
 outline
 messages.[!b]*
 messages.base

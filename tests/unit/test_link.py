@@ -16,7 +16,8 @@ from groundling.config import MODEL_LIMITS, GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
-from groundling.edits import live, project
+from groundling.edits import live
+from groundling.edits.fragment import pack
 from groundling.labs.link import Link, LinkError, Replay, claim, dumps, loads, recorded
 from groundling.runs import statefile
 from groundling.runs.run import Run
@@ -279,7 +280,7 @@ def test_a_link_of_another_text_cannot_be_replayed(on_numpy, change, told):
         ("A" * 16_385, "The link has 16,385 characters"),
         ("<script>", "The link has '<' at character 0"),
         ("e30=", "The link has '=' at character 3"),
-        ("A", "The link is damaged"),
+        ("A", "The link is cut short or damaged"),
         ("AAAA", "cut short or damaged: byte 0"),
         (encoded("{"), "cut short or damaged: byte 1"),
         (encoded("[" * 4000), "cut short or damaged"),
@@ -430,4 +431,4 @@ def test_edits_that_cannot_be_are_refused(fragment, edits, why):
 
 
 def test_a_bomb_in_a_link_is_refused():
-    assert "unpacks to more than" in refusal(project.pack(b" " * 3_000_000))
+    assert "unpacks to more than" in refusal(pack(b" " * 3_000_000))

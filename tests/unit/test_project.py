@@ -13,7 +13,8 @@ import pytest
 
 from groundling.config import TrainConfig
 from groundling.edits import project
-from groundling.edits.project import MAX_FILE, MAX_LINK, MAX_TOTAL, Project, ProjectError
+from groundling.edits.fragment import MAX_LINK, pack
+from groundling.edits.project import MAX_FILE, MAX_TOTAL, Project, ProjectError
 
 FILES = {
     "py_src/groundling/train.py": "print('<script>alert(1)</script>')\n",
@@ -94,7 +95,7 @@ def zipped(files: dict, mode: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def linked(value: object) -> str:
-    return "code=" + project.pack(json.dumps(value).encode())
+    return "code=" + pack(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize(
@@ -137,14 +138,14 @@ WRONG_LINKS = {
     "strange": ("code=<script>", "has '<' at character 0"),
     "not packed": ("code=aGVsbG8", "cut short or damaged"),
     "too long": ("code=" + "A" * 17_000, "none has more than 16,384"),
-    "a bomb": ("code=" + project.pack(b" " * (MAX_TOTAL + 1)), "unpacks to more than"),
+    "a bomb": ("code=" + pack(b" " * (MAX_TOTAL + 1)), "unpacks to more than"),
     "truncated": (project.to_link(MINE)[:-9], "cut short or damaged"),
     "tail": (
         "code=" + base64.urlsafe_b64encode(zlib.compress(b"{}") + b"x").decode().rstrip("="),
         "does not end where it should",
     ),
-    "not JSON": ("code=" + project.pack(b"print(1)"), "damaged: line 1, character 1"),
-    "deep": ("code=" + project.pack(b"[" * 10**6), "20 levels"),
+    "not JSON": ("code=" + pack(b"print(1)"), "damaged: line 1, character 1"),
+    "deep": ("code=" + pack(b"[" * 10**6), "20 levels"),
     "a list": (linked([]), "does not say that it is a project"),
     "other version": (linked(header(format="groundling-project-v2", files={})), "this can read"),
     "no name": (linked({k: v for k, v in header(files={}).items() if k != "name"}), "has no name"),

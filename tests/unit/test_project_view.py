@@ -1,8 +1,8 @@
 """The page's projects (py_src/browser/project_view.py): written and read, and nothing run."""
 
 import pytest
-from facts import train_config
 from paging import Page
+from run_messages import train_config
 
 from groundling import sources
 from groundling.config import TrainConfig

@@ -11,7 +11,7 @@ import pytest
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.numpy import NumPyDevice
-from groundling.labs.evidence import Evidence
+from groundling.labs.textstats import TextStats
 from groundling.runs import checkpoint
 from groundling.runs.checkpoint import Checkpoint
 from groundling.runs.run import Run
@@ -58,5 +58,5 @@ def test_its_validation_loss_is_what_it_says(reference: Checkpoint, corpus: Corp
 def test_it_writes_words(reference: Checkpoint, corpus: Corpus):
     run = Run(TrainConfig(), corpus, NumPyDevice())
     run.load(reference)
-    found = Evidence(corpus).of(generate(run.model, corpus, prompt(corpus), 300, "hamlet"))
+    found = TextStats(corpus).of(generate(run.model, corpus, prompt(corpus), 300, "hamlet"))
     assert found.words > 0.25 and found.unigram_kl < 0.4

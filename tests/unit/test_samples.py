@@ -9,9 +9,10 @@ import pytest
 from groundling.config import GPTConfig, TrainConfig
 from groundling.data import BYTES, SHAKESPEARE_VOCAB, Corpus, Vocabulary, byte_vocabulary
 from groundling.devices.base import Device
-from groundling.labs.counting import Pairs
+from groundling.labs.bigram import Bigram
 from groundling.labs.entropy import levels
-from groundling.labs.evidence import PHASES, Evidence, has_phases, phase_of
+from groundling.labs.phases import PHASES, has_phases, phase_of
+from groundling.labs.textstats import TextStats
 from groundling.rng import Stream
 from groundling.runs.run import Run
 from groundling.runs.samples import LENGTH, opening, prompt, write
@@ -25,13 +26,13 @@ LEARNED = TEXT[: int(0.9 * len(TEXT))]
 
 
 @pytest.fixture(scope="module")
-def evidence() -> Evidence:
-    return Evidence(CORPUS)
+def stats() -> TextStats:
+    return TextStats(CORPUS)
 
 
 @pytest.fixture(scope="module")
-def shakespeare_evidence(corpus: Corpus) -> Evidence:
-    return Evidence(corpus)
+def shakespeare_stats(corpus: Corpus) -> TextStats:
+    return TextStats(corpus)
 
 
 def small_run(device: Device, **config: float) -> Run:
@@ -131,7 +132,7 @@ def test_every_phase_is_explained():
     assert all(phase.about.endswith(".") for phase in PHASES)
 
 
-# The evidence
+# The statistics
 
 
 def divergence(found: list, known: list, kinds: int) -> float:
@@ -146,8 +147,8 @@ def pairs(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["To be the question.\n", "eeee" * 3, "bequ Thto ", "no"])
-def test_the_evidence_counts_characters_and_pairs(evidence: Evidence, text: str):
-    found, V = evidence.of(text), CORPUS.vocab_size
+def test_the_statistics_count_characters_and_pairs(stats: TextStats, text: str):
+    found, V = stats.of(text), CORPUS.vocab_size
     assert found.characters == pytest.approx(len(set(text)) / V)
     assert found.unigram_kl == pytest.approx(divergence(list(text), list(LEARNED), V))
     assert found.bigram_kl == pytest.approx(divergence(pairs(text), pairs(LEARNED), V * V))
@@ -166,20 +167,20 @@ def test_the_evidence_counts_characters_and_pairs(evidence: Evidence, text: str)
         ("question", None),
     ],
 )
-def test_the_evidence_looks_words_up_in_the_training_text(
-    evidence: Evidence, text: str, share: float | None
+def test_the_statistics_look_words_up_in_the_training_text(
+    stats: TextStats, text: str, share: float | None
 ):
-    assert evidence.of(text).words == (share if share is None else pytest.approx(share))
+    assert stats.of(text).words == (share if share is None else pytest.approx(share))
 
 
-def test_the_dictionary_is_the_training_texts_words(evidence: Evidence):
+def test_the_dictionary_is_the_training_texts_words(stats: TextStats):
     text = "to be or not that's the question whether tis nobler in mind"
-    assert evidence.dictionary == set(text.split(" "))
+    assert stats.dictionary == set(text.split(" "))
 
 
-def test_a_text_of_one_character_cannot_be_measured(evidence: Evidence):
+def test_a_text_of_one_character_cannot_be_measured(stats: TextStats):
     with pytest.raises(ValueError, match="two characters"):
-        evidence.of("T")
+        stats.of("T")
 
 
 def test_a_prompt_of_the_page_begins_with_what_its_model_knows(corpus: Corpus):
@@ -190,11 +191,11 @@ def test_a_prompt_of_the_page_begins_with_what_its_model_knows(corpus: Corpus):
     assert opening(no_breaks) == prompt(no_breaks)
 
 
-def test_shakespeare_is_far_from_an_even_guess(shakespeare_evidence: Evidence):
+def test_shakespeare_is_far_from_an_even_guess(shakespeare_stats: TextStats):
     """The two ends of the scale that a sample is shown on. Of 65 even guesses 80 times, 71 % of
     the characters come up: 1 - (64 / 65) ** 80.
     """
-    written, even = shakespeare_evidence.written, shakespeare_evidence.even
+    written, even = shakespeare_stats.written, shakespeare_stats.even
     assert even.characters == pytest.approx(1 - (64 / 65) ** 80, abs=0.02)
     assert written.characters == pytest.approx(0.42, abs=0.02)
     assert written.unigram_kl < 0.4 and even.unigram_kl > 1.5
@@ -213,14 +214,14 @@ def counted_after(text: str) -> dict[str, Counter]:
 
 
 def test_a_model_that_counts_pairs_has_their_shares_and_writes_nothing_but_them():
-    model, after = Pairs(CORPUS), counted_after(LEARNED)
+    model, after = Bigram(CORPUS), counted_after(LEARNED)
     for before, counts in after.items():
         chances = np.exp(model.logits(int(CORPUS.encode(before)[0])))
         assert dict(zip(CORPUS.vocab, chances / chances.sum(), strict=True)) == pytest.approx(
             {token: counts[token] / counts.total() for token in CORPUS.vocab}
         )
     text = model.write("To b")
-    assert len(text) == LENGTH and text == Pairs(CORPUS).write("b") != model.write("T")
+    assert len(text) == LENGTH and text == Bigram(CORPUS).write("b") != model.write("T")
     assert all(b in after[a] for a, b in zip("b" + text, text, strict=False))
     [level] = [level for level in levels(CORPUS) if level.name == "bigram"]
     assert model.nats == level.nats
@@ -228,14 +229,14 @@ def test_a_model_that_counts_pairs_has_their_shares_and_writes_nothing_but_them(
 
 def test_counting_is_of_the_text_it_is_given_also_of_bytes_and_of_ends_that_nothing_follows():
     other = Corpus("Zug um Zug\n" * 50)
-    assert Pairs(other).write("Z") != Pairs(CORPUS).write("T")
-    assert set(Pairs(other).write("\n")) <= set(other.vocab)
-    in_bytes = Pairs(Corpus("Où ça? Là-bas!\n" * 40, "French", BYTES))
+    assert Bigram(other).write("Z") != Bigram(CORPUS).write("T")
+    assert set(Bigram(other).write("\n")) <= set(other.vocab)
+    in_bytes = Bigram(Corpus("Où ça? Là-bas!\n" * 40, "French", BYTES))
     text = in_bytes.write("Où")
     assert len(text.encode()) == LENGTH + text.count("\ufffd") * 2 and "ç" in text
-    assert "byte" in in_bytes.about and "character" in Pairs(CORPUS).about
+    assert "byte" in in_bytes.about and "character" in Bigram(CORPUS).about
     unseen = Corpus("ab" * 45 + "abababab" + "xy")  # x and y are of the validation part
-    assert set(Pairs(unseen).write("x")) <= {"a", "b"}
+    assert set(Bigram(unseen).write("x")) <= {"a", "b"}
 
 
 def test_counting_draws_from_a_stream_of_its_own(device: Device):
@@ -246,6 +247,6 @@ def test_counting_draws_from_a_stream_of_its_own(device: Device):
     again.sample_every = 1
     counted = []
     for _ in train(again):
-        Pairs(CORPUS).write(prompt(CORPUS))
+        Bigram(CORPUS).write(prompt(CORPUS))
         counted.append(again.samples[-1].text)
     assert counted == plain

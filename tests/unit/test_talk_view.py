@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import paging
 import pytest
-from beside import GONE
+from background import GONE
 from talk_view import MAX_TALK
 
 from groundling.config import GPTConfig
@@ -16,8 +16,8 @@ from groundling.data import Corpus
 from groundling.devices.base import DeviceError, DeviceLost
 from groundling.devices.numpy import NumPyDevice
 from groundling.engine.tensor import no_grad
-from groundling.labs.counting import Pairs
-from groundling.labs.evidence import Evidence
+from groundling.labs.bigram import Bigram
+from groundling.labs.textstats import TextStats
 from groundling.model import GPT, initial_weights
 from groundling.runs import checkpoint
 from groundling.runs.checkpoint import Checkpoint
@@ -303,19 +303,19 @@ def test_the_page_gets_each_sample_with_its_phase_and_its_measures(page: Page):
     samples = page.session.run.samples
     assert [(s["iter"], s["text"]) for s in told] == [(s.iter, s.text) for s in samples]
     assert [s["iter"] for s in told] == [0, 5]
-    evidence = Evidence(CORPUS)
+    stats = TextStats(CORPUS)
     for sample in told:
-        assert sample["measures"] == asdict(evidence.of(sample["text"]))
+        assert sample["measures"] == asdict(stats.of(sample["text"]))
         assert sample["phase"] == sample["about"] == ""  # those are of the default run
         assert math.isfinite(sample["loss"])
     message = page.of("samples")[0]
     assert (message["prompt"], message["every"]) == (prompt(CORPUS), 200)
-    assert message["scale"]["even"] == asdict(evidence.even)
+    assert message["scale"]["even"] == asdict(stats.even)
     assert [m["first"] for m in page.of("samples")] == [0, 1]
-    pairs = Pairs(CORPUS)
+    pairs = Bigram(CORPUS)
     counted = message["counted"]
     assert (counted["text"], counted["loss"]) == (pairs.write(prompt(CORPUS)), pairs.nats)
-    assert counted["measures"] == asdict(evidence.of(counted["text"]))
+    assert counted["measures"] == asdict(stats.of(counted["text"]))
 
 
 def test_pairs_are_counted_in_the_text_of_the_run_there_is(page: Page):
@@ -324,7 +324,7 @@ def test_pairs_are_counted_in_the_text_of_the_run_there_is(page: Page):
     page.tell("reset")
     page.tell("start", **START)
     first, *_, last = (message["counted"]["text"] for message in page.of("samples"))
-    assert last == Pairs(other).write(prompt(other)) != first
+    assert last == Bigram(other).write(prompt(other)) != first
 
 
 def test_another_run_brings_its_own_samples(page: Page):

@@ -106,6 +106,18 @@ def test_a_parameter_gets_a_gradient_only_where_the_loss_needs_it(device: Device
     assert (x.has_grad, other.has_grad) == (True, False)
 
 
+def test_a_hook_gets_the_gradient_of_a_result_when_all_of_it_is_there(device: Device):
+    x, seen = parameter(device, np.ones((2, 3))), []
+    y = ops.gelu(x)
+    y.register_hook(lambda dy: seen.append(dy.numpy()))
+    x.register_hook(seen.append)  # no op's result
+    mean_loss(device, y + y).backward()
+    one = parameter(device, y.numpy())
+    mean_loss(device, one + one).backward()
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], one.grad.numpy())
+
+
 def test_a_backward_pass_frees_what_the_forward_pass_kept(device: Device):
     x = parameter(device, np.ones((50, 3)))
     loss = mean_loss(device, ops.gelu(ops.gelu(ops.gelu(x))))

@@ -78,6 +78,13 @@ def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
     assert "are the run's until Reset" in page.last("text")["problem"]
 
 
+def test_a_text_is_ours_by_its_bytes_whatever_its_name(page: Page):
+    page.tell("text", turn=1, name="tinyshakespeare", bytes=b"one two three " * 80, more=0)
+    assert not page.last("text")["facts"]["ours"]
+    page.tell("untext")
+    assert page.last("text")["facts"]["ours"]
+
+
 def test_a_warm_up_is_set_for_the_next_run_and_for_one_that_is_there(page: Page):
     page.tell("use", text=config())
     page.tell("warmup", value=1)

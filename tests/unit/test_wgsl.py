@@ -5,7 +5,7 @@ import re
 import pytest
 
 from groundling import sources
-from groundling.devices.webgpu.wgsl import unroll
+from groundling.devices.webgpu.wgsl import BINDING, join, unroll
 
 KERNEL = """const N: u32 = 4;
 const M: u32 = 2;
@@ -122,3 +122,15 @@ def test_attention_s_loops_within_loops_are_written_out():
         text = unroll(sources.text(f"shaders/{name}.wgsl"))
         deepest = [len(line) - len(line.lstrip()) for line in text.split("\n") if "for (" in line]
         assert max(deepest) == 2 and "[15u]" in text
+
+
+@pytest.mark.parametrize("x", ["x: array<f32>", "x : array<f32>", "x: array<vec4<f32>>"])
+def test_a_joined_kernel_numbers_its_buffers_however_they_are_declared(x: str):
+    code = sources.text("shaders/gelu.wgsl").replace("x: array<f32>", x)
+    text = join([code, code], ["size / 64"] * 2, [0, 1, 2, 3])
+    kinds = ["storage, read", "storage, read_write"] * 2 + ["uniform"]
+    assert [found[:2] for found in BINDING.findall(text)] == [
+        (str(number), kind) for number, kind in enumerate(kinds)
+    ]
+    element = x.partition("array<")[2][:-1]
+    assert [found[3] for found in BINDING.findall(text)] == [element, "f32", element, "f32", ""]

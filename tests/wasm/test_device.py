@@ -12,8 +12,8 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices import kernels
 from groundling.devices.base import DeviceError
-from groundling.devices.originals import REFERENCES, is_unedited
 from groundling.devices.sizes import SIZES, fits
+from groundling.devices.unedited import REFERENCES, is_unedited
 from groundling.devices.wasm import hosts
 from groundling.devices.wasm.device import WasmDevice
 from groundling.edits import live

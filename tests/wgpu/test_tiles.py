@@ -9,7 +9,7 @@ from groundling.config import GPTConfig, TrainConfig
 from groundling.data import Corpus
 from groundling.devices.open import open_device
 from groundling.devices.tap import Tap
-from groundling.devices.webgpu import heads, tiles
+from groundling.devices.webgpu import attention, tiles
 from groundling.runs.run import Run
 from groundling.train import train
 
@@ -19,7 +19,7 @@ TEXT = (
 CONFIG = TrainConfig(iters=3, batch_size=2, eval_interval=10**6, eval_batches=1)
 
 
-def trained(form: str, rows: str = heads.PLAIN) -> tuple[list[tuple[float, float]], bytes]:
+def trained(form: str, rows: str = attention.PLAIN) -> tuple[list[tuple[float, float]], bytes]:
     """The losses and gradient norms of a run, and its weights, in these forms of products and
     attention, with two products in a dispatch, one of which is by ones.
     """
@@ -28,7 +28,7 @@ def trained(form: str, rows: str = heads.PLAIN) -> tuple[list[tuple[float, float
     assert device.products.choose(form) == form
     assert device.products.told == f"{form}: the fastest here before"
     assert device.attention.choose(rows) == rows
-    assert len(device.attention.right) == (4 if rows == heads.SHARED else 0)
+    assert len(device.attention.right) == (4 if rows == attention.SHARED else 0)
     sizes = dict(block_size=24, n_layer=1, n_head=2, n_embd=16, d_ff=36)
     run = Run(CONFIG, corpus, device, GPTConfig(vocab_size=corpus.vocab_size, **sizes))
     run.sample_every = 0
@@ -45,7 +45,7 @@ def test_a_run_in_shared_tiles_has_the_losses_of_one_in_plain_ones():
 
 @pytest.mark.native  # no page on an emulated adapter has this form
 def test_a_run_with_attention_in_shared_rows_has_the_losses_of_a_plain_one():
-    assert trained(tiles.PLAIN, heads.SHARED) == trained(tiles.PLAIN)
+    assert trained(tiles.PLAIN, attention.SHARED) == trained(tiles.PLAIN)
 
 
 @pytest.mark.native  # as that one
@@ -58,8 +58,10 @@ def test_a_run_in_the_largest_tiles_has_the_losses_of_a_plain_one(monkeypatch: p
 def test_a_run_whose_sums_are_split_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch):
     losses, weights = trained(tiles.PLAIN)
     monkeypatch.setattr(tiles, "STRETCH", 16)  # a third of this model's tokens
-    split = trained(tiles.SHARED, heads.SHARED)  # parts are added up beside attention's gradient
-    assert split == trained(tiles.SHARED, heads.SHARED)
+    split = trained(
+        tiles.SHARED, attention.SHARED
+    )  # parts are added up beside attention's gradient
+    assert split == trained(tiles.SHARED, attention.SHARED)
     assert split[1] != weights
     np.testing.assert_allclose(split[0], losses, rtol=1e-5)
 

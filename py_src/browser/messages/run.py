@@ -2,7 +2,7 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-from groundling.labs.evidence import Measures
+from groundling.labs.textstats import Measures
 
 from .base import (
     Command,

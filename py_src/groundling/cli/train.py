@@ -14,7 +14,7 @@ from ..data import Corpus, tokenizer_of
 from ..devices.base import DeviceError
 from ..edits import project
 from ..engine.parameters import parameter_count
-from ..labs import counting, evidence
+from ..labs import bigram, phases, textstats
 from ..runs import checkpoint, configfile, further, presets, statefile, texts
 from ..runs.checkpoint import CheckpointError
 from ..runs.configfile import INTERVAL_FIELDS, Setup
@@ -207,9 +207,9 @@ def _go_on(run: Run, args: argparse.Namespace) -> None:
 def _show_samples(run: Run, told: int, progress: Progress) -> int:
     """Print the run's samples after the first `told`. Returns how many there are."""
     measurable = told < len(run.samples) and not run.corpus.on_disk
-    measures = evidence.Evidence(run.corpus) if measurable else None
+    measures = textstats.TextStats(run.corpus) if measurable else None
     if measures and not told:
-        pairs, begun = counting.Pairs(run.corpus), prompt(run.corpus)
+        pairs, begun = bigram.Bigram(run.corpus), prompt(run.corpus)
         written = pairs.write(begun)
         progress.above(
             f"a model that only counts pairs, loss {pairs.nats:.4f}",
@@ -219,8 +219,8 @@ def _show_samples(run: Run, told: int, progress: Progress) -> int:
     for sample in run.samples[told:]:
         loss = "" if sample.loss is None else f", validation loss {sample.loss:.4f}"
         text = f"{prompt(run.corpus)}|{sample.text}"
-        phased = evidence.has_phases(run.corpus, run.model.config)
-        phase = f": {evidence.phase_of(sample.iter).name}" if phased else ""
+        phased = phases.has_phases(run.corpus, run.model.config)
+        phase = f": {phases.phase_of(sample.iter).name}" if phased else ""
         progress.above(
             f"iter {sample.iter}{loss}{phase}",
             f"    {text.replace(chr(10), '↵')}",
@@ -229,7 +229,7 @@ def _show_samples(run: Run, told: int, progress: Progress) -> int:
     return len(run.samples)
 
 
-def _measured(found: evidence.Measures, corpus: Corpus) -> Iterator[str]:
+def _measured(found: textstats.Measures, corpus: Corpus) -> Iterator[str]:
     words = "" if found.words is None else f", {found.words:.0%} known words"
     yield (
         f"    {found.characters:.0%} of the {corpus.vocab_size} characters, "

@@ -11,7 +11,6 @@ parameters by name. Kernels run in the order of the calls, and a read waits for 
 """
 
 import math
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,10 +27,9 @@ from .. import sources
 from ..engine.fuse import JOINED, fuse
 from ..engine.plan import Command, Plan
 from ..engine.tensor import Storage, Tensor, tape_as_before
+from .fused import parts
 from .ranks import Ranks
-from .stands import parts
-
-BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (\w+)>")
+from .webgpu.wgsl import BINDING
 
 INNER = tuple(f"{sources.PACKAGE}.{name}." for name in ("engine", "devices"))
 
@@ -50,7 +48,8 @@ def asking_line() -> str:
 @lru_cache(256)
 def writable(code: str) -> tuple[bool, ...]:
     """For each storage buffer that a kernel's WGSL binds, whether it may write to it."""
-    return tuple(access == "read_write" for access in BINDING.findall(code))
+    kinds = [kind for _, kind, _, _ in BINDING.findall(code)]
+    return tuple(kind == "storage, read_write" for kind in kinds if kind != "uniform")
 
 
 @contextmanager
@@ -109,7 +108,7 @@ class Device(ABC):
     instead_of = ""  # why there is no WebGPU device; see open.py
     preparing = 0  # waits for compilers and trials that are in progress; see `prepares`
     has_clock = False  # see WebGPUDevice.timed
-    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/pair.py
+    cores, gain = 1, 0.0  # of a step, and how much faster two are: see devices/wasm/cores.py
     is_in_host_memory = True  # whether its memory is the host's
     ranks = Ranks()  # the processes that train together, one on each device
     tapped = False  # whether its kernels are noted: see tap.py
@@ -333,7 +332,7 @@ class Device(ABC):
     # What a subclass defines. `_check` raises DeviceError for a dispatch that cannot be.
 
     @abstractmethod
-    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/ring.py
+    def ring(self) -> Any: ...  # scalars that are read back: see devices/webgpu/readback.py
     @abstractmethod
     def is_original(self, kernel: str, digest: str) -> bool: ...  # whether it was not edited
     @abstractmethod

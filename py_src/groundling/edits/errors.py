@@ -20,12 +20,13 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import CodeType, TracebackType
 
 from .. import sources
+from .columns import from_bytes, units, whole
+from .introspect import MRO, attributes
 from .moved import MOVED
 
 CONSOLE = "<console"  # so begins the file name of what was typed at the prompt
@@ -116,10 +117,10 @@ def _frame(code: CodeType, at: int, line: int | None, files: Mapping[str, str]) 
     place = next(islice(code.co_positions(), at // 2, None), unknown) if at >= 0 else unknown
     _, end, column, end_column = place
     if place[0] != line or None in place:
-        span = line, *_whole(text)
+        span = line, *whole(text)
     else:
         last = _line(code.co_filename, path, end, files)
-        span = end, _from_bytes(text, column), _from_bytes(last, end_column)
+        span = end, from_bytes(text, column), from_bytes(last, end_column)
     end, column, end_column = span
     yours = path in files or path == ""
     return Frame(path, code.co_name, line, column, end, end_column, text[:MAX_LINE], yours)
@@ -130,7 +131,7 @@ def _syntax_frame(error: SyntaxError, files: Mapping[str, str]) -> Frame:
     path, line = shown_path(error.filename), max(1, error.lineno or 1)
     text = _line(error.filename, path, line, files) or (error.text or "").rstrip("\n")
     if not error.offset or error.offset < 1:
-        end, (column, end_column) = line, _whole(text)
+        end, (column, end_column) = line, whole(text)
     else:
         end = max(line, error.end_lineno or line)
         last = text if end == line else _line(error.filename, path, end, files)
@@ -156,21 +157,6 @@ def shown_path(file_name: str) -> str:
         if folder in name:
             return name.rpartition(folder)[2]
     return name.rpartition("/")[2]
-
-
-def units(text: str) -> int:
-    """How many UTF-16 code units a text has."""
-    return len(text) + sum(character > "\uffff" for character in text)
-
-
-def _from_bytes(text: str, column: int) -> int:
-    return units(text.encode("utf-8", "replace")[:column].decode("utf-8", "ignore"))
-
-
-def _whole(text: str) -> tuple[int, int]:
-    """The columns of all that is on a line but the blanks around it."""
-    start = len(text) - len(text.lstrip())
-    return start, max(start + 1, units(text.rstrip()))
 
 
 def _line(file_name: str, path: str, line: int, files: Mapping[str, str]) -> str:
@@ -213,7 +199,7 @@ def _wgsl_frame(kernel: str, problem: tuple | None, files: Mapping[str, str]) ->
         start = units(text[: column - 1]) if text else column - 1
         end = start + length
     else:
-        start, end = _whole(text)
+        start, end = whole(text)
     return Frame(path, "", line, start, line, end, text[:MAX_LINE], path in files)
 
 
@@ -246,20 +232,6 @@ def _attribute_hint(error: AttributeError) -> str:
         return f"Did you mean .{like}?"
     kind = type(error.obj)
     return f"What stands before the dot is {_a(kind.__name__)}, which has no {error.name}."
-
-
-def attributes(value: object) -> dict[str, object]:
-    """The attributes of an object and its classes, by name, read without calling their code."""
-    is_class = issubclass(type(value), type)
-    kinds = MRO(value if is_class else type(value))
-    found = {name: item for kind in reversed(kinds) for name, item in DICT(kind).items()}
-    if not is_class and not isinstance(found.get("__dict__"), property):
-        with suppress(AttributeError, TypeError):  # it may have slots instead, or nothing
-            found |= object.__getattribute__(value, "__dict__")
-    return found
-
-
-MRO, DICT = (vars(type)[name].__get__ for name in ("__mro__", "__dict__"))
 
 
 def _import_hint(error: ImportError) -> str:

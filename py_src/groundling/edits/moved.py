@@ -11,12 +11,16 @@ MOVED = {
     for folder, names in {
         "": "corpus>data",
         "cli/": "cli>main output terminal",
-        "devices/": "devices/__init__>base devices/helper>threads limits",
+        "devices/": "devices/__init__>base devices/helper>threads devices/originals>unedited "
+        "devices/stands>fused limits",
+        "devices/wasm/": "devices/wasm/pair>cores",
         "devices/webgpu/": "devices/memory>memory devices/tiles>tiles devices/trial>trial "
-        "devices/webgpu>device devices/wgsl>wgsl",
+        "devices/webgpu>device devices/webgpu/choice>autotune devices/webgpu/heads>attention "
+        "devices/webgpu/ring>readback devices/wgsl>wgsl",
         "edits/": "errors project recipes",
-        "engine/": "fuse jit ops recent tensor",
-        "labs/": "bench curve doctor entropy lens link parity twin",
+        "engine/": "engine/recent>lru fuse jit ops recent>lru tensor",
+        "labs/": "bench curve doctor entropy labs/counting>bigram labs/evidence>textstats lens "
+        "link parity twin",
         "runs/": "checkpoint configfile decoding inspector interchange presets records samples "
         "state>statefile strict texts",
     }.items()

@@ -18,7 +18,6 @@ A project was written by anyone. What is not exactly one is refused by a Project
 why; nothing of it is ever run here.
 """
 
-import base64
 import io
 import json
 import re
@@ -36,13 +35,13 @@ from ..runs.decoding import decode
 from ..runs.strict import HASH, NotJSON, check_keys, check_text
 from ..sources import hash_of
 from . import live
+from .fragment import MAX_LINK, fragment_of, pack, unpack
 from .moved import MOVED, carried
 
 FORMAT = "groundling-project-v1"
 MAX_FILE = 500_000  # bytes of UTF-8
 MAX_TOTAL = 2_000_000
 MAX_ZIP = 4_000_000
-MAX_LINK = 16_384  # characters of the fragment
 PREFIX = "code="
 MAX_NAME = 60  # characters
 LITTER = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS packs beside a folder's files
@@ -268,44 +267,15 @@ def to_link(project: Project) -> str:
 
 def from_link(text: str) -> Project:
     """The project in a link's fragment, or in a whole address with one. ProjectError."""
-    fragment = text.strip().rpartition("#")[2]
-    if len(fragment) > MAX_LINK:
-        raise ProjectError(
-            f"The link has {len(fragment):,} characters; none has more than {MAX_LINK:,}."
-        )
-    if not fragment.startswith(PREFIX):
-        raise ProjectError(f"The link holds no edits: after its # comes no {PREFIX}.")
     try:
+        fragment = fragment_of(text)
+        if not fragment.startswith(PREFIX):
+            raise ValueError(f"holds no edits: after its # comes no {PREFIX}.")
         raw = unpack(fragment.removeprefix(PREFIX), MAX_TOTAL)
     except ValueError as error:
         raise ProjectError(f"The link {error}") from None
     value = _parse(raw, "link", (*KEYS, "files"))
     return _project(value, value["files"])
-
-
-def pack(data: bytes) -> str:
-    """Base64url of deflated bytes."""
-    return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
-
-
-def unpack(text: str, most: int) -> bytes:
-    """The reverse; never more than `most` bytes. The ValueError goes on from "The link "."""
-    if strange := re.search("[^A-Za-z0-9_-]", text):
-        raise ValueError(
-            f"has {strange[0]!r} at character {strange.start():,} of its data, which no link has. "
-            "Did all of it arrive, and nothing else?"
-        )
-    unzip = zlib.decompressobj()
-    try:
-        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
-        data = unzip.decompress(packed, most + 1)
-    except (ValueError, zlib.error) as error:
-        raise ValueError(f"is cut short or damaged: {_sentence(error)}") from None
-    if len(data) > most:
-        raise ValueError(f"unpacks to more than the {most:,} bytes that it may have.")
-    if not unzip.eof or unzip.unused_data:
-        raise ValueError("is cut short or damaged: its packed data does not end where it should.")
-    return data
 
 
 # ---- what they share -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ each op and each op's gradients. On a small model most of a step is the time bet
 
 Two commands are joined only if no command in between and no later use could give another result.
 To add a rule: write the kernel and its NumPy reference, list what it stands for (see
-devices/stands.py), and map the tensors here.
+devices/fused.py), and map the tensors here.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .lru import LRU
 from .plan import Plan
-from .recent import Recent
 from .tensor import Tensor
 
 MOST_SHAPES = 8
@@ -40,7 +40,7 @@ def jit(device: Device) -> Callable:
     """
 
     def decorate(function: Callable) -> Callable:
-        captured = Recent(MOST_SHAPES)
+        captured = LRU(MOST_SHAPES)
 
         @wraps(function)
         def call(*arrays: np.ndarray):

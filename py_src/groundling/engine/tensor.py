@@ -150,6 +150,19 @@ class Tensor:
             raise RuntimeError("This tensor is not on the tape; backward() may have run already.")
         _walk(self, {self.index: self.device.one})
 
+    def register_hook(self, hook: Callable[[Tensor], None]) -> None:
+        """Call `hook` with the gradient of this tensor, an op's result, once the backward pass has
+        all of it. Unlike in PyTorch it may be off the tape: then the hook is never called.
+        """
+        if (inner := self._backward) is None:
+            return
+
+        def backward(dy, into):
+            hook(dy)
+            inner(dy, into)
+
+        self._backward = backward
+
 
 class Parameter(Tensor):
     """A tensor that is trained. Its gradient adds up in `grad` until `zero_grad`, as in PyTorch.

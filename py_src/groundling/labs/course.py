@@ -22,8 +22,8 @@ from ..runs.run import Run
 from .diagnosis import Verdict as Diagnosis
 from .doctor import CASES
 from .entropy import SHANNON_BITS, levels
-from .evidence import Evidence
 from .parity import check as parity
+from .textstats import TextStats
 from .twin import Verdict as Twins
 
 PIECE = 4096  # characters of a text that a model is tried on
@@ -120,8 +120,8 @@ def sampled(seen: Seen, times: int) -> str:
             f"Your run has written {len(run.samples)} of {times} samples. It writes one every "
             f"{run.sample_every:,} iterations: let it train."
         )
-    evidence, first, last = Evidence(run.corpus), run.samples[0], run.samples[-1]
-    before, after = evidence.of(first.text), evidence.of(last.text)
+    stats, first, last = TextStats(run.corpus), run.samples[0], run.samples[-1]
+    before, after = stats.of(first.text), stats.of(last.text)
     return (
         f"From iteration {first.iter:,} to {last.iter:,} the distance of its characters from the "
         f"text's went from {before.unigram_kl:.2f} to {after.unigram_kl:.2f} nats, and that of its "

@@ -38,8 +38,9 @@ from ..config import (
 )
 from ..data import BYTES, CHARACTERS, Corpus, tokenizer_of
 from ..devices.base import Device
+from ..edits.fragment import MAX_LINK, base64url, fragment_of, from_base64url, pack, unpack
 from ..edits.moved import carried
-from ..edits.project import MAX_LINK, MAX_TOTAL, check_files, pack, unpack
+from ..edits.project import MAX_TOTAL, check_files
 from ..engine.parameters import parameter_count
 from ..model import parameter_shapes
 from ..runs import strict
@@ -187,11 +188,11 @@ def dumps(link: Link) -> str:
             "device": link.device,
             "weights": link.weights,
             "trajectory": link.trajectory,
-            "losses": _base64(losses.tobytes()),
+            "losses": base64url(losses.tobytes()),
             **more,
         }
     )
-    fragment = pack(text.encode("ascii")) if link.edits else _base64(text.encode("ascii"))
+    fragment = pack(text.encode("ascii")) if link.edits else base64url(text.encode("ascii"))
     if len(fragment) > MAX_LINK:
         raise LinkError(
             f"With the run's edits the link would take {len(fragment):,} characters, and a link "
@@ -203,23 +204,16 @@ def dumps(link: Link) -> str:
 
 def loads(text: str) -> Link:
     """What a link claims: of its fragment, or of a whole address with one. LinkError."""
-    fragment = text.strip().rpartition("#")[2]
-    if len(fragment) > MAX_LINK:
-        raise LinkError(
-            f"The link has {len(fragment):,} characters; none has more than {MAX_LINK:,}."
-        )
-    if not fragment:
-        raise LinkError("The link is empty: nothing follows its #.")
-    if strange := re.search("[^A-Za-z0-9_-]", fragment):
-        raise LinkError(
-            f"The link has {strange[0]!r} at character {strange.start()}, which no link has. "
-            "Did all of it arrive, and nothing else?"
-        )
     try:
-        raw = base64.b64decode(fragment + "=" * (-len(fragment) % 4), altchars="-_", validate=True)
-        value = strict.parse(_inflated(fragment) if raw[:1] == DEFLATED else raw)
-    except LinkError:
-        raise
+        fragment = fragment_of(text)
+        if not fragment:
+            raise ValueError("is empty: nothing follows its #.")
+        raw = from_base64url(fragment)
+        raw = unpack(fragment, MAX_TOTAL) if raw[:1] == DEFLATED else raw
+    except ValueError as error:
+        raise LinkError(f"The link {error}") from None
+    try:
+        value = strict.parse(raw)
     except NotJSON as error:
         raise LinkError(f"The link is cut short or damaged: byte {error.at} of it.") from None
     except ValueError as error:
@@ -234,13 +228,6 @@ def loads(text: str) -> Link:
         return _check(value)
     except ValueError as error:
         raise LinkError(f"The link is wrong: {error}") from None
-
-
-def _inflated(fragment: str) -> bytes:
-    try:
-        return unpack(fragment, MAX_TOTAL)
-    except ValueError as error:
-        raise LinkError(f"The link {error}") from None
 
 
 def _check(value: dict) -> Link:
@@ -405,7 +392,3 @@ def _line(device: str) -> str:
 def _digest(numbers: object) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of numbers as little-endian float32."""
     return hashlib.sha256(np.asarray(numbers, "<f4").tobytes()).hexdigest()[:32]
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -14,7 +14,6 @@ times the float32 error of the reference, if that is more.
 
 import io
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
@@ -29,6 +28,7 @@ from ..data import Corpus
 from ..devices.base import Device, DeviceError
 from ..devices.kernels import KERNELS
 from ..devices.numpy import NumPyDevice
+from ..devices.webgpu.wgsl import BINDING
 from ..edits.errors import wgsl_problem
 from ..rng import Stream
 from ..runs.run import Run
@@ -44,7 +44,6 @@ SENTINEL = 0x7FC0ABCD  # which they hold: a NaN that no arithmetic makes
 CHARACTERS = "".join(map(chr, range(48, 48 + 65)))
 SMALL = GPTConfig(65, block_size=67, n_layer=1, n_head=3, n_embd=12, d_ff=20, dropout=0.1)
 ORDINARY = GPTConfig(65)  # for code that cannot do with SMALL
-BINDING = re.compile(r"@binding\(\d+\)\s*var<storage, (?:read|read_write)> (\w+)")
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _check(name: str, calls: list[Call], device: Device) -> Row:
     if not calls:
         text = "It compiles. This model does not use it, so it was not checked further."
         return Row(name, True, None, 0.0, "", text)
-    names = BINDING.findall(code)
+    names = [name for _, kind, name, _ in BINDING.findall(code) if kind != "uniform"]
     worst, row = -math.inf, None
     for call, found in zip(calls, results, strict=True):
         ratio, each = _compare(name, names, call, found)

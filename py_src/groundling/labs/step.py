@@ -222,15 +222,12 @@ class _Watch:
         if not isinstance(tensor, Tensor):
             return
         self.seen[name] = tensor.numpy()
-        if (inner := tensor._backward) is None:
-            return
 
-        def backward(dy: Tensor, into: Callable) -> None:
+        def note(dy: Tensor) -> None:
             self.places[f"{name} back"] = len(self.calls)
             self.seen[f"{name} back"] = dy.numpy()
-            inner(dy, into)
 
-        tensor._backward = backward
+        tensor.register_hook(note)
 
     def _all(self, names: list[str]) -> list[np.ndarray]:
         try:

@@ -2,7 +2,7 @@
 
     sample = write(model, corpus, stream, iter=200, loss=2.77)
 
-labs/evidence.py has what can be measured of it.
+labs/textstats.py has what can be measured of it.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 // The page's end of the worker: starts it, hands it commands and hands on what it tells. What is said
 // to it before Python is ready, it keeps.
 
-import { startWorker } from "./confine";
+import { startWorker } from "./startWorker";
 import { faultOfScript, STALL_MS } from "./host";
-import { recall, remember } from "./local";
+import { recall, remember } from "./localStorage";
 import type { Command, DeviceName, Report } from "./protocol";
 import type { Told } from "./reports";
 

@@ -20,7 +20,7 @@ import {
   remember,
 } from "./output";
 import { send } from "../run/supervision";
-import { looks } from "./looks";
+import { looks } from "./theme";
 import { evaluating } from "../run/state";
 import type { ArrayView } from "../base/protocol";
 import { Fault } from "./Frames";

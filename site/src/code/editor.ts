@@ -40,11 +40,11 @@ import { effect, signal } from "@preact/signals";
 import { help, lints, offset, pathOf } from "./assist";
 import { originals, overlay, raised, sources } from "./state";
 import { nameOf } from "../base/paths";
-import { looks } from "./looks";
+import { looks } from "./theme";
 import { noteAfter, noted, recallNotes } from "./notes";
 import { isPath } from "./projects";
 import type { Files, Frame } from "../base/protocol";
-import { UNSEEN } from "../ui/reveal";
+import { UNSEEN } from "../ui/invisible";
 import { assemblyScript, wgsl } from "./wgsl";
 
 const SETTLE_MS = 150; // of no typing, then the overlay follows

@@ -4,7 +4,7 @@
 import { computed, signal } from "@preact/signals";
 import { type EditorState, type Extension, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, WidgetType } from "@codemirror/view";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { type Line, translated } from "../base/translated";
 import { pathOf } from "./assist";
 

@@ -2,7 +2,7 @@
 // had written it. A project is never run by itself.
 
 import { signal } from "@preact/signals";
-import { drop, keys, recall, remember } from "../base/local";
+import { drop, keys, recall, remember } from "../base/localStorage";
 import { EDITABLE, type Files, MAX_FILE, MAX_FILES, MAX_NAME } from "../base/protocol";
 
 const CURRENT = "groundling-project";

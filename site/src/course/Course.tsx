@@ -7,8 +7,8 @@ import { CopyEmbed } from "../ui/CopyEmbed";
 import { Field } from "../ui/Field";
 import { focusHome } from "../ui/focus";
 import { Term } from "../ui/Term";
-import { calm } from "../ui/seen";
-import type { Word } from "../ui/words";
+import { calm } from "../ui/visibility";
+import type { Word } from "../ui/glossary";
 import type { Lesson } from "./lesson";
 import { before, doneOf, isDone, type Part, progress, reset, undo } from "./progress";
 import {

@@ -2,7 +2,7 @@
 // its task was done and when its question was answered, and the answer.
 
 import { signal } from "@preact/signals";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 
 const KEY = "groundling.course";
 

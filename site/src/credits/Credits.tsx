@@ -4,7 +4,7 @@ import { highlight } from "../code/highlight";
 import { send } from "../run/supervision";
 import type { Source } from "../base/protocol";
 import { sources } from "../code/state";
-import { calm, useSeen } from "../ui/seen";
+import { calm, useSeen } from "../ui/visibility";
 import { phase } from "../run/state";
 import { asking, problem, recited } from "./state";
 import { loadReference, refused, voices } from "../run/voices";

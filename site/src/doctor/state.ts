@@ -5,7 +5,7 @@ import type { Case, CaseReport, Diagnosis, Level } from "../base/protocol";
 import { outside } from "../base/numbers";
 import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { isAway } from "../run/state";
+import { whenAway } from "../run/background";
 
 /** A case that waits, runs, or has run. */
 interface Examined extends Pick<CaseReport, "iters" | "message" | "verdict"> {
@@ -75,10 +75,7 @@ export const reports = {
     change(name, { phase, iters, message, verdict });
     if (phase !== "running" && phase !== "done") forgetAsked();
   },
-  /** What was asked for as the run went on, or failed, has not begun. */
-  phase({ phase }) {
-    if (isAway(phase)) forgetAsked();
-  },
+  phase: whenAway(forgetAsked),
 } satisfies Reports;
 
 /** Those that were to come after one that was ended do not come. */

@@ -4,7 +4,7 @@
 import "./embed.css";
 import { megabytes } from "../base/format";
 import { allBytes, faultOfScript, here } from "../base/host";
-import { recall, THEME } from "../base/local";
+import { recall, THEME } from "../base/localStorage";
 import { type PanelName, PANELS, readPanel, type Settings } from "../base/panels";
 
 /** Where the page's script puts its parts: a lesson has the run, the code and the tabs beside it. */

@@ -3,7 +3,7 @@ import { asked, end, go, type Place, stop, STOPS } from "./state";
 import { address } from "../base/fragment";
 import { phase } from "../run/state";
 import { focusHome } from "../ui/focus";
-import { calm } from "../ui/seen";
+import { calm } from "../ui/visibility";
 
 /** Ends the look; the focus goes on to what can be pressed first. */
 function leave(): void {

@@ -3,7 +3,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { leaveFragment, lessonFragment } from "../base/fragment";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { phase } from "../run/state";
 
 export const STOPS = [

@@ -10,7 +10,7 @@ import { inForce } from "../code/state";
 import { evaluating, hasRun, phase } from "../run/state";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
-import { useSeen } from "../ui/seen";
+import { useSeen } from "../ui/visibility";
 import { colour, colours } from "../ui/theme";
 import { loadReference, refused, voices } from "../run/voices";
 import { Term } from "../ui/Term";

@@ -21,12 +21,12 @@ import { Term } from "../ui/Term";
 import { ThemeToggle } from "../ui/ThemeToggle";
 import { keepFocus } from "../ui/focus";
 import { followTheme } from "../ui/theme";
-import type { Word } from "../ui/words";
+import type { Word } from "../ui/glossary";
 import { watchForRenewal } from "./Renewal";
 import { Runner } from "./Runner";
 import { Alone } from "./Alone";
 import { acceptDrops } from "./drops";
-import { themeAsked } from "./given";
+import { themeAsked } from "./panelSettings";
 import { receive } from "./receive";
 import { recallView, Views, watchPanel } from "./views";
 

@@ -1,7 +1,7 @@
 // What the worker tells, handed to each part of the page that has to do with it.
 
 import { batch } from "@preact/signals";
-import * as files from "../base/pieces";
+import * as files from "../base/receivedFiles";
 import type { Reports, Told } from "../base/reports";
 import * as console from "../code/output";
 import * as code from "../code/state";

@@ -14,13 +14,13 @@ import { OneStep } from "../step/OneStep";
 import { Talk } from "../talk/Talk";
 import { Text } from "../text/Text";
 import { Twin } from "../twin/Twin";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { askedPanel, isFrame } from "../base/fragment";
 import { isPanel, PANELS, readPanel } from "../base/panels";
 import { notice } from "../run/state";
 import { CopyEmbed } from "../ui/CopyEmbed";
 import { byKey } from "../ui/keys";
-import { fill, settingsOf } from "./given";
+import { fill, settingsOf } from "./panelSettings";
 
 type ViewName =
   | "text"

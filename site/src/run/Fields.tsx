@@ -2,7 +2,7 @@ import { firstProblem, noteInput, problem, type FieldName } from "./settings";
 import { parse } from "../base/numbers";
 import { send } from "./supervision";
 import { fields, hasRun, limits, phase, progress } from "./state";
-import type { Word } from "../ui/words";
+import type { Word } from "../ui/glossary";
 import { Term } from "../ui/Term";
 
 const INPUTS: { name: FieldName; label: string; word: Word }[] = [

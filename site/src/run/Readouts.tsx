@@ -1,7 +1,7 @@
 import { planned } from "./settings";
 import * as format from "../base/format";
 import { progress } from "./state";
-import type { Word } from "../ui/words";
+import type { Word } from "../ui/glossary";
 import { Term } from "../ui/Term";
 
 /** Where the run stands, in figures. */

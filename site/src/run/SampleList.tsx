@@ -2,7 +2,7 @@ import * as format from "../base/format";
 import type { Counted, Measures, Phase, Sample } from "../base/protocol";
 
 import { phase, progress, samples, setting } from "./state";
-import type { Word } from "../ui/words";
+import type { Word } from "../ui/glossary";
 import { Term } from "../ui/Term";
 
 const share = (value: number | null) => (value === null ? "—" : `${Math.round(100 * value)}%`);

@@ -2,7 +2,7 @@
 // what the reader asks of it.
 
 import { computed, signal } from "@preact/signals";
-import { assembled } from "../base/pieces";
+import { assembled } from "../base/receivedFiles";
 import type {
   Adapter,
   AskedReport,
@@ -111,9 +111,6 @@ export const stuck = signal(false);
 export const hasRun = computed(
   () => !["booting", "ready"].includes(phase.value) && adapter.value !== null,
 );
-
-/** Whether Python, in this phase, begins no work beside the run: what came for it was dropped. */
-export const isAway = (phase: Phase) => phase === "training" || phase === "error";
 
 /** Why nothing beside the run can be computed now, or "". */
 export function hindrance(): string {

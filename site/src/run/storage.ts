@@ -1,7 +1,7 @@
 // The browser's storage, which autosave uses: how full it is, and that it may stay.
 
 import { effect, signal } from "@preact/signals";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { autosaved, offer } from "./state";
 
 const KEY = "groundling-asked-to-persist";

@@ -4,7 +4,7 @@ import { diffOf } from "../code/edits";
 import { Diff } from "../ui/Diff";
 import { axes, fixed, Plot, type PlotOptions } from "../ui/Plot";
 import { colour } from "../ui/theme";
-import { overlaid, type Points } from "./overlay";
+import { overlaid, type Points } from "./resample";
 import { compared, type Kept } from "./state";
 
 const HUES = 8; // in shelf.css; after those the lines are dashed

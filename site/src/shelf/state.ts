@@ -2,7 +2,7 @@
 // list is sorted. Each run comes from Python when it ends, pauses or is replaced.
 
 import { batch, computed, signal } from "@preact/signals";
-import { assembled, offer } from "../base/pieces";
+import { assembled, offer } from "../base/receivedFiles";
 import { count } from "../base/format";
 import { page } from "../base/fragment";
 import { MAX_SHELF_STATE, type ShelfRun } from "../base/protocol";

@@ -3,7 +3,7 @@
 // weights, if it has them. A file is written whole or not at all, so a tab that closes and a full disk
 // leave what was there. One tab writes at a time, and the others are told by an event of localStorage.
 
-import { remember } from "../base/local";
+import { remember } from "../base/localStorage";
 import { MAX_SHELF, type ShelfRun } from "../base/protocol";
 
 /** A run on the shelf. */

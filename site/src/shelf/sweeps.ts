@@ -5,7 +5,7 @@ import { outside } from "../base/numbers";
 import { type FormField, MAX_SWEEP, type SweepReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { isAway } from "../run/state";
+import { endedWithPython, forgetIfAway } from "../run/background";
 import { send } from "../run/supervision";
 
 /** The settings of a training, once Python has told. */
@@ -43,13 +43,7 @@ export const reports = {
   sweep({ type: _, ...now }) {
     sweep.value = now;
   },
-  /** What was asked for as the run went on, or failed, has not begun. */
-  phase({ phase }) {
-    if (isAway(phase) && sweep.value?.phase === "running") sweep.value = null;
-  },
+  phase: forgetIfAway(sweep),
 } satisfies Reports;
 
-onRestart(() => {
-  if (sweep.value?.phase !== "running") return;
-  sweep.value = { ...sweep.value, phase: "failed", message: "Python was ended while it trained." };
-});
+onRestart(() => endedWithPython(sweep, "Python was ended while it trained."));

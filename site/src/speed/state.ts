@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import type { SpeedReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { isAway } from "../run/state";
+import { endedWithPython, forgetIfAway } from "../run/background";
 
 /** The measurement that runs, or the last that did. */
 export const speed = signal<Omit<SpeedReport, "type"> | null>(null);
@@ -23,13 +23,7 @@ export const reports = {
     const { device, step } = now.figures ?? {};
     if (device && step) steps.value = new Map(steps.value).set(device, step);
   },
-  /** What was asked for as the run went on, or failed, has not begun. */
-  phase({ phase }) {
-    if (isAway(phase) && speed.value?.phase === "running") speed.value = null;
-  },
+  phase: forgetIfAway(speed),
 } satisfies Reports;
 
-onRestart(() => {
-  if (speed.value?.phase !== "running") return;
-  speed.value = { ...speed.value, phase: "failed", message: "Python was ended while it measured." };
-});
+onRestart(() => endedWithPython(speed, "Python was ended while it measured."));

@@ -20,7 +20,7 @@ import { loadReference, refused } from "../run/voices";
 import { announce } from "../ui/announce";
 import { Head } from "../ui/Head";
 import { byKey } from "../ui/keys";
-import { useSeen } from "../ui/seen";
+import { useSeen } from "../ui/visibility";
 import { at, canAsk, choice, missing, now, source } from "./state";
 
 const FUSE = `${LIBRARY}engine/fuse.py`;

@@ -11,7 +11,7 @@ import { begin, fields, knobs, most, PROMPT, picked, problem, text, weigh, weigh
 import { isThere } from "../run/Sources";
 import { loadReference, openVoice, refused, voices } from "../run/voices";
 import { Field } from "../ui/Field";
-import { useSeen } from "../ui/seen";
+import { useSeen } from "../ui/visibility";
 import { Term } from "../ui/Term";
 
 const LN2 = Math.log(2);

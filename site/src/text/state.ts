@@ -5,7 +5,7 @@ import { count } from "../base/format";
 import { signal } from "@preact/signals";
 import { config } from "../run/state";
 import { send } from "../run/supervision";
-import { recall, remember } from "../base/local";
+import { recall, remember } from "../base/localStorage";
 import { parse } from "../base/numbers";
 import { bytesOf } from "../base/reading";
 import { Questions } from "../base/questions";

@@ -5,7 +5,7 @@ import { MAX_TWIN, type TwinReport } from "../base/protocol";
 import { outside } from "../base/numbers";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
-import { isAway } from "../run/state";
+import { endedWithPython, forgetIfAway } from "../run/background";
 
 /** What the fields hold: nothing but what the next twin would be. */
 export const twinFields = {
@@ -43,13 +43,7 @@ export const reports = {
     if (records.length) curvesVersion.value++;
     twin.value = now;
   },
-  /** What was asked for as the run went on, or failed, has not begun. */
-  phase({ phase }) {
-    if (isAway(phase) && twin.value?.phase === "running") twin.value = null;
-  },
+  phase: forgetIfAway(twin),
 } satisfies Reports;
 
-onRestart(() => {
-  if (twin.value?.phase !== "running") return;
-  twin.value = { ...twin.value, phase: "failed", message: "Python was ended while they trained." };
-});
+onRestart(() => endedWithPython(twin, "Python was ended while they trained."));

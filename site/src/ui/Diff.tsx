@@ -2,7 +2,7 @@ import { count } from "../base/format";
 import { useSignal } from "@preact/signals";
 import { nameOf } from "../base/paths";
 import { type FileDiff, parseDiff, tally } from "./unified";
-import { reveal } from "./reveal";
+import { reveal } from "./invisible";
 
 const SIGNS = { same: " ", added: "+", removed: "−", gap: "" } as const;
 const MOST_LINES = 4000; // that are shown before they are asked for: anyone may have written them

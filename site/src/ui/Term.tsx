@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
-import { WORDS, type Word } from "./words";
+import { WORDS, type Word } from "./glossary";
 
 const WAIT_MS = 250; // a pointer that only passes by opens nothing
 const LEAVE_MS = 200; // time enough to go over to the explanation, or back to the word

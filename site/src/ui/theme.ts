@@ -1,7 +1,7 @@
 // Light, dark, or as the system has it. base.css does the rest with light-dark().
 
 import { effect, signal } from "@preact/signals";
-import { recall, remember, THEME } from "../base/local";
+import { recall, remember, THEME } from "../base/localStorage";
 
 export type Theme = "system" | "light" | "dark";
 

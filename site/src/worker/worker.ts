@@ -8,7 +8,7 @@ import { bytesOf, scriptOf, watched } from "./download";
 import { damaged, Fault, here } from "../base/host";
 import { openNotes, openStore } from "./opfs";
 import { dropPlan, makePlan, runPlan } from "./plan";
-import { Second } from "./second";
+import { SecondCore } from "./secondCore";
 import type { Command, DeviceName, Missing, Report, Stage } from "../base/protocol";
 import { sfc32 } from "./sfc32";
 
@@ -65,7 +65,7 @@ async function boot(): Promise<Main> {
     ["numpy.zip", "groundling.zip", "data/tinyshakespeare.txt"].map(bytesOf),
   );
   ours.catch(() => {}); // it is awaited below
-  const isAlone = new URL(import.meta.url).search !== ""; // see confine.ts
+  const isAlone = new URL(import.meta.url).search !== ""; // see base/startWorker.ts
   const storage = openStore(isAlone);
   const notes = openNotes();
   stage("python", 0, 1);
@@ -106,7 +106,7 @@ async function boot(): Promise<Main> {
     dropPlan,
     makePlan,
     runPlan,
-    Second,
+    SecondCore,
     sfc32,
     store: noStore ? null : store,
     notes: await notes,

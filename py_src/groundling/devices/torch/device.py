@@ -15,9 +15,9 @@ import torch
 from ...engine.tensor import Tensor
 from ..base import DeviceError, writable
 from ..numpy import NumPyDevice
-from ..originals import is_original
 from ..ranks import started
 from ..sizes import fits
+from ..unedited import is_original
 from .kernels import KERNELS
 from .ranks import AVERAGE, ranks
 

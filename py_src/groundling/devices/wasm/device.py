@@ -14,11 +14,11 @@ from ...engine.plan import Plan
 from ...engine.tensor import Tensor
 from ..base import Inputs, writable
 from ..numpy import NumPyDevice
-from ..originals import is_original
 from ..sizes import SIZES, fits, told
+from ..unedited import is_original
+from .cores import Pair, Trial
 from .halves import Halves, halve, stretches
 from .hosts import open_host
-from .pair import Pair, Trial
 
 MOST_WORKSPACE = 2**28  # bytes
 

@@ -15,7 +15,7 @@ from ...engine.plan import Command, Plan
 from ...engine.tensor import Storage, Tensor
 from ..kernels import KERNELS
 from ..numpy import NumPyDevice
-from ..originals import is_original
+from ..unedited import is_original
 
 WORD = 4  # bytes of a number
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ... import sources
 from ..base import DeviceError
-from .pair import Second
+from .cores import SecondCore
 
 MODULE = "wasm/kernels.wasm"
 PAGE = 2**16  # bytes, in which WebAssembly's memory grows
@@ -51,8 +51,8 @@ class Pyodide:
             raise DeviceError(f"The kernels for the CPU do not start here: {error}.") from error
         self.exports: dict[str, Callable] = dict(Object.entries(instance.exports))
 
-    def second(self) -> Second | None:
-        """A second core; None, but the page has one: see py_src/browser/second.py."""
+    def second(self) -> SecondCore | None:
+        """A second core; None, but the page has one: see py_src/browser/second_core.py."""
 
     def call(self, name: str, *arguments: float) -> Callable[[], int | None]:
         """A call of an export."""

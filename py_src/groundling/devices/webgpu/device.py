@@ -17,16 +17,16 @@ import wgpu
 
 from ... import sources
 from ...engine.fuse import JOINED, meet, region, split
+from ...engine.lru import LRU
 from ...engine.plan import Command, Plan
-from ...engine.recent import Recent
 from ...engine.tensor import Tensor
 from ..base import Device, DeviceError
-from ..stands import digest
-from . import heads, plans, tiles, wgsl
-from .choice import Choice
+from ..fused import digest
+from . import attention, plans, tiles, wgsl
+from .autotune import Choice
 from .clock import CLOCK, Clock
 from .kernel import BINDABLE, Kernel
-from .ring import Ring
+from .readback import Ring
 from .upload import Upload
 
 # Requested at the adapter's maximum, as all parameters of a model are one buffer.
@@ -67,9 +67,9 @@ class WebGPUDevice(Device):
             self.most_turns = 65_535  # LP_MAX_TGSI_LOOP_ITERATIONS: it ends a loop without an error
         self.kernels: dict[str, Kernel] = {}
         by = self.wgpu, self.kernel, self.clock, self.is_emulated, self.description
-        self.products, self.attention = Choice(tiles, *by), Choice(heads, *by)
-        self._joined = Recent(MOST_JOINED)  # by the codes of both, and the buffers that they share
-        self._uniforms = Recent(MOST_UNIFORMS)  # by their bytes
+        self.products, self.attention = Choice(tiles, *by), Choice(attention, *by)
+        self._joined = LRU(MOST_JOINED)  # by the codes of both, and the buffers that they share
+        self._uniforms = LRU(MOST_UNIFORMS)  # by their bytes
         self._unused: list[wgpu.GPUBuffer] = []  # to be destroyed after the next submit
         self._encoder = self._pass = None
         self._pending: Pending | None = None  # replays to submit; then there is no encoder
@@ -187,7 +187,7 @@ class WebGPUDevice(Device):
         return "" if JOINED in kernel else self.kernel(kernel).code
 
     def is_original(self, kernel: str, known: str) -> bool:
-        """Whether a kernel's code has that digest: see stands.py."""
+        """Whether a kernel's code has that digest: see fused.py."""
         return digest(self.kernel(kernel).code) == known
 
     def run(self, kernel: str, *tensors: Tensor, **params: float) -> None:
@@ -241,7 +241,7 @@ class WebGPUDevice(Device):
         self._fold(name, kernel.workgroups(params))
 
     def _running(self, name: str, params: dict) -> Kernel:
-        """A kernel in its plain form, or in the form that choice.py has chosen."""
+        """A kernel in its plain form, or in the form that autotune.py has chosen."""
         kernel = self.kernel(name)
         for choice in (self.products, self.attention) if kernel.is_original else ():
             if name in choice.family.KERNELS:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import wgpu
 
-from ...engine.recent import Recent
+from ...engine.lru import LRU
 from ...engine.tensor import Tensor
 from ..base import DeviceError, prepares
 from . import wgsl
@@ -30,16 +30,17 @@ class Kernel:
     def __init__(self, device: wgpu.GPUDevice, name: str, code: str, is_original: bool = False):
         self.device, self.name, self.code = device, name, code
         self.is_original = is_original  # the library's text, without edits
-        bindings = re.findall(r"@binding\((\d+)\)\s*var<([\w, ]+)>", code)
-        if [int(number) for number, _ in bindings] != list(range(len(bindings))) or not bindings:
+        bindings = wgsl.BINDING.findall(code)
+        kinds = [kind for _, kind, _, _ in bindings]
+        if [int(number) for number, *_ in bindings] != list(range(len(bindings))) or not bindings:
             raise DeviceError(f"Kernel {name}: its bindings must be numbered 0, 1, 2 … in order.")
-        if "uniform" in [kind for _, kind in bindings[:-1]] or bindings[-1][1] != "uniform":
+        if "uniform" in kinds[:-1] or kinds[-1] != "uniform":
             raise DeviceError(
                 f"Kernel {name}: the uniform with its parameters must be the last binding."
             )
-        self.access = [kind for _, kind in bindings[:-1]]
+        self.access = kinds[:-1]
         self.n_buffers = len(self.access)
-        self.elements = [kind for _, kind in re.findall(wgsl.STORAGE, code)]  # types
+        self.elements = [element for *_, element in bindings[:-1]]  # types
         fields = re.search(r"struct Params\s*{([^}]*)}", code)
         grid = re.search(r"^// grid: (.+)$", code, re.M)
         if not fields or not grid:
@@ -61,10 +62,10 @@ class Kernel:
                     "visibility": wgpu.ShaderStage.COMPUTE,
                     "buffer": {"type": types[kind]},
                 }
-                for i, (_, kind) in enumerate(bindings)
+                for i, kind in enumerate(kinds)
             ]
         )
-        self._pipelines = Recent(MOST_PIPELINES)  # by the values of its constants
+        self._pipelines = LRU(MOST_PIPELINES)  # by the values of its constants
         self._begun: dict[tuple, wgpu.GPUPromise] = {}
 
     def pack(self, params: dict) -> bytes:

@@ -1,5 +1,5 @@
 """What is remembered of an adapter from one start to the next: the forms of kernels that trials
-chose (see choice.py).
+chose (see autotune.py).
 
 It is a small JSON table, by a hash of the adapter, its driver and the kernels, kept in `store`: by
 default nowhere, by the command line in a file, by the page in the browser's storage. It is a hint
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Protocol
 
 from ... import sources
-from . import heads, tiles
+from . import attention, tiles
 
 MOST, LONGEST = 16, 4096  # entries, and bytes of the table
 DECIDING = f"{sources.LIBRARY}devices/webgpu/"  # the code of trials and forms
@@ -58,7 +58,7 @@ class File:
 
 def key(description: str, adapter_info: Mapping[str, object], family: ModuleType) -> str:
     """A hash of an adapter, its driver, and the code of the trial and of a family's forms: tiles.py
-    or heads.py.
+    or attention.py.
     """
     paths = [sources.kernel_path(name) for name in sorted(family.KERNELS)]
     paths += family.TEMPLATES
@@ -94,4 +94,4 @@ def _table() -> dict[str, str]:
         return {}
     if not isinstance(table, dict):
         return {}
-    return {key: name for key, name in table.items() if name in tiles.FORMS + heads.FORMS}
+    return {key: name for key, name in table.items() if name in tiles.FORMS + attention.FORMS}

@@ -5,7 +5,7 @@ loaded one by one: the plain form, "4 x 4". The other forms are templates that s
 what is put into them: `shaders/tiles/wide.wgsl` ("8 x 8") and `shaders/tiles/shared.wgsl`
 ("32 x 32" and larger). `text` fills one in. What a kernel's own file declares stays, and every sum
 keeps its order, so the results are the same to the bit wherever the compiler keeps that order.
-choice.py chooses between the forms.
+autotune.py chooses between the forms.
 
 Only a "split" sum has another order, so no time decides on it: `parts` is a rule of sizes alone.
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 
 LANES = 64  # invocations in a workgroup of each part
 FIELD = r"(\w+)\s*:\s*(u32|f32)"
-STORAGE = r"var<storage, (\w+)> \w+: array<(\w+)>"
+NUMBER = r"@binding\((\d+)\)"
+BINDING = re.compile(NUMBER + r"\s*var<([\w, ]+)>\s*(\w*)\s*:?\s*(?:array<([\w<>, ]+)>)?")
+"""A buffer's number, its kind ("storage, read" or "uniform"), its name, and an array's type."""
 DECLARATION = re.compile(
     r"(?:@\w+(?: *\([^)]*\))?\s*)*"  # attributes
     r"\b(?:struct|const|fn|override|alias|var(?:<[^>]*>)?)\s+(\w+)[^;{]*[;{]"
@@ -51,14 +53,15 @@ def join(codes: Sequence[str], grids: Sequence[str], buffers: Sequence[int]) -> 
         fields += [f"{letter}_{name}: {kind}" for name, kind in re.findall(FIELD, params)]
         names = {name: _own(letter, name) for name in parts}
         for name, text in list(parts.items()):
-            if not (storage := re.search(STORAGE, text)):
+            buffer = BINDING.search(text)
+            if not buffer or buffer[2] == "uniform":
                 continue
             number = next(numbers)
             if number in bound:
                 names[name] = bound[number]
                 del parts[name]
             else:
-                parts[name] = f"@group(0) @binding({len(bound)}) {storage[0]};"
+                parts[name] = re.sub(NUMBER, f"@binding({len(bound)})", text)
                 bound[number] = names[name]
         shape, arguments = re.search(MAIN, main).groups()
         plain = re.sub(r"@builtin\(\w+\) *", "", arguments)

@@ -22,7 +22,7 @@ STOP_ITERS = 6  # what is in flight, the iteration and an evaluation
 STOP_FIRST = 8.0  # seconds for them, where nobody knows yet how long an iteration takes
 
 
-class Stops:
+class Watchdog:
     """When a session was asked to stop, and its waits since. `enders` end the work of a view."""
 
     def __init__(self, clock: Callable[[], float], enders: Collection[str]):

@@ -1,20 +1,20 @@
-"""A second core for the wasm device: a worker that site/src/worker/second.ts starts. Python waits
-for it by JSPI, and where it cannot wait, a run is on one core.
+"""A second core for the wasm device: a worker that site/src/worker/secondCore.ts starts. Python
+waits for it by JSPI, and where it cannot wait, a run is on one core.
 """
 
 from typing import Any
 
 import js
 import pyodide_js
-from groundling_js import Second as Worker
+from groundling_js import SecondCore as Worker
 from pyodide.ffi import can_run_sync, to_js
 from wgpu.promise import wait
 
 from groundling.devices.wasm.hosts import Pyodide
 
 
-class Second:
-    """See groundling/devices/wasm/pair.py."""
+class SecondCore:
+    """See groundling/devices/wasm/cores.py."""
 
     def __init__(self, module: Any):
         self.worker = Worker.new(module, pyodide_js._module.memory)
@@ -36,4 +36,4 @@ class Second:
 def install() -> None:
     """Give the wasm device a second core, if this machine has one."""
     if js.navigator.hardwareConcurrency > 1:
-        Pyodide.second = lambda host: Second(host.module)
+        Pyodide.second = lambda host: SecondCore(host.module)

@@ -4,7 +4,7 @@ A kernel's file in `shaders/` computes four queries (or keys) of a head an invoc
 that are loaded one by one: the plain form, "4 rows". In the other, "64 rows", a workgroup computes
 64 and keeps the rows that they all need in shared memory: `shaders/tiles/attention.wgsl` and
 `attention_backward.wgsl`. Every sum keeps its order, so the results are the same to the bit
-wherever the compiler keeps that order. choice.py chooses between the forms. What this module has
+wherever the compiler keeps that order. autotune.py chooses between the forms. What this module has
 for it, tiles.py has for the products.
 """
 

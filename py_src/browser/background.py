@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GONE = "The device was lost or changed before this was done."
 
 
-class Beside(View):
+class BackgroundView(View):
     """A view with work of its own: a generator that is advanced for about a frame at a time."""
 
     work: Generator | None = None
@@ -98,7 +98,7 @@ class Beside(View):
         self.shown()
 
     def _run(self, step: Callable[[], None]) -> None:
-        with beside(self.session, self._fail), self.around():
+        with isolated(self.session, self._fail), self.around():
             step()
 
     def _fail(self, error: BaseException) -> None:
@@ -108,13 +108,13 @@ class Beside(View):
     def _end(self) -> None:
         work, self.work = self.work, None
         if work is not None:
-            with beside(self.session, lambda error: None), self.around():
+            with isolated(self.session, lambda error: None), self.around():
                 work.close()  # it may be in the middle of a `with`
         self.let_go()
 
 
 @contextmanager
-def beside(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
+def isolated(session: PageSession, tell: Callable[[BaseException], None]) -> Iterator[None]:
     """Run work beside the run in the block. What it raises is passed to `tell`, except that the
     device was lost; the run's device, tape and model are afterwards as they were before, and its
     weights are not written to.

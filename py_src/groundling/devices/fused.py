@@ -1,10 +1,10 @@
-"""Kernels that do the work of two: see engine/fuse.py.
+"""Fused kernels, which do the work of two: see engine/fuse.py.
 
 Such a kernel names at its head the kernels that it was made from, each with a digest of its code:
 `// stands for: matmul_nn 1dcab869, add 367a65ca`. If one of them has been edited, the two run by
 themselves. After the same change in the kernel that stands for it, this writes the new digests:
 
-    python -m groundling.devices.stands
+    python -m groundling.devices.fused
 """
 
 import hashlib

@@ -1,10 +1,10 @@
-"""A cache of limited size."""
+"""A cache of limited size: the least recently used is evicted."""
 
 from collections.abc import Callable, Hashable
 from typing import Any
 
 
-class Recent(dict):
+class LRU(dict):
     """A cache of at most `most` values: the least recently used is evicted."""
 
     def __init__(self, most: int):

@@ -1,5 +1,5 @@
-// A second core for half of each step: a worker that runs half.ts. It is started when it is first
-// needed, and ended when it has had nothing to do for a while.
+// A second core for half of each step: a worker that runs secondCoreWorker.ts. It is started when it
+// is first needed, and ended when it has had nothing to do for a while.
 
 import { confined } from "../base/confined";
 import { gather, PAGE, scatter, type Job, type Order } from "./job";
@@ -10,8 +10,8 @@ let address = "";
 
 type Left = Uint8Array; // what the job leaves
 
-/** Used by py_src/browser/second.py. */
-export class Second {
+/** Used by py_src/browser/second_core.py. */
+export class SecondCore {
   /** Whether it has nothing to do. It is not free before a late answer, nor ever after it died. */
   free = true;
   private worker: Worker | null = null;
@@ -45,7 +45,7 @@ export class Second {
 
   private async send(job: Job): Promise<Left> {
     const isKnown = this.worker !== null && job === this.job;
-    const worker = (this.worker ??= new Worker((address ||= confined("half.js")), {
+    const worker = (this.worker ??= new Worker((address ||= confined("secondCoreWorker.js")), {
       type: "module",
     }));
     this.job = job;

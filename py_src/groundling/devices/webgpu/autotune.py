@@ -1,5 +1,5 @@
 """Which form of a family of kernels is the fastest on a device: of the matrix products, whose forms
-are in tiles.py, or of attention, whose forms are in heads.py.
+are in tiles.py, or of attention, whose forms are in attention.py.
 
 A run must not depend on a measurement of time, so time decides only between forms that give the
 same numbers to the bit. Where the compiler reorders sums, so that all forms differ, a GPU takes the
@@ -24,13 +24,13 @@ SHARED_BYTES = 16_384  # of workgroup memory, for two shared forms in one dispat
 CLEARLY = 1.3  # times as fast an unexpected form must be to win: the machine may be busy
 BY_RULE = "by rule, as each size gives other numbers here"
 Right = dict[tuple[str, str], Kernel]
-"""Kernels in another form, by name and variant: see `variant` in tiles.py and heads.py."""
+"""Kernels in another form, by name and variant: see `variant` in tiles.py and attention.py."""
 
 
 class Choice:
-    """The kernels of a family (the module tiles or heads), in the form that is fastest on a device.
-    `told` is the form and the reason for it, or "" before the choice; `plain` gives a kernel's
-    plain form, and `right` has those whose numbers are right in the chosen form.
+    """The kernels of a family (the module tiles or attention), in the form that is fastest on a
+    device. `told` is the form and the reason for it, or "" before the choice; `plain` gives a
+    kernel's plain form, and `right` has those whose numbers are right in the chosen form.
     """
 
     def __init__(

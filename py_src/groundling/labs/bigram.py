@@ -1,7 +1,7 @@
-"""A model that only counts which token follows which. What a GPT writes beyond it, it has learned
-from more context than that.
+"""The bigram model: it only counts which token follows which. What a GPT writes beyond it, it has
+learned from more context than that.
 
-Pairs(corpus).write(prompt(corpus))    as long as a sample, and as it is drawn
+Bigram(corpus).write(prompt(corpus))    as long as a sample, and as it is drawn
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..sampling import distribution, draw
 from .entropy import bigram_entropy, pair_counts
 
 
-class Pairs:
+class Bigram:
     """The bigram model of a corpus: p(after | before) as their pairs are counted in the training
     text.
     """

@@ -11,9 +11,9 @@ from groundling.data import Corpus
 from groundling.devices.base import Device
 from groundling.devices.numpy import NumPyDevice
 from groundling.devices.wasm import device as module
+from groundling.devices.wasm.cores import GAIN, Pair, Trial
 from groundling.devices.wasm.device import WasmDevice
 from groundling.devices.wasm.hosts import Wasmtime, open_host
-from groundling.devices.wasm.pair import GAIN, Pair, Trial
 from groundling.engine.jit import jit
 from groundling.engine.ops import embedding, gather_batch, gelu, position_embedding
 from groundling.engine.tensor import Tensor

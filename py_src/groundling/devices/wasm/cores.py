@@ -20,7 +20,7 @@ PATIENCE = 5.0  # seconds that the second core may take at least, which may have
 AGAIN = 64  # steps, after which the slower way is tried again
 
 
-class Second(Protocol):
+class SecondCore(Protocol):
     """A second core."""
 
     def job(self, calls: list[list], needs: list[int], leaves: list[int]) -> Any:
@@ -79,7 +79,7 @@ class Pair:
     def __init__(self, halves: Halves, trial: Trial, job: Any):
         self.halves, self.trial, self.job = halves, trial, job  # the second core's, or None
 
-    def run(self, plan: Plan, second: Second | None) -> None:
+    def run(self, plan: Plan, second: SecondCore | None) -> None:
         """Run a plan once."""
         at, calls = self.halves, plan.prepared
         _call(calls[: at.first])
