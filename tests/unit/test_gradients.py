@@ -158,6 +158,8 @@ def differences(function: Callable, arrays: list, seed: int) -> list[np.ndarray]
 def test_an_op_has_the_gradient_of_finite_differences(rng: np.random.Generator, name: str):
     function, shapes = OPS[name]
     arrays = [rng.standard_normal(shape) for shape in shapes]
+    for x in arrays:  # near 0 STEP is too coarse, for relu and for the norm of two channels
+        x += np.copysign(0.3, x)
     found = gradients(NumPyDevice(dtype=np.float64), function, arrays, seed=1)
     for gradient, expected in zip(found, differences(function, arrays, seed=1), strict=True):
         np.testing.assert_allclose(gradient, expected, **EXACT)
