@@ -20,6 +20,7 @@ import type {
 import { Questions } from "../base/questions";
 import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { untried } from "../run/state";
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -41,6 +42,7 @@ export const late = signal(false);
 
 effect(() => {
   late.value = false;
+  untried.value = sent.value !== null;
   if (sent.value?.as !== "apply") return;
   const timer = setTimeout(() => (late.value = true), LATE_MS);
   return () => clearTimeout(timer);
