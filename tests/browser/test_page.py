@@ -661,6 +661,13 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
     assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 100
 
 
+def test_a_browser_that_does_not_tell_its_cores_is_taken_to_have_one(
+    page: Page, site_url: str
+) -> None:
+    in_worker(page, "Object.defineProperty(navigator, 'hardwareConcurrency', { value: undefined })")
+    open_page(page, site_url)
+
+
 def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> None:
     in_worker(
         page,
