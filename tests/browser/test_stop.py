@@ -191,3 +191,19 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     first = page.evaluate("first").partition(" ")[0]
     assert int(first) in (last, last + 1, last + 2)
     wait_for(page, "training")
+
+
+def test_code_that_never_comes_to_begin_a_run_is_ended(page: Page, site_url: str):
+    open_page(page, site_url)
+    write(page, f"{TRAIN}\nwhile True:\n    pass\n")
+    button(page, "Start").click()
+    expect(page.locator(".standing")).to_contain_text("Reset ends it")
+    button(page, "Reset").click()
+    ended = page.get_by_role("main").get_by_text("Python did not answer. It was ended")
+    expect(ended).to_be_visible()
+    expect(ended).not_to_contain_text("The run is lost")
+    wait_for(page, "ready")
+    write(page, TRAIN)
+    fill(page, Iterations="1", Batch_size="8")
+    button(page, "Start").click()
+    wait_for(page, "done")

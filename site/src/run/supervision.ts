@@ -6,6 +6,7 @@ import type { Command } from "../base/protocol";
 import { restarted } from "../base/restarts";
 import {
   evaluating,
+  hasRun,
   kept,
   notice,
   panel,
@@ -75,7 +76,7 @@ function watch(waits: () => boolean): void {
 export function restart(): void {
   again(
     "Python did not answer. It was ended, and is started again." +
-      (kept.value ? "" : " The run is lost: no copy of it had been made yet."),
+      (kept.value || !hasRun.value ? "" : " The run is lost: no copy of it had been made yet."),
   );
 }
 
