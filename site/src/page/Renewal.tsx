@@ -54,7 +54,7 @@ function said(): string {
   if (keeping.value.keeping !== "here" || kept.value?.file)
     return "The run is not kept in this browser: save its state first.";
   if (!renewing.value) return "The run is kept in this browser, and can go on after that.";
-  return "That waits until the whole run is kept in this browser. If it takes too long, save its state.";
+  return "It waits until the whole run is kept in this browser. If that takes too long, save its state.";
 }
 
 /** Another build is on the server: the reader may reload. */
