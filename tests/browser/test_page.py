@@ -661,6 +661,30 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
     assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 100
 
 
+def test_files_that_an_ended_worker_holds_on_to_are_waited_for_unless_another_tab_is_open(
+    page: Page, site_url: str
+) -> None:
+    """On a slow machine it takes seconds to end one that is in the middle of something."""
+    in_worker(
+        page,
+        """
+        const open = FileSystemFileHandle.prototype.createSyncAccessHandle;
+        const freed = performance.now() + 5000;
+        FileSystemFileHandle.prototype.createSyncAccessHandle = async function () {
+          if (performance.now() < freed)
+            throw new DOMException("busy", "NoModificationAllowedError");
+          return open.call(this);
+        };
+        """,
+    )
+    open_page(page, site_url)
+    told = page.locator(".note.kept")
+    expect(told).to_contain_text("A running run is kept in this browser")
+    second = page.context.new_page()
+    open_page(second, site_url)
+    expect(second.locator(".note.kept")).to_contain_text("Another tab keeps its run")
+
+
 def test_a_browser_that_does_not_tell_its_cores_is_taken_to_have_one(
     page: Page, site_url: str
 ) -> None:

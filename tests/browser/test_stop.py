@@ -15,7 +15,9 @@ from driving import (
     open_page,
     pause,
     save_state,
+    type_at_the_console,
     wait_for,
+    wait_until_kept,
 )
 from playwright.sync_api import Page, expect
 
@@ -207,3 +209,19 @@ def test_code_that_never_comes_to_begin_a_run_is_ended(page: Page, site_url: str
     fill(page, Iterations="1", Batch_size="8")
     button(page, "Start").click()
     wait_for(page, "done")
+
+
+def test_what_was_typed_and_never_ends_is_ended_when_that_is_asked_for_twice(
+    page: Page, site_url: str
+):
+    open_long(page, site_url)
+    button(page, "Start").click()
+    pause(page, 2)
+    at = iteration(page)
+    wait_until_kept(page, at)
+    type_at_the_console(page, "while True: pass")
+    console = page.get_by_role("region", name="Console")
+    console.get_by_role("button", name="Stop it").click()
+    console.get_by_role("button", name="End Python").click()
+    wait_for(page, "ready")
+    expect(button(page, f"Continue from iteration {at:,}")).to_be_visible()
