@@ -35,5 +35,5 @@ class SecondCore:
 
 def install() -> None:
     """Give the wasm device a second core, if this machine has one."""
-    if js.navigator.hardwareConcurrency > 1:
+    if (getattr(js.navigator, "hardwareConcurrency", None) or 1) > 1:
         Pyodide.second = lambda host: SecondCore(host.module)

@@ -131,6 +131,21 @@ def tell_worker(page: Page) -> None:
     page.evaluate("new BroadcastChannel('test').postMessage('')")
 
 
+def in_holding_worker(page: Page, script: str) -> list[Route]:
+    """Run a script in the worker before ours, as `in_worker`. Where it calls hold(), the worker is
+    deaf until the test fulfills what this list then has.
+    """
+    held: list[Route] = []
+    page.route("**/held", lambda route: held.append(route))
+    hold = """const hold = () => {
+      const asked = new XMLHttpRequest();
+      asked.open("GET", new URL("held", import.meta.url), false);
+      asked.send();
+    };"""
+    in_worker(page, hold + script)
+    return held
+
+
 def hold_workers(page: Page) -> None:
     """Keep the page's workers, in their order, as `workers`."""
     page.add_init_script(

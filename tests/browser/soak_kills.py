@@ -121,6 +121,10 @@ def soak_a_worker_killed_at_any_moment_loses_only_what_came_after_the_last_copy(
         kept = max(kept, kept_at(page))
         page.evaluate(KILL)
         press(page, "Pause" if phase(page) == "training" else "Reset")
+        ends = button(page, "End Python")
+        expect(page.locator("[data-phase=booting]").or_(ends)).to_be_visible()
+        if ends.count():
+            ends.click()
         wait_for(page, "booting")
         told = page.get_by_role("main").get_by_text("Python did not answer. It was ended")
         expect(told).to_be_visible()

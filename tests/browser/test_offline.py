@@ -12,7 +12,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from driving import fill, press, wait_for, wait_for_iteration
+from driving import (
+    fill,
+    in_holding_worker,
+    iteration,
+    press,
+    tell_worker,
+    wait_for,
+    wait_for_iteration,
+)
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 READY_MS = 120_000
@@ -226,4 +234,42 @@ def test_two_builds_never_meet_and_the_run_survives_the_second(
     on.click()
     wait_for_iteration(page, at)
     assert at >= 3
+    context.close()
+
+
+def test_a_reload_to_another_build_waits_until_the_run_is_kept(
+    build: ModuleType, chromium: Browser, host: Host
+):
+    context = chromium.new_context(service_workers="block")
+    page = context.new_page()
+    held = in_holding_worker(
+        page,
+        """on.push(() => {
+          const flush = FileSystemSyncAccessHandle.prototype.flush;
+          FileSystemSyncAccessHandle.prototype.flush = function () {
+            FileSystemSyncAccessHandle.prototype.flush = flush;
+            hold();
+            flush.call(this);
+          };
+        })""",
+    )
+    visit(page, host.url)
+    fill(page, Iterations="100000", Batch_size="1")
+    press(page, "Start")
+    wait_for_iteration(page, 3)
+    deploy_another(build, host)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tell_worker(page)
+    offer = page.get_by_role("region", name="A new version of this page is there")
+    with page.expect_request("**/held", timeout=READY_MS):
+        offer.get_by_role("button", name="Reload").click()
+    expect(offer).to_contain_text("waits until the whole run is kept")
+    expect(offer.get_by_role("button", name="Reload all the same")).to_be_visible()
+    page.wait_for_timeout(6000)  # nothing reloads it meanwhile
+    at = iteration(page)
+    held[0].fulfill()
+    expect(page.locator("html")).to_have_attribute("data-build", "second", timeout=READY_MS)
+    wait_for(page, "ready", READY_MS)
+    on = page.get_by_role("button", name=re.compile("Continue from iteration"))
+    assert int(re.sub(r"\D", "", on.inner_text())) >= at
     context.close()

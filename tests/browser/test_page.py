@@ -18,6 +18,7 @@ from driving import (
     device,
     fill,
     hold_workers,
+    in_holding_worker,
     in_worker,
     iteration,
     open_page,
@@ -660,6 +661,37 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
     assert checkpoint.loads(Path(save(page).path()).read_bytes()).iter == 100
 
 
+def test_files_that_an_ended_worker_holds_on_to_are_waited_for_unless_another_tab_is_open(
+    page: Page, site_url: str
+) -> None:
+    """On a slow machine it takes seconds to end one that is in the middle of something."""
+    in_worker(
+        page,
+        """
+        const open = FileSystemFileHandle.prototype.createSyncAccessHandle;
+        const freed = performance.now() + 5000;
+        FileSystemFileHandle.prototype.createSyncAccessHandle = async function () {
+          if (performance.now() < freed)
+            throw new DOMException("busy", "NoModificationAllowedError");
+          return open.call(this);
+        };
+        """,
+    )
+    open_page(page, site_url)
+    told = page.locator(".note.kept")
+    expect(told).to_contain_text("A running run is kept in this browser")
+    second = page.context.new_page()
+    open_page(second, site_url)
+    expect(second.locator(".note.kept")).to_contain_text("Another tab keeps its run")
+
+
+def test_a_browser_that_does_not_tell_its_cores_is_taken_to_have_one(
+    page: Page, site_url: str
+) -> None:
+    in_worker(page, "Object.defineProperty(navigator, 'hardwareConcurrency', { value: undefined })")
+    open_page(page, site_url)
+
+
 def test_a_lost_gpu_leaves_the_run_to_be_saved(page: Page, site_url: str) -> None:
     in_worker(
         page,
@@ -728,6 +760,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     wait_for_iteration(page, 2)
     tell_worker(page)
     press(page, "Pause")
+    press(page, "End Python")
     expect(page.get_by_role("main").get_by_text("Python did not answer")).to_be_visible()
     late = """async () => {
         const data = { type: "phase", phase: "done", reason: "", undo: null };
@@ -746,6 +779,26 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     expect(talk.locator("[aria-labelledby=odds-title]")).to_contain_text("Python was started again")
     talk.get_by_role("radio", name="Reference").check()
     expect(reference).to_contain_text("iteration 2,000")
+
+
+def test_a_step_that_takes_long_is_told_of_and_not_ended(page: Page, site_url: str) -> None:
+    """As one of a large model on a slow machine, where Python cannot wait by JSPI."""
+    held = in_holding_worker(page, "on.push(hold)")
+    open_page(page, site_url)
+    fill(page, Iterations="100000", Batch_size="8")
+    press(page, "Start")
+    wait_for_iteration(page, 2)
+    with page.expect_request("**/held"):
+        tell_worker(page)
+    press(page, "Pause")
+    told = page.get_by_role("region", name="Python takes long to stop")
+    expect(told).to_be_visible()
+    expect(told.get_by_role("button", name="End Python")).to_be_visible()
+    held[0].fulfill()
+    wait_for(page, "paused")
+    expect(told).to_have_count(0)
+    assert iteration(page) >= 2
+    expect(page.get_by_role("main").get_by_text("Python did not answer")).to_have_count(0)
 
 
 def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(

@@ -242,3 +242,20 @@ def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: C
     count(shelf, 2)
     assert sorted(names(shelf)) == ["lr 0.0003, hamlet", "lr 0.003, hamlet"]
     axe("a sweep")
+
+
+def test_a_browser_that_refuses_its_private_files_keeps_no_run_and_says_so(
+    page: Page, site_url: str
+) -> None:
+    """As Firefox does in a private window."""
+    page.add_init_script(
+        """StorageManager.prototype.getDirectory = async () => {
+          throw new DOMException("not here", "SecurityError");
+        }"""
+    )
+    open_page(page, site_url)
+    shelf = runs(page)
+    train(page, "hamlet")
+    expect(shelf.get_by_text(re.compile("^“hamlet.*” was not kept"))).to_be_visible()
+    page.wait_for_timeout(500)  # its best weights come after it
+    expect(shelf.get_by_text("The run is kept")).to_have_count(0)

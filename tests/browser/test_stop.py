@@ -15,7 +15,9 @@ from driving import (
     open_page,
     pause,
     save_state,
+    type_at_the_console,
     wait_for,
+    wait_until_kept,
 )
 from playwright.sync_api import Page, expect
 
@@ -191,3 +193,35 @@ def test_a_loop_without_a_wait_is_ended_and_the_run_offered_from_its_last_copy(
     first = page.evaluate("first").partition(" ")[0]
     assert int(first) in (last, last + 1, last + 2)
     wait_for(page, "training")
+
+
+def test_code_that_never_comes_to_begin_a_run_is_ended(page: Page, site_url: str):
+    open_page(page, site_url)
+    write(page, f"{TRAIN}\nwhile True:\n    pass\n")
+    button(page, "Start").click()
+    expect(page.locator(".standing")).to_contain_text("Reset ends it")
+    button(page, "Reset").click()
+    ended = page.get_by_role("main").get_by_text("Python did not answer. It was ended")
+    expect(ended).to_be_visible()
+    expect(ended).not_to_contain_text("The run is lost")
+    wait_for(page, "ready")
+    write(page, TRAIN)
+    fill(page, Iterations="1", Batch_size="8")
+    button(page, "Start").click()
+    wait_for(page, "done")
+
+
+def test_what_was_typed_and_never_ends_is_ended_when_that_is_asked_for_twice(
+    page: Page, site_url: str
+):
+    open_long(page, site_url)
+    button(page, "Start").click()
+    pause(page, 2)
+    at = iteration(page)
+    wait_until_kept(page, at)
+    type_at_the_console(page, "while True: pass")
+    console = page.get_by_role("region", name="Console")
+    console.get_by_role("button", name="Stop it").click()
+    console.get_by_role("button", name="End Python").click()
+    wait_for(page, "ready")
+    expect(button(page, f"Continue from iteration {at:,}")).to_be_visible()

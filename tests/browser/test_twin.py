@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import fill, open_page, pause, press, pressing
+from driving import fill, hold_workers, open_page, pause, press, pressing
 from playwright.sync_api import Locator, Page, expect
 
 HERE = Path(__file__).parent
@@ -33,6 +33,30 @@ def hashes(section: Locator) -> list[str]:
     found = section.locator(".hashes dd").all_inner_texts()
     assert all(re.fullmatch("[0-9a-f]{64}", text) for text in found)
     return found
+
+
+def test_enter_begins_a_twin_but_not_where_it_ends_the_composition_of_a_character(
+    page: Page, site_url: str
+) -> None:
+    hold_workers(page)
+    open_twin(page, site_url)
+    page.evaluate(
+        """() => {
+          globalThis.told = [];
+          const [worker] = workers, post = worker.postMessage;
+          worker.postMessage = (message, ...more) => {
+            told.push(message.type);
+            post.call(worker, message, ...more);
+          };
+        }"""
+    )
+    seed = page.get_by_label("Seed A", exact=True)
+    enter = {"key": "Enter", "bubbles": True}
+    for composing in ({"isComposing": True}, {"keyCode": 229}):
+        seed.dispatch_event("keydown", enter | composing)
+    assert "twin" not in page.evaluate("told")
+    seed.press("Enter")
+    assert "twin" in page.evaluate("told")
 
 
 def test_one_seed_makes_the_same_bytes_and_a_character_more_makes_others(

@@ -2,7 +2,8 @@
 // to it before Python is ready, it keeps.
 
 import { startWorker } from "./startWorker";
-import { faultOfScript, STALL_MS } from "./host";
+import { isRunHere } from "./fragment";
+import { faultOfScript, STALL_MS, TAB } from "./host";
 import { recall, remember } from "./localStorage";
 import type { Command, DeviceName, Report } from "./protocol";
 import type { Told } from "./reports";
@@ -17,9 +18,14 @@ export let unanswered = 0;
 /** Starts the worker; whatever it tells from then on is handed to `receive`. */
 export function connect(receive: (message: Told) => void): void {
   hear = receive;
+  if (isRunHere()) void holdLock().catch(() => {}); // where the browser has none
   worker = boot();
   document.addEventListener("visibilitychange", () => post(visibility()));
 }
+
+/** Holds the lock of a tab for as long as it is open. */
+const holdLock = async () =>
+  navigator.locks.request(TAB, { mode: "shared" }, () => new Promise<never>(() => {}));
 
 /** Ends the worker and starts a new one. What had been posted to the old one is lost. */
 export function reconnect(): void {

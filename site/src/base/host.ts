@@ -7,6 +7,9 @@ declare const SIZES: Record<string, number>;
 /** When no byte of any file has come for so long, the page says that the download has stalled. */
 export const STALL_MS = 10_000;
 
+/** The lock that each tab holds which may keep a run: a worker counts them by it. */
+export const TAB = "groundling-tab";
+
 const AGAIN = "Check the connection, then try again.";
 const UPLOAD =
   "Try again. If it stays like this, the copy on the server is the fault: put the whole of " +

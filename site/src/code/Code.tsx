@@ -64,11 +64,11 @@ const counted = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 /** Where the edits stand, in a line. */
 function standing(): string {
   const changed = Object.keys(overlay.value).length;
-  if (late.value)
-    return (
-      "The code has not come to the end of an iteration yet. If it never does, " +
-      `${phase.value === "training" ? "Pause" : "Reset"} ends it.`
-    );
+  if (late.value) {
+    const what = sent.value?.as === "run" ? "begun a run" : "come to the end of an iteration";
+    const how = phase.value === "training" ? "Pause" : "Reset";
+    return `The code has not ${what} yet. If it never does, ${how} ends it.`;
+  }
   if (sent.value?.as === "apply") return "Applying at the next iteration …";
   if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
   if (fit.value) return "Nothing was applied yet: the model has other parameters.";

@@ -19,9 +19,9 @@ import {
   query,
   remember,
 } from "./output";
-import { send } from "../run/supervision";
+import { restart, send } from "../run/supervision";
 import { looks } from "./theme";
-import { evaluating } from "../run/state";
+import { evaluating, stuck } from "../run/state";
 import type { ArrayView } from "../base/protocol";
 import { Fault } from "./Frames";
 
@@ -179,8 +179,8 @@ function StopEvaluating() {
   }, [running]);
   if (!shown.value || !running) return null;
   return (
-    <button class="link" onClick={() => send({ type: "interrupt" })}>
-      Stop it
+    <button class="link" onClick={() => (stuck.value ? restart() : send({ type: "interrupt" }))}>
+      {stuck.value ? "End Python" : "Stop it"}
     </button>
   );
 }

@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import type { InputHTMLAttributes } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { composes } from "../ui/keys";
 
 interface Asked {
   label: string;
@@ -34,7 +35,7 @@ export function NameForm(asked: Asked & Pick<InputHTMLAttributes, "placeholder" 
         take(name.value.trim());
         done();
       }}
-      onKeyDown={(event) => event.key === "Escape" && done()}
+      onKeyDown={(event) => event.key === "Escape" && !composes(event) && done()}
     >
       <label>
         <span>{label}</span>

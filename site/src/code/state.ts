@@ -20,6 +20,7 @@ import type {
 import { Questions } from "../base/questions";
 import { into, type Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { asked, drawing, untried } from "../run/state";
 
 /** The files as they came, in the order to read them in. */
 export const sources = signal<Source[]>([]);
@@ -36,12 +37,13 @@ export const inForce = signal<Files>({});
 export const sent = signal<{ files: Files; at: number; as: "apply" | "run" } | null>(null);
 
 const LATE_MS = 5000;
-/** The run has not taken on the code for a while: it does so once an iteration ends. */
+/** The code has not come to the end of an iteration for a while, or to the beginning of a run. */
 export const late = signal(false);
 
 effect(() => {
   late.value = false;
-  if (sent.value?.as !== "apply") return;
+  untried.value = sent.value !== null;
+  if (!sent.value || asked.value || drawing.value !== null) return;
   const timer = setTimeout(() => (late.value = true), LATE_MS);
   return () => clearTimeout(timer);
 });

@@ -128,12 +128,7 @@ function Question({ lesson, number }: { lesson: Lesson; number: number }) {
         </p>
       ))}
       {answer ? (
-        <Field
-          id="lesson-answer"
-          label="Your answer, a number"
-          text={typed}
-          onKeyDown={({ key }) => key === "Enter" && submit()}
-        />
+        <Field id="lesson-answer" label="Your answer, a number" text={typed} onEnter={submit} />
       ) : (
         <div class="choices" role="radiogroup" aria-labelledby="lesson-question">
           {choices.map((choice, at) => (

@@ -1,6 +1,7 @@
 import { count } from "../base/format";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { edited } from "../code/edits";
+import { late } from "../code/state";
 import { checkedSettings } from "../run/settings";
 import { focusHome, isFree, setHome } from "../ui/focus";
 import { send } from "../run/supervision";
@@ -56,7 +57,8 @@ export function Controls() {
 
   const button = (name: string, act: () => void, busy = false) => {
     const busyWith = stopping.value || drawing.value !== null;
-    const usable = USABLE[name]!.includes(phase.value) && !busyWith;
+    const ends = name === "Reset" && late.value; // code that begins no run, too
+    const usable = (ends || USABLE[name]!.includes(phase.value)) && !busyWith;
     return (
       <button
         class={USEFUL[phase.value] === name ? "primary" : ""}

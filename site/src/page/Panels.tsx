@@ -40,8 +40,8 @@ export function Troubles() {
       {stuck.value && (
         <Panel tone="error" title="Python takes long to stop">
           <p>
-            It is alive, but the step it is in does not end. You can wait, or end Python and boot it
-            again.{" "}
+            The step it is in has not ended. With a large model or on a slow machine that may take
+            long, so you can wait; or end Python and boot it again.{" "}
             {copy
               ? `The copy of the run at iteration ${copy.iter} would be left.`
               : "The run would be lost."}

@@ -3,7 +3,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { send } from "../run/supervision";
-import { autosaved, hasRun, keeping, phase, reason } from "../run/state";
+import { hasRun, keeping, kept, phase, progress, reason, stopping } from "../run/state";
 import { Panel } from "../ui/Panel";
 
 const NAME = /build-[0-9a-f]{16}/;
@@ -25,37 +25,46 @@ export function watchForRenewal(): void {
   effect(() => {
     if (phase.value === "error" || reason.value === "restart") ask();
   });
+  effect(reloadWhenKept);
 }
 
-/** Reloads the page; a run that trains pauses first, for then a copy of it is kept. */
+/** The reader asked for it: the page reloads once the run is kept. */
+const renewing = signal(false);
+
+/** Whether the run, if there is one, is in the browser's storage as it is now. */
+const isKept = () =>
+  !hasRun.value || (kept.value?.file === null && kept.value.iter === progress.value.iter);
+
+/** Reloads the page once the run is kept, for which it pauses; at once if it was asked for twice. */
 function renew(): void {
-  const reload = () => location.reload();
-  if (phase.value !== "training") return reload();
-  let last: typeof autosaved.value | undefined; // the copy before that of the pause
-  effect(() => {
-    const copy = autosaved.value;
-    if (phase.value === "training") return;
-    if (last === undefined) {
-      last = copy;
-      setTimeout(reload, 5000); // it cannot be kept: the reader was told
-    } else if (copy !== last) reload();
-  });
-  send({ type: "pause" });
+  if (renewing.value) return location.reload();
+  if (phase.value === "training") send({ type: "pause" });
+  renewing.value = true;
+}
+
+function reloadWhenKept(): void {
+  if (!renewing.value) return;
+  if (phase.value !== "training") {
+    if (isKept()) location.reload();
+  } else if (!stopping.value) renewing.value = false; // the run goes on
+}
+
+function said(): string {
+  if (!hasRun.value) return "";
+  if (keeping.value.keeping !== "here" || kept.value?.file)
+    return "The run is not kept in this browser: save its state first.";
+  if (!renewing.value) return "The run is kept in this browser, and can go on after that.";
+  return "It waits until the whole run is kept in this browser. If that takes too long, save its state.";
 }
 
 /** Another build is on the server: the reader may reload. */
 export function Renewal() {
   if (!isRenewed.value) return null;
-  const said = !hasRun.value
-    ? ""
-    : keeping.value.keeping === "here"
-      ? "The run is kept in this browser, and can go on after that."
-      : "The run is not kept in this browser: save its state first.";
   return (
     <Panel tone="notice" class="offer" title="A new version of this page is there">
-      <p>This tab still has the one before. Reload to get the new one. {said}</p>
+      <p>This tab still has the one before. Reload to get the new one. {said()}</p>
       <div class="row">
-        <button onClick={renew}>Reload</button>
+        <button onClick={renew}>{renewing.value ? "Reload all the same" : "Reload"}</button>
       </div>
     </Panel>
   );

@@ -106,6 +106,8 @@ export const stopping = signal(false);
 export const evaluating = signal(0);
 /** Python takes long to stop: the reader may end it. */
 export const stuck = signal(false);
+/** Code of the reader's was sent, and has not come to the end of an iteration yet. */
+export const untried = signal(false);
 
 /** A run exists: its seed, length and batch are settled. */
 export const hasRun = computed(

@@ -6,6 +6,7 @@ import type { Command } from "../base/protocol";
 import { restarted } from "../base/restarts";
 import {
   evaluating,
+  hasRun,
   kept,
   notice,
   panel,
@@ -15,11 +16,12 @@ import {
   rescued,
   stopping,
   stuck,
+  untried,
 } from "./state";
 
 const PULSE_MS = 250; // between two questions for a sign of life
-const DEAF_MS = 2000; // no answer for this long, or for what a few steps take: it is hung
-const STUCK_MS = 10_000; // alive, but it has not stopped by now: offer to end it
+const DEAF_MS = 2000; // no answer for this long, or for what a few steps take: it hangs, or is slow
+const STUCK_MS = 10_000; // alive, but it has not stopped by now
 
 let pulse: ReturnType<typeof setInterval> | undefined;
 
@@ -48,8 +50,9 @@ export function send(command: Command, transfer: Transferable[] = []): void {
 export const isDead = () =>
   phase.value === "error" && ["boot", "worker", "ended"].includes(reason.value);
 
-/** Pings the worker until it has stopped. Unanswered pings are counted, not the time: while the machine
- * sleeps or the page is busy none are sent.
+/** Pings the worker until it has stopped. One that does not is ended if it runs code that may well be
+ * endless; else the reader is told and may end it, since a slow machine is as silent. Unanswered pings
+ * are counted, not the time: while the machine sleeps or the page is busy none are sent.
  */
 function watch(waits: () => boolean): void {
   // Between two steps it may be deaf; how long the first takes is not known.
@@ -58,10 +61,11 @@ function watch(waits: () => boolean): void {
   let asked = 0;
   clearInterval(pulse);
   pulse = setInterval(() => {
+    const isDeaf = unanswered * PULSE_MS > patience;
     if (!waits()) clearInterval(pulse);
-    else if (unanswered * PULSE_MS > patience) restart();
+    else if (isDeaf && untried.value) restart();
     else {
-      stuck.value = asked * PULSE_MS > STUCK_MS + patience;
+      stuck.value = isDeaf || asked * PULSE_MS > STUCK_MS + patience;
       asked++;
       ping();
     }
@@ -72,7 +76,7 @@ function watch(waits: () => boolean): void {
 export function restart(): void {
   again(
     "Python did not answer. It was ended, and is started again." +
-      (kept.value ? "" : " The run is lost: no copy of it had been made yet."),
+      (kept.value || !hasRun.value ? "" : " The run is lost: no copy of it had been made yet."),
   );
 }
 

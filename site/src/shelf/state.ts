@@ -119,6 +119,7 @@ function keep(run: ShelfRun, state: Blob): void {
 function keepBest(id: string, iter: number, weights: Blob): void {
   if (!store.isHere()) return;
   void then(async () => {
+    if (!all.peek()?.some((run) => run.id === id)) return; // the run was not kept, as was told
     const run = await store.putBest(id, iter, weights);
     if (run) replace(run);
   }, "The run is kept, but not its best weights.");

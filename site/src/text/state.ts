@@ -67,8 +67,10 @@ function writeNames(names: Record<string, string>): void {
   remember(NAMES, JSON.stringify(names)); // if not, the text is in use all the same
 }
 
-const folder = async () =>
-  (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+async function folder(): Promise<FileSystemDirectoryHandle> {
+  if (!navigator.storage?.getDirectory) throw new Error("it has no private files for pages");
+  return (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+}
 
 /** Files as one text, as texts.py joins them: by a line break where one does not end with it. */
 function joined(parts: Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {

@@ -156,7 +156,7 @@ export function Twin() {
   const wrong = hindrance() || itersProblem();
   const shared = {
     "aria-describedby": "twin-hint",
-    onKeyDown: ({ key }: KeyboardEvent) => key === "Enter" && !running && !wrong && start(),
+    onEnter: () => !running && !wrong && start(),
   };
   return (
     <div class="body stack" data-twin-verdict={outcome()}>

@@ -1,7 +1,8 @@
 import type { Signal } from "@preact/signals";
 import type { InputHTMLAttributes } from "preact";
+import { composes } from "./keys";
 
-type More = Pick<InputHTMLAttributes, "maxLength" | "aria-describedby" | "onKeyDown">;
+type More = Pick<InputHTMLAttributes, "maxLength" | "aria-describedby">;
 
 interface Props extends More {
   id: string;
@@ -10,10 +11,11 @@ interface Props extends More {
   text: Signal<string>;
   /** The least and the most of a whole number; without them, any text. */
   range?: [number, number];
+  onEnter?: () => void;
 }
 
 /** A line to fill in, and its label. */
-export function Field({ id, label, text, range, ...more }: Props) {
+export function Field({ id, label, text, range, onEnter, ...more }: Props) {
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -27,6 +29,7 @@ export function Field({ id, label, text, range, ...more }: Props) {
         spellcheck={false}
         value={text.value}
         onInput={(event) => (text.value = event.currentTarget.value)}
+        onKeyDown={(event) => event.key === "Enter" && !composes(event) && onEnter?.()}
         {...more}
       />
     </div>

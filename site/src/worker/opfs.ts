@@ -1,8 +1,11 @@
 // Files of the origin's private file system. Those of py_src/browser/autosave.py stay open as long as the
 // worker lives: access is synchronous, and no other tab writes to them. Notes are read once.
 
+import { TAB } from "../base/host";
+
 const NAMES = [0, 1, 2, 3].flatMap((i) => [`${i}.state`, `${i}.log`]); // as in autosave.py
-const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer
+const PATIENCE_MS = 3000; // a worker that was just ended may hold the files for a moment longer,
+const MOST_MS = 60_000; // and for much longer on a slow machine: where no other tab is open
 
 /** What autosave.py calls a Store. A method that fails throws a DOMException. */
 export interface Store {
@@ -81,12 +84,20 @@ export async function openNotes(): Promise<Notes> {
 const isTaken = (error: unknown) =>
   error instanceof DOMException && error.name === "NoModificationAllowedError";
 
+/** Whether no tab is open but the worker's own. */
+async function isOnlyTab(): Promise<boolean> {
+  const { held = [] } = (await navigator.locks?.query()) ?? {};
+  return held.filter(({ name }) => name === TAB).length === 1;
+}
+
 async function patiently<T>(open: () => Promise<T>): Promise<T> {
-  for (const until = performance.now() + PATIENCE_MS; ;) {
+  for (const from = performance.now(); ;) {
     try {
       return await open();
     } catch (error) {
-      if (!isTaken(error) || performance.now() > until) throw error;
+      const waited = performance.now() - from;
+      if (!isTaken(error) || waited > MOST_MS) throw error;
+      if (waited > PATIENCE_MS && !(await isOnlyTab())) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
