@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from beside import Beside
+from facts import train_config
 from messages.limits import MAX_SWEEP
 
 import groundling.config
@@ -50,9 +51,8 @@ class SweepView(Beside):
             raise ValueError(f"A run of a sweep has 1 to {MAX_SWEEP:,} iterations, not {iters:,}.")
         values, session = lab.read_values(name, self.asked["values"]), self.session
         setup = session.setup
-        usual = live.again(groundling.config.TrainConfig, replace(setup.train, iters=iters))
         model = live.again(groundling.config.GPTConfig, setup.model)
-        setup = replace(setup, train=usual, model=model)
+        setup = replace(setup, train=train_config(self.asked, setup.train), model=model)
         self.sweep = lab.Sweep(setup, name, values, session.corpus, session.device)
         self.tell("running")
         yield

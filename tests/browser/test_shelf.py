@@ -241,4 +241,7 @@ def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: C
     assert sweep.locator("tr[data-best=true]").count() == 1
     count(shelf, 2)
     assert sorted(names(shelf)) == ["lr 0.0003, hamlet", "lr 0.003, hamlet"]
+    shelf.get_by_role("checkbox", name="Compare lr 0.003, hamlet").check()
+    batch = shelf.locator("dl.pairs > div").filter(has_text="batch_size")
+    expect(batch.locator("dd")).to_have_text("2")  # of the fields
     axe("a sweep")

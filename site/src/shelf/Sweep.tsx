@@ -1,4 +1,5 @@
 import { useComputed } from "@preact/signals";
+import type uPlot from "uplot";
 import * as format from "../base/format";
 import { MAX_SWEEP, type SweepReport } from "../base/protocol";
 import { useEffect } from "preact/hooks";
@@ -17,6 +18,19 @@ const labelOf = (key: string) => settings.value.find((one) => one.key === key)?.
 const far = (points: [number, number][]) =>
   points.length > 1 && points[0]![0] > 0 && points.at(-1)![0] >= 10 * points[0]![0];
 
+const LABEL = 56; // pixels that a value on the axis takes
+
+/** The values on the axis; null in the place of those whose label has no room after the last one. */
+function roomy(plot: uPlot, values: number[]): (number | null)[] {
+  let last = -Infinity;
+  return values.map((value) => {
+    const at = plot.valToPos(value, "x");
+    if (at - last < LABEL) return null;
+    last = at;
+    return value;
+  });
+}
+
 function options(): PlotOptions {
   const points = sweep.peek()?.points ?? [];
   const values = points.map(([value]) => value);
@@ -30,7 +44,7 @@ function options(): PlotOptions {
       {
         label: labelOf(sweep.peek()?.key ?? ""),
         splits: () => values,
-        filter: (_, splits) => splits,
+        filter: roomy,
         values: plain,
       },
     ),

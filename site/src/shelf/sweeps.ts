@@ -5,6 +5,7 @@ import { outside } from "../base/numbers";
 import { type FormField, MAX_SWEEP, type SweepReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
+import { checkedSettings } from "../run/settings";
 import { isAway } from "../run/state";
 import { send } from "../run/supervision";
 
@@ -24,8 +25,12 @@ export function problem(): string {
   return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
+/** Begins one; all that it does not set is as in the fields beside Start. */
 export function begin(): void {
+  const others = checkedSettings();
+  if (!others) return;
   const asked = {
+    ...others,
     key: fields.key.value,
     values: fields.values.value,
     iters: Number(fields.iters.value),
