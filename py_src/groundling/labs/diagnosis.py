@@ -364,7 +364,9 @@ def _clean(seen: _Seen) -> Verdict:
         evidence.append(("Fallen by", f"{100 * seen.share:.0f}%"))
     if len(seen.v):
         gap = float(seen.v[-3:].mean()) - seen.end
-        side = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}" if round(gap, 2) else "level with"
+        side = (
+            f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}" if round(gap, 2) else "level with"
+        )
         evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {side} training"))
     else:
         evidence.append(("Validation", "none in this log: overfitting would not show"))
