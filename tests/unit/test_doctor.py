@@ -302,6 +302,15 @@ def test_what_is_said_of_a_healthy_curve_is_in_it(rng):
     assert straight.kind == "clean" and "bend" not in straight.says
     apart = curve_of(falling(400), falling(400) + 0.8)
     assert "close" not in diagnose(apart).says
+    assert dict(diagnose(apart).evidence)["Validation"] == "3.00, 0.80 above training"
+    for shift, told in ((0.0, "2.20, level with training"), (-0.06, "2.14, 0.06 below training")):
+        near = curve_of(falling(4000), falling(4000) + shift)
+        assert dict(diagnose(near).evidence)["Validation"] == told
+    risen = np.append(falling(300, pace=0.05), np.full(100, 2.21))
+    assert (
+        dict(diagnose(curve_of(risen)).evidence)["Last quarter"]
+        == "0.010 higher than the one before"
+    )
 
 
 def test_a_loss_that_is_a_number_again_is_not_said_to_be_none_any_more():

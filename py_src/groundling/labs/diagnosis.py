@@ -364,13 +364,13 @@ def _clean(seen: _Seen) -> Verdict:
         evidence.append(("Fallen by", f"{100 * seen.share:.0f}%"))
     if len(seen.v):
         gap = float(seen.v[-3:].mean()) - seen.end
-        side = (
-            f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}" if round(gap, 2) else "level with"
-        )
-        evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {side} training"))
+        apart = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}"
+        where = apart if round(gap, 2) else "level with"
+        evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {where} training"))
     else:
         evidence.append(("Validation", "none in this log: overfitting would not show"))
-    evidence.append(("Last quarter", f"{gain:.3f} lower than the one before"))
+    way = "lower" if gain >= 0 else "higher"
+    evidence.append(("Last quarter", f"{abs(gain):.3f} {way} than the one before"))
     says = "The loss falls" if falling else "The loss has fallen"
     if not seen.fresh:
         says = "What there is of the curve falls" if falling else "Nothing in this curve is wrong"
