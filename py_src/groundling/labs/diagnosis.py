@@ -363,7 +363,7 @@ def _clean(seen: _Seen) -> Verdict:
     if seen.fresh:
         evidence.append(("Fallen by", f"{100 * seen.share:.0f}%"))
     if len(seen.v):
-        gap = float(seen.v[-3:].mean()) - seen.end
+        gap = float(seen.v[-1]) - seen.end
         apart = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}"
         where = apart if round(gap, 2) else "level with"
         evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {where} training"))
@@ -378,7 +378,7 @@ def _clean(seen: _Seen) -> Verdict:
         half = seen.level(seen.n // 2 - 2, seen.n // 2 + 3)
         if seen.start - half > 2 * (half - seen.end):
             says = "A steep fall, then a bend"
-    if len(seen.v) and abs(gap) < 0.1 * seen.start:
+    if len(seen.v) and abs(float(seen.v[-3:].mean()) - seen.end) < 0.1 * seen.start:
         says += ", and validation is close beside"
     if seen.fresh:
         says += ": the model is learning"
