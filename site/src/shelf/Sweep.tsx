@@ -38,7 +38,12 @@ function options(): PlotOptions {
     ticks.map((tick) => tick?.toString() ?? "");
   return {
     padding: [8, 24, 0, 8],
-    scales: { x: { time: false, ...(far(points) && { distr: 3 as const }) } },
+    scales: {
+      x: {
+        time: false,
+        ...(far(points) && { distr: 3 as const, range: (_, min, max) => [min, max] }),
+      },
+    },
     axes: axes(
       { size: 52, label: "final validation loss, nats", values: fixed(2) },
       {
