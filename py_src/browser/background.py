@@ -121,7 +121,7 @@ def isolated(session: PageSession, tell: Callable[[BaseException], None]) -> Ite
     """
     device, run = session.device, session.run
     model = getattr(run, "model", None)
-    had = dict(vars(model)) if model is not None else {}
+    had = [(part, dict(vars(part))) for part in parts(model)]
     try:
         with device.undisturbed(getattr(model, "flat", ())) if device else nullcontext():
             yield
@@ -130,9 +130,22 @@ def isolated(session: PageSession, tell: Callable[[BaseException], None]) -> Ite
     except BaseException as error:
         tell(error)
     finally:
-        if model is not None:
-            vars(model).clear()
-            vars(model).update(had)
+        for part, attributes in had:
+            vars(part).clear()
+            vars(part).update(attributes)
+
+
+def parts(model: object) -> list[object]:
+    """A model and the modules in it; an edit may have changed what finds them, or their class."""
+    found, ahead = {}, [model]
+    while ahead:
+        part = ahead.pop()
+        is_module = part is model or hasattr(type(part), "forward")
+        if id(part) not in found and is_module and hasattr(part, "__dict__"):
+            found[id(part)] = part
+            for value in vars(part).values():
+                ahead += value if isinstance(value, list) else [value]
+    return list(found.values())
 
 
 def sentence(

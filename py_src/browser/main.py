@@ -5,6 +5,8 @@ the GPU, so JavaScript enters it through `callPromising`, where it can.
 """
 
 import json
+import keyword
+import sys
 from dataclasses import asdict
 
 import js
@@ -136,7 +138,8 @@ groundling.rng.sfc32 = sfc32
 groundling.devices.webgpu.memory.store = Notes()
 plans.install()
 second_core.install()
-post({"type": "sources", "files": sources()})
+names = {"keywords": keyword.kwlist, "modules": [*sys.stdlib_module_names, "numpy"]}
+post({"type": "sources", "files": sources(), **names})
 post({"type": "recipes", "recipes": [asdict(recipe) for recipe in RECIPES]})
 session = Session(post, open_device, shakespeare(), views, autosave=autosave())
 session.doers["evaluate"].capture()

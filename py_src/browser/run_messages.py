@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import groundling.config
+import groundling.data
 import groundling.model
 import groundling.runs.samples
 from groundling.edits import live
@@ -75,6 +76,7 @@ def model_of(config: GPTConfig, corpus: Corpus) -> Message:
     return {
         "uniformLoss": math.log(config.vocab_size),
         "vocabSize": config.vocab_size,
+        "unit": "byte" if corpus.tokenizer == groundling.data.BYTES else "character",
         "opening": groundling.runs.samples.opening(corpus),
         "parameters": parameter_count(shapes),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from background import BackgroundView
 from messages.limits import MAX_SWEEP
+from run_messages import train_config
 
 import groundling.config
 import groundling.labs.sweep
@@ -50,9 +51,8 @@ class SweepView(BackgroundView):
             raise ValueError(f"A run of a sweep has 1 to {MAX_SWEEP:,} iterations, not {iters:,}.")
         values, session = lab.read_values(name, self.asked["values"]), self.session
         setup = session.setup
-        usual = live.again(groundling.config.TrainConfig, replace(setup.train, iters=iters))
         model = live.again(groundling.config.GPTConfig, setup.model)
-        setup = replace(setup, train=usual, model=model)
+        setup = replace(setup, train=train_config(self.asked, setup.train), model=model)
         self.sweep = lab.Sweep(setup, name, values, session.corpus, session.device)
         self.tell("running")
         yield

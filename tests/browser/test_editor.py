@@ -17,6 +17,7 @@ from driving import (
     in_worker,
     iteration,
     open_page,
+    pause,
     press,
     wait_for,
     wait_for_iteration,
@@ -542,6 +543,57 @@ def test_code_can_be_read_where_it_is_selected_found_or_changed(page: Page, site
         page.emulate_media(color_scheme=scheme)
         for ink, ground, contrast in page.evaluate(CONTRASTS, [inks, grounds]):
             assert contrast >= 4.5, f"{ink} on {ground}, {scheme}: {contrast:.2f}"
+
+
+def test_what_was_said_of_refused_code_goes_when_that_code_does(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    panel = page.locator(".news .panel.error")
+    put(page, "train.py", "def train(:\n")
+    press(page, "Run")
+    expect(standing(page)).to_have_text("Refused: nothing was started.")
+    type_at_the_top(page, "# mended soon\n")
+    expect(standing(page)).to_have_text("1 file changed. Start trains with your edits.")
+    expect(panel).to_be_visible()  # to mend it by
+    press(page, "Revert")
+    expect(standing(page)).to_have_text(
+        "The code as it came. Edit any file: Start trains with your edits."
+    )
+    expect(panel).to_have_count(0)
+
+    fill(page, Iterations="100000", Batch_size="2")
+    press(page, "Start")
+    pause(page, 1)
+    shapes = ('shapes = {"wte"', 'shapes = {"extra": (C,), "wte"')
+    put(page, "model.py", edited("model.py", shapes))
+    press(page, "Apply")
+    fit = page.get_by_role("region", name="Other parameters than the run has")
+    expect(fit).to_be_visible()
+    press(page, "Revert")
+    expect(fit).to_have_count(0)
+    expect(standing(page)).to_have_text("The run has the code as it came.")
+
+
+def test_a_new_file_has_a_name_that_can_be_imported(page: Page, site_url: str) -> None:
+    open_page(page, site_url)
+    press(page, "New file")
+    name = page.get_by_label("Name of the new file")
+    for wrong, said in (
+        ("class.py", "class is a keyword of Python"),
+        ("labs/import.py", "import is a keyword"),
+        ("random.py", "the module random that is there already"),
+        ("engine.py", "engine is a folder of the library."),
+        ("nowhere/mine.py", "The library has no folder nowhere."),
+        ("tiles/mine.wgsl", "A new kernel has no folder"),
+        ("model.py", "That file exists."),
+        ("None.py", "in lower-case letters"),
+    ):
+        name.fill(wrong)
+        name.press("Enter")
+        expect(page.locator(".naming .problem")).to_contain_text(said)
+        expect(name).to_be_focused()
+    name.fill("labs/mine.py")
+    name.press("Enter")
+    expect(page.get_by_role("textbox", name="labs/mine.py, to edit")).to_be_focused()
 
 
 def test_axe_finds_nothing_in_the_code(page: Page, site_url: str, axe: Callable) -> None:

@@ -83,11 +83,22 @@ def test_runs_are_kept_over_a_reload_compared_and_continued(
     count(shelf, 2)
     at = iteration(page)
 
-    shelf.get_by_label("Compare hamlet", exact=True).press("Space")
-    shelf.get_by_label("Compare ophelia", exact=True).press("Space")
+    everyone = shelf.get_by_label("Compare all", exact=True)
     comparison = shelf.get_by_role("region", name="Comparison")
+    everyone.press("Space")
+    expect(comparison.get_by_role("heading", name="2 runs compared")).to_be_visible()
+    everyone.press("Space")
+    expect(comparison).to_have_count(0)
+    shelf.get_by_label("Compare hamlet", exact=True).press("Space")
+    assert everyone.evaluate("(box) => box.indeterminate && !box.checked")
+    assert comparison.get_by_text("beta1").is_visible()  # of one run all settings are shown
+    shelf.get_by_label("Compare ophelia", exact=True).press("Space")
     differing = comparison.locator("tr[data-differs=true]")
     assert differing.first.locator("th").inner_text() == "seed"
+    same = comparison.locator("details", has_text="settings are the same in all")
+    expect(same.get_by_text("beta1")).to_be_hidden()
+    same.locator("summary").press("Enter")
+    expect(same.get_by_text("beta1")).to_be_visible()
     assert differing.first.locator("strong").all_inner_texts() == ["hamlet", "ophelia"]
     curve = comparison.get_by_role("slider")
     curve.press("Home")
@@ -241,6 +252,9 @@ def test_a_sweep_tells_which_value_ends_lowest(page: Page, site_url: str, axe: C
     assert sweep.locator("tr[data-best=true]").count() == 1
     count(shelf, 2)
     assert sorted(names(shelf)) == ["lr 0.0003, hamlet", "lr 0.003, hamlet"]
+    shelf.get_by_role("checkbox", name="Compare lr 0.003, hamlet").check()
+    batch = shelf.locator("dl.pairs > div").filter(has_text="batch_size")
+    expect(batch.locator("dd")).to_have_text("2")  # of the fields
     axe("a sweep")
 
 

@@ -51,6 +51,7 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     expect(tab).to_contain_text("d_model is 50 and n_heads is 3; the width must divide evenly")
     width.fill("24")
     expect(tab).to_contain_text("30,192 parameters")
+    expect(tab).to_contain_text("Start trains it once it is in use.")
     tab.get_by_text("Training", exact=True).click()
     tab.get_by_label("Iterations", exact=True).fill("3")
     tab.get_by_label("Warm-up", exact=True).fill("2")
@@ -60,11 +61,16 @@ def test_own_text_and_model_are_chosen_trained_saved_and_kept(page: Page, site_u
     assert (config["model"]["d_model"], config["training"]["warmup_steps"]) == (24, 2)
     tab.get_by_role("button", name="Use this model").click()
     expect(tab.get_by_role("button", name="In use")).to_be_disabled()
+    expect(tab).to_contain_text("Start trains it.")
+    expect(page.locator("#loss-title")).to_contain_text("a byte")
 
     # Start trains it, and what is saved says so
     page.get_by_role("button", name="Start", exact=True).click()
     wait_for(page, "done")
-    expect(tab).to_contain_text("are the run's until Reset")
+    for part in ("Text", "Model"):
+        expect(tab.get_by_role("region", name=part, exact=True)).to_contain_text(
+            "the run's until Reset."
+        )
 
     # what can change does: the run that was done goes on
     expect(tab.get_by_label("Width", exact=True)).to_have_attribute("readonly", "")

@@ -135,6 +135,11 @@ def test_rounds_from_the_command_line(device, start, tmp_path, monkeypatch, caps
     np.testing.assert_array_equal(found, expected.state.weights)
     before = Path("c.state").read_bytes()
     for more, told in (
+        (["--from", "start.bin", "--momentum", "c.state"], "c.state is named for more than one"),
+        (["--from", "start.bin", "--momentum", "./c.state"], "c.state is named for more than one"),
+        (["--from", "start.bin", "--momentum", "start.bin"], "start.bin: it is a file to read."),
+        (["--from", "start.bin", "--momentum", "no/m"], "Cannot write no/m: there is no folder"),
+        (["--out", "a.state"], "Cannot write a.state: it is a file to read."),
         (["--momentum", "m.safetensors"], "--momentum is for --from."),
         (["--from", "start.bin", "--outer-momentum", "2"], "--outer-momentum is 2.0; it must be"),
         (["--from", "a.state"], "did not begin with the weights of seed 'a'"),

@@ -215,6 +215,26 @@ def test_whatever_fails_beside_a_run_is_told_and_the_run_goes_on_to_the_same_bit
     assert page.session.phase == "done" and page.digest() == untouched
 
 
+def test_what_an_edited_forward_notes_in_the_model_s_parts_is_gone_after_a_look(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    page = Page(monkeypatch)
+    model = page.session.run.model
+    noted = []
+
+    def note() -> None:
+        for part in (model, model.h[0], model.h[0].attn):
+            part.calls = getattr(part, "calls", 0) + 1
+            noted.append(part.calls)
+
+    model.h[0].calls = 7
+    page.act, page.at = note, 1
+    page.tell("lens", source="run", prompt="To be")
+    assert page.of("lens") and noted[:3] == [1, 8, 1]
+    assert model.h[0].calls == 7
+    assert not hasattr(model, "calls") and not hasattr(model.h[0].attn, "calls")
+
+
 def huge(config: GPTConfig) -> bytes:
     """A `.bin` of weights that are finite, and whose products are not."""
     weights = initial_weights(config, "huge") * np.float32(3e19)

@@ -302,6 +302,18 @@ def test_what_is_said_of_a_healthy_curve_is_in_it(rng):
     assert straight.kind == "clean" and "bend" not in straight.says
     apart = curve_of(falling(400), falling(400) + 0.8)
     assert "close" not in diagnose(apart).says
+    assert dict(diagnose(apart).evidence)["Validation"] == "3.00, 0.80 above training"
+    for shift, told in ((0.0, "2.20, level with training"), (-0.06, "2.14, 0.06 below training")):
+        near = curve_of(falling(4000), falling(4000) + shift)
+        assert dict(diagnose(near).evidence)["Validation"] == told
+    steep = np.linspace(4.2, 3.9, 30)
+    near = dict(diagnose(curve_of(steep, steep)).evidence)
+    assert (near["Now"], near["Validation"]) == ("3.91", "3.90, 0.01 below training")
+    risen = np.append(falling(300, pace=0.05), np.full(100, 2.21))
+    assert (
+        dict(diagnose(curve_of(risen)).evidence)["Last quarter"]
+        == "0.010 higher than the one before"
+    )
 
 
 def test_a_loss_that_is_a_number_again_is_not_said_to_be_none_any_more():

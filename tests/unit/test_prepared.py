@@ -238,6 +238,16 @@ def test_a_text_is_prepared_and_trained_on_from_the_command_line(folder, monkeyp
     assert digests[0] == digests[1]
 
 
+def test_a_preset_of_bytes_trains_on_a_text_that_is_prepared_as_bytes(folder, capsys):
+    train = ["train", "--preset", "tiny", "--iters", "1", "--device", "numpy", "--data"]
+    assert cli.main(["prepare", "a.txt", "--out", "characters"]) == 0
+    assert cli.main([*train, "characters"]) == 2
+    told = "'a.txt' is read as 'char-v1'. Prepare it with --tokenizer byte-v1."
+    assert told in capsys.readouterr().err
+    assert cli.main(["prepare", "a.txt", "--out", "bytes", "--tokenizer", "byte-v1"]) == 0
+    assert cli.main([*train, "bytes"]) == 0
+
+
 def test_a_run_on_a_prepared_text_is_exported_to_nanogpt_with_that_text(folder, device, capsys):
     prepared.prepare(["b.txt"], folder)
     corpus = prepared.open_folder(folder)

@@ -17,6 +17,9 @@ MODEL = GPTConfig(vocab_size=CORPUS.vocab_size, **SHAPE)
 SMALL = Setup(model=MODEL, train=TrainConfig(iters=4, batch_size=2, eval_interval=2))
 
 
+FIELDS = dict(seed="hamlet", batchSize=2, lr=3e-4)
+
+
 @pytest.fixture
 def page():
     found = paging.Page()
@@ -24,8 +27,13 @@ def page():
     return found
 
 
+def sweep(page, key, values, iters, keep=False, **others):
+    asked = FIELDS | others | dict(key=key, values=values, iters=iters, keep=keep)
+    page.tell("sweep", **asked)
+
+
 def test_the_page_s_sweep_tells_its_runs_and_the_best_and_leaves_the_page_without_a_run(page):
-    page.tell("sweep", key="learning_rate", values="0.003, 0.001", iters=3, keep=False)
+    sweep(page, "learning_rate", "0.003, 0.001", 3)
     page.finish()
     told = page.last("sweep")
     assert (told["phase"], told["values"], told["iters"]) == ("done", [0.003, 0.001], 3)
@@ -38,7 +46,7 @@ def test_the_page_s_sweep_tells_its_runs_and_the_best_and_leaves_the_page_withou
 
 
 def test_a_sweep_that_is_stopped_keeps_what_it_has_and_a_wrong_one_says_why(page):
-    page.tell("sweep", key="warmup_steps", values="1,2", iters=3000, keep=True)
+    sweep(page, "warmup_steps", "1,2", 3000, keep=True)
     page.session.advance()
     page.tell("unsweep")
     told = page.last("sweep")
@@ -49,13 +57,13 @@ def test_a_sweep_that_is_stopped_keeps_what_it_has_and_a_wrong_one_says_why(page
         (dict(key="n_layers", values="1,2", iters=3), "There is no setting"),
         (dict(key="eps", values="1e-8", iters=0), "1 to 10,000 iterations"),
     ):
-        page.tell("sweep", **asked, keep=False)
+        sweep(page, **asked)
         told = page.last("sweep")
         assert told["phase"] == "failed" and said in told["message"]
 
 
 def test_the_runs_of_a_sweep_are_handed_to_the_shelf_if_asked_under_their_value(page):
-    page.tell("sweep", key="learning_rate", values="0.003, 0.001", iters=3, keep=True)
+    sweep(page, "learning_rate", "0.003, 0.001", 3, keep=True)
     page.finish()
     first, second = (message["run"] for message in page.of("shelved"))
     losses = [result["valLoss"] for result in page.last("sweep")["results"]]
@@ -65,6 +73,15 @@ def test_the_runs_of_a_sweep_are_handed_to_the_shelf_if_asked_under_their_value(
     assert first["id"] != second["id"]
     saved = statefile.loads(file_of(page.posted, "shelved"))
     assert saved.state.config.lr == 0.001 and saved.state.iter == 3
+
+
+def test_what_a_sweep_does_not_set_is_as_in_the_fields(page):
+    sweep(page, "warmup_steps", "1, 2", 3, keep=True, seed="ophelia", batchSize=3, lr=0.002)
+    page.finish()
+    for message, warmup in zip(page.of("shelved"), "12", strict=True):
+        told = dict(message["run"]["settings"])
+        found = [told[name] for name in ("seed", "batch_size", "lr", "warmup", "iters")]
+        assert found == ["ophelia", "3", "0.002", warmup, "3"]
 
 
 def test_a_run_of_a_sweep_that_diverges_is_not_handed_to_the_shelf(page, monkeypatch):
@@ -77,7 +94,7 @@ def test_a_run_of_a_sweep_that_diverges_is_not_handed_to_the_shelf(page, monkeyp
             yield record
 
     monkeypatch.setattr(groundling.labs.sweep, "train", diverging)
-    page.tell("sweep", key="learning_rate", values="900, 0.001", iters=4, keep=True)
+    sweep(page, "learning_rate", "900, 0.001", 4, keep=True)
     page.finish()
     assert [result["problem"] != "" for result in page.last("sweep")["results"]] == [True, False]
     assert [message["run"]["name"] for message in page.of("shelved")] == ["lr 0.001, hamlet"]

@@ -77,9 +77,11 @@ class Source(TypedDict):
 
 
 class SourcesReport(Report):
-    """The Python and WGSL that is about to run."""
+    """The Python and WGSL that is about to run, and the names that a new file must not have."""
 
     files: list[Source]
+    keywords: list[str]  # of Python
+    modules: list[str]  # that come with it
 
 
 class RecipeEdit(TypedDict):

@@ -125,6 +125,7 @@ class ModelReport(Report):
 
     uniformLoss: float  # ln(vocabSize), the loss of a uniform guess
     vocabSize: int
+    unit: Literal["character", "byte"]  # that a token is
     parameters: int
     opening: str | None  # a prompt from its text; null where one of Shakespeare's will do
 

@@ -2,15 +2,14 @@
 
 from typing import Literal, TypedDict
 
-from .base import Command, Report
+from .base import Command, Report, Settings
 
 
-class SweepCommand(Command):
-    """Trains a run of each value of a setting, beside the page's own."""
+class SweepCommand(Command, Settings):
+    """Trains a run of each value of a setting, beside the page's own. `iters` is each run's."""
 
     key: str  # of the setting, in a config file
     values: str  # separated by commas
-    iters: int
     keep: bool  # each run on the shelf
 
 

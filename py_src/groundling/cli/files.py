@@ -216,7 +216,9 @@ def _sha256(data: bytes) -> str:
 def average_command(args: argparse.Namespace) -> int:
     """groundling average"""
     with bad_input():
-        require_writable(Path(args.out))
+        read = [path for path in (*args.files, args.start) if path]
+        for path in filter(None, (args.out, args.momentum)):
+            require_writable(Path(path), *read)
         if args.momentum and Path(args.momentum) == Path(args.out):
             raise ValueError(f"{args.out} is named for more than one file.")
         if args.start is None:

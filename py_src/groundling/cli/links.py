@@ -28,7 +28,7 @@ from .terminal import BadInput, Progress, complain, pause_on_interrupt
 
 def add_commands(commands: Any) -> None:
     """Add link, replay and verify to the parser."""
-    about = "Print a link to a run, which others can replay."
+    about = "Print a run as a link: for `replay`, or after # in the page's address."
     add = add_command(commands, "link", link_command, about)
     add("file", metavar="FILE", help="saved run (.state)")
 
@@ -39,7 +39,7 @@ def add_commands(commands: Any) -> None:
 
     about = "Train the run in a report again, and compare the results."
     add = add_command(commands, "verify", verify_command, about)
-    add("report", metavar="REPORT", help="HTML file of a run, made by the page")
+    add("report", metavar="REPORT", help="HTML file of a run or a lesson, made by the page")
     _add_replay(add, "report")
 
 

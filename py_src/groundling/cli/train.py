@@ -48,7 +48,11 @@ def add_commands(commands: Any) -> None:
     _add_options(add_command(commands, "train", train_command, "Train a GPT and save its weights."))
     about = "Train with the edits and settings of a project."
     add = add_command(commands, "run", run_command, about)
-    add("project", metavar="PROJECT", help="folder or .zip, saved in the page's Code tab")
+    add(
+        "project",
+        metavar="PROJECT",
+        help="folder or .zip of edits, from Keep and share in the page",
+    )
     _add_options(add, dict.fromkeys(project.SETTINGS, "the project's"))
 
 

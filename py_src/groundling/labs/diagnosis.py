@@ -363,11 +363,14 @@ def _clean(seen: _Seen) -> Verdict:
     if seen.fresh:
         evidence.append(("Fallen by", f"{100 * seen.share:.0f}%"))
     if len(seen.v):
-        gap = float(seen.v[-3:].mean()) - seen.end
-        evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {gap:+.2f} from training"))
+        gap = float(seen.v[-1]) - seen.end
+        apart = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}"
+        where = apart if round(gap, 2) else "level with"
+        evidence.append(("Validation", f"{_loss(float(seen.v[-1]))}, {where} training"))
     else:
         evidence.append(("Validation", "none in this log: overfitting would not show"))
-    evidence.append(("Last quarter", f"{gain:.3f} lower than the one before"))
+    way = "lower" if gain >= 0 else "higher"
+    evidence.append(("Last quarter", f"{abs(gain):.3f} {way} than the one before"))
     says = "The loss falls" if falling else "The loss has fallen"
     if not seen.fresh:
         says = "What there is of the curve falls" if falling else "Nothing in this curve is wrong"
@@ -375,7 +378,7 @@ def _clean(seen: _Seen) -> Verdict:
         half = seen.level(seen.n // 2 - 2, seen.n // 2 + 3)
         if seen.start - half > 2 * (half - seen.end):
             says = "A steep fall, then a bend"
-    if len(seen.v) and abs(gap) < 0.1 * seen.start:
+    if len(seen.v) and abs(float(seen.v[-3:].mean()) - seen.end) < 0.1 * seen.start:
         says += ", and validation is close beside"
     if seen.fresh:
         says += ": the model is learning"

@@ -61,7 +61,7 @@ class Setup:
         if self.tokenizer != corpus.tokenizer:
             raise ValueError(
                 f"tokenizer is {self.tokenizer!r}, and {corpus.name!r} is read as "
-                f"{corpus.tokenizer!r}."
+                f"{corpus.tokenizer!r}. Prepare it with --tokenizer {self.tokenizer}."
             )
         return replace(self, model=replace(self.model, vocab_size=corpus.vocab_size))
 

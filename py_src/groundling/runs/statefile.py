@@ -140,7 +140,8 @@ def resume(saved: Saved, corpus: Corpus, device: Device, anyway: bool = False) -
     if saved.corpus_hash != corpus.sha256:
         differences.append(
             f"The text is another one: the state was trained on one of SHA-256 "
-            f"{saved.corpus_hash[:12]}…, and that of {corpus.name!r} is {corpus.sha256[:12]}…."
+            f"{saved.corpus_hash[:12]}…, and that of {corpus.name!r} is {corpus.sha256[:12]}…. "
+            "To go on with its own text, open that first."
         )
         if saved.dataset:
             differences += texts.differences(saved.dataset, corpus)

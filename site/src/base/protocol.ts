@@ -215,10 +215,14 @@ export interface Source {
   text: string;
 }
 
-/** The Python and WGSL that is about to run. */
+/** The Python and WGSL that is about to run, and the names that a new file must not have. */
 export interface SourcesReport {
   type: "sources";
   files: Source[];
+  /** of Python */
+  keywords: string[];
+  /** that come with it */
+  modules: string[];
 }
 
 /** In a file, `old` is to become `new`; an empty `old` makes a new file. */
@@ -882,6 +886,8 @@ export interface ModelReport {
   /** ln(vocabSize), the loss of a uniform guess */
   uniformLoss: number;
   vocabSize: number;
+  /** that a token is */
+  unit: "character" | "byte";
   parameters: number;
   /** a prompt from its text; null where one of Shakespeare's will do */
   opening: string | null;
@@ -1373,14 +1379,13 @@ export interface StepReport {
 
 // ---- sweep -------------------------------------------------------------------------------------
 
-/** Trains a run of each value of a setting, beside the page's own. */
-export interface SweepCommand {
+/** Trains a run of each value of a setting, beside the page's own. `iters` is each run's. */
+export interface SweepCommand extends Settings {
   type: "sweep";
   /** of the setting, in a config file */
   key: string;
   /** separated by commas */
   values: string;
-  iters: number;
   /** each run on the shelf */
   keep: boolean;
 }

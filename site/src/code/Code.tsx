@@ -8,6 +8,7 @@ import { byKey } from "../ui/keys";
 import {
   applied,
   fit,
+  isDeclined,
   kernels,
   late,
   originals,
@@ -71,13 +72,15 @@ function standing(): string {
   }
   if (sent.value?.as === "apply") return "Applying at the next iteration …";
   if (sent.value?.as === "run" && !asked.value) return "Starting with this code …";
-  if (fit.value) return "Nothing was applied yet: the model has other parameters.";
-  if (kernels.value?.some((row) => !row.ok))
-    return "Nothing was applied: a kernel differs from its NumPy reference.";
-  if (refusal.value) {
-    if (!hasRun.value) return "Refused: nothing was started.";
-    const goesOn = phase.value !== "error";
-    return `Refused: ${goesOn ? "the old code goes on" : "the run stays as it stopped"}.`;
+  if (isDeclined.value) {
+    if (fit.value) return "Nothing was applied yet: the model has other parameters.";
+    if (kernels.value?.some((row) => !row.ok))
+      return "Nothing was applied: a kernel differs from its NumPy reference.";
+    if (refusal.value) {
+      if (!hasRun.value) return "Refused: nothing was started.";
+      const goesOn = phase.value !== "error";
+      return `Refused: ${goesOn ? "the old code goes on" : "the run stays as it stopped"}.`;
+    }
   }
   if (!hasRun.value) {
     if (!changed) return "The code as it came. Edit any file: Start trains with your edits.";

@@ -69,7 +69,7 @@ export function Projects() {
       </MadeLink>
       <p class="note">
         {notKept.value ||
-          "Your edits are kept in this browser as you type. The .zip also runs natively: unpack it, then groundling run FOLDER. Whoever opens the link reads the edits first."}
+          "Your edits are kept in this browser as you type. The .zip also runs natively: groundling run FILE.zip. Whoever opens the link reads the edits first."}
       </p>
     </div>
   );

@@ -5,15 +5,15 @@ import { editsFragment, leaveFragment } from "../base/fragment";
 import {
   codeLink,
   ending,
-  fit,
-  kernels,
+  forgetNews,
   offered,
   originals,
   overlay,
-  refusal,
   raised,
+  reserved,
   sent,
 } from "./state";
+import { nameOf } from "../base/paths";
 import { unified } from "../ui/unified";
 import { flush, open, replaceFiles, setFiles } from "./editor";
 import { checkedSettings, readSettings } from "../run/settings";
@@ -58,7 +58,7 @@ export const canApply = () => hasRun.value && sent.value?.as !== "apply";
 export function apply(options: { fit?: boolean; anyway?: boolean } = {}): void {
   flush();
   if (!canApply()) return;
-  fit.value = kernels.value = refusal.value = null;
+  forgetNews();
   sent.value = { files: overlay.peek(), at: performance.now(), as: "apply" };
   send({ type: "apply", files: overlay.peek(), ...options });
 }
@@ -72,7 +72,7 @@ export function run({ sure = false } = {}): void {
   ending.value = false;
   const settings = checkedSettings();
   if (!settings) return;
-  fit.value = kernels.value = refusal.value = null;
+  forgetNews();
   if (hasRun.value) send({ type: "reset" });
   // If Python had ended, that has started another, which does not have the reader's text yet.
   if (phase.value === "booting" || !adapter.value) return;
@@ -98,11 +98,28 @@ export function revert(path: string): void {
 /** Where a new file of that name goes, or why there can be none. */
 export function placeOf(name: string): { path: string; problem: string } {
   const path = (name.endsWith(".wgsl") ? SHADERS : LIBRARY) + name;
-  let problem = "";
+  return { path, problem: pathProblem(path) };
+}
+
+function pathProblem(path: string): string {
+  const has = (file: string) => originals.peek().has(file) || file in overlay.peek();
   if (!projects.isPath(path))
-    problem = "A name such as my_op.py or my_op.wgsl, in lower-case letters, digits and _.";
-  else if (originals.peek().has(path) || path in overlay.peek()) problem = "That file exists.";
-  return { path, problem };
+    return "A name such as my_op.py or my_op.wgsl, in lower-case letters, digits and _.";
+  if (has(path)) return "That file exists.";
+  if (path.startsWith(SHADERS))
+    return nameOf(path).includes("/")
+      ? "A new kernel has no folder: a name such as my_op.wgsl."
+      : "";
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  if (!has(`${folder}__init__.py`))
+    return `The library has no folder ${nameOf(folder).slice(0, -1)}.`;
+  const module = path.slice(folder.length, -".py".length);
+  if (has(`${folder}${module}/__init__.py`)) return `${module} is a folder of the library.`;
+  if (reserved.keywords.has(module))
+    return `${module} is a keyword of Python, so no file of that name can be imported.`;
+  if (reserved.modules.has(module))
+    return `import ${module} would give the module ${module} that is there already. Choose another name.`;
+  return "";
 }
 
 const BLANKS = {

@@ -27,6 +27,8 @@ export const sources = signal<Source[]>([]);
 export const originals = computed(
   () => new Map(sources.value.map(({ path, text }) => [path, text] as const)),
 );
+/** The names that no new module may have. */
+export const reserved = { keywords: new Set<string>(), modules: new Set<string>() };
 export const recipes = signal<Recipe[]>([]);
 
 /** The whole text of every file that is not as it came. editor.ts keeps it up with the typing. */
@@ -55,6 +57,8 @@ export const applied = signal<{ iter: number; ms: number } | null>(null);
 export const refusal = signal<CodeError | null>(null);
 export const fit = signal<FitReport | null>(null);
 export const kernels = signal<KernelCheck[] | null>(null);
+/** The code that `refusal`, `fit` or `kernels` is about, where the run did not take it on. */
+const declined = signal<Files | null>(null);
 /** Run was asked for, which ends the present run: it waits for a yes. */
 export const ending = signal(false);
 /** A project that was opened and is to be read. */
@@ -70,10 +74,26 @@ function raise(frames: Frame[]): void {
   raised.value = yours.length ? yours : frames.slice(-1);
 }
 
+/** The files that differ between two sets of edits. */
+const differing = (a: Files, b: Files) =>
+  [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((path) => a[path] !== b[path]);
+
 /** The files whose edits are not in force. */
-export const pendingFiles = computed(() => {
-  const paths = new Set([...Object.keys(inForce.value), ...Object.keys(overlay.value)]);
-  return [...paths].filter((path) => inForce.value[path] !== overlay.value[path]);
+export const pendingFiles = computed(() => differing(inForce.value, overlay.value));
+
+/** Whether the code was not taken on, and has not been edited since. */
+export const isDeclined = computed(
+  () => declined.value !== null && !differing(declined.value, overlay.value).length,
+);
+
+/** Lets go what was said of code that was sent. */
+export function forgetNews(): void {
+  refusal.value = fit.value = kernels.value = declined.value = null;
+}
+
+// So it is once the edits are those in force again.
+effect(() => {
+  if (declined.value && !isDeclined.value && !pendingFiles.value.length) forgetNews();
 });
 
 // ---- questions to the worker that have one answer ------------------------------------------------
@@ -104,8 +124,15 @@ function answer(message: Answer): void {
 /** The last word on the code that was sent; clears what was said of it before. */
 function settle(): typeof sent.value {
   const last = sent.value;
-  sent.value = refusal.value = fit.value = kernels.value = null;
+  sent.value = null;
+  forgetNews();
   return last;
+}
+
+/** The run does not take on the code that was sent. */
+function decline(): void {
+  declined.value = sent.value?.files ?? overlay.value;
+  sent.value = null;
 }
 
 /** No run came of what was sent: a file was refused, or left. */
@@ -114,8 +141,10 @@ export function forgetRun(): void {
 }
 
 export const reports = {
-  sources(message) {
-    sources.value = message.files;
+  sources({ files, keywords, modules }) {
+    sources.value = files;
+    reserved.keywords = new Set(keywords);
+    reserved.modules = new Set(modules);
   },
   recipes(message) {
     recipes.value = message.recipes;
@@ -148,17 +177,18 @@ export const reports = {
     raised.value = [];
   },
   refused({ error }) {
-    settle();
+    decline();
+    fit.value = kernels.value = null;
     refusal.value = error;
     raise(error.frames);
   },
   fit(message) {
-    sent.value = null;
+    decline();
     fit.value = message;
   },
   kernels({ rows }) {
+    if (rows.some((row) => !row.ok)) decline();
     kernels.value = rows;
-    if (rows.some((row) => !row.ok)) sent.value = null;
   },
   project: into(offered),
   code_link: (message) => codeLink.take(message),

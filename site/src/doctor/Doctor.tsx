@@ -146,7 +146,7 @@ const powers = (_: uPlot, ticks: number[]) =>
 
 function options(one: Case): () => PlotOptions {
   return () => {
-    const { uniformLoss } = model.peek();
+    const { uniformLoss, unit } = model.peek();
     const wild = Math.max(...one.shape.map((row) => row[1])) > 3 * uniformLoss;
     const forked = one.shape.some(([, train, val]) => train !== val);
     const expected = { width: 1.5, dash: [5, 4], points: { show: false } };
@@ -160,7 +160,7 @@ function options(one: Case): () => PlotOptions {
       },
       axes: axes({
         size: 44,
-        label: "loss, nats a character",
+        label: `loss, nats a ${unit}`,
         ...(wild
           ? {
               filter: powers,
@@ -226,7 +226,7 @@ function One({ one }: { one: Case }) {
         </p>
         <Plot
           key={one.name}
-          label={`${one.title}, losses in nats a character: arrow keys read them out`}
+          label={`${one.title}, losses in nats a ${model.value.unit}: arrow keys read them out`}
           options={options(one)}
           data={() => columns(one)}
           version={version}

@@ -113,7 +113,7 @@ export function Chart({ overlays, children }: Props) {
         <h2 id="loss-title">
           Loss{" "}
           <span class="unit">
-            <Term word="nats">nats</Term> a character
+            <Term word="nats">nats</Term> a {model.value.unit}
           </span>
         </h2>
         <button class="link" disabled={!hasRun.value} onClick={() => send({ type: "log" })}>

@@ -34,6 +34,7 @@ export const adapter = signal<Adapter | null>(null);
 export const model = signal({
   uniformLoss: Math.log(65),
   vocabSize: 65,
+  unit: "character" as "character" | "byte",
   parameters: 206_016,
   opening: null as string | null,
 });

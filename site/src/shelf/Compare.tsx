@@ -18,7 +18,7 @@ function options(): PlotOptions {
   return {
     padding: [8, 16, 0, 0],
     scales: { x: { time: false } },
-    axes: axes({ size: 44, label: "loss, nats a character", values: fixed(2) }),
+    axes: axes({ size: 44, label: "loss, nats", values: fixed(2) }),
     series: [
       {},
       ...compared.value.map((_, at) => ({
@@ -70,43 +70,74 @@ function Curves() {
   );
 }
 
-/** The names of settings, and which of them are not the same in all runs. */
-export function rows(runs: Kept[]): { name: string; values: string[]; differs: boolean }[] {
-  const maps = runs.map(({ settings }) => new Map(settings));
-  const names = [...new Set(maps.flatMap((map) => [...map.keys()]))];
-  const all = names.map((name) => {
-    const values = maps.map((map) => map.get(name) ?? "");
-    return { name, values, differs: new Set(values).size > 1 };
-  });
-  return [...all.filter(({ differs }) => differs), ...all.filter(({ differs }) => !differs)];
+interface Setting {
+  name: string;
+  values: string[]; // of each run
 }
 
+/** The settings, apart: those that are not the same in all runs, and those that are. */
+export function apart(runs: Kept[]): [Setting[], Setting[]] {
+  const maps = runs.map(({ settings }) => new Map(settings));
+  const names = [...new Set(maps.flatMap((map) => [...map.keys()]))];
+  const all = names.map((name) => ({ name, values: maps.map((map) => map.get(name) ?? "") }));
+  const differs = ({ values }: Setting) => new Set(values).size > 1;
+  return [all.filter(differs), all.filter((setting) => !differs(setting))];
+}
+
+/** What differs; what does not is folded away, unless there is but one run. */
 function Settings() {
+  const [differing, same] = apart(compared.value);
+  const isOne = compared.value.length === 1;
   return (
-    <div class="wide" role="region" aria-label="Settings of the runs" tabIndex={0}>
-      <table class="settings">
-        <thead>
-          <tr>
-            <th scope="col">Setting</th>
-            {compared.value.map(({ id, name }) => (
-              <th scope="col" key={id}>
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows(compared.value).map(({ name, values, differs }) => (
-            <tr key={name} data-differs={differs}>
-              <th scope="row">{name}</th>
-              {values.map((value, at) => (
-                <td key={at}>{differs ? <strong>{value}</strong> : value}</td>
+    <>
+      {differing.length > 0 && (
+        <div class="wide" role="region" aria-label="Settings of the runs" tabIndex={0}>
+          <table class="settings">
+            <thead>
+              <tr>
+                <th scope="col">Setting</th>
+                {compared.value.map(({ id, name }) => (
+                  <th scope="col" key={id}>
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {differing.map(({ name, values }) => (
+                <tr key={name} data-differs={true}>
+                  <th scope="row">{name}</th>
+                  {values.map((value, at) => (
+                    <td key={at}>
+                      <strong>{value}</strong>
+                    </td>
+                  ))}
+                </tr>
               ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+            </tbody>
+          </table>
+        </div>
+      )}
+      {same.length > 0 && (
+        <details open={isOne}>
+          <summary>
+            {isOne
+              ? `${same.length} settings`
+              : differing.length
+                ? `${same.length} settings are the same in all`
+                : `All ${same.length} settings are the same`}
+          </summary>
+          <dl class="pairs">
+            {same.map(({ name, values }) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{values[0]}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+    </>
   );
 }
 
@@ -145,24 +176,26 @@ function Edits() {
 }
 
 function Samples() {
+  const wrote = compared.value.filter(({ samples }) => samples.length);
+  const silent = compared.value.length - wrote.length;
   return (
-    <div class="writings">
-      {compared.value.map(({ id, name, samples }) => (
-        <figure key={id}>
-          <figcaption>
-            {name}
-            {samples.length > 0 && (
-              <small> at iteration {format.count(samples.at(-1)!.iter)}</small>
-            )}
-          </figcaption>
-          {samples.length ? (
+    <>
+      {silent > 0 && (
+        <p class="note">
+          {wrote.length ? `${silent} of them have written nothing.` : "Nothing has been written."}
+        </p>
+      )}
+      <div class="writings">
+        {wrote.map(({ id, name, samples }) => (
+          <figure key={id}>
+            <figcaption>
+              {name} <small>at iteration {format.count(samples.at(-1)!.iter)}</small>
+            </figcaption>
             <blockquote>{samples.at(-1)!.text}</blockquote>
-          ) : (
-            <p class="note">It has written nothing.</p>
-          )}
-        </figure>
-      ))}
-    </div>
+          </figure>
+        ))}
+      </div>
+    </>
   );
 }
 

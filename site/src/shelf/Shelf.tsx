@@ -11,8 +11,10 @@ import {
   bring,
   bringBack,
   choose,
+  chooseAll,
   chosen,
   type Column,
+  compared,
   deleted,
   goOn,
   type Kept,
@@ -175,13 +177,22 @@ function Deleted({ run }: { run: Kept }) {
 
 function List() {
   const { by, down } = order.value;
+  const isAll = compared.value.length === sorted.value.length;
   return (
     <div class="wide" role="region" aria-label="Runs that are kept" tabIndex={0}>
       <table>
         <thead>
           <tr>
             <td>
-              <span class="for-readers">Compare</span>
+              <input
+                type="checkbox"
+                aria-label="Compare all"
+                checked={isAll}
+                ref={(box) => {
+                  if (box) box.indeterminate = !isAll && compared.value.length > 0;
+                }}
+                onChange={(event) => chooseAll(event.currentTarget.checked)}
+              />
             </td>
             {COLUMNS.map(([column, title]) => (
               <th

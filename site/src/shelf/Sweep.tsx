@@ -1,4 +1,5 @@
 import { useComputed } from "@preact/signals";
+import type uPlot from "uplot";
 import * as format from "../base/format";
 import { MAX_SWEEP, type SweepReport } from "../base/protocol";
 import { useEffect } from "preact/hooks";
@@ -17,6 +18,19 @@ const labelOf = (key: string) => settings.value.find((one) => one.key === key)?.
 const far = (points: [number, number][]) =>
   points.length > 1 && points[0]![0] > 0 && points.at(-1)![0] >= 10 * points[0]![0];
 
+const LABEL = 56; // pixels that a value on the axis takes
+
+/** The values on the axis; null in the place of those whose label has no room after the last one. */
+function roomy(plot: uPlot, values: number[]): (number | null)[] {
+  let last = -Infinity;
+  return values.map((value) => {
+    const at = plot.valToPos(value, "x");
+    if (at - last < LABEL) return null;
+    last = at;
+    return value;
+  });
+}
+
 function options(): PlotOptions {
   const points = sweep.peek()?.points ?? [];
   const values = points.map(([value]) => value);
@@ -24,13 +38,18 @@ function options(): PlotOptions {
     ticks.map((tick) => tick?.toString() ?? "");
   return {
     padding: [8, 24, 0, 8],
-    scales: { x: { time: false, ...(far(points) && { distr: 3 as const }) } },
+    scales: {
+      x: {
+        time: false,
+        ...(far(points) && { distr: 3 as const, range: (_, min, max) => [min, max] }),
+      },
+    },
     axes: axes(
       { size: 52, label: "final validation loss, nats", values: fixed(2) },
       {
         label: labelOf(sweep.peek()?.key ?? ""),
         splits: () => values,
-        filter: (_, splits) => splits,
+        filter: roomy,
         values: plain,
       },
     ),

@@ -59,6 +59,11 @@ export function choose(id: string, on: boolean): void {
   chosen.value = on ? [...others, id] : others;
 }
 
+/** Chooses all runs, in the order of the list, or none. */
+export function chooseAll(on: boolean): void {
+  chosen.value = on ? sorted.peek().map(({ id }) => id) : [];
+}
+
 /** Tells Python which runs are kept, so that it knows one that goes on. */
 function tell(): void {
   const known = runs.peek() ?? [];

@@ -6,6 +6,7 @@ import { type FormField, MAX_SWEEP, type SweepReport } from "../base/protocol";
 import type { Reports } from "../base/reports";
 import { onRestart } from "../base/restarts";
 import { endedWithPython, forgetIfAway } from "../run/background";
+import { checkedSettings } from "../run/settings";
 import { send } from "../run/supervision";
 
 /** The settings of a training, once Python has told. */
@@ -24,8 +25,12 @@ export function problem(): string {
   return wrong && `Iterations: ${wrong.toLowerCase()}`;
 }
 
+/** Begins one; all that it does not set is as in the fields beside Start. */
 export function begin(): void {
+  const others = checkedSettings();
+  if (!others) return;
   const asked = {
+    ...others,
     key: fields.key.value,
     values: fields.values.value,
     iters: Number(fields.iters.value),

@@ -120,7 +120,8 @@ function TextPart() {
           </button>
         )}
         <span class="note">
-          UTF-8 or UTF-16, up to {MAX_TEXT / 1e6} MB in all. You can also drop them on the page.
+          {stuck ||
+            `UTF-8 or UTF-16, up to ${MAX_TEXT / 1e6} MB in all. You can also drop them on the page.`}
         </span>
       </div>
       <details>
@@ -259,9 +260,9 @@ function Cost() {
 /** What can be done with the form now. */
 function remark(): string {
   if (phase.value === "booting") return "Python is on its way.";
-  return hasRun.value
-    ? "The model, the seed and the batch are the run's until Reset. The rest can change as it trains."
-    : "Start trains it.";
+  if (hasRun.value)
+    return "The model, the seed and the batch are the run's until Reset. The rest can change as it trains.";
+  return draft.value?.inForce ? "Start trains it." : "Start trains it once it is in use.";
 }
 
 function ModelPart() {

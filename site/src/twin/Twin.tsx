@@ -1,7 +1,7 @@
 import * as format from "../base/format";
 import { send } from "../run/supervision";
 import { MAX_TWIN, type Verdict } from "../base/protocol";
-import { adapter, hindrance } from "../run/state";
+import { adapter, hindrance, model } from "../run/state";
 import { colour } from "../ui/theme";
 import { beginTwin, curves, curvesVersion, itersProblem, twin, twinFields } from "./state";
 import { Field } from "../ui/Field";
@@ -22,7 +22,7 @@ function options(): PlotOptions {
     axes: axes(
       {
         size: 44,
-        label: "loss, nats a character",
+        label: `loss, nats a ${model.peek().unit}`,
         incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
         values: fixed(2),
       },
@@ -42,7 +42,7 @@ function Curves({ seeds }: { seeds: [string, string] }) {
   const [iters, a, b] = curves;
   return (
     <Plot
-      label="Both losses, in nats a character: arrow keys read them out"
+      label={`Both losses, in nats a ${model.value.unit}: arrow keys read them out`}
       options={options}
       data={() => curves}
       version={curvesVersion}

@@ -55,9 +55,14 @@ export function axes(y: uPlot.Axis, x: uPlot.Axis = {}): uPlot.Axis[] {
   ];
 }
 
-/** Numbers of an axis with so many digits. */
-export const fixed = (digits: number) => (_: uPlot, ticks: number[]) =>
-  ticks.map((tick) => tick.toFixed(digits));
+/** Numbers of an axis with so many digits, or with as many more as the step between them has. */
+export const fixed =
+  (least: number) =>
+  (_: uPlot, ticks: number[], _axis: number, _space: number, step: number): string[] => {
+    let digits = least;
+    while (digits < 12 && Number(step.toFixed(digits)) !== step) digits++;
+    return ticks.map((tick) => tick.toFixed(digits));
+  };
 
 /** Draws a dotted line at a loss, or a band up to another one, with its name at the right. */
 export function drawLevel({ ctx, bbox, valToPos }: uPlot, name: string, from: number, to = from) {
