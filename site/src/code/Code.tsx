@@ -192,6 +192,7 @@ function FileBar({ add }: { add: () => void }) {
       const ruff = await formatter();
       if (current.peek() !== project) return;
       flush();
+      if (isNew && !(path in overlay.peek())) return; // it was removed
       setFiles({ ...overlay.peek(), [path]: ruff(textOf(path)) });
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
