@@ -132,6 +132,7 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     assert page.url.endswith("#lesson=2")
     open_page(page, f"{site_url}?again#lesson=99")  # which there is not: the first
     expect(lesson).to_have_attribute("data-lesson", "1")
+    expect(lesson.get_by_role("heading", level=2)).to_be_focused()  # or it takes the focus later
     verdict(lesson, "question", True, "ln 65")
     by_key(page, lesson.get_by_role("button", name="Reset progress"))
     verdict(lesson, "task", False, "")
