@@ -185,6 +185,7 @@ function FileBar({ add }: { add: () => void }) {
   const changed = path in overlay.value;
   const formatting = useSignal(false);
   const tidy = async () => {
+    if (formatting.value) return;
     formatting.value = true;
     trouble.value = "";
     const project = current.peek();
@@ -223,7 +224,7 @@ function FileBar({ add }: { add: () => void }) {
           Search
         </button>
         {path.endsWith(".py") && (
-          <button class="link" disabled={formatting.value} onClick={tidy}>
+          <button class="link" aria-disabled={formatting.value} onClick={tidy}>
             {formatting.value ? "Fetching ruff …" : "Format"}
           </button>
         )}
