@@ -51,7 +51,7 @@ def test_what_was_seen_of_a_run_goes_with_it(page: Page, site_url: str) -> None:
     expect(inside.locator(".status")).to_have_attribute("data-iter", "3")
     page.evaluate(TELL_OLDER)
     button(page, "Run").click()
-    page.wait_for_function("globalThis.began")
+    page.wait_for_function("() => globalThis.began")
     assert page.evaluate("older") == []
 
 
