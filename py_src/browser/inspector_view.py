@@ -60,6 +60,7 @@ class InspectorView(View):
     def do_close(self, message: messages.inspector.CloseCommand) -> None:
         """Empty a slot."""
         self.open.pop(message["slot"], None)
+        self.post({"type": "closed", "slot": message["slot"]})
 
     def on_failure(self, message: Message, error: BaseException) -> None:
         """Report the error in the slot."""

@@ -85,8 +85,8 @@ class TextView(View):
             self._change(self.session.run, setup)
             return
         self._require_rest()
-        self._take(setup, groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer))
-        self.session.post_setup()  # a text leaves what the reader has typed
+        corpus = groundling.runs.texts.read_as(self.session.corpus, setup.tokenizer)
+        self._take(setup, corpus, settings=True)
 
     def do_warmup(self, message: messages.text.WarmupCommand) -> None:
         """Set the warm-up of the run, or of the next one."""
@@ -155,13 +155,19 @@ class TextView(View):
         self.session.post_changed()
         self._post_draft(self._in_force())
 
-    def _take(self, setup: Setup, corpus: Corpus, turn: int | None = None) -> None:
-        """Use a text and a setup for the next run. ValueError if this device cannot train them."""
+    def _take(
+        self, setup: Setup, corpus: Corpus, turn: int | None = None, settings: bool = False
+    ) -> None:
+        """Use a text and a setup for the next run, with its settings or those that the reader has
+        typed. ValueError if this device cannot train them.
+        """
         setup = setup.on(corpus)
         if problem := groundling.runs.cost.refusal(setup, self._limits(), corpus):
             raise ValueError(problem)
         self.session.setup, self.session.corpus = setup, corpus
         self.session.renew()
+        if settings:
+            self.session.post_setup()  # before it is told as in use: then the reader types again
         self._post_text(turn=turn)
         self._post_draft(setup)
 

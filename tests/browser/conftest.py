@@ -249,6 +249,10 @@ class Worker:
         if (end?.type === message.type) {
           setTimeout(() => end.done(worker.terminate()), end.ms);
         }
+        if (globalThis.next && message.type === "steps" && message.records.length) {
+          worker.postMessage(next);
+          globalThis.next = null;
+        }
         if (message.type !== "heard" && message.type !== "stage") {
           seen.push(bytes ? { ...message, bytes: files.push(bytes) - 1 } : message);
         }
@@ -297,6 +301,12 @@ class Worker:
             }""",
             [{"type": type, **values}, None if bytes is None else bytes.decode("latin-1")],
         )
+
+    def tell_as_it_trains(self, type: str, **values: object) -> None:
+        """Send a command as soon as the run has trained an iteration more. From here one would look
+        too late: by then a fast run may be done.
+        """
+        self.page.evaluate("(command) => (globalThis.next = command)", {"type": type, **values})
 
     def take(self) -> list[dict]:
         """The messages that are new."""

@@ -19,7 +19,7 @@ def tab_to(page: Page, target: Locator) -> None:
     back = """(element) => document.activeElement.compareDocumentPosition(
       element.getRootNode().host ?? element) & Node.DOCUMENT_POSITION_PRECEDING"""
     key = "Shift+Tab" if target.evaluate(back) else "Tab"
-    for _ in range(150):
+    for _ in range(300):
         if target.evaluate("(element) => element === element.getRootNode().activeElement"):
             return
         if page.evaluate("document.activeElement.shadowRoot !== null"):
@@ -132,6 +132,7 @@ def test_the_first_lesson_is_done_by_keys_and_its_progress_is_kept(
     assert page.url.endswith("#lesson=2")
     open_page(page, f"{site_url}?again#lesson=99")  # which there is not: the first
     expect(lesson).to_have_attribute("data-lesson", "1")
+    expect(lesson.get_by_role("heading", level=2)).to_be_focused()  # or it takes the focus later
     verdict(lesson, "question", True, "ln 65")
     by_key(page, lesson.get_by_role("button", name="Reset progress"))
     verdict(lesson, "task", False, "")
@@ -251,6 +252,7 @@ def test_the_doctor_is_asked_by_keys(page: Page, site_url: str) -> None:
         by_key(page, page.get_by_role("group", name="Cases").get_by_role("button", name=case))
         by_key(page, button(page, "Run this case"))
         expect(page.locator("[data-case]")).to_have_attribute("data-phase", "done")
+        expect(button(page, "Run again")).to_be_focused()  # it is the button that was pressed
     check(page, lesson, True, "Rate too high: ")
     answer(page, lesson, "0.416", True, "0.6 x ln 2 = 0.4159")
 
@@ -319,6 +321,7 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
     check(page, lesson, False, "Your run learns Shakespeare")
     turn_to(page, lesson, "9: Your own text")
     by_key(page, button(page, "Reset"))
+    expect(button(page, "Start")).to_be_focused()
     (text := tmp_path / "mine.txt").write_text(
         "The quick brown fox jumps over the lazy dog.\n" * 300
     )
@@ -347,6 +350,7 @@ def test_texts_are_brought_and_compared_by_keys(page: Page, site_url: str, tmp_p
 
     turn_to(page, lesson, "9: Your own text")
     by_key(page, button(page, "Reset"))
+    expect(button(page, "Start")).to_be_focused()
     by_key(page, lesson.get_by_role("button", name="Text and model"))
     by_key(page, tab.get_by_role("button", name="byte-v0", exact=True))
     by_key(page, tab.get_by_role("button", name="Use this model"))

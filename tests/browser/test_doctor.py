@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import fill, open_page
+from driving import as_soon_as, fill, open_page, pressing
 from playwright.sync_api import Page, expect
 
 from groundling import sources
@@ -87,8 +87,8 @@ def test_cases_show_what_they_should_and_the_levels_are_told(
     page.locator(".doctor .cases button").nth(4).click()
     longer = page.locator("[data-case=overfit]")
     longer.get_by_role("button", name="Run again", exact=True).click()
-    expect(longer.locator(".status")).to_contain_text("of 1,000")
-    longer.get_by_role("button", name="Stop", exact=True).click()
+    status = "document.querySelector('[data-case=overfit] .status').textContent"
+    as_soon_as(page, f"{status}.includes('of 1,000')", pressing("Stop"))
     expect(longer).to_have_attribute("data-phase", "stopped")
 
     page.locator(".doctor .cases button").nth(5).click()

@@ -19,6 +19,7 @@ from driving import (
     open_page,
     pause,
     press,
+    tell_worker,
     wait_for,
     wait_for_iteration,
 )
@@ -29,7 +30,7 @@ from groundling.edits import project
 from groundling.runs import checkpoint
 
 LIBRARY = "py_src/groundling/"
-ITERS = 400  # room to apply an edit in, where a step takes some 20 ms
+ITERS = 200
 PASTE = """(element, text) => {
     const carried = new DataTransfer();
     carried.setData("text/plain", text);
@@ -184,9 +185,20 @@ def download(page: Page, name: str) -> bytes:
     return Path(downloaded.value.path()).read_bytes()
 
 
-def train(page: Page) -> None:
+# Python trains for a frame, then looks into its inbox: a fifth of a second later, until told again.
+# That leaves a hand time for an edit, however fast the steps are.
+SLOWLY = """let slow = false;
+on.push(() => (slow = !slow));
+const post = MessagePort.prototype.postMessage;
+MessagePort.prototype.postMessage = function (...message) {
+  if (slow) setTimeout(() => post.apply(this, message), 200);
+  else post.apply(this, message);
+}"""
+
+
+def train(page: Page, iters: int = ITERS) -> None:
     """A few iterations, from the beginning."""
-    fill(page, Iterations=str(ITERS), Batch_size="8")
+    fill(page, Iterations=str(iters), Batch_size="8")
     press(page, "Start")
     wait_for(page, "training")
 
@@ -219,12 +231,14 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     """An untouched run; one whose learning rate is doubled on its way; and one that is given code
     that fails in four ways, and ends with the weights of the untouched one.
     """
+    in_worker(page, SLOWLY)
     open_page(page, site_url)
     train(page)
     untouched = outcome(page)
     assert len(untouched.log) == ITERS
 
     # Twice the learning rate, with what is typed meanwhile left whole.
+    tell_worker(page)
     train(page)
     wait_for_iteration(page, 2)
     lr = "learning_rate(it, config)"
@@ -243,6 +257,7 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     expect(page.get_by_role("region", name="What changes in train.py")).to_contain_text(
         "lr = 2 * learning_rate"
     )
+    tell_worker(page)
     touched = outcome(page)
     expect(mark).to_have_count(0)
     assert [int(row["iter"]) for row in touched.log] == list(range(ITERS))
@@ -255,12 +270,14 @@ def test_an_apply_goes_on_with_the_weights_and_broken_code_changes_nothing(
     press(page, "Revert")
 
     # Refused once while it trains, and three times while it is paused.
+    tell_worker(page)
     train(page)
     wait_for_iteration(page, 2)
     refused(page, "train.py", "        loss.backward()\n", "        1 / 0\n", "ZeroDivisionError")
     press(page, "Pause")
     wait_for(page, "paused")
     assert iteration(page) < ITERS
+    tell_worker(page)
     refused(page, "train.py", "def train(", "def train((", "This is not Python")
     refused(page, "train.py", "import math\n", "import maths\n", "This cannot be imported")
     refused(page, "model.py", "linear(x, self.c_fc)", "linear(x, self.c_proj)", "shape")
@@ -273,7 +290,7 @@ def test_a_kernel_that_does_not_compile_is_refused_while_the_old_one_trains(
     page: Page, site_url: str
 ) -> None:
     open_page(page, site_url)
-    train(page)
+    train(page, 100_000)
     wait_for_iteration(page, 1)
     refused(page, "gelu.wgsl", "let v = x[i];", "let v = x[i]", "expected")
     at = iteration(page)
@@ -458,6 +475,40 @@ def test_what_is_wrong_with_the_code_is_told_however_late_python_finds_it(
     expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
 
 
+def test_what_is_wrong_with_edits_that_were_kept_is_told_however_late_python_comes_up(
+    page: Page, site_url: str
+) -> None:
+    kept = {LIBRARY + "train.py": "undefined_name\n" + sources.original(LIBRARY + "train.py")}
+    page.add_init_script(
+        "localStorage.setItem('groundling-project', 'Mine');"
+        f"localStorage.setItem('groundling-project:Mine', {json.dumps(json.dumps(kept))});"
+    )
+    in_worker(
+        page,
+        """const post = self.postMessage.bind(self);
+        self.postMessage = (message, options) => message.phase === "ready"
+          ? setTimeout(post, 3000, message, options) : post(message, options)""",
+    )
+    open_page(page, site_url)
+    expect(page.get_by_role("button", name=re.compile("line 1: .*undefined_name"))).to_be_visible()
+
+
+def test_a_file_that_is_removed_as_ruff_comes_stays_removed(page: Page, site_url: str) -> None:
+    slow = []
+    page.route("**/ruff/ruff_wasm.js", lambda route: slow.append(route))
+    open_page(page, site_url)
+    press(page, "New file")
+    page.get_by_label("Name of the new file").fill("mine.py")
+    press(page, "Make it")
+    press(page, "Format")
+    press(page, "Remove")
+    while not slow:
+        page.wait_for_timeout(50)
+    slow.pop().continue_()
+    expect(button(page, "Format")).to_be_enabled()
+    assert kept_edits(page) == {}
+
+
 def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is_typed(
     page: Page, site_url: str
 ) -> None:
@@ -466,8 +517,8 @@ def test_keys_that_are_held_do_not_answer_what_they_ask_and_format_keeps_what_is
     open_page(page, site_url)
     show(page, "model.py")
     type_at_the_top(page, "answer = [ 42,1 ]\n")
-    press(page, "Format")
-    expect(button(page, "Fetching ruff …")).to_be_visible()
+    button(page, "Format").press("Enter")
+    expect(button(page, "Fetching ruff …")).to_be_focused()
     type_at_the_top(page, "typed = [ 1,2 ]\n")
     while not slow:
         page.wait_for_timeout(50)

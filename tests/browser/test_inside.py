@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from driving import fill, open_page, type_at_the_console
+from driving import button, fill, open_page, type_at_the_console, wait_for
 from playwright.sync_api import Page, expect
 
 from groundling.data import shakespeare
@@ -21,6 +21,38 @@ PROMPT = "JULIET:\nO Rom"
 
 def shown(character: str) -> str:
     return {"\n": "↵", " ": "␣"}.get(character, character)
+
+
+TELL_OLDER = """() => {
+  globalThis.older = [];
+  const at = (what) => document.querySelector(what);
+  const look = () => {
+    const seen = at("#view-inside .status")?.dataset.iter;
+    const iter = parseInt(at("[data-readout=iter]").textContent);
+    if (seen > iter) older.push([seen, iter]);
+    globalThis.began ||= at("[data-phase]").dataset.phase === "training";
+  };
+  const all = { subtree: true, childList: true, characterData: true, attributes: true };
+  new MutationObserver(look).observe(document.body, all);
+}"""
+
+
+def test_what_was_seen_of_a_run_goes_with_it(page: Page, site_url: str) -> None:
+    """Another may begin at once: Python tells of both between two frames."""
+    open_page(page, site_url)
+    page.get_by_role("button", name="Skip the first look").click()
+    page.get_by_role("tab", name="Look inside", exact=True).click()
+    inside = page.locator("#view-inside")
+    inside.get_by_label("Your run").check()
+    fill(page, Iterations="3", Batch_size="1")
+    button(page, "Start").click()
+    wait_for(page, "done")
+    inside.locator(".intro").scroll_into_view_if_needed()
+    expect(inside.locator(".status")).to_have_attribute("data-iter", "3")
+    page.evaluate(TELL_OLDER)
+    button(page, "Run").click()
+    page.wait_for_function("() => globalThis.began")
+    assert page.evaluate("older") == []
 
 
 def test_the_page_tells_what_the_weights_do(page: Page, site_url: str, axe: Callable) -> None:

@@ -163,6 +163,17 @@ def test_what_was_done_last_counts_however_long_a_file_takes_to_read(
     expect(section.get_by_text("512 to 1,023: wte")).to_be_visible()
     expect(place).to_contain_text("weights of hamllet")
 
+    # Put away, a slot stays empty: the file that was to come into it does not.
+    put_away = section.get_by_role("button", name="Put away")
+    drop(place, "slow.bin", files["hamlet"].read_bytes())
+    put_away.click()
+    page.evaluate("release()")
+    drop(other := section.locator(".place").nth(1), "next.bin", files["hamllet"].read_bytes())
+    expect(other).to_contain_text("next.bin")
+    expect(place).to_contain_text("Drop a .bin")
+    put_away.click()
+    expect(section.locator("pre")).to_have_count(0)
+
     load(page, "slow.bin", files["hamlet"].read_bytes())
     fill(page, Iterations="100000", Batch_size="2")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -171,6 +182,32 @@ def test_what_was_done_last_counts_however_long_a_file_takes_to_read(
     expect(page.get_by_text("A file can be loaded when").first).to_be_visible()
     wait_for_iteration(page, iteration(page) + 2)
     wait_for(page, "training")
+
+
+def test_a_slot_that_is_put_away_as_python_opens_a_file_is_empty_for_both(
+    page: Page, site_url: str, files: dict[str, Path]
+) -> None:
+    page.add_init_script(
+        """
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, transfer) {
+            post.call(this, message, transfer);
+            const buttons = [...document.querySelectorAll(".place button")];
+            const away = buttons.find((button) => button.textContent.startsWith("Put away"));
+            if (message.name === "b.bin") away.click();
+        };
+        """
+    )
+    section = open_inspector(page, site_url)
+    first, second = section.locator(".place").all()
+    drop(first, "a.bin", files["hamlet"].read_bytes())
+    expect(first).to_contain_text("a.bin")
+    drop(first, "b.bin", files["hamllet"].read_bytes())
+    drop(second, "c.bin", files["hamllet"].read_bytes())
+    expect(second).to_contain_text("c.bin")
+    expect(first).to_contain_text("Drop a .bin")
+    section.get_by_role("button", name="Next 512").click()
+    expect(section.get_by_text("512 to 1,023: wte")).to_be_visible()
 
 
 def test_the_current_run_is_what_is_saved_of_it(page: Page, site_url: str) -> None:

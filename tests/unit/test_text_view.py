@@ -66,6 +66,8 @@ def test_a_device_that_is_gone_is_not_measured(page: Page, monkeypatch: pytest.M
 
 def test_a_text_and_a_model_are_those_of_the_next_run(page: Page):
     page.tell("use", text=config())
+    told = [message["type"] for message in page.posted]
+    assert told.index("setup") < told.index("draft")  # which says that it is in use
     page.tell("text", turn=1, name="a.txt", bytes=b"one two three " * 40, more=1)
     page.tell("text", turn=1, name="b.txt", bytes=b"four", more=0)
     assert page.last("text")["facts"]["manifest"]["name"] == "a.txt and 1 more"

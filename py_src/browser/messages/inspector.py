@@ -96,6 +96,12 @@ class UninspectedReport(Report):
     message: str
 
 
+class ClosedReport(Report):
+    """A file was closed."""
+
+    slot: Slot
+
+
 class PageOfBytes(TypedDict):
     """512 bytes of a file."""
 

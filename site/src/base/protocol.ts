@@ -644,6 +644,12 @@ export interface UninspectedReport {
   message: string;
 }
 
+/** A file was closed. */
+export interface ClosedReport {
+  type: "closed";
+  slot: Slot;
+}
+
 /** 512 bytes of a file. */
 export interface PageOfBytes {
   page: number;
@@ -1847,6 +1853,7 @@ export type Report =
   | UnlensReport
   | InspectedReport
   | UninspectedReport
+  | ClosedReport
   | BytesReport
   | ComparedReport
   | StageReport

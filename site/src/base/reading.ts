@@ -9,11 +9,14 @@ export async function bytesOf(file: File): Promise<Uint8Array<ArrayBuffer> | str
   }
 }
 
-/** Reads the files that are picked for one place: null for one that another has followed. */
-export function reader(): (file: File) => Promise<Uint8Array<ArrayBuffer> | string | null> {
-  let last: File;
+/** Reads the files that are picked for one place: null for one that another has followed, or null,
+ * which takes none.
+ */
+export function reader(): (file: File | null) => Promise<Uint8Array<ArrayBuffer> | string | null> {
+  let last: File | null;
   return async (file) => {
     last = file;
+    if (!file) return null;
     const bytes = await bytesOf(file);
     return file === last ? bytes : null;
   };

@@ -188,6 +188,7 @@ function FileBar({ add }: { add: () => void }) {
   const changed = path in overlay.value;
   const formatting = useSignal(false);
   const tidy = async () => {
+    if (formatting.value) return;
     formatting.value = true;
     trouble.value = "";
     const project = current.peek();
@@ -195,6 +196,7 @@ function FileBar({ add }: { add: () => void }) {
       const ruff = await formatter();
       if (current.peek() !== project) return;
       flush();
+      if (isNew && !(path in overlay.peek())) return; // it was removed
       setFiles({ ...overlay.peek(), [path]: ruff(textOf(path)) });
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
@@ -225,7 +227,7 @@ function FileBar({ add }: { add: () => void }) {
           Search
         </button>
         {path.endsWith(".py") && (
-          <button class="link" disabled={formatting.value} onClick={tidy}>
+          <button class="link" aria-disabled={formatting.value} onClick={tidy}>
             {formatting.value ? "Fetching ruff …" : "Format"}
           </button>
         )}

@@ -104,8 +104,8 @@ function hideDoc(view: EditorView): boolean {
 
 // ---- lint ----------------------------------------------------------------------------------------
 
+/** Asked as Python boots, too: it is not asked again before the text changes. */
 async function lint({ state }: EditorView): Promise<Diagnostic[]> {
-  if (phase.value === "booting") return [];
   const answer = await ask<"linted">((id) => send({ type: "lint", id, ...question(state) }));
   return (answer?.problems ?? []).map((problem) => {
     const from = offset(state, problem.line, problem.column);

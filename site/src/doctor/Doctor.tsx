@@ -211,7 +211,8 @@ function One({ one }: { one: Case }) {
   const now = examined.value[one.name];
   const curve = () => curves[one.name] ?? [[], [], []];
   const version = useComputed(() => [curvesVersion.value, examined.value, iterations.value]);
-  const running = now?.phase === "running" || now?.phase === "asked";
+  const asked = now?.phase === "asked";
+  const running = now?.phase === "running" || asked;
   const wrong = hindrance() || iterationsProblem();
   const said = (at: number) => {
     const [iters, train, val] = curve();
@@ -246,8 +247,12 @@ function One({ one }: { one: Case }) {
         <div class="act row">
           <button
             class={running ? "" : "primary"}
-            disabled={running ? now.phase === "asked" : wrong !== "" || busy()}
-            onClick={() => (running ? send({ type: "uncase" }) : examine([one.name]))}
+            disabled={!running && (wrong !== "" || busy())}
+            aria-disabled={asked} // not disabled: it was pressed, and keeps the focus
+            onClick={() => {
+              if (!running) examine([one.name]);
+              else if (!asked) send({ type: "uncase" });
+            }}
           >
             {running ? "Stop" : now ? "Run again" : "Run this case"}
           </button>

@@ -316,9 +316,6 @@ export function LookInside() {
   const body = useRef<HTMLDivElement>(null);
   const seen = useSeen(body); // only then looks are taken
 
-  useSignalEffect(() => {
-    phase.value === "ready" && (look.value = layers.value = null);
-  });
   useOpening(prompt, PROMPT, () => source.value);
   useSignalEffect(() => {
     const [of, text] = [source.value, prompt.value];

@@ -34,6 +34,12 @@ export const reports = {
     }
   },
   layers: into(layers),
+  /** A run that is gone cannot be looked into. */
+  phase({ phase }) {
+    if (phase !== "ready") return;
+    if (look.value?.source === "run") look.value = null;
+    layers.value = null;
+  },
   unlens(message) {
     look.value = layers.value = null;
     refusal.value = message.message;

@@ -84,7 +84,13 @@ function Place({ slot }: { slot: Slot }) {
           Choose a file
           <span class="for-readers"> {slot === "a" ? "to inspect" : "to compare with"}</span>
         </FileButton>
-        <button disabled={!hasRun.value} onClick={() => send({ type: "inspect_run", slot })}>
+        <button
+          disabled={!hasRun.value}
+          onClick={() => {
+            void read[slot](null); // the file that is being read: the run has followed it
+            send({ type: "inspect_run", slot });
+          }}
+        >
           The current run
           <span class="for-readers">{slot === "a" ? "" : " to compare with"}</span>
         </button>
@@ -92,6 +98,7 @@ function Place({ slot }: { slot: Slot }) {
           <button
             class="link"
             onClick={() => {
+              void read[slot](null);
               forget(slot);
               send({ type: "close", slot });
             }}

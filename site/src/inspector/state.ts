@@ -20,6 +20,10 @@ export const reports = {
     shown.value = message.slot;
     compared.value = null;
   },
+  /** What came up meanwhile was closed, too. */
+  closed({ slot }) {
+    if (opened[slot].value) forget(slot);
+  },
   uninspected({ slot, name, message }) {
     refused[slot].value = `${name}: ${message}`;
   },
