@@ -218,6 +218,42 @@ def test_what_is_written_soon_after_a_key_is_not_given_up_for_a_look(
     assert written(page) == generate(reference, shakespeare(), ASKED, 8, "hamlet")
 
 
+def test_a_key_that_comes_as_the_prompt_is_to_be_read_has_it_rest_anew(
+    page: Page, site_url: str
+) -> None:
+    """The wait's end is called here, so that it comes before the page has seen to the key."""
+    page.add_init_script(
+        """
+        const post = Worker.prototype.postMessage, later = setTimeout;
+        window.asked = [];
+        Worker.prototype.postMessage = function (command, ...rest) {
+            if (command.type === "talk") asked.push(command.prompt);
+            return post.call(this, command, ...rest);
+        };
+        window.setTimeout = (act, ms, ...rest) => {
+            if (ms === 350) window.rested = act;
+            return later(act, ms, ...rest);
+        };
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    expect(tool.locator(".context")).to_contain_text("ROMEO:")
+    page.evaluate("window.rested = null")
+    box = page.get_by_label("Prompt", exact=True)
+    box.fill("O brave")
+    page.wait_for_function("() => window.rested")
+    box.evaluate(
+        """(box) => {
+            box.value = "";
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+            rested();
+        }"""
+    )
+    box.fill(ASKED)
+    expect(tool.locator(".context")).to_contain_text("new␣world comes")
+    assert "" not in page.evaluate("asked")
+
+
 def test_another_file_is_asked_of_the_prompt_at_once(page: Page, site_url: str) -> None:
     tool = open_tab(page, site_url, "Talk")
     tool.get_by_role("radio", name="Your file").check()
