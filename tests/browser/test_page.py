@@ -23,6 +23,7 @@ from driving import (
     open_page,
     pause,
     press,
+    pressing,
     readout,
     tell_worker,
     wait_for,
@@ -746,6 +747,58 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_is_given_what_it_had(
     expect(talk.locator("[aria-labelledby=odds-title]")).to_contain_text("Python was started again")
     talk.get_by_role("radio", name="Reference").check()
     expect(reference).to_contain_text("iteration 2,000")
+
+
+def test_a_new_worker_is_given_what_the_last_one_took_whatever_was_asked_of_it_since(
+    page: Page, site_url: str
+) -> None:
+    hold_workers(page)
+    open_page(page, site_url)
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    talk = page.locator(".tool.talk")
+    talk.get_by_role("radio", name="Your file").check()
+    page.evaluate(
+        """() => {
+            window.held = [];
+            workers[0].postMessage = (...command) => held.push(command);
+        }"""
+    )
+    for n, file in enumerate((REFERENCE, HERE / "conftest.py"), start=1):
+        talk.locator("input[type=file]").set_input_files(file)
+        page.wait_for_function(
+            "(n) => held.filter(([{ type }]) => type === 'voice').length === n", arg=n
+        )
+    page.evaluate(
+        "delete workers[0].postMessage;"
+        "held.forEach((command) => workers[0].postMessage(...command))"
+    )
+    expect(talk.get_by_role("alert")).to_contain_text("conftest.py: The file does not begin")
+
+    page.get_by_role("tab", name="Text and model").click()
+    tab = page.locator(".tool.text")
+    tab.get_by_role("button", name="tiny", exact=True).click()
+    width = tab.get_by_label("Width", exact=True)
+    expect(width).to_have_value("48")
+    width.evaluate(
+        f"""(width) => {{
+            {pressing("Use this model")};
+            width.value = "24";
+            width.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        }}"""
+    )
+    expect(tab).to_contain_text("30,192 parameters")
+
+    page.evaluate(
+        """() => {
+            const data = { type: "phase", phase: "error", reason: "ended", undo: null };
+            workers[0].onmessage(new MessageEvent("message", { data }));
+        }"""
+    )
+    press(page, "Reset")
+    wait_for(page, "ready")
+    expect(width).to_have_value("48")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000")
 
 
 def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(
