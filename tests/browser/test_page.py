@@ -73,8 +73,7 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     assert readout(page, "iter") == "0 / 2000"
     fill(page, Iterations="12", Batch_size="8", Peak_learning_rate="0.001")
 
-    press(page, "Start")
-    pause(page, 4)
+    pause(page, 4, pressing("Start"))
     at, elapsed = iteration(page), readout(page, "elapsed")
     assert 4 <= at < 12
     page.wait_for_timeout(1500)
@@ -653,8 +652,7 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
             page.get_by_role("main").get_by_text(re.compile("Kernel adamw does not compile"))
         ).to_be_visible()
     fill(page, Iterations="100", Batch_size="8", Peak_learning_rate="0.001")
-    press(page, "Start")
-    pause(page, 1)
+    pause(page, 1, pressing("Start"))
     press(page, "Resume")
     wait_for(page, "done")
     assert float(readout(page, "train-nll")) == pytest.approx(2.9243, abs=2e-3)  # as natively

@@ -146,6 +146,7 @@ def test_fifty_runs_two_deleted_one_undone_and_a_full_disk(page: Page, site_url:
     shelf = runs(page)
     train(page, "hamlet")
     count(shelf, 1)
+    expect(shelf.get_by_role("button", name="Export the best weights of hamlet")).to_be_visible()
     page.evaluate(COPIES, ["", 49])
     page.reload()
     wait_for(page, "ready")

@@ -169,9 +169,8 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
 
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
-    button(page, "Write").click()
     so_far = "/^[1-9].* so far/.test(document.querySelector('.talk .status').textContent)"
-    as_soon_as(page, so_far, pressing("Stop writing"))
+    as_soon_as(page, so_far, pressing("Stop writing"), pressing("Write"))
     expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"))
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
@@ -466,7 +465,7 @@ def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_ur
 
 
 def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url: str) -> None:
-    page.goto(site_url)
+    open_page(page, site_url)  # and nothing moves under the pointer any more
     word = page.locator(".guide .term", has_text="AdamW")
     said = page.get_by_role("main").get_by_text("two running averages for every weight")
     word.hover()
