@@ -764,7 +764,7 @@ def test_a_new_worker_is_given_what_the_last_one_took_whatever_was_asked_of_it_s
     for n, file in enumerate((REFERENCE, HERE / "conftest.py"), start=1):
         talk.locator("input[type=file]").set_input_files(file)
         page.wait_for_function(
-            "(n) => held.filter(([{ type }]) => type === 'voice').length === n", arg=n
+            "(n) => held.filter(([{ source }]) => source === 'file').length === n", arg=n
         )
     page.evaluate(
         "delete workers[0].postMessage;"

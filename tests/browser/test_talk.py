@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import as_soon_as, button, fill, open_page, pressing, wait_for
+from driving import as_soon_as, button, fill, hold_workers, open_page, pressing, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
@@ -251,6 +251,34 @@ def test_a_key_that_comes_as_the_prompt_is_to_be_read_has_it_rest_anew(
     box.fill(ASKED)
     expect(tool.locator(".context")).to_contain_text("new␣world comes")
     assert "" not in page.evaluate("asked")
+
+
+def test_the_reference_is_fetched_once_however_many_tabs_want_it_before_it_is_read(
+    page: Page, site_url: str
+) -> None:
+    fetched, held = [], "held.filter(([{ type }]) => type === 'voice').length"
+    page.on("request", lambda request: fetched.append(request.url))
+    hold_workers(page)
+    page.add_init_script(
+        """
+        window.held = [];
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (...command) { held.push(command); };
+        window.release = () => {
+            Worker.prototype.postMessage = post;
+            for (const command of held) workers[0].postMessage(...command);
+        };
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    page.wait_for_function(f"() => {held} === 1")
+    page.get_by_role("tab", name="Credits", exact=True).click()
+    expect(page.locator(".tool.credits")).to_be_visible()
+    page.wait_for_timeout(500)  # long enough to fetch it again
+    page.evaluate("release()")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(tool.locator("[data-voice=reference]")).to_contain_text("validation loss 2.1774")
+    assert sum(NAME in url for url in fetched) == 1
 
 
 def test_another_file_is_asked_of_the_prompt_at_once(page: Page, site_url: str) -> None:

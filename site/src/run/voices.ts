@@ -21,6 +21,7 @@ export const refused = { reference: signal(""), file: signal("") };
 
 let wanted = false; // the reference, by a tab
 let fetching = false;
+let sent = false; // to the worker, which has not answered yet
 const offered = new Questions<File>(); // files that were handed over
 let taken: File | null = null; // the one that is a voice now
 const read = reader();
@@ -28,7 +29,7 @@ const read = reader();
 /** Hands the worker the reference checkpoint, if it has none yet. */
 export async function loadReference(): Promise<void> {
   wanted = true;
-  if (fetching || voices.reference.peek()) return;
+  if (fetching || sent || voices.reference.peek()) return;
   fetching = true;
   refused.reference.value = "";
   try {
@@ -36,6 +37,7 @@ export async function loadReference(): Promise<void> {
     if (!response.ok) throw new Error(`it could not be fetched (HTTP ${response.status})`);
     const bytes = new Uint8Array(await response.arrayBuffer());
     send({ type: "voice", source: "reference", name: REFERENCE, bytes }, [bytes.buffer]);
+    sent = true;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     refused.reference.value = `The reference checkpoint is not here: ${why}.`;
@@ -62,6 +64,7 @@ export async function openVoice(file: File): Promise<void> {
 export const reports = {
   voice({ source, problem, voice }) {
     const file = source === "file" && offered.next();
+    if (source === "reference") sent = false;
     refused[source].value = problem;
     if (!voice) return;
     voices[source].value = voice;
@@ -73,6 +76,7 @@ onRestart(() => {
   voices.reference.value = voices.file.value = null;
   refused.reference.value = refused.file.value = "";
   offered.drop();
+  sent = false;
   if (wanted) void loadReference();
   if (taken) void openVoice(taken);
 });
