@@ -285,5 +285,4 @@ def test_a_run_that_is_done_is_trained_further_and_its_weights_begin_another(
     expect(page.get_by_text("The run begins with the weights of seed 'hamlet'")).to_be_visible()
     assert iteration(page) == 0
     page.set_viewport_size({"width": 390, "height": 800})
-    # The charts follow it soon. What is not a function is compiled anew at each look, by an `eval`.
     page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
