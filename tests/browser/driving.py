@@ -58,9 +58,10 @@ def pressing(name: str) -> str:
     return f"{buttons}.find((it) => it.textContent === {name!r}).click()"
 
 
-def as_soon_as(page: Page, what: str, act: str) -> None:
+def as_soon_as(page: Page, what: str, act: str, first: str = "") -> None:
     """Run a script in the page as soon as an expression is true there. From here one looks too
-    seldom for what lasts as long as a few steps take, and acts too late.
+    seldom for what lasts as long as a few steps take, and acts too late. `first` is a script that
+    begins it: what ends soon may have ended before one looks at all.
     """
     page.evaluate(
         f"""(ms) => new Promise((done, fail) => {{
@@ -72,6 +73,7 @@ def as_soon_as(page: Page, what: str, act: str) -> None:
           const watcher = new MutationObserver(look);
           const all = {{ subtree: true, childList: true, characterData: true, attributes: true }};
           watcher.observe(document.body, all);
+          {first};
           setTimeout(fail, ms, new Error(`nothing was seen in ${{ms}} ms`));
           look();
         }})""",
@@ -79,16 +81,16 @@ def as_soon_as(page: Page, what: str, act: str) -> None:
     )
 
 
-def at_iteration(page: Page, at_least: int, act: str) -> None:
-    """Run a script in the page as soon as a run that trains is at that iteration."""
+def at_iteration(page: Page, at_least: int, act: str, first: str = "") -> None:
+    """Run a script in the page as soon as a run that trains is at that iteration; see above."""
     trains = "document.querySelector('[data-phase]').dataset.phase === 'training'"
     at = "parseInt(document.querySelector('[data-readout=iter]').textContent)"
-    as_soon_as(page, f"{trains} && {at} >= {at_least}", act)
+    as_soon_as(page, f"{trains} && {at} >= {at_least}", act, first)
 
 
-def pause(page: Page, at_least: int) -> None:
+def pause(page: Page, at_least: int, first: str = "") -> None:
     """Press Pause as soon as the run is at that iteration, and wait until it is paused."""
-    at_iteration(page, at_least, pressing("Pause"))
+    at_iteration(page, at_least, pressing("Pause"), first)
     wait_for(page, "paused")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from driving import button, fill, wait_for
+from driving import button, fill, open_page, pressing, wait_for
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from groundling.edits import project
@@ -107,6 +107,18 @@ def test_a_browser_that_copies_only_in_the_moment_of_the_press_copies_the_link(
     expect(field).to_be_visible()
     selected = "(field) => field.value.slice(field.selectionStart, field.selectionEnd)"
     assert field.evaluate(selected) == field.input_value()
+
+
+def test_the_link_and_the_embed_are_made_also_where_both_are_asked_for_at_once(
+    page: Page, site_url: str
+) -> None:
+    open_page(page, site_url)
+    train(page, "mine", 1)
+    page.evaluate(f"{pressing('Copy link')}; {pressing('Copy embed')}")
+    link = page.get_by_label(re.compile("^The link, "))
+    expect(link).to_be_visible()
+    embed = page.get_by_label(re.compile("^The embed, "))
+    expect(embed).to_have_value(re.compile(link.input_value().partition("#")[2]))
 
 
 def test_a_link_that_was_dismissed_does_not_come_back_with_another_device(

@@ -24,6 +24,7 @@ from driving import (
     open_page,
     pause,
     press,
+    pressing,
     readout,
     tell_worker,
     wait_for,
@@ -73,8 +74,7 @@ def test_the_loss_falls_and_the_weights_can_be_saved_and_loaded(
     assert readout(page, "iter") == "0 / 2000"
     fill(page, Iterations="12", Batch_size="8", Peak_learning_rate="0.001")
 
-    press(page, "Start")
-    pause(page, 4)
+    pause(page, 4, pressing("Start"))
     at, elapsed = iteration(page), readout(page, "elapsed")
     assert 4 <= at < 12
     page.wait_for_timeout(1500)
@@ -653,8 +653,7 @@ def test_without_what_webgpu_needs_the_page_says_so_and_trains_on_the_cpu(
             page.get_by_role("main").get_by_text(re.compile("Kernel adamw does not compile"))
         ).to_be_visible()
     fill(page, Iterations="100", Batch_size="8", Peak_learning_rate="0.001")
-    press(page, "Start")
-    pause(page, 1)
+    pause(page, 1, pressing("Start"))
     press(page, "Resume")
     wait_for(page, "done")
     assert float(readout(page, "train-nll")) == pytest.approx(2.9243, abs=2e-3)  # as natively
@@ -799,6 +798,58 @@ def test_a_step_that_takes_long_is_told_of_and_not_ended(page: Page, site_url: s
     expect(told).to_have_count(0)
     assert iteration(page) >= 2
     expect(page.get_by_role("main").get_by_text("Python did not answer")).to_have_count(0)
+
+
+def test_a_new_worker_is_given_what_the_last_one_took_whatever_was_asked_of_it_since(
+    page: Page, site_url: str
+) -> None:
+    hold_workers(page)
+    open_page(page, site_url)
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    talk = page.locator(".tool.talk")
+    talk.get_by_role("radio", name="Your file").check()
+    page.evaluate(
+        """() => {
+            window.held = [];
+            workers[0].postMessage = (...command) => held.push(command);
+        }"""
+    )
+    for n, file in enumerate((REFERENCE, HERE / "conftest.py"), start=1):
+        talk.locator("input[type=file]").set_input_files(file)
+        page.wait_for_function(
+            "(n) => held.filter(([{ source }]) => source === 'file').length === n", arg=n
+        )
+    page.evaluate(
+        "delete workers[0].postMessage;"
+        "held.forEach((command) => workers[0].postMessage(...command))"
+    )
+    expect(talk.get_by_role("alert")).to_contain_text("conftest.py: The file does not begin")
+
+    page.get_by_role("tab", name="Text and model").click()
+    tab = page.locator(".tool.text")
+    tab.get_by_role("button", name="tiny", exact=True).click()
+    width = tab.get_by_label("Width", exact=True)
+    expect(width).to_have_value("48")
+    width.evaluate(
+        f"""(width) => {{
+            {pressing("Use this model")};
+            width.value = "24";
+            width.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        }}"""
+    )
+    expect(tab).to_contain_text("30,192 parameters")
+
+    page.evaluate(
+        """() => {
+            const data = { type: "phase", phase: "error", reason: "ended", undo: null };
+            workers[0].onmessage(new MessageEvent("message", { data }));
+        }"""
+    )
+    press(page, "Reset")
+    wait_for(page, "ready")
+    expect(width).to_have_value("48")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(talk.locator("[data-voice=file]")).to_contain_text("iteration 2,000")
 
 
 def test_a_worker_is_not_ended_for_time_in_which_nothing_was_asked_of_it(

@@ -16,6 +16,7 @@ from driving import (
     open_page,
     pause,
     press,
+    pressing,
     save_state,
     wait_for,
     wait_until_kept,
@@ -39,9 +40,8 @@ window.show = (state) => {
 ITERS = 120
 
 
-def start(page: Page) -> None:
+def prepare(page: Page) -> None:
     fill(page, Iterations=str(ITERS), Batch_size="8")
-    press(page, "Start")
 
 
 def assert_same(found: bytes, expected: Saved) -> None:
@@ -63,20 +63,19 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
     """Through a file, with a pause and a hidden tab; then through autosave."""
     page.add_init_script(VISIBILITY)
     open_page(page, site_url)
-    start(page)
+    prepare(page)
+    press(page, "Start")
     wait_for(page, "done", 2 * WAIT_MS)
     straight = statefile.loads(save_state(page))
     assert (straight.state.iter, straight.state.config.seed) == (ITERS, "hamlet")
 
     press(page, "Reset")
     wait_for(page, "ready")
-    start(page)
-    pause(page, 2)
-    press(page, "Resume")
-    at_iteration(page, 3, "show('hidden')")
+    prepare(page)
+    pause(page, 2, pressing("Start"))
+    at_iteration(page, 3, "show('hidden')", pressing("Resume"))
     wait_for(page, "paused")
-    page.evaluate("show('visible')")
-    pause(page, 5)
+    pause(page, 5, "show('visible')")
     at = iteration(page)
     assert 5 <= at < ITERS
     half = save_state(page)
@@ -93,8 +92,8 @@ def test_half_a_run_and_a_reload_and_the_other_half_are_the_whole_run(
 
     press(page, "Reset")
     wait_for(page, "ready")
-    start(page)
-    at_iteration(page, 3, "show('hidden')")
+    prepare(page)
+    at_iteration(page, 3, "show('hidden')", pressing("Start"))
     wait_for(page, "paused")
     at = iteration(page)
     wait_until_kept(page, at)
@@ -110,8 +109,8 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
     page: Page, site_url: str
 ) -> None:
     open_page(page, site_url)
-    start(page)
-    pause(page, 2)
+    prepare(page)
+    pause(page, 2, pressing("Start"))
     wait_until_kept(page, at := iteration(page))
     mine = statefile.loads(save_state(page))
     page.reload()
@@ -144,8 +143,8 @@ def test_a_kept_run_is_offered_until_it_is_discarded_and_other_code_is_asked_abo
 
 def test_axe_finds_nothing_in_what_is_offered(page: Page, site_url: str, axe: Callable) -> None:
     open_page(page, site_url)
-    start(page)
-    pause(page, 1)
+    prepare(page)
+    pause(page, 1, pressing("Start"))
     wait_until_kept(page, iteration(page))
     mine = statefile.loads(save_state(page))
     mine.code_hash = "0" * 64

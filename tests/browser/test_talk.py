@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import as_soon_as, button, fill, open_page, pressing, wait_for
+from driving import as_soon_as, button, fill, hold_workers, open_page, pressing, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from groundling.data import shakespeare
@@ -169,9 +169,8 @@ def test_the_sampler_writes_what_the_library_does_and_shows_what_from(
 
     # Stop, and what cannot be.
     page.get_by_label("Length", exact=True).fill("2000")
-    button(page, "Write").click()
     so_far = "/^[1-9].* so far/.test(document.querySelector('.talk .status').textContent)"
-    as_soon_as(page, so_far, pressing("Stop writing"))
+    as_soon_as(page, so_far, pressing("Stop writing"), pressing("Write"))
     expect(tool.locator(".status")).to_have_text(re.compile("^Stopped after"))
     page.get_by_label("Prompt", exact=True).fill("€")
     button(page, "Write").click()
@@ -216,6 +215,70 @@ def test_what_is_written_soon_after_a_key_is_not_given_up_for_a_look(
     page.evaluate("release()")
     expect(tool.locator(".status")).to_contain_text("8 characters, ")
     assert written(page) == generate(reference, shakespeare(), ASKED, 8, "hamlet")
+
+
+def test_a_key_that_comes_as_the_prompt_is_to_be_read_has_it_rest_anew(
+    page: Page, site_url: str
+) -> None:
+    """The wait's end is called here, so that it comes before the page has seen to the key."""
+    page.add_init_script(
+        """
+        const post = Worker.prototype.postMessage, later = setTimeout;
+        window.asked = [];
+        Worker.prototype.postMessage = function (command, ...rest) {
+            if (command.type === "talk") asked.push(command.prompt);
+            return post.call(this, command, ...rest);
+        };
+        window.setTimeout = (act, ms, ...rest) => {
+            if (ms === 350) window.rested = act;
+            return later(act, ms, ...rest);
+        };
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    expect(tool.locator(".context")).to_contain_text("ROMEO:")
+    page.evaluate("window.rested = null")
+    box = page.get_by_label("Prompt", exact=True)
+    box.fill("O brave")
+    page.wait_for_function("() => window.rested")
+    box.evaluate(
+        """(box) => {
+            box.value = "";
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+            rested();
+        }"""
+    )
+    box.fill(ASKED)
+    expect(tool.locator(".context")).to_contain_text("new␣world comes")
+    assert "" not in page.evaluate("asked")
+
+
+def test_the_reference_is_fetched_once_however_many_tabs_want_it_before_it_is_read(
+    page: Page, site_url: str
+) -> None:
+    fetched, held = [], "held.filter(([{ type }]) => type === 'voice').length"
+    page.on("request", lambda request: fetched.append(request.url))
+    hold_workers(page)
+    page.add_init_script(
+        """
+        window.held = [];
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (...command) { held.push(command); };
+        window.release = () => {
+            Worker.prototype.postMessage = post;
+            for (const command of held) workers[0].postMessage(...command);
+        };
+        """
+    )
+    tool = open_tab(page, site_url, "Talk")
+    page.wait_for_function(f"() => {held} === 1")
+    page.get_by_role("tab", name="Credits", exact=True).click()
+    expect(page.locator(".tool.credits")).to_be_visible()
+    page.wait_for_timeout(500)  # long enough to fetch it again
+    page.evaluate("release()")
+    page.get_by_role("tab", name="Talk", exact=True).click()
+    expect(tool.locator("[data-voice=reference]")).to_contain_text("validation loss 2.1774")
+    assert sum(NAME in url for url in fetched) == 1
 
 
 def test_another_file_is_asked_of_the_prompt_at_once(page: Page, site_url: str) -> None:
@@ -430,7 +493,7 @@ def test_a_first_look_goes_along_the_page_and_covers_nothing(page: Page, site_ur
 
 
 def test_words_explain_themselves_on_hover_focus_and_press(page: Page, site_url: str) -> None:
-    page.goto(site_url)
+    open_page(page, site_url)  # and nothing moves under the pointer any more
     word = page.locator(".guide .term", has_text="AdamW")
     said = page.get_by_role("main").get_by_text("two running averages for every weight")
     word.hover()

@@ -163,9 +163,13 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
     tab, whole = page.locator(".tool.text"), page.locator("body")
     expect(tab).to_contain_text("tinyshakespeare: 1,115,394 bytes")
 
-    def dropped(*files: dict, **folders: dict) -> None:
+    def dropped_at_once(*drops: tuple[list[dict], dict]) -> None:
         target = page.get_by_role("textbox", name="to edit")  # which has drops of its own
-        page.evaluate(DROP, [list(files), folders, target.element_handle()])
+        there = [[files, folders, target.element_handle()] for files, folders in drops]
+        page.evaluate(f"(drops) => drops.forEach({DROP})", there)
+
+    def dropped(*files: dict, **folders: dict) -> None:
+        dropped_at_once((list(files), folders))
 
     def text(name: str, size: int, **more: object) -> dict:
         return {"name": name, "text": ("some words " * size)[: size - 1] + "\n", **more}
@@ -184,8 +188,8 @@ def test_whatever_is_dropped_is_taken_or_named(page: Page, site_url: str):
     dropped(text("three.txt", 710))
     expect(tab).to_contain_text("three.txt: 710 bytes")
     # of two drops at once the later one counts, whole
-    dropped(text("slow.txt", 720, slow=300), text("slow2.txt", 720))
-    dropped(text("later.txt", 730))
+    slow = [text("slow.txt", 720, slow=300), text("slow2.txt", 720)]
+    dropped_at_once((slow, {}), ([text("later.txt", 730)], {}))
     expect(tab).to_contain_text("later.txt: 730 bytes")
     page.wait_for_timeout(500)
     expect(tab).to_contain_text("later.txt: 730 bytes")

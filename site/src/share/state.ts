@@ -17,10 +17,11 @@ export const embed = new CopiedLink("embed", (link) => frameOf(page(), "run", { 
 export const claim = signal<ClaimReport | null>(null);
 const replay = signal<ReplayReport | null>(null);
 
-let copied = link;
+/** Those that wait for the run's link: both, where both are pressed before it is there. */
+const waiting = new Set<CopiedLink>();
 
 export function copy(as: CopiedLink): void {
-  copied = as;
+  waiting.add(as);
   as.begin();
   send({ type: "share" });
 }
@@ -48,11 +49,15 @@ export function watchClaims(): void {
     phase.value;
     historyVersion.value;
     link.made.value = embed.made.value = null; // it is of the run as it was
+    waiting.clear();
   });
 }
 
 export const reports = {
-  link: (message) => copied.take(message),
+  link(message) {
+    for (const one of waiting) one.take(message);
+    waiting.clear();
+  },
   claim: into(claim),
   replay: into(replay),
 } satisfies Reports;

@@ -382,12 +382,12 @@ export function Talk() {
 
   // Before anything is written: what may follow the prompt, once it rests and a model can say.
   useSignalEffect(() => {
-    fields.prompt.value;
+    const prompt = fields.prompt.value;
     if (!ready.value || !isThere(fields.source.value) || wrong.value) return;
     const wait = setTimeout(() => {
       const now = text.peek();
       if (now?.written.length || now?.phase === "asked" || now?.phase === "writing") return;
-      write(0);
+      if (fields.prompt.peek() === prompt) write(0); // else it does not rest yet
     }, LOOK_MS);
     return () => clearTimeout(wait);
   });

@@ -254,9 +254,9 @@ export const reports = {
   },
   draft(message) {
     const fills = message.answer && drafts.next();
+    if (message.inForce && message.config) inForce = message.config;
     if (drafts.wait) return; // a newer one is on its way
     draft.value = message;
-    if (message.inForce && message.config) inForce = message.config;
     if (message.config && (fills || message.inForce || !config.value)) show(message.config);
   },
 } satisfies Reports;
