@@ -122,6 +122,8 @@ class LiveView(View):
             state = self._state(old, message)
             fit = message.get("fit", False)
             run = live.carry(old.run, state, session.corpus, session.device, fit)
+            if session.phase == "training" and not (old.kept and old.kept.iter == old.iter):
+                session.copies.keep(old)  # code that never ends is ended with all of Python
         except NoCopy:
             change.undo()
             self.post({"type": "refused", "error": NO_COPY})

@@ -94,6 +94,15 @@ def test_an_edit_takes_over_at_one_iteration_and_loses_nothing(untouched):
     assert steps == list(range(12)) and len(page.of("run")) == 1  # the curve goes on
 
 
+def test_a_run_is_copied_before_it_takes_on_code_that_may_never_end():
+    page = Page().started().until(5)
+    page.tell("apply", files=edit(TRAIN, ("        loss.backward()", "        1 / 0")))
+    page.finish()
+    [refused], copies = page.of("refused"), [message["iter"] for message in page.of("kept")]
+    assert "ZeroDivisionError" in str(refused)
+    assert len(copies) == 2 and 5 <= copies[0] < copies[1] == 12  # then, and at the end
+
+
 @pytest.mark.parametrize("device", ["numpy", "wasm"])
 def test_an_edited_kernel_of_the_cpus_takes_over(device):
     """Here the mean of the losses is doubled."""
