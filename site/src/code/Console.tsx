@@ -20,7 +20,7 @@ import {
   remember,
 } from "./output";
 import { restart, send } from "../run/supervision";
-import { looks } from "./theme";
+import { looks } from "./editorTheme";
 import { evaluating, stuck } from "../run/state";
 import type { ArrayView } from "../base/protocol";
 import { Fault } from "./Frames";

@@ -40,7 +40,7 @@ import { effect, signal } from "@preact/signals";
 import { help, lints, offset, pathOf } from "./assist";
 import { originals, overlay, raised, sources } from "./state";
 import { nameOf } from "../base/paths";
-import { looks } from "./theme";
+import { looks } from "./editorTheme";
 import { noteAfter, noted, recallNotes } from "./notes";
 import { isPath } from "./projects";
 import type { Files, Frame } from "../base/protocol";
