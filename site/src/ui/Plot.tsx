@@ -46,11 +46,14 @@ function axis(): uPlot.Axis {
   };
 }
 
+/** The steps between two whole numbers of an axis. */
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((n) => [n, 2 * n, 5 * n]);
+
 /** The axes of a chart by iteration: `y` is its own part of the other one. */
 export function axes(y: uPlot.Axis, x: uPlot.Axis = {}): uPlot.Axis[] {
   const { grid, ...rest } = axis();
   return [
-    { ...rest, grid: { show: false }, size: 26, label: "iteration", ...x },
+    { ...rest, grid: { show: false }, size: 26, label: "iteration", incrs: WHOLE, ...x },
     { ...rest, ...y, grid: { ...grid, ...y.grid } },
   ];
 }
